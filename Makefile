@@ -1,0 +1,43 @@
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-dev check test bench lock clean
+
+BIN := .venv/bin
+UV ?= $(BIN)/uv
+COMPILE = $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with what running needs
+	@scripts/setup.sh run
+
+setup-dev: ## make .venv with what developing needs as well
+	@scripts/setup.sh dev
+
+check: setup-dev ## lint, formatting, types, import rules
+	@echo "== ruff check";  $(BIN)/ruff check .
+	@echo "== ruff format"; $(BIN)/ruff format --check .
+	@echo "== mypy";        $(BIN)/mypy
+	@echo "== imports";     $(BIN)/lint-imports --no-cache --no-logo
+
+test: check ## check, then all tests
+	@echo "== pytest";      $(BIN)/python -m pytest
+
+bench: setup-dev ## run every benchmark
+	@status=0; for file in tests/benchmarks/bench_*.py; do \
+		echo "== $$file"; $(BIN)/python "$$file" || status=1; \
+	done; exit $$status
+
+lock: ## pin the newest allowed versions in requirements/
+	@test -x "$$(command -v $(UV))" || scripts/setup.sh dev
+	$(COMPILE) --group build -o requirements/build.txt
+	$(COMPILE) -c requirements/build.txt --all-extras pyproject.toml -o requirements/run.txt
+	$(COMPILE) -c requirements/build.txt -c requirements/run.txt --all-extras --group dev pyproject.toml \
+		-o requirements/dev.txt
+
+clean: ## remove .venv and caches; var/ stays
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find sealward tests -name __pycache__ -prune -exec rm -rf {} +

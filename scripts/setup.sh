@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Make .venv for running Sealward (run) or for working on it (dev).
+# Use: scripts/setup.sh run|dev      PYTHON=... picks the interpreter.
+set -euo pipefail
+
+kind=${1:-}
+case $kind in
+    run | dev) ;;
+    *) echo "Use: scripts/setup.sh run|dev" >&2; exit 2 ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec 9<scripts/setup.sh
+flock 9 # one set-up at a time
+
+say() { echo "setup: $*"; }
+die() { echo "setup: $*" >&2; exit 1; }
+trap 'die "interrupted; run it again"' INT TERM
+
+retry() {
+    local try
+    for try in 1 2 3; do
+        if "$@"; then return; fi
+        if ((try < 3)); then say "failed, trying again in $((try * 3)) s"; sleep $((try * 3)); fi
+    done
+    die "gave up after 3 tries: $*"
+}
+
+# Print the real path of interpreter $1 if it is 3.11 or newer, makes virtual environments and has headers.
+usable() {
+    "$1" - 2>/dev/null <<'PY'
+import os, sys, sysconfig
+assert sys.version_info >= (3, 11)
+import ensurepip, venv
+assert os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
+print(os.path.realpath(sys.executable))
+PY
+}
+
+find_python() {
+    local name
+    if [[ -n ${PYTHON:-} ]]; then usable "$PYTHON"; return; fi
+    for name in python3.13 python3.12 python3.11 python3 /usr/bin/python3; do
+        if usable "$name"; then return; fi
+    done
+    return 1
+}
+
+# Install those of the named Debian packages that are missing.
+need() {
+    local package missing=() root=()
+    if ! command -v dpkg-query >/dev/null; then
+        say "not Debian: taking for granted the counterparts of $*"
+        return
+    fi
+    for package in "$@"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed* ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || die "missing; as root: apt-get install --no-install-recommends ${missing[*]}"
+        root=(sudo)
+    fi
+    say "installing Debian packages: ${missing[*]}"
+    root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq)
+    retry "${root[@]}" update
+    retry "${root[@]}" install -y --no-install-recommends "${missing[@]}"
+}
+
+# Print what names a finished environment: it changes with the inputs, the place and the interpreter.
+fingerprint() {
+    { cat requirements/*.txt scripts/setup.sh pyproject.toml; pwd; "$1" -VV; } | sha256sum | cut -d' ' -f1
+}
+
+stamp() { echo ".venv/.sealward-$1-$now"; }
+
+if now=$(fingerprint .venv/bin/python 2>/dev/null) && [[ -e $(stamp "$kind") ]] && [[ -z ${PYTHON:-} ||
+    $("$PYTHON" -VV 2>/dev/null) == "$(.venv/bin/python -VV)" ]]; then
+    say ".venv is up to date ($kind)"
+    exit
+fi
+
+need gcc libc6-dev pkg-config libvirt-dev libvirt0 curl ca-certificates
+if ! python=$(find_python); then
+    [[ -z ${PYTHON:-} ]] || die "$PYTHON is not Python 3.11 or newer with venv and headers"
+    need python3 python3-venv python3-dev
+    python=$(find_python) || die "no Python 3.11 or newer with venv and headers; name one with PYTHON=..."
+fi
+
+now=$(fingerprint "$python")
+if [[ ! -e $(stamp run) ]]; then
+    say "making .venv with $python"
+    rm -rf .venv
+    "$python" -m venv .venv
+fi
+pip=(.venv/bin/python -m pip --disable-pip-version-check -qq install --no-build-isolation --no-deps)
+say "installing build tools"
+retry "${pip[@]}" --require-hashes -r requirements/build.txt
+say "installing requirements/$kind.txt"
+retry "${pip[@]}" --require-hashes -r "requirements/$kind.txt"
+say "installing sealward, editable"
+"${pip[@]}" -e .
+touch "$(stamp run)" "$(stamp "$kind")"
+say "done"

@@ -1,0 +1,89 @@
+"""What was measured of one server at one moment, and how two measurements are compared.
+
+Nothing here knows how a measurement is taken: a subscriber or an auditor can compare two of them with the
+standard library alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG = "config"
+LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Sections and their digests of one server under one profile.
+
+    `sections` holds every section of the profile, empty ones too: SHA-256 hex of the persistent form.
+    `live` holds only those sections of the running form whose digest differs from `sections`; it is empty
+    when the server is shut off or in step. The section `cpu` never appears there, because libvirt replaces
+    it by what the node's processor offers (libvirt 9.0, observed). `hypervisor` reads like "libvirt 9.0.0"
+    and is empty when the XML came from a file.
+    """
+
+    profile: str
+    sections: Mapping[str, str]
+    live: Mapping[str, str]
+    hypervisor: str
+
+    @property
+    def manifest(self) -> bytes:
+        """Canonical JSON of profile and sections: the subject of the signed statement.
+
+        The running form is not in it: a reference stands for how the server starts, wherever it runs.
+        """
+        subject = {"profile": self.profile, "sections": dict(self.sections)}
+        return json.dumps(subject, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 hex of the manifest."""
+        return hashlib.sha256(self.manifest).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference: where it is, what was signed and what was found there.
+
+    A value of None means absent on that side. `form` tells which XML shows it: "config" (persistent) or
+    "live".
+    """
+
+    section: str
+    xpath: str
+    signed: str | None
+    found: str | None
+    form: str = CONFIG
+
+    def __str__(self) -> str:
+        """Read as one line of a report; control characters in values come out escaped."""
+        suffix = " (live)" if self.form == LIVE else ""
+        return f"{self.section}: {self.xpath}: {_shown(self.signed)} -> {_shown(self.found)}{suffix}"
+
+
+def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, str], ...]:
+    """Return the sorted (section, form) pairs of `found` that `reference` does not account for.
+
+    A running section is accounted for when it equals the signed persistent section or the running section
+    recorded at signing (a device that was hot-plugged before the server was signed).
+    """
+    names = reference.sections.keys() | found.sections.keys()
+    config = {(name, CONFIG) for name in names if reference.sections.get(name) != found.sections.get(name)}
+    live = {
+        (name, LIVE)
+        for name, digest in found.live.items()
+        if digest not in (reference.sections.get(name), reference.live.get(name))
+    }
+    return tuple(sorted(config | live))
+
+
+def _shown(value: str | None) -> str:
+    return "absent" if value is None else repr(value)

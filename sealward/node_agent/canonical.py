@@ -1,0 +1,218 @@
+"""From domain XML, which may be hostile, to one digest per section.
+
+parse, refuse what cannot be measured faithfully, drop the profile's noise, write every element in exclusive
+C14N 1.0, hash per section. Measured costs are in tests/benchmarks/bench_measure.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING, cast
+
+from lxml import etree
+
+from sealward.node_agent import profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BYTES = 4 * 1024 * 1024
+# A large real domain has under 2 000 tags; each element costs a few microseconds, so this bounds the time.
+MAX_TAGS = 100_000
+# For canonical XML libxml2 sorts attributes and namespaces by insertion, in quadratic time: 200 000
+# attributes on one element took over five minutes. Real elements have about ten.
+MAX_ATTRIBUTES = 500
+MAX_NAMESPACES = 500
+
+_BLANKS = " \t\r\n"
+_DIGEST_HEADER = profile.PROFILE.encode() + b"\0"
+
+
+class DomainXmlRefused(ValueError):
+    """The domain XML cannot be measured."""
+
+    code = "measurement.xml-refused"
+
+    def __init__(self, reason: str) -> None:
+        """Say which rule the document broke; `reason` never quotes the document."""
+        super().__init__(f"The domain XML cannot be measured: {reason}")
+        self.reason = reason
+
+
+def parse(xml: str | bytes, root_tag: str = "domain") -> etree._Element:
+    """Parse untrusted XML into a tree without comments, processing instructions and blank text.
+
+    Blanks at the ends of real text stay. Raises DomainXmlRefused for everything that would otherwise be
+    dropped or guessed, or take too long: what exceeds the limits above, a DOCTYPE, another encoding than
+    UTF-8, another root than `root_tag`, text beside elements, and what libxml2 itself limits (nesting of 256,
+    among others).
+    """
+    data = _checked_bytes(xml)
+    try:
+        root = etree.fromstring(data, _parser(fast=_has_only_tags(data)))
+    except etree.XMLSyntaxError as error:
+        reason = f"it is not well formed (line {error.lineno})"
+        raise DomainXmlRefused(reason) from error
+    if root.tag != root_tag:
+        reason = f"its root is not <{root_tag}>"
+        raise DomainXmlRefused(reason)
+    if data.count(b"=") > MAX_ATTRIBUTES and _select(_CROWDED, root):
+        reason = f"it has an element with more than {MAX_ATTRIBUTES} attributes"
+        raise DomainXmlRefused(reason)
+    if _select(_ODD_TEXT, root):
+        _tidy_text(root)
+    return root
+
+
+def normalise(xml: str | bytes) -> etree._Element:
+    """Parse a domain and drop what the profile leaves out. Raises DomainXmlRefused."""
+    root = parse(xml)
+    for node in _select(_noise_xpath(), root):
+        _drop(node)
+    return root
+
+
+def placed(domain: etree._Element) -> Iterator[tuple[str, str, etree._Element]]:
+    """Yield (section, XPath of the parent, element) for each measured part of a normalised domain, in order.
+
+    The attributes of <domain> and <devices> are parts of their own: bare elements that carry just those.
+    """
+    yield profile.DOMAIN_SECTION, "", _bare(domain)
+    for element in domain:
+        if element.tag != "devices":
+            yield _section(str(element.tag), profile.ELEMENT_SECTIONS), "/domain", element
+            continue
+        if element.attrib:
+            yield profile.CONTAINER_SECTION, "/domain", _bare(element)
+        for device in element:
+            yield _section(str(device.tag), profile.DEVICE_SECTIONS), "/domain/devices", device
+
+
+def section_digests(domain: etree._Element) -> dict[str, str]:
+    """Return SHA-256 hex per section of a normalised domain; sections without parts are there too.
+
+    Each digest covers the profile and section names and, length-prefixed, the C14N of each part in document
+    order, because the order of devices is what the guest sees. Raises DomainXmlRefused.
+    """
+    hashes = {name: hashlib.sha256(_DIGEST_HEADER + name.encode() + b"\0") for name in profile.SECTIONS}
+    for section, _, element in placed(domain):
+        text = canonical_bytes(element)
+        hashes[section].update(len(text).to_bytes(8, "big") + text)
+    return {name: found.hexdigest() for name, found in hashes.items()}
+
+
+def canonical_bytes(element: etree._Element) -> bytes:
+    """Write an element in exclusive C14N 1.0. Raises DomainXmlRefused for relative namespace names."""
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True)
+    except etree.C14NError as error:
+        reason = "it has no canonical form"
+        raise DomainXmlRefused(reason) from error
+
+
+def _checked_bytes(xml: str | bytes) -> bytes:
+    try:
+        data = xml.encode() if isinstance(xml, str) else xml
+        data.decode()
+    except UnicodeError as error:
+        reason = "it is not UTF-8"
+        raise DomainXmlRefused(reason) from error
+    if len(data) > MAX_BYTES:
+        reason = f"it is larger than {MAX_BYTES} bytes"
+        raise DomainXmlRefused(reason)
+    # The text is UTF-8 for certain, so no other spelling of these marks can reach the parser.
+    if b"<!DOCTYPE" in data:
+        reason = "it has a DOCTYPE"
+        raise DomainXmlRefused(reason)
+    if data.count(b"<") - data.count(b"</") > MAX_TAGS or data.count(b"xmlns") > MAX_NAMESPACES:
+        reason = f"it has more than {MAX_TAGS} tags or {MAX_NAMESPACES} namespaces"
+        raise DomainXmlRefused(reason)
+    return data
+
+
+def _has_only_tags(data: bytes) -> bool:
+    """Tell whether libxml2 may drop blank text while parsing.
+
+    It judges by the next mark, so in `<a> <![CDATA[x]]></a>` it would take the blank of " x" for indentation.
+    """
+    return b"<!" not in data and b"<?" not in data
+
+
+@functools.cache
+def _parser(*, fast: bool) -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        attribute_defaults=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+        remove_blank_text=fast,
+        collect_ids=False,
+    )
+
+
+# Text that is blank, or stands where only elements may stand. Nearly always there is none, and finding that
+# out here costs a fraction of a walk in Python.
+_ODD_TEXT = etree.XPath(
+    "/descendant::text()[../* or not(normalize-space()) or parent::domain or parent::devices]",
+    smart_strings=False,
+)
+
+
+_CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
+
+
+@functools.cache
+def _noise_xpath() -> etree.XPath:
+    union = " | ".join(xpath for noise in profile.NOISE for xpath in noise.xpaths)
+    return etree.XPath(union, namespaces=profile.NAMESPACES)
+
+
+def _select(xpath: etree.XPath, root: etree._Element) -> list[etree._Element | etree._ElementUnicodeResult]:
+    return cast("list[etree._Element | etree._ElementUnicodeResult]", xpath(root))
+
+
+def _tidy_text(root: etree._Element) -> None:
+    for element in root.iter():
+        if not (element.text or "").strip(_BLANKS):
+            element.text = None
+        if (element.tail or "").strip(_BLANKS) or (element.text and _is_container(element, root)):
+            reason = "it has text beside elements"
+            raise DomainXmlRefused(reason)
+        element.tail = None
+
+
+def _is_container(element: etree._Element, root: etree._Element) -> bool:
+    """Tell whether the element's own text would be lost: <domain> and <devices> are taken apart."""
+    return bool(len(element)) or element is root or (element.getparent() is root and element.tag == "devices")
+
+
+def _drop(node: etree._Element | etree._ElementUnicodeResult) -> None:
+    owner = node.getparent()
+    if owner is None:
+        return
+    if isinstance(node, etree._Element):
+        owner.remove(node)
+        return
+    del owner.attrib[str(node.attrname)]
+    parent = owner.getparent()
+    if parent is None or parent.tag in ("domain", "devices"):
+        return
+    if not owner.attrib and not len(owner) and not owner.text:
+        parent.remove(owner)
+
+
+def _section(tag: str, table: dict[str, str]) -> str:
+    found = table.get(tag)
+    if found is not None:
+        return found
+    return "qemu-ext" if tag.startswith("{" + profile.QEMU_NAMESPACE + "}") else "other"
+
+
+def _bare(element: etree._Element) -> etree._Element:
+    return etree.Element(element.tag, dict(element.attrib))

@@ -1,0 +1,252 @@
+"""Explain a difference between two measurements from the evidence of both.
+
+Elements are matched by what identifies them (the target of a disk, the MAC address of an interface), so a
+finding names the thing an administrator knows. Work and output are bounded whatever the evidence holds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+from sealward.events.measurement import CONFIG, LIVE, Finding
+from sealward.node_agent import canonical, masking, profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lxml import etree
+
+MAX_VALUE = 200
+MAX_FINDINGS = 200  # per section and form; a replaced domain differs everywhere
+_MAX_KEY = 120
+_UNREADABLE = "(unreadable evidence)"
+
+# The parts of one section: (XPath of the parent, element). By section, then by form:
+_Parts: TypeAlias = "list[tuple[str, etree._Element]]"
+_Sections: TypeAlias = "dict[str, _Parts]"
+_Forms: TypeAlias = "dict[str, _Sections]"
+# One difference before it gets its section: (XPath, signed value, found value).
+_Change: TypeAlias = "tuple[str, str | None, str | None]"
+
+# What identifies an element among its siblings, best first: a tuple of XPath steps that must all be there.
+# An element without an entry is identified by its name and, among equals, by its position.
+_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "disk": (("target/@dev",),),
+    "filesystem": (("target/@dir",),),
+    "interface": (("mac/@address",),),
+    "hostdev": (
+        ("source/address/@domain", "source/address/@bus", "source/address/@slot", "source/address/@function"),
+        ("source/address/@bus", "source/address/@device"),
+        ("source/address/@uuid",),
+        ("source/vendor/@id", "source/product/@id"),
+    ),
+    "controller": (("@type", "@index"),),
+    "channel": (("@type", "target/@name"),),
+    "serial": (("@type", "target/@port"),),
+    "console": (("@type", "target/@port"),),
+    "parallel": (("@type", "target/@port"),),
+    "input": (("@type", "@bus"),),
+    "graphics": (("@type",),),
+    "audio": (("@id",),),
+    "sysinfo": (("@type",),),
+    "seclabel": (("@model",),),
+    "entry": (("@name",),),
+    "feature": (("@name",),),
+    "timer": (("@name",),),
+    "boot": (("@dev",),),
+    "host": (("@name", "@port"),),
+    "cell": (("@id",),),
+    "vcpupin": (("@vcpu",),),
+    "iothreadpin": (("@iothread",),),
+    "{http://libvirt.org/schemas/domain/qemu/1.0}env": (("@name",),),
+    "{http://openstack.org/xmlns/libvirt/nova/1.1}port": (("@uuid",),),
+    "{http://openstack.org/xmlns/libvirt/nova/1.1}ip": (("@address",),),
+}
+
+
+def findings(
+    signed_evidence: bytes, found_evidence: bytes, differing: Iterable[tuple[str, str]]
+) -> tuple[Finding, ...]:
+    """Say what differs in each (section, form) pair of `differing`, in document order per pair.
+
+    A live difference is held against the signed running form where there is one, else against the signed
+    persistent form. Every pair yields a finding at least: where the change is inside masked values, those are
+    named; where the evidence shows nothing or cannot be read, the finding is on the domain.
+    """
+    signed, found = _read(signed_evidence), _read(found_evidence)
+    result: list[Finding] = []
+    for section, form in differing:
+        changes = _explain(signed, found, section, form)
+        result.extend(Finding(section, xpath, old, new, form) for xpath, old, new in changes)
+    return tuple(result)
+
+
+def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: str) -> list[_Change]:
+    if signed is None or found is None:
+        return [("/domain", _readable(signed), _readable(found))]
+    old = signed[LIVE].get(section) if form == LIVE else None
+    before = signed[CONFIG].get(section, []) if old is None else old
+    after = found[form].get(section, [])
+    changes = list(islice(_changed_parts(before, after), MAX_FINDINGS))
+    return changes or _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
+
+
+def _readable(forms: _Forms | None) -> str:
+    return _UNREADABLE if forms is None else masking.MASK
+
+
+def _read(evidence: bytes) -> _Forms | None:
+    """Return the parts of evidence, or None when it is damaged, too large or of another profile."""
+    try:
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(evidence, canonical.MAX_BYTES)
+        root = canonical.parse(text, "evidence")
+        canonical.canonical_bytes(root)  # so that no part of it can refuse later
+    except (zlib.error, canonical.DomainXmlRefused):
+        return None
+    config = root.find("config/domain")
+    if config is None or root.get("profile") != profile.PROFILE or not inflater.eof:
+        return None
+    masking.mask_tree(root)  # it comes from another machine: trust it with nothing
+    return {CONFIG: _sections(config), LIVE: _live_sections(root)}
+
+
+def _live_sections(root: etree._Element) -> _Sections:
+    form, domain = root.find("live"), root.find("live/domain")
+    if form is None or domain is None:
+        return {}
+    parts = _sections(domain)
+    return {name: parts.get(name, []) for name in form.get("sections", "").split()}
+
+
+def _sections(domain: etree._Element) -> _Sections:
+    result: _Sections = {}
+    for section, parent, part in canonical.placed(domain):
+        result.setdefault(section, []).append((parent, part))
+    return result
+
+
+def _changed_parts(signed: _Parts, found: _Parts) -> Iterator[_Change]:
+    old, new = _keyed(signed), _keyed(found)
+    for xpath in _merged(list(old), list(new)):
+        yield from _changed(xpath, old.get(xpath), new.get(xpath))
+    yield from _moved(list(old), list(new))
+
+
+def _changed(xpath: str, old: etree._Element | None, new: etree._Element | None) -> Iterator[_Change]:
+    if old is None or new is None:
+        yield xpath, _summary(old), _summary(new)
+        return
+    yield from _changed_attributes(xpath, old, new)
+    if old.text != new.text:
+        yield f"{xpath}/text()", *_clipped(old.text, new.text)
+    yield from _changed_parts([(xpath, child) for child in old], [(xpath, child) for child in new])
+
+
+def _changed_attributes(xpath: str, old: etree._Element, new: etree._Element) -> Iterator[_Change]:
+    for name in sorted({str(name) for name in (*old.attrib, *new.attrib)}):
+        if old.get(name) != new.get(name):
+            shown = _shown_name(name, old if name in old.attrib else new)
+            yield f"{xpath}/@{shown}", *_clipped(old.get(name), new.get(name))
+
+
+def _moved(old: list[str], new: list[str]) -> Iterator[_Change]:
+    """Report parts that both sides have, in another order: the guest sees devices in this order."""
+    both = set(old) & set(new)
+    ranks = {xpath: rank for rank, xpath in enumerate((x for x in old if x in both), 1)}
+    for rank, xpath in enumerate((x for x in new if x in both), 1):
+        if ranks[xpath] != rank:
+            yield f"{xpath}/position()", str(ranks[xpath]), str(rank)
+
+
+def _merged(old: list[str], new: list[str]) -> list[str]:
+    """Return the union in document order; what only the new side has follows its predecessor there."""
+    known = set(old)
+    followers: dict[str, list[str]] = {}
+    anchor = ""
+    for xpath in new:
+        if xpath in known:
+            anchor = xpath
+        else:
+            followers.setdefault(anchor, []).append(xpath)
+    return [*followers.get("", []), *(x for xpath in old for x in (xpath, *followers.get(xpath, [])))]
+
+
+def _keyed(parts: _Parts) -> dict[str, etree._Element]:
+    """Return the parts by keyed XPath; a position follows the second and later ones of the same key."""
+    result: dict[str, etree._Element] = {}
+    seen: dict[str, int] = {}
+    for parent, element in parts:
+        xpath = f"{parent}/{_shown_name(str(element.tag), element)}{_predicate(element)}"
+        seen[xpath] = count = seen.get(xpath, 0) + 1
+        result[xpath if count == 1 else f"{xpath}[{count}]"] = element
+    return result
+
+
+def _predicate(element: etree._Element) -> str:
+    for steps in _KEYS.get(str(element.tag), ()):
+        values = [_value_at(element, step) for step in steps]
+        if all(_is_quotable(value) for value in values):
+            tests = (f'{step}="{value}"' for step, value in zip(steps, values, strict=True))
+            return f"[{' and '.join(tests)}]"
+    return ""
+
+
+def _value_at(element: etree._Element, step: str) -> str | None:
+    path, _, name = step.rpartition("@")
+    owner = element.find(path.rstrip("/")) if path else element
+    return None if owner is None else owner.get(name)
+
+
+def _is_quotable(value: str | None) -> bool:
+    return value is not None and len(value) <= _MAX_KEY and '"' not in value and value.isprintable()
+
+
+def _shown_name(name: str, element: etree._Element) -> str:
+    """Return a name as the document writes it, with its prefix."""
+    namespace, brace, local = name.rpartition("}")
+    if not brace:
+        return name
+    prefixes = (prefix for prefix, uri in element.nsmap.items() if prefix and uri == namespace[1:])
+    prefix = next(prefixes, None)
+    return f"{prefix}:{local}" if prefix else f'*[local-name()="{local}"]'
+
+
+def _summary(element: etree._Element | None) -> str | None:
+    if element is None:
+        return None
+    return _clip(canonical.canonical_bytes(element).decode(), 0)
+
+
+def _clipped(old: str | None, new: str | None) -> tuple[str | None, str | None]:
+    """Cut both values to MAX_VALUE characters, around the first difference when it lies further back."""
+    start = 0
+    if old is not None and new is not None and max(len(old), len(new)) > MAX_VALUE:
+        pairs = enumerate(zip(old, new, strict=False))
+        same = next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
+        start = max(0, same - MAX_VALUE // 2)
+    return _clip(old, start), _clip(new, start)
+
+
+def _clip(value: str | None, start: int) -> str | None:
+    if value is None:
+        return None
+    text = ("…" if start else "") + value[start : start + MAX_VALUE + 1]
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+
+
+def _masked_leaves(parts: _Parts) -> list[_Change]:
+    """Name every masked value of a section: the change must be inside one of them."""
+    return [(xpath, masking.MASK, masking.MASK) for xpath in islice(_masked_paths(parts), MAX_FINDINGS)]
+
+
+def _masked_paths(parts: _Parts) -> Iterator[str]:
+    for xpath, element in _keyed(parts).items():
+        for name, value in element.attrib.items():
+            if masking.MASK in value:
+                yield f"{xpath}/@{_shown_name(str(name), element)}"
+        if masking.MASK in (element.text or ""):
+            yield f"{xpath}/text()"
+        yield from _masked_paths([(xpath, child) for child in element])

@@ -1,0 +1,74 @@
+"""Hide values that look like secrets, keep everything else readable.
+
+libvirt hides what it knows to be a password; secrets also end up in kernel command lines, QEMU arguments,
+SMBIOS entries, metadata and URLs (libvirt 9.0, observed). This is what stands between those and a report.
+Masking is a guess by name: it errs on the side of hiding. It is idempotent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lxml import etree
+
+MASK = "***"
+
+_WORD = (
+    r"(?:password|passwd|passphrase|pwd|admin[_-]?pass|token|secret"
+    r"|api[_-]?key|access[_-]?key|private[_-]?key|credential)"
+)
+_QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+_SECRET_NAME = re.compile(_WORD, re.IGNORECASE)
+# Repetitions are bounded, so hostile text costs linear time.
+_ASSIGNED = re.compile(
+    rf"""({_WORD}[\w-]{{0,40}}["']?\s{{0,8}}[=:]\s{{0,8}})(?:({_QUOTED})|(["']?)[^\s&,;"']+)""", re.IGNORECASE
+)
+_AUTHORIZATION = re.compile(r"""(\b(?:bearer|basic)\s{1,8})[^\s&,;"']+""", re.IGNORECASE)
+_QEMU_SECRET = re.compile(r"""(\bsecret,[^\s"']{0,200}?\bdata=)[^\s&,;"']+""", re.IGNORECASE)
+_USERINFO = re.compile(r"(://[^\s/:@?#]{0,256}:)[^\s/?#]+@")
+_NAMING_ATTRIBUTES = ("name", "key")
+
+
+def mask_text(text: str) -> str:
+    """Return the text with the secret-looking values in it replaced by MASK."""
+    text = _USERINFO.sub(rf"\1{MASK}@", text)
+    text = _QEMU_SECRET.sub(rf"\1{MASK}", text)
+    text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
+    return _ASSIGNED.sub(_masked_assignment, text)
+
+
+def mask_tree(root: etree._Element) -> None:
+    """Mask texts and attribute values of a whole tree in place.
+
+    A value goes whole when its attribute or element is named like a secret, or when the element's name or key
+    attribute is (`<entry name="admin_password">`, `<qemu:env name="TOKEN" value="..."/>`).
+    """
+    for element in root.iter():
+        _mask_element(element)
+
+
+def _mask_element(element: etree._Element) -> None:
+    named = any(_is_secret_name(element.get(key, "")) for key in _NAMING_ATTRIBUTES)
+    for name, value in element.attrib.items():
+        whole = _is_secret_name(_local(name)) or (named and _local(name) == "value")
+        masked = MASK if whole and value else mask_text(value)
+        if masked != value:
+            element.set(name, masked)
+    if element.text:
+        whole = named or _is_secret_name(_local(str(element.tag)))
+        element.text = MASK if whole else mask_text(element.text)
+
+
+def _masked_assignment(match: re.Match[str]) -> str:
+    quote = (match[2] or match[3] or "")[:1]
+    return f"{match[1]}{quote}{MASK}{quote if match[2] else ''}"
+
+
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]

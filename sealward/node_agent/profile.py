@@ -1,0 +1,231 @@
+"""The profile "libvirt-domain/1": which part of a domain belongs to which section, and what is left out.
+
+A profile is a promise: two agents that name the same profile produce the same digests for the same domain.
+Every change of these tables that can change a digest therefore needs a new profile name.
+
+The rule of thumb: what is not listed is measured. An element nobody has heard of lands in the section
+"other", so a new libvirt feature shows up as a difference instead of passing unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROFILE = "libvirt-domain/1"
+
+SECTIONS = (
+    "identity",
+    "boot",
+    "cpu",
+    "memory",
+    "tuning",
+    "features",
+    "disks",
+    "interfaces",
+    "hostdevs",
+    "graphics",
+    "devices",
+    "security",
+    "metadata",
+    "qemu-ext",
+    "other",
+)
+
+# Sections that libvirt expands for the node when the domain starts: they are compared in the persistent form
+# only. Everything placed here becomes invisible in the running form, so it stays as small as can be.
+HOST_EXPANDED = frozenset({"cpu"})
+
+# Where the attributes of the two containers go. The virtualisation type is one of <domain>.
+DOMAIN_SECTION = "identity"
+CONTAINER_SECTION = "other"
+
+# A vcpu count is tuning and not cpu: setvcpus on a running domain must be seen (see HOST_EXPANDED).
+ELEMENT_SECTIONS = {
+    "name": "identity",
+    "uuid": "identity",
+    "genid": "identity",
+    "hwuuid": "identity",
+    "title": "identity",
+    "description": "identity",
+    "sysinfo": "identity",
+    "os": "boot",
+    "bootloader": "boot",
+    "bootloader_args": "boot",
+    "cpu": "cpu",
+    "memory": "memory",
+    "currentMemory": "memory",
+    "maxMemory": "memory",
+    "memoryBacking": "memory",
+    "vcpu": "tuning",
+    "vcpus": "tuning",
+    "iothreads": "tuning",
+    "iothreadids": "tuning",
+    "defaultiothread": "tuning",
+    "cputune": "tuning",
+    "memtune": "tuning",
+    "numatune": "tuning",
+    "blkiotune": "tuning",
+    "throttlegroups": "tuning",
+    "resource": "tuning",
+    "perf": "tuning",
+    "features": "features",
+    "clock": "features",
+    "pm": "features",
+    "on_poweroff": "features",
+    "on_reboot": "features",
+    "on_crash": "features",
+    "on_lockfailure": "features",
+    "seclabel": "security",
+    "launchSecurity": "security",
+    "keywrap": "security",
+    "idmap": "security",
+    "metadata": "metadata",
+}
+
+DEVICE_SECTIONS = {
+    "emulator": "boot",
+    "disk": "disks",
+    "filesystem": "disks",
+    "interface": "interfaces",
+    "hostdev": "hostdevs",
+    "redirdev": "hostdevs",
+    "redirfilter": "hostdevs",
+    "graphics": "graphics",
+    "video": "graphics",
+    **dict.fromkeys(
+        (
+            "audio",
+            "channel",
+            "console",
+            "controller",
+            "crypto",
+            "hub",
+            "input",
+            "iommu",
+            "lease",
+            "memballoon",
+            "memory",
+            "nvram",
+            "panic",
+            "parallel",
+            "pstore",
+            "rng",
+            "serial",
+            "shmem",
+            "smartcard",
+            "sound",
+            "tpm",
+            "vsock",
+            "watchdog",
+        ),
+        "devices",
+    ),
+}
+
+QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+NAMESPACES = {"nova": "http://openstack.org/xmlns/libvirt/nova/1.1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Something that is not measured: XPaths below <domain>, and why leaving them out is safe.
+
+    An element selected here is dropped whole. An attribute is dropped alone, and takes along the element that
+    carried nothing else, unless that is a device or a child of <domain>.
+    """
+
+    why: str
+    xpaths: tuple[str, ...]
+
+
+_PTYS = tuple(f"devices/{device}[@type='pty']" for device in ("serial", "console", "channel", "parallel"))
+_AUTO_CHANNEL = (
+    "devices/channel[@type='unix']/source[@mode='bind'][count(@*) = 2][not(*)]"
+    "[starts-with(@path, '/var/lib/libvirt/qemu/channel/')"
+    " or starts-with(@path, '/run/libvirt/qemu/channel/')]"
+    "[not(contains(@path, '/../'))][../target/@name]"
+    "[substring(@path, string-length(@path) - string-length(../target/@name)) = concat('/', ../target/@name)]"
+)
+
+_DEFAULT_SECLABEL = (
+    "seclabel[@type='dynamic'][not(@relabel) or @relabel='yes']"
+    "[count(@*) = count(@type) + count(@model) + count(@relabel)]"
+    "[not(@model) or @model='dac' or @model='selinux' or @model='apparmor']"
+    "[not(*[not(self::label or self::imagelabel)])]"
+)
+
+
+def _numbered(prefix: str) -> str:
+    """Return an XPath condition: the node is `prefix` followed by digits and nothing else."""
+    rest = f"substring-after(., '{prefix}')"
+    return f"(starts-with(., '{prefix}') and {rest} != '' and translate({rest}, '0123456789', '') = '')"
+
+
+NOISE = (
+    Noise("the number libvirt gives a running domain", ("@id",)),
+    Noise(
+        "aliases are handed out at start; only those that begin with ua- are the administrator's",
+        ("devices/*/alias/@name[not(starts-with(., 'ua-'))]",),
+    ),
+    Noise(
+        "node names of the running block layer",
+        ("devices/disk/source/@index", "devices/disk/mirror/source/@index"),
+    ),
+    Noise("the chain as libvirt probed it; it is measured from the images", ("devices/disk/backingStore",)),
+    Noise(
+        "secrets that only a SECURE dump shows",
+        (
+            "devices/graphics/@passwd",
+            "devices/graphics/@passwdValidTo",
+            "devices/disk/source/cookies",
+            "devices/disk/mirror/source/cookies",
+        ),
+    ),
+    Noise(
+        "ports that libvirt picks at start",
+        tuple(f"devices/graphics[@autoport='yes']/@{name}" for name in ("port", "tlsPort", "websocket")),
+    ),
+    Noise(
+        "pseudo terminals picked at start",
+        (*(f"{pty}/source/@path" for pty in _PTYS), "devices/console[@type='pty']/@tty"),
+    ),
+    Noise(
+        "whether the guest has a channel open, and the socket libvirt names itself",
+        ("devices/channel/target/@state", _AUTO_CHANNEL),
+    ),
+    Noise(
+        "tap devices that libvirt names itself",
+        (
+            "devices/interface/target/@dev["
+            + " or ".join(_numbered(prefix) for prefix in ("vnet", "macvtap", "macvlan"))
+            + "]",
+        ),
+    ),
+    Noise(
+        "what a virtual network resolved to at start (libvirt documentation, not observed)",
+        (
+            "devices/interface[@type='network']/source[@network]/@portid",
+            "devices/interface[@type='network']/source[@network]/@bridge",
+        ),
+    ),
+    Noise(
+        "the only PCI backend QEMU still has, written out at start (libvirt documentation, not observed)",
+        ("devices/hostdev[@type='pci']/driver[count(@*) = 1 and not(*)]/@name[. = 'vfio']",),
+    ),
+    Noise(
+        "labels generated at start, and the seclabel that says nothing but the default",
+        (
+            "seclabel[@type='dynamic']/label",
+            "seclabel[@type='dynamic']/imagelabel",
+            _DEFAULT_SECLABEL,
+        ),
+    ),
+    Noise(
+        "the default cgroup partition",
+        ("resource[not(@*)][count(*) = 1][partition[not(@*) and not(*) and . = '/machine']]",),
+    ),
+    Noise(
+        "written anew whenever nova regenerates the domain (hard reboot, resize), the version after upgrades",
+        ("metadata/nova:instance/nova:creationTime", "metadata/nova:instance/nova:package/@version"),
+    ),
+)

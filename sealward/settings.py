@@ -1,0 +1,70 @@
+"""The settings of a Sealward process: environment variables, read once, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SettingRefused(ValueError):
+    """A setting has a value that cannot be used."""
+
+    code = "settings.refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator can set; durations are seconds, every default is fit for one machine."""
+
+    listen: str = "127.0.0.1:9362"
+    data_dir: Path = Path("var")
+    admin_token: str | None = None
+    libvirt_uri: str | None = None
+    """None means libvirt's `test` driver with the sample fleet."""
+    authority_key: Path | None = None
+    """None means `authority.pem` in `data_dir`."""
+    sweep_interval: float = 60.0
+    fresh_for: float = 900.0
+    lease: float = 30.0
+    wait: float = 5.0
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read SEALWARD_LISTEN, SEALWARD_DATA_DIR and so on; an empty value means the default.
+
+        Raises SettingRefused with the variable's name and what it takes.
+        """
+        default = cls()
+        return cls(
+            listen=env.get("SEALWARD_LISTEN") or default.listen,
+            data_dir=Path(env.get("SEALWARD_DATA_DIR") or default.data_dir),
+            admin_token=env.get("SEALWARD_ADMIN_TOKEN") or None,
+            libvirt_uri=env.get("SEALWARD_LIBVIRT_URI") or None,
+            authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
+            sweep_interval=_seconds(env, "SEALWARD_SWEEP_INTERVAL", default.sweep_interval),
+            fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
+            lease=_seconds(env, "SEALWARD_LEASE", default.lease),
+            wait=_seconds(env, "SEALWARD_WAIT", default.wait),
+        )
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value) if value else None
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    """Return the seconds that a variable holds: more than 0, at most a year."""
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 365 * 86400:
+        raise SettingRefused(f"{name}={text!r}: give seconds, more than 0 and at most 31536000")
+    return seconds
