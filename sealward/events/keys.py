@@ -1,0 +1,83 @@
+"""Ed25519 keys, one for the authority and one for each node: PKCS #8 PEM files for their owner alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class KeyRefused(ValueError):
+    """The file holds no Ed25519 key in PEM form."""
+
+    code = "key.refused"
+
+
+def keyid(key: Ed25519PublicKey) -> str:
+    """Return SHA-256 hex of the key's SubjectPublicKeyInfo in DER form."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def private_key(path: Path) -> Ed25519PrivateKey:
+    """Return the private key at `path`, which is made, mode 0600, when there is no such file.
+
+    Two processes that start at once end with the same key: the file appears whole or not at all.
+    Raises KeyRefused when the file holds something else, and OSError.
+    """
+    if not path.exists():
+        _make(path)
+    key = _loaded(path.read_bytes(), path, private=True)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyRefused(f"{path}: not an Ed25519 private key in PEM form")
+    return key
+
+
+def public_key(pem: bytes | str) -> Ed25519PublicKey:
+    """Return the public key of a PEM text. Raises KeyRefused."""
+    key = _loaded(pem.encode() if isinstance(pem, str) else pem, "public key", private=False)
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyRefused("public key: not an Ed25519 key in PEM form")
+    return key
+
+
+def public_pem(key: Ed25519PublicKey) -> str:
+    """Return the PEM text (SubjectPublicKeyInfo) that others need to verify."""
+    encoded = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return encoded.decode("ascii")
+
+
+def _loaded(pem: bytes, source: object, *, private: bool) -> object:
+    try:
+        if private:
+            return serialization.load_pem_private_key(pem, password=None)
+        return serialization.load_pem_public_key(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as unreadable:
+        raise KeyRefused(f"{source}: not an Ed25519 key in PEM form") from unreadable
+
+
+def _make(path: Path) -> None:
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was first: its key is the key
+    finally:
+        draft.unlink()

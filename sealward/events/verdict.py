@@ -1,0 +1,146 @@
+"""The verdict on a signed server: a state machine without I/O, clock or store.
+
+Rules, each with a test of its name in tests/events/test_verdict.py:
+
+1. Before the first seal a verdict is unknown ("not-sealed"), and nothing but a measurement changes that.
+2. A measurement equal to the reference makes it true, until `fresh_until`.
+3. A measurement that differs makes it false, with what differs as findings.
+4. Freshness runs out by itself: a true read at `fresh_until` or later is unknown ("stale").
+5. Withholding (node lost or deactivated, server gone, libvirt gone) turns a true into unknown with the reason.
+6. A false stays false through withholding and vouching; only a measurement equal to a reference ends it.
+7. Vouching (a sweep found the server equal) prolongs a true, and restores one that was withheld before the
+   sweep began; it never makes a true out of a false or out of a server that was not sealed.
+8. What is older than what is known changes nothing: measurements, vouchings and withholdings that arrive late
+   are ignored. Of a withholding and a measurement at the same moment the withholding wins.
+9. A measurement that differs, taken under another profile or by another libvirt than the reference, makes a
+   true unknown ("profile-changed"), never false: what differs may be libvirt's doing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sealward.events.measurement import LIVE, Finding, differing
+
+if TYPE_CHECKING:
+    from sealward.events.measurement import Measurement
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class IsValid(StrEnum):
+    """The three values of a verdict, as they stand on the wire."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a signed server, and since when.
+
+    `reasons` are stable codes. `checked_at` is when the measurement that last counted was taken,
+    `fresh_until` how long a true lives on it, `withheld_at` when trust was last withdrawn.
+    """
+
+    is_valid: IsValid = IsValid.UNKNOWN
+    reasons: tuple[str, ...] = ("not-sealed",)
+    findings: tuple[Finding, ...] = ()
+    checked_at: datetime = NEVER
+    fresh_until: datetime = NEVER
+    withheld_at: datetime = NEVER
+
+
+UNSEALED = Verdict()
+
+
+def equal(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Verdict:
+    """Return the verdict after a measurement equal to the reference (rules 2, 8)."""
+    if _late(verdict, checked_at):
+        return verdict
+    return replace(
+        verdict,
+        is_valid=IsValid.TRUE,
+        reasons=(),
+        findings=(),
+        checked_at=checked_at,
+        fresh_until=fresh_until,
+    )
+
+
+def differs(verdict: Verdict, checked_at: datetime, findings: tuple[Finding, ...]) -> Verdict:
+    """Return the verdict after a measurement that differs from the reference (rules 3, 8).
+
+    A difference counts while trust is withheld, too: it was seen.
+    """
+    if checked_at <= verdict.checked_at:
+        return verdict
+    return replace(
+        verdict,
+        is_valid=IsValid.FALSE,
+        reasons=("measurement-differs",),
+        findings=findings,
+        checked_at=checked_at,
+        fresh_until=NEVER,
+    )
+
+
+def withheld(verdict: Verdict, reason: str, at: datetime) -> Verdict:
+    """Return the verdict after trust was withdrawn for `reason` (rules 5, 6, 8, 9)."""
+    if at < max(verdict.checked_at, verdict.withheld_at):
+        return verdict
+    if verdict.is_valid is IsValid.FALSE or verdict.checked_at == NEVER:
+        return replace(verdict, withheld_at=at)
+    return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(reason,), withheld_at=at)
+
+
+def vouched(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Verdict:
+    """Return the verdict after a sweep, begun at `checked_at`, found the server equal (rules 6, 7, 8)."""
+    if verdict.is_valid is IsValid.FALSE or verdict.checked_at == NEVER:
+        return verdict
+    return equal(verdict, checked_at, fresh_until)
+
+
+def at(verdict: Verdict, now: datetime) -> Verdict:
+    """Return the verdict as it reads at `now` (rule 4)."""
+    if verdict.is_valid is IsValid.TRUE and now >= verdict.fresh_until:
+        return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=("stale",))
+    return verdict
+
+
+def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rests on
+    verdict: Verdict,
+    reference: Measurement,
+    found: Measurement,
+    *,
+    findings: tuple[Finding, ...],
+    checked_at: datetime,
+    fresh_until: datetime,
+) -> Verdict:
+    """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9).
+
+    The digests alone decide. `findings` explain; a differing section that none of them names gets one with
+    the two digests.
+    """
+    changed = differing(reference, found)
+    if not changed:
+        return equal(verdict, checked_at, fresh_until)
+    if (reference.profile, reference.hypervisor) != (found.profile, found.hypervisor):
+        return withheld(verdict, "profile-changed", checked_at)
+    explained = {(one.section, one.form) for one in findings}
+    bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
+    named = (one for one in findings if (one.section, one.form) in changed)
+    return differs(verdict, checked_at, (*named, *bare))
+
+
+def _unexplained(reference: Measurement, found: Measurement, section: str, form: str) -> Finding:
+    seen = (found.live if form == LIVE else found.sections).get(section)
+    return Finding(section, "/domain", reference.sections.get(section), seen, form)
+
+
+def _late(verdict: Verdict, checked_at: datetime) -> bool:
+    return checked_at <= max(verdict.checked_at, verdict.withheld_at)
