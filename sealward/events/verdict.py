@@ -6,7 +6,7 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
 2. A measurement equal to the reference makes it true, until `fresh_until`.
 3. A measurement that differs makes it false, with what differs as findings.
 4. Freshness runs out by itself: a true read at `fresh_until` or later is unknown ("stale").
-5. Withholding (node lost or deactivated, server gone, libvirt gone) turns a true into unknown with the reason.
+5. Withholding (node lost or deactivated, server or libvirt gone) turns a true into unknown with the reason.
 6. A false stays false through withholding and vouching; only a measurement equal to a reference ends it.
 7. Vouching (a sweep found the server equal) prolongs a true, and restores one that was withheld before the
    sweep began; it never makes a true out of a false or out of a server that was not sealed.

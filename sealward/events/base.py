@@ -1,0 +1,53 @@
+"""What every event carries, and how it stands in the log."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
+from typing import ClassVar
+
+STREAMS = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d00001")
+"""Namespace of the stream ids: the log's own, never to be changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact: when it happened, who asked for it, for which task, in which HTTP request.
+
+    `timestamp` is aware, UTC. `actor` reads `user:NAME`, `node:HOSTNAME` or `system`. `topic` is the event's
+    stable name; `version` counts the shapes its fields have had.
+    """
+
+    topic: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    timestamp: datetime
+    actor: str
+    task_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event in the log: its position in the whole, its stream, and its version (from 1) there."""
+
+    position: int
+    stream: uuid.UUID
+    version: int
+    event: Event
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Return the event's own id, the same wherever and however often the event is delivered."""
+        return uuid.uuid5(self.stream, str(self.version))
+
+
+def sign_stream(server_id: str) -> uuid.UUID:
+    """Return the id of the stream that holds all signs of a server, one after the other."""
+    return uuid.uuid5(STREAMS, f"sign/{server_id}")
+
+
+def node_stream(hostname: str) -> uuid.UUID:
+    """Return the id of a node's stream; a hostname has one, so it can register but once."""
+    return uuid.uuid5(STREAMS, f"node/{hostname}")

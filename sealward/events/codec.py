@@ -1,0 +1,87 @@
+"""The wire form of events, the same in the log and for subscribers: stable topics, versions, upcasting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sealward.events import node, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.events.base import Event
+
+    Fields = dict[str, Any]
+    Upcast = Callable[[Fields], Fields]
+
+EVENTS: dict[str, type[Event]] = {
+    one.topic: one
+    for one in (
+        sign.SignCreated,
+        sign.SignUpdated,
+        sign.SignSealed,
+        sign.SignValidationRequested,
+        sign.SignValidated,
+        sign.SignRevoked,
+        node.NodeRegistered,
+        node.NodeActivated,
+        node.NodeDeactivated,
+        node.NodeSwept,
+        node.NodeLost,
+        node.NodeReturned,
+        node.InstanceAppeared,
+        node.InstanceLeft,
+        node.NodeReportRefused,
+    )
+}
+
+UPCASTS: dict[tuple[str, int], Upcast] = {}
+"""(topic, version) → what turns fields of that version into those of the next."""
+
+
+class EventRefused(ValueError):
+    """The bytes are no event that this version of Sealward knows."""
+
+    code = "event.refused"
+
+
+class EventFromNewerVersion(EventRefused):
+    """The event was written by a newer version of Sealward: upgrade this process before it goes on."""
+
+    code = "event.newer-version"
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it."""
+    fields = msgspec.to_builtins(event)
+    fields["version"] = event.version
+    return msgspec.json.encode(fields, order="sorted")
+
+
+def decode(topic: str, state: bytes, upcasts: dict[tuple[str, int], Upcast] | None = None) -> Event:
+    """Return the event of a topic and its bytes, brought to the current version.
+
+    Raises EventFromNewerVersion and EventRefused.
+    """
+    if topic not in EVENTS:
+        raise EventRefused(f"{topic!r}: unknown topic")
+    try:
+        fields = msgspec.json.decode(state, type=dict[str, Any])
+        fields = _upcast(topic, fields, UPCASTS if upcasts is None else upcasts)
+        return msgspec.convert(fields, type=EVENTS[topic])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+        raise EventRefused(f"{topic}: {unreadable}") from unreadable
+
+
+def _upcast(topic: str, fields: Fields, upcasts: dict[tuple[str, int], Upcast]) -> Fields:
+    current = EVENTS[topic].version
+    version = fields.pop("version", None)
+    if not isinstance(version, int) or version < 1:
+        raise EventRefused(f"{topic}: version is missing")
+    if version > current:
+        raise EventFromNewerVersion(f"{topic}: version {version}, known up to {current}")
+    for step in range(version, current):
+        fields = upcasts[topic, step](fields)
+    return fields

@@ -1,0 +1,111 @@
+"""The events of a node's stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
+from typing import ClassVar
+
+from sealward.events.base import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEvent(Event):
+    """A fact about one node."""
+
+    node_id: int
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRegistered(NodeEvent):
+    """An agent made itself known; from now on its reports must be signed by this key (PEM)."""
+
+    topic: ClassVar[str] = "node.registered"
+
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeActivated(NodeEvent):
+    """Validation was switched on."""
+
+    topic: ClassVar[str] = "node.activated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDeactivated(NodeEvent):
+    """Validation was switched off."""
+
+    topic: ClassVar[str] = "node.deactivated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """The signs that a sweep could not vouch for, by their ids, and why."""
+
+    reason: str
+    sign_ids: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSwept(NodeEvent):
+    """One sweep of all signed servers of a node.
+
+    `vouched` are the ids of the signs found equal, as ranges ("1-998,1000"); `counts` are servers by verdict
+    and unsigned ones; `digest` is SHA-256 over all results. Servers found different have events of their own.
+    """
+
+    topic: ClassVar[str] = "node.swept"
+
+    cause: str
+    started_at: datetime
+    fresh_until: datetime
+    vouched: str
+    withheld: tuple[Withheld, ...]
+    counts: dict[str, int]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLost(NodeEvent):
+    """The node has been silent longer than its lease."""
+
+    topic: ClassVar[str] = "node.lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReturned(NodeEvent):
+    """The node is heard again."""
+
+    topic: ClassVar[str] = "node.returned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAppeared(NodeEvent):
+    """A server runs or is defined on the node."""
+
+    topic: ClassVar[str] = "instance.appeared"
+
+    server_id: str
+    instance_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceLeft(NodeEvent):
+    """A server is no longer on the node."""
+
+    topic: ClassVar[str] = "instance.left"
+
+    server_id: str
+    instance_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReportRefused(NodeEvent):
+    """A report in the node's name was refused: `reason` is a stable code, `server_id` what it spoke of."""
+
+    topic: ClassVar[str] = "node.report-refused"
+
+    reason: str
+    server_id: str | None

@@ -1,0 +1,84 @@
+"""The events of a sign's stream: one stream for each server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
+from typing import ClassVar
+
+from sealward.events.base import Event
+from sealward.events.measurement import Finding  # noqa: TC001 - as above
+from sealward.events.verdict import IsValid  # noqa: TC001 - as above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignEvent(Event):
+    """A fact about one sign; `sign_id` and `node_id` are the integers that API clients know."""
+
+    sign_id: int
+    server_id: str
+    node_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOrdered(SignEvent):
+    """An order to seal: the node measures under `profile` and reports for `generation`."""
+
+    hostname: str
+    instance_name: str
+    profile: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignCreated(SignOrdered):
+    """An administrator ordered a sign."""
+
+    topic: ClassVar[str] = "sign.created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUpdated(SignOrdered):
+    """An administrator ordered a re-sign; the reference in force stays in force until the next seal."""
+
+    topic: ClassVar[str] = "sign.updated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignSealed(SignEvent):
+    """The reference now in force: `digest` of its manifest, and the envelope signed by node and authority."""
+
+    topic: ClassVar[str] = "sign.sealed"
+
+    generation: int
+    digest: str
+    envelope: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignValidationRequested(SignEvent):
+    """An administrator asked for a fresh measurement now."""
+
+    topic: ClassVar[str] = "sign.validation-requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignValidated(SignEvent):
+    """A verdict. `cause` is sealed, domain-changed, sweep, requested or node-activated."""
+
+    topic: ClassVar[str] = "sign.validated"
+
+    generation: int
+    is_valid: IsValid
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    cause: str
+    checked_at: datetime
+    fresh_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignRevoked(SignEvent):
+    """The server was taken off control."""
+
+    topic: ClassVar[str] = "sign.revoked"

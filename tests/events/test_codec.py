@@ -1,0 +1,82 @@
+"""The wire form of events: what was written once is read for ever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from factories import ONE_OF_EACH
+
+from sealward.events import codec
+from sealward.events.base import Event, Recorded, sign_stream
+from sealward.events.codec import EventFromNewerVersion, EventRefused, decode, encode
+
+GOLDEN = Path(__file__).parent.parent / "assets" / "events"
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    """The examples below leave no event out."""
+    assert set(codec.EVENTS) == {one.topic for one in ONE_OF_EACH}
+
+
+@pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda one: one.topic)
+def test_an_event_survives_its_wire_form(event: Event) -> None:
+    """decode(encode(x)) is x."""
+    assert event == decode(event.topic, encode(event))
+
+
+@pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda one: one.topic)
+def test_the_golden_bytes_still_stand(event: Event) -> None:
+    """An event is written as the golden file of its version, byte for byte."""
+    golden = GOLDEN / f"{event.topic}.v{event.version}.json"
+
+    assert golden.read_bytes().rstrip(b"\n") == encode(event)
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_every_golden_file_is_read(golden: Path) -> None:
+    """Events of every version ever written decode into today's classes."""
+    topic = golden.stem.rsplit(".v", 1)[0]
+
+    assert isinstance(decode(topic, golden.read_bytes()), codec.EVENTS[topic])
+
+
+def test_old_fields_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event of version 1 passes every step up to the current version."""
+    (event,) = (one for one in ONE_OF_EACH if one.topic == "node.activated")
+    old = json.loads(encode(event))
+    old["name"] = old.pop("hostname")
+    monkeypatch.setattr(codec.EVENTS["node.activated"], "version", 3)
+    steps: dict[tuple[str, int], codec.Upcast] = {
+        ("node.activated", 1): lambda fields: {**fields, "host": fields.pop("name")},
+        ("node.activated", 2): lambda fields: {**fields, "hostname": fields.pop("host")},
+    }
+
+    assert event == decode("node.activated", json.dumps(old).encode(), steps)
+
+
+def test_an_event_of_a_newer_version_is_refused() -> None:
+    """A process that is older than the writer stops instead of guessing."""
+    newer = json.loads(encode(ONE_OF_EACH[0])) | {"version": 2}
+
+    with pytest.raises(EventFromNewerVersion):
+        decode("sign.created", json.dumps(newer).encode())
+
+
+@pytest.mark.parametrize("state", [b"", b"7", b"{}", b"\xff", b'{"version":1}', b'{"version":"1"}'])
+def test_what_is_no_event_is_refused(state: bytes) -> None:
+    """Garbage is refused with the one error of this module."""
+    with pytest.raises(EventRefused):
+        decode("sign.created", state)
+    with pytest.raises(EventRefused):
+        decode("sign.unheard-of", state)
+
+
+def test_an_event_has_one_id_wherever_it_is_delivered() -> None:
+    """The id follows from stream and version alone."""
+    stream = sign_stream("s")
+    first = Recorded(1, stream, 1, ONE_OF_EACH[0])
+
+    assert first.id == Recorded(9, stream, 1, ONE_OF_EACH[0]).id
+    assert first.id != Recorded(1, stream, 2, ONE_OF_EACH[0]).id

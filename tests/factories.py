@@ -1,0 +1,68 @@
+"""Events with every field filled in: a test states only what matters to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sealward.events import node, sign
+from sealward.events.base import Event
+from sealward.events.measurement import Finding
+from sealward.events.verdict import IsValid
+
+NOON = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, 12, 15, tzinfo=UTC)
+SERVER = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"
+META: dict[str, Any] = {"timestamp": NOON, "actor": "user:admin", "task_id": "t-1", "request_id": "req-1"}
+SIGN: dict[str, Any] = META | {"sign_id": 115, "server_id": SERVER, "node_id": 2}
+ORDER: dict[str, Any] = SIGN | {
+    "hostname": "kvm2",
+    "instance_name": "instance-00000068",
+    "profile": "libvirt-domain/1",
+    "generation": 1,
+}
+NODE: dict[str, Any] = META | {"node_id": 2, "hostname": "kvm2"}
+INSTANCE: dict[str, Any] = NODE | {"server_id": SERVER, "instance_name": "instance-00000068"}
+
+ONE_OF_EACH: tuple[Event, ...] = (
+    sign.SignCreated(**ORDER),
+    sign.SignUpdated(**ORDER | {"generation": 2}),
+    sign.SignSealed(**SIGN, generation=1, digest="ab" * 32, envelope={"payload": "e30=", "signatures": []}),
+    sign.SignValidationRequested(**SIGN),
+    sign.SignValidated(
+        **SIGN,
+        generation=1,
+        is_valid=IsValid.FALSE,
+        reasons=("measurement-differs",),
+        findings=(Finding("boot", "/domain/os/initrd", "/a", None),),
+        cause="domain-changed",
+        checked_at=NOON,
+        fresh_until=LATER,
+    ),
+    sign.SignRevoked(**SIGN),
+    node.NodeRegistered(**NODE, public_key="PEM"),
+    node.NodeActivated(**NODE),
+    node.NodeDeactivated(**NODE),
+    node.NodeSwept(
+        **NODE,
+        cause="sweep",
+        started_at=NOON,
+        fresh_until=LATER,
+        vouched="1-998,1000",
+        withheld=(node.Withheld(reason="domain-not-found", sign_ids="999"),),
+        counts={"true": 999, "false": 0, "unknown": 1, "unsigned": 3},
+        digest="cd" * 32,
+    ),
+    node.NodeLost(**NODE | {"task_id": None, "request_id": None, "actor": "system"}),
+    node.NodeReturned(**NODE),
+    node.InstanceAppeared(**INSTANCE),
+    node.InstanceLeft(**INSTANCE),
+    node.NodeReportRefused(**NODE, reason="envelope.not-verified", server_id=None),
+)
+
+
+def event(kind: type[Event], **what_matters: object) -> Event:
+    """Return an event of that kind, changed in what matters to the test."""
+    (made,) = (one for one in ONE_OF_EACH if type(one) is kind)
+    return replace(made, **what_matters)  # type: ignore[arg-type]  # replace() checks the names at run time
