@@ -1,0 +1,13 @@
+"""SQL kept in named blocks of .sql files: `-- name: sign-by-server` heads a block, comments may follow it."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+
+def blocks(package: str, file: str) -> dict[str, str]:
+    """Return the blocks of a .sql file of a package by name."""
+    text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: *(\S+) *$", text, flags=re.MULTILINE)
+    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}

@@ -1,0 +1,161 @@
+"""The event store: append with optimistic concurrency, read a stream, follow the log.
+
+The recorders are the `eventsourcing` library's (9.5.6); what they store is ours (`codec`). The order of the
+log is the order of its commits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
+from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
+
+from sealward.events import codec
+from sealward.events.base import Event, Recorded
+from sealward.events.sql import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from uuid import UUID
+
+    from eventsourcing.persistence import AggregateRecorder, ApplicationRecorder
+
+
+class VersionConflict(Exception):
+    """Another writer appended to the stream first: load it again and decide again."""
+
+    code = "store.version-conflict"
+
+
+class NextId(Protocol):
+    """Give out the integer ids that API clients know: 1, 2, 3 … for each name, never one twice."""
+
+    def __call__(self, name: str) -> int:
+        """Return the next id of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a stream after `version`, as its owner encoded it."""
+
+    stream: UUID
+    version: int
+    topic: str
+    state: bytes
+
+
+class EventStore:
+    """The one log. Safe for many threads; on files for many processes."""
+
+    def __init__(
+        self,
+        log: ApplicationRecorder,
+        snapshots: AggregateRecorder,
+        next_id: NextId,
+        close: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._snapshots = snapshots
+        self.next_id = next_id
+        self.close = close
+        self._grown = threading.Condition()
+
+    def append(self, stream: UUID, expected_version: int, events: Sequence[Event]) -> int:
+        """Append all events or none after `expected_version` (0: a new stream); return the last's position.
+
+        Raises VersionConflict when the stream is longer than expected.
+        """
+        stored = [
+            StoredEvent(stream, expected_version + number, event.topic, codec.encode(event))
+            for number, event in enumerate(events, 1)
+        ]
+        try:
+            positions = self._log.insert_events(stored)
+        except IntegrityError as conflict:
+            raise VersionConflict from conflict
+        with self._grown:
+            self._grown.notify_all()
+        return positions[-1] if positions else self.head()
+
+    def read(self, stream: UUID, after: int = 0) -> list[Event]:
+        """Return the stream's events beyond that version, in order. Raises EventRefused."""
+        return [codec.decode(one.topic, one.state) for one in self._log.select_events(stream, gt=after)]
+
+    def follow(self, after: int, limit: int = 500) -> list[Recorded]:
+        """Return up to `limit` events of the whole log beyond that position. Raises EventRefused."""
+        found = self._log.select_notifications(after, limit, inclusive_of_start=False)
+        return [
+            Recorded(
+                one.id,
+                cast("UUID", one.originator_id),
+                one.originator_version,
+                codec.decode(one.topic, one.state),
+            )
+            for one in found
+        ]
+
+    def head(self) -> int:
+        """Return the last position of the log, 0 when it is empty."""
+        return self._log.max_notification_id() or 0
+
+    def wait_beyond(self, position: int, timeout: float) -> bool:
+        """Wait until the log is longer than `position`, at most `timeout` seconds; say whether it is.
+
+        Appends of this process wake at once; those of others are seen when the time is over.
+        """
+        with self._grown:
+            return self._grown.wait_for(lambda: self.head() > position, timeout)
+
+    def snapshot(self, stream: UUID) -> Snapshot | None:
+        """Return the newest snapshot of a stream."""
+        for one in self._snapshots.select_events(stream, desc=True, limit=1):
+            return Snapshot(stream, one.originator_version, one.topic, one.state)
+        return None
+
+    def keep_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; one of the same version that another writer kept first is as good."""
+        stored = StoredEvent(snapshot.stream, snapshot.version, snapshot.topic, snapshot.state)
+        try:
+            self._snapshots.insert_events([stored])
+        except IntegrityError:
+            return
+
+
+def in_memory() -> EventStore:
+    """Return a store that lives as long as the process: for tests."""
+    counters: dict[str, itertools.count[int]] = {}
+    return EventStore(
+        POPOApplicationRecorder(),
+        POPOAggregateRecorder(),
+        lambda name: next(counters.setdefault(name, itertools.count(1))),
+        lambda: None,
+    )
+
+
+def sqlite(path: Path) -> EventStore:
+    """Return the store in that SQLite file, which is made when missing."""
+    datastore = SQLiteDatastore(str(path))
+    log = SQLiteApplicationRecorder(datastore)
+    snapshots = SQLiteAggregateRecorder(datastore, "stored_snapshots")
+    log.create_table()
+    snapshots.create_table()
+    return EventStore(log, snapshots, _sqlite_sequence(datastore), datastore.close)
+
+
+def _sqlite_sequence(datastore: SQLiteDatastore) -> NextId:
+    statements = blocks("sealward.events", "sqlite.sql")
+    with datastore.transaction(commit=True) as cursor:
+        cursor.execute(statements["create-sequences"])
+
+    def next_id(name: str) -> int:
+        with datastore.transaction(commit=True) as cursor:
+            cursor.execute(statements["next-id"], (name,))
+            return int(cursor.fetchone()["value"])
+
+    return next_id
