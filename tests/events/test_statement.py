@@ -1,0 +1,58 @@
+"""in-toto statements: what is read is what was signed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from factories import SERVER
+
+from sealward.events.measurement import Measurement
+from sealward.events.statement import Statement, StatementRefused, parse
+
+STATEMENT = Statement(
+    SERVER,
+    2,
+    1,
+    datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC),
+    Measurement("libvirt-domain/1", {"boot": "aa"}, {"disks": "bb"}, "libvirt 9.0.0"),
+    b"evidence",
+)
+
+
+def _changed(**fields: object) -> bytes:
+    return json.dumps(json.loads(STATEMENT.envelope().payload) | fields).encode()
+
+
+def test_a_statement_survives_its_payload() -> None:
+    """parse(envelope(x).payload) is x."""
+    assert parse(STATEMENT.envelope().payload) == STATEMENT
+
+
+def test_the_subject_is_the_manifest_by_digest() -> None:
+    """A third party finds subject, digest and types where in-toto puts them."""
+    fields = json.loads(STATEMENT.envelope().payload)
+
+    assert fields["_type"] == "https://in-toto.io/Statement/v1"
+    assert fields["subject"][0]["digest"] == {"sha256": STATEMENT.measurement.digest}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"7", b"null", b"{}", b"\xff", b"[" * 100_000, _changed(predicate={}), _changed(subject=[]),
+     _changed(predicateType="urn:other"), _changed(subject=[{"digest": {"sha256": "00"}}])],
+)  # fmt: skip
+def test_what_is_no_statement_is_refused(payload: bytes) -> None:
+    """Garbage, other predicates and a subject that is not the sections' are refused."""
+    with pytest.raises(StatementRefused):
+        parse(payload)
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    """A moment that could be any of 24 is none."""
+    naive = replace(STATEMENT, measured_at=datetime(2026, 1, 2))  # noqa: DTZ001 - that is the point
+
+    with pytest.raises(StatementRefused):
+        parse(naive.envelope().payload)
