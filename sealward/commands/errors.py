@@ -1,0 +1,54 @@
+"""Why a command is refused. The docstring is the message; the code is stable and never reused."""
+
+from __future__ import annotations
+
+
+class Rejected(Exception):
+    """The command was refused; nothing was written."""
+
+    code = "command.rejected"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class AlreadySigned(Rejected):
+    """The server is signed already. To make a new reference, PUT it."""
+
+    code = "sign.exists"
+
+
+class NotSigned(Rejected):
+    """The server is not signed. To sign it, POST it."""
+
+    code = "sign.not-found"
+
+
+class ReportRefused(Rejected):
+    """A node's report was refused."""
+
+    code = "report.refused"
+
+
+class WrongNode(ReportRefused):
+    """The report is about a server that another node runs."""
+
+    code = "report.wrong-node"
+
+
+class UnknownGeneration(ReportRefused):
+    """The report is about a generation that nobody ordered, or one that a later order replaced."""
+
+    code = "report.unknown-generation"
+
+
+class HostnameTaken(Rejected):
+    """Another key is registered under this hostname; an administrator must remove the old node first."""
+
+    code = "node.hostname-taken"
+
+
+class NotRegistered(Rejected):
+    """No such node is registered."""
+
+    code = "node.not-found"

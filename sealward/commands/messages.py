@@ -1,0 +1,90 @@
+"""Commands: imperative requests that may be refused. What the door and the agents send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sealward.events.envelope import Envelope
+    from sealward.events.measurement import Finding
+    from sealward.events.statement import Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Who asks, for which task, in which HTTP request."""
+
+    actor: str
+    task_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignCommand(Command):
+    """A command about the sign of one server."""
+
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateSign(SignCommand):
+    """Put a server under integrity control. The door knows from the inventory where it runs."""
+
+    node_id: int
+    hostname: str
+    instance_name: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSign(SignCommand):
+    """Make a new reference of what the server is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestValidation(SignCommand):
+    """Measure the server now and compare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeSign(SignCommand):
+    """Take a server off control."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordMeasurement(SignCommand):
+    """A node measured a server: `statement` is what `envelope`, verified with that node's key, holds.
+
+    Whether it seals or validates follows from its generation. `findings` explain a difference.
+    """
+
+    envelope: Envelope
+    statement: Statement
+    findings: tuple[Finding, ...]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterNode(Command):
+    """An agent makes itself known with its public key (PEM)."""
+
+    hostname: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCommand(Command):
+    """A command about one registered node."""
+
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivateNode(NodeCommand):
+    """Switch validation on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeactivateNode(NodeCommand):
+    """Switch validation off."""

@@ -1,0 +1,244 @@
+"""What may be done with a sign, and which facts follow: pure functions over one server's stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sealward.commands.errors import AlreadySigned, NotSigned, UnknownGeneration, WrongNode
+from sealward.events import envelope as envelopes
+from sealward.events import sign as facts
+from sealward.events import statement as statements
+from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, withheld
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sealward.commands.messages import (
+        Command,
+        CreateSign,
+        RecordMeasurement,
+        RequestValidation,
+        RevokeSign,
+        UpdateSign,
+    )
+    from sealward.events.base import Event
+    from sealward.events.envelope import Envelope
+    from sealward.events.measurement import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A server under control: what was ordered last, what is in force, what is known."""
+
+    sign_id: int
+    server_id: str
+    node_id: int
+    hostname: str
+    instance_name: str
+    profile: str
+    ordered: int
+    """The generation that was ordered last."""
+    sealed: int = 0
+    """The generation in force, 0 before the first seal."""
+    reference: Measurement | None = None
+    verdict: Verdict = UNSEALED
+    ordered_task: str | None = None
+    ordered_by: str = "system"
+
+
+def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
+    """Order a sign for a server that has none. Raises AlreadySigned."""
+    if sign is not None:
+        raise AlreadySigned
+    order = facts.SignCreated(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        sign_id=sign_id,
+        server_id=command.server_id,
+        node_id=command.node_id,
+        hostname=command.hostname,
+        instance_name=command.instance_name,
+        profile=command.profile,
+        generation=1,
+    )
+    return [order]
+
+
+def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> list[Event]:
+    """Order a re-sign; what is in force stays so until the node has measured. Raises NotSigned."""
+    sign = _signed(sign)
+    order = facts.SignUpdated(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+        hostname=sign.hostname,
+        instance_name=sign.instance_name,
+        profile=sign.profile,
+        generation=sign.ordered + 1,
+    )
+    return [order]
+
+
+def request_validation(sign: Sign | None, command: RequestValidation, *, now: datetime) -> list[Event]:
+    """Ask the node for a fresh measurement. Raises NotSigned."""
+    return [_fact(facts.SignValidationRequested, _signed(sign), command, now)]
+
+
+def revoke_sign(sign: Sign | None, command: RevokeSign, *, now: datetime) -> list[Event]:
+    """Take the server off control. Raises NotSigned."""
+    return [_fact(facts.SignRevoked, _signed(sign), command, now)]
+
+
+def record_measurement(
+    sign: Sign | None,
+    command: RecordMeasurement,
+    *,
+    countersigned: Envelope,
+    now: datetime,
+    fresh_until: datetime,
+) -> list[Event]:
+    """Seal the generation that was ordered, or judge a measurement against the reference in force.
+
+    `countersigned` is the command's envelope with the authority's signature. A report that changes nothing
+    and that nobody asked for gives no event. Raises NotSigned, WrongNode, UnknownGeneration.
+    """
+    sign = _signed(sign)
+    statement = command.statement
+    if (statement.node_id, statement.server_id) != (sign.node_id, sign.server_id):
+        raise WrongNode
+    if statement.generation == sign.ordered and sign.sealed < sign.ordered:
+        return _seal(sign, command, countersigned, now, fresh_until)
+    if statement.generation != sign.sealed or sign.reference is None:
+        raise UnknownGeneration
+    verdict = judged(
+        sign.verdict,
+        sign.reference,
+        statement.measurement,
+        findings=command.findings,
+        checked_at=statement.measured_at,
+        fresh_until=fresh_until,
+    )
+    news = (verdict.is_valid, verdict.reasons, verdict.findings)
+    known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
+    if news == known and command.task_id is None:
+        return []
+    return [_validated(sign, command, verdict, now)]
+
+
+def evolve(sign: Sign | None, event: Event) -> Sign | None:
+    """Return the sign after a fact of its stream; None when there is none."""
+    match event:
+        case facts.SignCreated():
+            return _ordered(event)
+        case facts.SignUpdated() if sign is not None:
+            return replace(sign, ordered=event.generation, ordered_task=event.task_id, ordered_by=event.actor)
+        case facts.SignSealed() if sign is not None:
+            payload = envelopes.parse(event.envelope).payload
+            return replace(sign, sealed=event.generation, reference=statements.parse(payload).measurement)
+        case facts.SignValidated() if sign is not None:
+            return replace(sign, verdict=recorded(sign.verdict, event))
+        case facts.SignRevoked():
+            return None
+    return sign
+
+
+def recorded(verdict: Verdict, event: facts.SignValidated) -> Verdict:
+    """Return the verdict that an event states; trust that was withdrawn stays dated."""
+    if event.is_valid is IsValid.UNKNOWN:
+        return withheld(verdict, event.reasons[0], event.checked_at)
+    return replace(
+        verdict,
+        is_valid=event.is_valid,
+        reasons=event.reasons,
+        findings=event.findings,
+        checked_at=event.checked_at,
+        fresh_until=event.fresh_until,
+    )
+
+
+def _seal(
+    sign: Sign, command: RecordMeasurement, countersigned: Envelope, now: datetime, fresh_until: datetime
+) -> list[Event]:
+    statement = command.statement
+    sealed = facts.SignSealed(
+        timestamp=now,
+        actor=command.actor,
+        task_id=sign.ordered_task,
+        request_id=command.request_id,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+        generation=statement.generation,
+        digest=statement.measurement.digest,
+        envelope=countersigned.to_json(),
+    )
+    verdict = replace(
+        sign.verdict,
+        is_valid=IsValid.TRUE,
+        reasons=(),
+        findings=(),
+        checked_at=statement.measured_at,
+        fresh_until=fresh_until,
+    )
+    order = replace(command, task_id=sign.ordered_task, cause="sealed")
+    return [sealed, _validated(replace(sign, sealed=statement.generation), order, verdict, now)]
+
+
+def _validated(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> Event:
+    return facts.SignValidated(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+        generation=sign.sealed,
+        is_valid=verdict.is_valid,
+        reasons=verdict.reasons,
+        findings=verdict.findings,
+        cause=command.cause,
+        checked_at=command.statement.measured_at,
+        fresh_until=verdict.fresh_until,
+    )
+
+
+def _ordered(event: facts.SignCreated) -> Sign:
+    return Sign(
+        event.sign_id,
+        event.server_id,
+        event.node_id,
+        event.hostname,
+        event.instance_name,
+        event.profile,
+        event.generation,
+        ordered_task=event.task_id,
+        ordered_by=event.actor,
+    )
+
+
+def _fact(
+    kind: type[facts.SignValidationRequested | facts.SignRevoked], sign: Sign, command: Command, now: datetime
+) -> Event:
+    return kind(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+    )
+
+
+def _signed(sign: Sign | None) -> Sign:
+    if sign is None:
+        raise NotSigned
+    return sign

@@ -1,0 +1,186 @@
+"""What may be done with a sign, a sentence a rule."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from factories import SERVER
+
+from sealward.commands import sign as decider
+from sealward.commands.errors import AlreadySigned, NotSigned, UnknownGeneration, WrongNode
+from sealward.commands.messages import (
+    CreateSign,
+    RecordMeasurement,
+    RequestValidation,
+    RevokeSign,
+    UpdateSign,
+)
+from sealward.commands.sign import Sign, evolve
+from sealward.events import envelope as envelopes
+from sealward.events.base import Event
+from sealward.events.measurement import Measurement
+from sealward.events.sign import SignRevoked, SignSealed, SignValidated, SignValidationRequested
+from sealward.events.statement import Statement
+from sealward.events.verdict import IsValid
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
+AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+SIGNED = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0")
+CHANGED = Measurement("libvirt-domain/1", {"boot": "bb"}, {}, "libvirt 9.0.0")
+ASK: dict[str, Any] = {"actor": "user:admin", "task_id": "t-1", "server_id": SERVER}
+
+
+def play(sign: Sign | None, events: list[Event]) -> Sign | None:
+    """Return the sign after those events."""
+    for event in events:
+        sign = evolve(sign, event)
+    return sign
+
+
+def created() -> Sign:
+    """Return a sign that was ordered and not sealed yet."""
+    command = CreateSign(
+        **ASK, node_id=2, hostname="kvm2", instance_name="instance-1", profile="libvirt-domain/1"
+    )
+    sign = play(None, decider.create_sign(None, command, sign_id=115, now=NOW))
+    assert sign is not None
+    return sign
+
+
+def report(  # noqa: PLR0913 - each test changes one of them
+    sign: Sign | None,
+    found: Measurement = SIGNED,
+    second: int = 1,
+    *,
+    generation: int = 1,
+    node_id: int = 2,
+    task_id: str | None = None,
+) -> list[Event]:
+    """Return what follows from a node's report of that second."""
+    at = NOW + timedelta(seconds=second)
+    statement = Statement(SERVER, node_id, generation, at, found, b"")
+    envelope = envelopes.sign(statement.envelope(), NODE)
+    command = RecordMeasurement(
+        actor="node:kvm2",
+        task_id=task_id,
+        server_id=SERVER,
+        envelope=envelope,
+        statement=statement,
+        findings=(),
+        cause="domain-changed",
+    )
+    return decider.record_measurement(
+        sign,
+        command,
+        countersigned=envelopes.sign(envelope, AUTHORITY),
+        now=at,
+        fresh_until=at + timedelta(minutes=15),
+    )
+
+
+def sealed() -> Sign:
+    """Return a sign in force."""
+    sign = play(created(), report(created()))
+    assert sign is not None
+    return sign
+
+
+def test_a_server_is_signed_once() -> None:
+    """The second POST is refused: it would make a new reference without saying so."""
+    command = CreateSign(**ASK, node_id=2, hostname="kvm2", instance_name="i", profile="p")
+
+    with pytest.raises(AlreadySigned):
+        decider.create_sign(created(), command, sign_id=116, now=NOW)
+
+
+def test_what_is_not_signed_cannot_be_changed() -> None:
+    """PUT, validate, DELETE and a report need a sign."""
+    with pytest.raises(NotSigned):
+        decider.update_sign(None, UpdateSign(**ASK), now=NOW)
+    with pytest.raises(NotSigned):
+        decider.request_validation(None, RequestValidation(**ASK), now=NOW)
+    with pytest.raises(NotSigned):
+        decider.revoke_sign(None, RevokeSign(**ASK), now=NOW)
+    with pytest.raises(NotSigned):
+        report(None)
+
+
+def test_the_first_report_seals_and_is_valid() -> None:
+    """The order's task ends with the seal, signed by node and authority."""
+    seal, verdict = report(created())
+
+    assert isinstance(seal, SignSealed)
+    assert isinstance(verdict, SignValidated)
+    assert (seal.digest, seal.task_id) == (SIGNED.digest, "t-1")
+    assert (verdict.is_valid, verdict.cause, verdict.task_id) == (IsValid.TRUE, "sealed", "t-1")
+    keys = [NODE.public_key(), AUTHORITY.public_key()]
+    assert envelopes.verify(envelopes.parse(seal.envelope), keys)
+
+
+def test_a_change_is_false_and_never_absorbed() -> None:
+    """A report of the generation in force is compared; the reference stays."""
+    (verdict,) = report(sealed(), CHANGED, 2)
+    after = play(sealed(), [verdict])
+
+    assert isinstance(verdict, SignValidated)
+    assert verdict.is_valid is IsValid.FALSE
+    assert after is not None
+    assert after.reference == SIGNED
+
+
+def test_what_stays_as_it_was_is_no_event_unless_asked_for() -> None:
+    """An unasked report that brings no news writes nothing; one for a task does."""
+    assert report(sealed(), SIGNED, 2) == []
+    assert len(report(sealed(), SIGNED, 2, task_id="t-2")) == 1
+
+
+def test_an_order_to_re_sign_changes_nothing_until_it_is_sealed() -> None:
+    """A false stays false, and is compared with the old reference, until the node reports the new one."""
+    false = play(sealed(), report(sealed(), CHANGED, 2))
+    ordered = play(false, decider.update_sign(false, UpdateSign(**ASK), now=NOW))
+    again = play(ordered, report(ordered, CHANGED, 3, generation=2))
+
+    assert ordered is not None
+    assert (ordered.verdict.is_valid, ordered.reference) == (IsValid.FALSE, SIGNED)
+    assert again is not None
+    assert (again.verdict.is_valid, again.reference, again.sign_id) == (IsValid.TRUE, CHANGED, 115)
+
+
+def test_a_seal_is_made_once() -> None:
+    """A redelivered seal report, and one for a generation nobody ordered, give no second seal."""
+    assert report(sealed(), SIGNED, 1) == []
+    with pytest.raises(UnknownGeneration):
+        report(sealed(), SIGNED, 2, generation=2)
+
+
+def test_a_late_report_does_not_launder() -> None:
+    """An old equal measurement, replayed after a difference was seen, changes nothing."""
+    false = play(sealed(), report(sealed(), CHANGED, 5))
+
+    assert report(false, SIGNED, 4) == []
+
+
+def test_a_node_speaks_for_its_own_servers_alone() -> None:
+    """The report of another node is refused."""
+    with pytest.raises(WrongNode):
+        report(created(), node_id=3)
+
+
+def test_a_revoked_server_can_be_signed_anew() -> None:
+    """After DELETE the stream goes on with a new sign."""
+    events = decider.revoke_sign(sealed(), RevokeSign(**ASK), now=NOW)
+
+    assert [type(one) for one in events] == [SignRevoked]
+    assert play(sealed(), events) is None
+
+
+def test_a_requested_validation_is_a_fact() -> None:
+    """The node learns of the request from the log."""
+    events = decider.request_validation(sealed(), RequestValidation(**ASK), now=NOW)
+
+    assert [type(one) for one in events] == [SignValidationRequested]
+    assert play(sealed(), events) == sealed()
