@@ -88,3 +88,15 @@ class ActivateNode(NodeCommand):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeactivateNode(NodeCommand):
     """Switch validation off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoseNode(NodeCommand):
+    """The node's lease has run out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordInventory(NodeCommand):
+    """All servers that the node has now, as (server_id, instance_name)."""
+
+    instances: tuple[tuple[str, str], ...]

@@ -1,0 +1,125 @@
+"""What may be done with a node, and which facts follow: pure functions over one node's stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sealward.commands.errors import HostnameTaken, NotRegistered
+from sealward.events import node as facts
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sealward.commands.messages import (
+        ActivateNode,
+        Command,
+        DeactivateNode,
+        LoseNode,
+        RecordInventory,
+        RegisterNode,
+    )
+    from sealward.events.base import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host with an agent. `active` is None until somebody switches validation on or off."""
+
+    node_id: int
+    hostname: str
+    public_key: str
+    active: bool | None = None
+    lost: bool = False
+    instances: frozenset[tuple[str, str]] = frozenset()
+    """(server_id, instance_name) of every server on it."""
+
+
+def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
+    """Take in a new node, or hear a known one again. Raises HostnameTaken for another key."""
+    if node is None:
+        registered = facts.NodeRegistered(
+            timestamp=now,
+            actor=command.actor,
+            task_id=command.task_id,
+            request_id=command.request_id,
+            node_id=node_id,
+            hostname=command.hostname,
+            public_key=command.public_key,
+        )
+        return [registered]
+    if node.public_key != command.public_key:
+        raise HostnameTaken
+    return [_fact(facts.NodeReturned, node, command, now)] if node.lost else []
+
+
+def activate_node(node: Node | None, command: ActivateNode, *, now: datetime) -> list[Event]:
+    """Switch validation on. Said twice it is recorded twice: each order has its own task."""
+    return [_fact(facts.NodeActivated, _registered(node), command, now)]
+
+
+def deactivate_node(node: Node | None, command: DeactivateNode, *, now: datetime) -> list[Event]:
+    """Switch validation off. Said twice it is recorded twice: each order has its own task."""
+    return [_fact(facts.NodeDeactivated, _registered(node), command, now)]
+
+
+def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Event]:
+    """Record once that the node has been silent for longer than its lease."""
+    node = _registered(node)
+    return [] if node.lost else [_fact(facts.NodeLost, node, command, now)]
+
+
+def record_inventory(node: Node | None, command: RecordInventory, *, now: datetime) -> list[Event]:
+    """Record which servers came and went since the node last said which it has."""
+    node = _registered(node)
+    found = frozenset(command.instances)
+    left = [(facts.InstanceLeft, one) for one in sorted(node.instances - found)]
+    appeared = [(facts.InstanceAppeared, one) for one in sorted(found - node.instances)]
+    return [
+        kind(
+            timestamp=now,
+            actor=command.actor,
+            node_id=node.node_id,
+            hostname=node.hostname,
+            server_id=server_id,
+            instance_name=instance_name,
+        )
+        for kind, (server_id, instance_name) in (*left, *appeared)
+    ]
+
+
+def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - one return a fact
+    """Return the node after a fact of its stream."""
+    match event:
+        case facts.NodeRegistered():
+            return Node(event.node_id, event.hostname, event.public_key)
+        case facts.NodeActivated() if node is not None:
+            return replace(node, active=True)
+        case facts.NodeDeactivated() if node is not None:
+            return replace(node, active=False)
+        case facts.NodeLost() if node is not None:
+            return replace(node, lost=True)
+        case facts.NodeReturned() if node is not None:
+            return replace(node, lost=False)
+        case facts.InstanceAppeared() if node is not None:
+            return replace(node, instances=node.instances | {(event.server_id, event.instance_name)})
+        case facts.InstanceLeft() if node is not None:
+            return replace(node, instances=node.instances - {(event.server_id, event.instance_name)})
+    return node
+
+
+def _fact(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> Event:
+    return kind(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node.node_id,
+        hostname=node.hostname,
+    )
+
+
+def _registered(node: Node | None) -> Node:
+    if node is None:
+        raise NotRegistered
+    return node

@@ -1,0 +1,106 @@
+"""What may be done with a node, a sentence a rule."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealward.commands import node as decider
+from sealward.commands.errors import HostnameTaken, NotRegistered
+from sealward.commands.messages import (
+    ActivateNode,
+    DeactivateNode,
+    LoseNode,
+    RecordInventory,
+    RegisterNode,
+)
+from sealward.commands.node import Node, evolve
+from sealward.events.base import Event
+from sealward.events.node import InstanceAppeared, InstanceLeft, NodeActivated, NodeLost, NodeReturned
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+REGISTER = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")
+
+
+def play(node: Node | None, events: list[Event]) -> Node:
+    """Return the node after those events."""
+    for event in events:
+        node = evolve(node, event)
+    assert node is not None
+    return node
+
+
+def registered() -> Node:
+    """Return a node that has just registered."""
+    return play(None, decider.register_node(None, REGISTER, node_id=2, now=NOW))
+
+
+def inventory(node: Node, *instances: tuple[str, str]) -> list[Event]:
+    """Return what follows when the node says that it has those servers."""
+    command = RecordInventory(actor="node:kvm2", hostname="kvm2", instances=instances)
+    return decider.record_inventory(node, command, now=NOW)
+
+
+def test_a_node_registers_once() -> None:
+    """The same key again is no news; another key under the hostname is refused."""
+    other = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="OTHER")
+
+    assert registered() == Node(2, "kvm2", "PEM")
+    assert decider.register_node(registered(), REGISTER, node_id=3, now=NOW) == []
+    with pytest.raises(HostnameTaken):
+        decider.register_node(registered(), other, node_id=3, now=NOW)
+
+
+def test_every_order_is_recorded_and_the_last_one_holds() -> None:
+    """Activation is idempotent: said twice the node is as active as before, and both tasks are known."""
+    command = ActivateNode(actor="user:admin", task_id="t-1", hostname="kvm2")
+    once = play(registered(), decider.activate_node(registered(), command, now=NOW))
+    (again,) = decider.activate_node(once, command, now=NOW)
+    off = DeactivateNode(actor="user:admin", task_id="t-2", hostname="kvm2")
+
+    assert registered().active is None
+    assert isinstance(again, NodeActivated)
+    assert once == play(once, [again])
+    assert play(once, decider.deactivate_node(once, off, now=NOW)).active is False
+
+
+def test_a_node_is_lost_once_and_returns_when_it_registers() -> None:
+    """Silence is recorded once; hearing the node again ends it."""
+    command = LoseNode(actor="system", hostname="kvm2")
+    (lost,) = decider.lose_node(registered(), command, now=NOW)
+    silent = play(registered(), [lost])
+
+    assert isinstance(lost, NodeLost)
+    assert decider.lose_node(silent, command, now=NOW) == []
+    (returned,) = decider.register_node(silent, REGISTER, node_id=3, now=NOW)
+    assert isinstance(returned, NodeReturned)
+    assert play(silent, [returned]) == registered()
+
+
+def test_what_is_not_registered_takes_no_orders() -> None:
+    """An unknown node is refused."""
+    with pytest.raises(NotRegistered):
+        decider.activate_node(None, ActivateNode(actor="user:admin", hostname="kvm9"), now=NOW)
+
+
+def test_a_renamed_server_leaves_before_it_appears() -> None:
+    """The last word on a server is that it is there."""
+    before = play(registered(), inventory(registered(), ("s-1", "old")))
+    left, appeared = inventory(before, ("s-1", "new"))
+
+    assert isinstance(left, InstanceLeft)
+    assert isinstance(appeared, InstanceAppeared)
+
+
+@given(st.lists(st.sets(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"))), max_size=6))
+def test_the_inventory_is_what_the_node_said_last(said: list[set[tuple[str, str]]]) -> None:
+    """For every history the transitions add up to the last report, and saying it again is no news."""
+    node = registered()
+    for instances in said:
+        node = play(node, inventory(node, *instances))
+
+        assert node.instances == instances
+        assert inventory(node, *instances) == []
