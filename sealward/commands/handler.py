@@ -1,0 +1,130 @@
+"""The one writer: load a stream, decide, append; again when another writer was first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from sealward.commands import messages as ask
+from sealward.commands import node as nodes
+from sealward.commands import sign as signs
+from sealward.commands.errors import Rejected
+from sealward.events import envelope as envelopes
+from sealward.events.base import node_stream, sign_stream
+from sealward.events.store import VersionConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealward.events.base import Event
+    from sealward.events.store import EventStore
+
+ATTEMPTS = 20
+State = TypeVar("State")
+
+
+class TooMuchContention(Rejected):
+    """Other writers were first too often: try again in a moment."""
+
+    code = "store.contention"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[State]):
+    """A stream with the function that folds its events into a state."""
+
+    id: UUID
+    evolve: Callable[[State | None, Event], State | None]
+
+
+class Handler:
+    """Handles commands; safe for many threads and beside other processes."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        authority: Ed25519PrivateKey,
+        *,
+        clock: Callable[[], datetime],
+        fresh_for: timedelta,
+    ) -> None:
+        self._store = store
+        self._authority = authority
+        self._clock = clock
+        self._fresh_for = fresh_for
+
+    def handle(self, command: ask.Command) -> int:
+        """Carry out a command and return the position up to which it can be read back.
+
+        Raises Rejected: then nothing was written.
+        """
+        match command:
+            case ask.SignCommand():
+                stream = Stream(sign_stream(command.server_id), signs.evolve)
+                return self._append(stream, lambda sign: self._sign(sign, command))
+            case ask.RegisterNode() | ask.NodeCommand():
+                stream_of_node = Stream(node_stream(command.hostname), nodes.evolve)
+                return self._append(stream_of_node, lambda node: self._node(node, command))
+        raise TypeError(command)
+
+    def _append(self, stream: Stream[State], decide: Callable[[State | None], list[Event]]) -> int:
+        for _ in range(ATTEMPTS):
+            loaded = self._load(stream)
+            state, version = loaded
+            events = decide(state)
+            if not events:
+                return self._store.head()
+            try:
+                return self._store.append(stream.id, version, events)
+            except VersionConflict:
+                continue
+        raise TooMuchContention
+
+    def _load(self, stream: Stream[State]) -> tuple[State | None, int]:
+        events = self._store.read(stream.id)
+        state: State | None = None
+        for event in events:
+            state = stream.evolve(state, event)
+        return state, len(events)
+
+    def _sign(self, sign: signs.Sign | None, command: ask.SignCommand) -> list[Event]:
+        now = self._clock()
+        match command:
+            case ask.CreateSign():
+                sign_id = self._store.next_id("sign") if sign is None else 0
+                return signs.create_sign(sign, command, sign_id=sign_id, now=now)
+            case ask.UpdateSign():
+                return signs.update_sign(sign, command, now=now)
+            case ask.RequestValidation():
+                return signs.request_validation(sign, command, now=now)
+            case ask.RevokeSign():
+                return signs.revoke_sign(sign, command, now=now)
+            case ask.RecordMeasurement():
+                return signs.record_measurement(
+                    sign,
+                    command,
+                    countersigned=envelopes.sign(command.envelope, self._authority),
+                    now=now,
+                    fresh_until=command.statement.measured_at + self._fresh_for,
+                )
+        raise TypeError(command)
+
+    def _node(self, node: nodes.Node | None, command: ask.RegisterNode | ask.NodeCommand) -> list[Event]:
+        now = self._clock()
+        match command:
+            case ask.RegisterNode():
+                node_id = self._store.next_id("node") if node is None else 0
+                return nodes.register_node(node, command, node_id=node_id, now=now)
+            case ask.ActivateNode():
+                return nodes.activate_node(node, command, now=now)
+            case ask.DeactivateNode():
+                return nodes.deactivate_node(node, command, now=now)
+            case ask.LoseNode():
+                return nodes.lose_node(node, command, now=now)
+            case ask.RecordInventory():
+                return nodes.record_inventory(node, command, now=now)
+        raise TypeError(command)

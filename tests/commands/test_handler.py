@@ -1,0 +1,87 @@
+"""The one writer, on a real store."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from factories import SERVER
+
+from sealward.commands.errors import AlreadySigned
+from sealward.commands.handler import Handler
+from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation
+from sealward.events import store as stores
+from sealward.events.base import node_stream, sign_stream
+from sealward.events.node import NodeRegistered
+from sealward.events.sign import SignCreated, SignValidationRequested
+from sealward.events.store import EventStore
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+
+
+def handler(store: EventStore) -> Handler:
+    """Return a handler whose clock stands still."""
+    return Handler(store, AUTHORITY, clock=lambda: NOW, fresh_for=timedelta(minutes=15))
+
+
+def create(server_id: str = SERVER) -> CreateSign:
+    """Return the command to sign a server."""
+    return CreateSign(
+        actor="user:admin",
+        task_id="t-1",
+        server_id=server_id,
+        node_id=2,
+        hostname="kvm2",
+        instance_name="instance-1",
+        profile="libvirt-domain/1",
+    )
+
+
+def test_a_command_becomes_facts_at_the_position_it_returns() -> None:
+    """What was decided stands in the log, with ids that were allocated once."""
+    store = stores.in_memory()
+    position = handler(store).handle(create())
+    (event,) = store.read(sign_stream(SERVER))
+
+    assert position == store.head() == 1
+    assert isinstance(event, SignCreated)
+    assert (event.sign_id, event.task_id, event.timestamp) == (1, "t-1", NOW)
+
+
+def test_a_refused_command_writes_nothing() -> None:
+    """Neither an event nor an id is used up."""
+    store = stores.in_memory()
+    handler(store).handle(create())
+
+    with pytest.raises(AlreadySigned):
+        handler(store).handle(create())
+    assert store.head() == 1
+    assert store.next_id("sign") == 2
+
+
+def test_of_many_at_once_every_command_is_recorded_once(tmp_path: Path) -> None:
+    """Writers that meet in one stream decide again instead of losing what the other wrote."""
+    store = stores.sqlite(tmp_path / "log.sqlite")
+    handler(store).handle(create())
+    asks = [RequestValidation(actor="user:admin", task_id=f"t-{n}", server_id=SERVER) for n in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(handler(store).handle, asks))
+    requested = [one for one in store.read(sign_stream(SERVER)) if isinstance(one, SignValidationRequested)]
+    store.close()
+
+    assert {one.task_id for one in asks} == {one.task_id for one in requested}
+    assert len(requested) == 24
+
+
+def test_a_node_that_registers_twice_at_once_is_one_node() -> None:
+    """A hostname has one stream, so one of the two finds the other's registration."""
+    store = stores.in_memory()
+    command = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(handler(store).handle, [command] * 8))
+
+    assert [type(one) for one in store.read(node_stream("kvm2"))] == [NodeRegistered]
