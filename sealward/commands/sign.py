@@ -9,7 +9,7 @@ from sealward.commands.errors import AlreadySigned, NotSigned, UnknownGeneration
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
-from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, withheld
+from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, recorded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -147,20 +147,6 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
         case facts.SignRevoked():
             return None
     return sign
-
-
-def recorded(verdict: Verdict, event: facts.SignValidated) -> Verdict:
-    """Return the verdict that an event states; trust that was withdrawn stays dated."""
-    if event.is_valid is IsValid.UNKNOWN:
-        return withheld(verdict, event.reasons[0], event.checked_at)
-    return replace(
-        verdict,
-        is_valid=event.is_valid,
-        reasons=event.reasons,
-        findings=event.findings,
-        checked_at=event.checked_at,
-        fresh_until=event.fresh_until,
-    )
 
 
 def _seal(

@@ -27,6 +27,7 @@ from sealward.events.measurement import LIVE, Finding, differing
 
 if TYPE_CHECKING:
     from sealward.events.measurement import Measurement
+    from sealward.events.sign import SignValidated
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -135,6 +136,20 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
     named = (one for one in findings if (one.section, one.form) in changed)
     return differs(verdict, checked_at, (*named, *bare))
+
+
+def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
+    """Return the verdict that an event states; that trust was withdrawn before stays dated."""
+    if event.is_valid is IsValid.UNKNOWN:
+        return withheld(verdict, event.reasons[0], event.checked_at)
+    return replace(
+        verdict,
+        is_valid=event.is_valid,
+        reasons=event.reasons,
+        findings=event.findings,
+        checked_at=event.checked_at,
+        fresh_until=event.fresh_until,
+    )
 
 
 def _unexplained(reference: Measurement, found: Measurement, section: str, form: str) -> Finding:

@@ -1,0 +1,50 @@
+-- name: create
+CREATE TABLE IF NOT EXISTS signs (
+    sign_id INTEGER PRIMARY KEY,
+    server_id TEXT NOT NULL UNIQUE,
+    node_id INTEGER NOT NULL,
+    instance_name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    is_valid TEXT NOT NULL,
+    fresh_until TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT,
+    verdict TEXT NOT NULL,
+    envelope TEXT
+)
+
+-- name: drop
+DROP TABLE IF EXISTS signs
+
+-- name: by-server
+SELECT * FROM signs WHERE server_id = :server_id
+
+-- name: by-node
+SELECT * FROM signs WHERE node_id = :node_id
+
+-- name: page
+-- Whole when :limit is -1. A true that is no longer fresh reads as unknown (verdict rule 4).
+SELECT * FROM signs
+WHERE (:node_id IS NULL OR node_id = :node_id)
+  AND (:is_valid IS NULL OR :is_valid =
+       CASE WHEN is_valid = 'true' AND fresh_until <= :now THEN 'unknown' ELSE is_valid END)
+ORDER BY sign_id
+LIMIT :limit OFFSET :offset
+
+-- name: delete
+DELETE FROM signs WHERE server_id = :server_id
+
+-- name: upsert
+INSERT INTO signs (sign_id, server_id, node_id, instance_name, generation, is_valid, fresh_until,
+                   created_at, updated_at, verdict, envelope)
+VALUES (:sign_id, :server_id, :node_id, :instance_name, :generation, :is_valid, :fresh_until,
+        :created_at, :updated_at, :verdict, :envelope)
+ON CONFLICT (sign_id) DO UPDATE SET
+    node_id = excluded.node_id,
+    instance_name = excluded.instance_name,
+    generation = excluded.generation,
+    is_valid = excluded.is_valid,
+    fresh_until = excluded.fresh_until,
+    updated_at = excluded.updated_at,
+    verdict = excluded.verdict,
+    envelope = excluded.envelope

@@ -1,0 +1,167 @@
+"""The rows of signs follow from the log, however it is cut into batches."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+
+import pytest
+from factories import LATER, NOON, SERVER, event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealward.events.base import Event
+from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSwept, Withheld
+from sealward.events.sign import SignCreated, SignRevoked, SignSealed, SignUpdated, SignValidated
+from sealward.events.verdict import IsValid
+from sealward.projections.signs import SignRow, Signs
+
+
+def view() -> sqlite3.Cursor:
+    """Return a cursor on an empty view in memory."""
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    cursor = connection.cursor()
+    Signs().reset(cursor)
+    return cursor
+
+
+def moment(second: int) -> datetime:
+    """Return the moment that many seconds after noon."""
+    return NOON + timedelta(seconds=second)
+
+
+def validated(second: int, *, valid: bool, server_id: str = SERVER, sign_id: int = 115) -> SignValidated:
+    """Return a verdict of that second; a true lives for a minute."""
+    made = event(
+        SignValidated,
+        server_id=server_id,
+        sign_id=sign_id,
+        is_valid=IsValid.TRUE if valid else IsValid.FALSE,
+        checked_at=moment(second),
+        fresh_until=moment(second + 60),
+    )
+    assert isinstance(made, SignValidated)
+    return made
+
+
+def row_after(*events: Event) -> SignRow:
+    """Return the row of the server after those events."""
+    cursor = view()
+    Signs().apply([event(SignCreated), *events], cursor)
+    row = Signs().one(cursor, SERVER)
+    assert row is not None
+    return row
+
+
+def test_a_created_sign_is_unknown_until_it_is_sealed() -> None:
+    """The row has the order's ids and times and no verdict yet."""
+    row = row_after()
+
+    assert (row.sign_id, row.node_id, row.created_at, row.updated_at) == (115, 2, NOON, None)
+    assert row.verdict_at(NOON).reasons == ("not-sealed",)
+
+
+def test_a_re_sign_keeps_id_and_created_at() -> None:
+    """PUT sets updated_at and nothing else."""
+    row = row_after(event(SignUpdated, timestamp=LATER))
+
+    assert (row.sign_id, row.created_at, row.updated_at) == (115, NOON, LATER)
+
+
+def test_a_seal_keeps_its_envelope() -> None:
+    """The envelope in force can be read back."""
+    assert row_after(event(SignSealed)).envelope == '{"payload":"e30=","signatures":[]}'
+
+
+@pytest.mark.parametrize(
+    ("silence", "reason"),
+    [
+        (event(NodeLost, timestamp=moment(2)), "node-lost"),
+        (event(NodeDeactivated, timestamp=moment(2)), "node-deactivated"),
+        (event(InstanceLeft, timestamp=moment(2)), "instance-left"),
+        (
+            event(
+                NodeSwept,
+                started_at=moment(2),
+                vouched="",
+                withheld=(Withheld(reason="libvirt-gone", sign_ids="1-200"),),
+            ),
+            "libvirt-gone",
+        ),
+    ],
+)
+def test_silence_turns_true_into_unknown_and_leaves_false(silence: Event, reason: str) -> None:
+    """Every kind of silence withdraws a true for its reason; a false stays."""
+    doubtful = row_after(validated(1, valid=True), silence).verdict
+    false = row_after(validated(1, valid=False), silence).verdict
+
+    assert (doubtful.is_valid, doubtful.reasons) == (IsValid.UNKNOWN, (reason,))
+    assert false.is_valid is IsValid.FALSE
+
+
+def test_a_sweep_keeps_a_true_fresh_and_a_false_false() -> None:
+    """One event prolongs every sign that it vouches for."""
+    sweep = event(NodeSwept, started_at=moment(50), fresh_until=moment(110), vouched="1-998", withheld=())
+
+    assert row_after(validated(1, valid=True), sweep).verdict_at(moment(100)).is_valid is IsValid.TRUE
+    assert row_after(validated(1, valid=False), sweep).verdict.is_valid is IsValid.FALSE
+
+
+def test_a_revoked_sign_is_gone() -> None:
+    """After DELETE there is no row; a new sign gets a new id."""
+    cursor = view()
+    Signs().apply([event(SignCreated), event(SignRevoked)], cursor)
+    assert Signs().one(cursor, SERVER) is None
+
+    Signs().apply([event(SignCreated, sign_id=116)], cursor)
+    assert [row.sign_id for row in Signs().page(cursor, now=NOON)] == [116]
+
+
+def test_pages_are_stable_and_filters_read_freshness() -> None:
+    """Ascending by id, whole without a limit; a stale true is found under unknown."""
+    cursor = view()
+    for number in (3, 1, 2):
+        created = event(SignCreated, sign_id=number, server_id=f"s-{number}")
+        seal = validated(number, valid=True, server_id=f"s-{number}", sign_id=number)
+        Signs().apply([created, seal], cursor)
+
+    def ids(**filters: object) -> list[int]:
+        return [row.sign_id for row in Signs().page(cursor, now=moment(62), **filters)]  # type: ignore[arg-type]  # filters vary
+
+    assert ids() == [1, 2, 3]
+    assert ids(offset=1, limit=1) == [2]
+    assert ids(is_valid=IsValid.TRUE) == [3]
+    assert ids(is_valid=IsValid.UNKNOWN) == [1, 2]
+    assert ids(node_id=9) == []
+
+
+def _facts() -> st.SearchStrategy[Event]:
+    servers, seconds = st.integers(1, 3), st.integers(0, 40)
+    return st.one_of(
+        st.builds(lambda n: event(SignCreated, sign_id=n, server_id=f"s-{n}"), servers),
+        st.builds(lambda n: event(SignRevoked, sign_id=n, server_id=f"s-{n}"), servers),
+        st.builds(lambda n: event(SignSealed, sign_id=n, server_id=f"s-{n}"), servers),
+        st.builds(
+            lambda n, t, v: validated(t, valid=v, server_id=f"s-{n}", sign_id=n),
+            servers,
+            seconds,
+            st.booleans(),
+        ),
+        st.builds(lambda t: event(NodeLost, timestamp=moment(t)), seconds),
+        st.builds(
+            lambda n, t: event(InstanceLeft, server_id=f"s-{n}", timestamp=moment(t)), servers, seconds
+        ),
+        st.builds(lambda t: event(NodeSwept, started_at=moment(t), vouched="1-2", withheld=()), seconds),
+    )
+
+
+@given(st.lists(_facts(), max_size=30), st.integers(1, 7))
+def test_batches_of_any_size_give_the_same_rows(history: list[Event], size: int) -> None:
+    """For every history a rebuild in one batch equals what came in piece by piece."""
+    live, rebuilt = view(), view()
+    for start in range(0, len(history), size):
+        Signs().apply(history[start : start + size], live)
+    Signs().apply(history, rebuilt)
+
+    assert Signs().page(live, now=NOON) == Signs().page(rebuilt, now=NOON)
