@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sealward.events import node, sign
-from sealward.events.base import Event
+from sealward.events.base import Event, Recorded
 from sealward.events.measurement import Finding
 from sealward.events.verdict import IsValid
 
@@ -66,3 +68,10 @@ def event(kind: type[Event], **what_matters: object) -> Event:
     """Return an event of that kind, changed in what matters to the test."""
     (made,) = (one for one in ONE_OF_EACH if type(one) is kind)
     return replace(made, **what_matters)  # type: ignore[arg-type]  # replace() checks the names at run time
+
+
+def recorded(events: Iterable[Event], after: int = 0) -> list[Recorded]:
+    """Return the events as a log has them that begins after that position."""
+    return [
+        Recorded(position, uuid.UUID(int=0), position, one) for position, one in enumerate(events, after + 1)
+    ]

@@ -42,6 +42,18 @@ class UnknownGeneration(ReportRefused):
     code = "report.unknown-generation"
 
 
+class FromTheFuture(ReportRefused):
+    """The report is dated in the future: set the node's clock."""
+
+    code = "report.from-the-future"
+
+
+class SweepMalformed(ReportRefused):
+    """The report of a sweep names signs in a way that cannot be read."""
+
+    code = "report.malformed"
+
+
 class HostnameTaken(Rejected):
     """Another key is registered under this hostname; an administrator must remove the old node first."""
 

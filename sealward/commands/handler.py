@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import msgspec
+
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.errors import Rejected
 from sealward.events import envelope as envelopes
 from sealward.events.base import node_stream, sign_stream
-from sealward.events.store import VersionConflict
+from sealward.events.store import Snapshot, VersionConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
 
 ATTEMPTS = 20
+SNAPSHOT_EVERY = 50
+"""Events that a load may have to fold before the state is kept."""
+SIGN_SHAPE = "sign/1"
+NODE_SHAPE = "node/1"
 State = TypeVar("State")
 
 
@@ -39,6 +45,9 @@ class Stream(Generic[State]):
 
     id: UUID
     evolve: Callable[[State | None, Event], State | None]
+    state: type[State]
+    shape: str
+    """Names the shape of `state` in snapshots; a new name makes old snapshots unread."""
 
 
 class Handler:
@@ -64,11 +73,11 @@ class Handler:
         """
         match command:
             case ask.SignCommand():
-                stream = Stream(sign_stream(command.server_id), signs.evolve)
+                stream = Stream(sign_stream(command.server_id), signs.evolve, signs.Sign, SIGN_SHAPE)
                 return self._append(stream, lambda sign: self._sign(sign, command))
             case ask.RegisterNode() | ask.NodeCommand():
-                stream_of_node = Stream(node_stream(command.hostname), nodes.evolve)
-                return self._append(stream_of_node, lambda node: self._node(node, command))
+                on_node = Stream(node_stream(command.hostname), nodes.evolve, nodes.Node, NODE_SHAPE)
+                return self._append(on_node, lambda node: self._node(node, command))
         raise TypeError(command)
 
     def _append(self, stream: Stream[State], decide: Callable[[State | None], list[Event]]) -> int:
@@ -84,12 +93,27 @@ class Handler:
                 continue
         raise TooMuchContention
 
+    def node(self, hostname: str) -> nodes.Node | None:
+        """Return a node as the log has it now."""
+        stream = Stream(node_stream(hostname), nodes.evolve, nodes.Node, NODE_SHAPE)
+        return self._load(stream)[0]
+
     def _load(self, stream: Stream[State]) -> tuple[State | None, int]:
-        events = self._store.read(stream.id)
-        state: State | None = None
+        kept = self._snapshot(stream)
+        state, version = kept
+        events = self._store.read(stream.id, after=version)
         for event in events:
             state = stream.evolve(state, event)
-        return state, len(events)
+        if len(events) >= SNAPSHOT_EVERY and state is not None:
+            made = Snapshot(stream.id, version + len(events), stream.shape, msgspec.json.encode(state))
+            self._store.keep_snapshot(made)
+        return state, version + len(events)
+
+    def _snapshot(self, stream: Stream[State]) -> tuple[State | None, int]:
+        kept = self._store.snapshot(stream.id)
+        if kept is None or kept.topic != stream.shape:
+            return None, 0
+        return msgspec.json.decode(kept.state, type=stream.state), kept.version
 
     def _sign(self, sign: signs.Sign | None, command: ask.SignCommand) -> list[Event]:
         now = self._clock()
@@ -103,6 +127,8 @@ class Handler:
                 return signs.request_validation(sign, command, now=now)
             case ask.RevokeSign():
                 return signs.revoke_sign(sign, command, now=now)
+            case ask.RecordFailure():
+                return signs.record_failure(sign, command, now=now)
             case ask.RecordMeasurement():
                 return signs.record_measurement(
                     sign,
@@ -113,7 +139,9 @@ class Handler:
                 )
         raise TypeError(command)
 
-    def _node(self, node: nodes.Node | None, command: ask.RegisterNode | ask.NodeCommand) -> list[Event]:
+    def _node(  # noqa: PLR0911 - one return a command
+        self, node: nodes.Node | None, command: ask.RegisterNode | ask.NodeCommand
+    ) -> list[Event]:
         now = self._clock()
         match command:
             case ask.RegisterNode():
@@ -127,4 +155,9 @@ class Handler:
                 return nodes.lose_node(node, command, now=now)
             case ask.RecordInventory():
                 return nodes.record_inventory(node, command, now=now)
+            case ask.RefuseReport():
+                return nodes.refuse_report(node, command, now=now)
+            case ask.RecordSweep():
+                fresh_until = command.started_at + self._fresh_for
+                return nodes.record_sweep(node, command, now=now, fresh_until=fresh_until)
         raise TypeError(command)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealward.events.envelope import Envelope
     from sealward.events.measurement import Finding
+    from sealward.events.node import Withheld
     from sealward.events.statement import Statement
 
 
@@ -66,6 +69,16 @@ class RecordMeasurement(SignCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFailure(SignCommand):
+    """A node could not measure a server; `reason` is a stable code, `failed_at` the node's time."""
+
+    node_id: int
+    reason: str
+    failed_at: datetime
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterNode(Command):
     """An agent makes itself known with its public key (PEM)."""
 
@@ -100,3 +113,23 @@ class RecordInventory(NodeCommand):
     """All servers that the node has now, as (server_id, instance_name)."""
 
     instances: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSweep(NodeCommand):
+    """The node looked at all its signed servers; see NodeSwept."""
+
+    cause: str
+    started_at: datetime
+    vouched: str
+    withheld: tuple[Withheld, ...]
+    counts: dict[str, int]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseReport(NodeCommand):
+    """A report in the node's name was refused; `reason` is a stable code."""
+
+    reason: str
+    server_id: str | None

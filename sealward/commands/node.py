@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sealward.commands.errors import HostnameTaken, NotRegistered
+from sealward.commands.clock import refuse_future
+from sealward.commands.errors import HostnameTaken, NotRegistered, SweepMalformed
 from sealward.events import node as facts
+from sealward.events import ranges
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
         DeactivateNode,
         LoseNode,
         RecordInventory,
+        RecordSweep,
+        RefuseReport,
         RegisterNode,
     )
     from sealward.events.base import Event
@@ -88,6 +92,48 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
     ]
 
 
+def record_sweep(
+    node: Node | None, command: RecordSweep, *, now: datetime, fresh_until: datetime
+) -> list[Event]:
+    """Record what a sweep found. A sweep from the future is refused: it would outlive its time.
+
+    Raises NotRegistered, FromTheFuture, SweepMalformed.
+    """
+    node = _registered(node)
+    refuse_future(command.started_at, now)
+    _readable(command)
+    swept = facts.NodeSwept(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node.node_id,
+        hostname=node.hostname,
+        cause=command.cause,
+        started_at=command.started_at,
+        fresh_until=fresh_until,
+        vouched=command.vouched,
+        withheld=command.withheld,
+        counts=command.counts,
+        digest=command.digest,
+    )
+    return [swept]
+
+
+def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) -> list[Event]:
+    """Record that something was said in the node's name that it may not say, or did not say."""
+    node = _registered(node)
+    refused = facts.NodeReportRefused(
+        timestamp=now,
+        actor=command.actor,
+        node_id=node.node_id,
+        hostname=node.hostname,
+        reason=command.reason,
+        server_id=command.server_id,
+    )
+    return [refused]
+
+
 def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - one return a fact
     """Return the node after a fact of its stream."""
     match event:
@@ -123,3 +169,11 @@ def _registered(node: Node | None) -> Node:
     if node is None:
         raise NotRegistered
     return node
+
+
+def _readable(command: RecordSweep) -> None:
+    try:
+        for text in (command.vouched, *(one.sign_ids for one in command.withheld)):
+            ranges.parse(text)
+    except ranges.RangesRefused as refused:
+        raise SweepMalformed(str(refused)) from refused

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sealward.commands.clock import refuse_future
 from sealward.commands.errors import AlreadySigned, NotSigned, UnknownGeneration, WrongNode
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
-from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, recorded
+from sealward.events.measurement import Measurement  # noqa: TC001 - snapshots are read by the annotations
+from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, recorded, withheld
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from sealward.commands.messages import (
         Command,
         CreateSign,
+        RecordFailure,
         RecordMeasurement,
         RequestValidation,
         RevokeSign,
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     )
     from sealward.events.base import Event
     from sealward.events.envelope import Envelope
-    from sealward.events.measurement import Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def record_measurement(
     statement = command.statement
     if (statement.node_id, statement.server_id) != (sign.node_id, sign.server_id):
         raise WrongNode
+    refuse_future(statement.measured_at, now)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
         return _seal(sign, command, countersigned, now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
@@ -129,7 +132,24 @@ def record_measurement(
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     if news == known and command.task_id is None:
         return []
-    return [_validated(sign, command, verdict, now)]
+    return [_validated(sign, command, verdict, statement.measured_at, now)]
+
+
+def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
+    """Withhold trust because the node could not measure; a false stays false.
+
+    What changes nothing and nobody asked for gives no event. Raises NotSigned, WrongNode, FromTheFuture.
+    """
+    sign = _signed(sign)
+    if command.node_id != sign.node_id:
+        raise WrongNode
+    refuse_future(command.failed_at, now)
+    verdict = withheld(sign.verdict, command.reason, command.failed_at)
+    if command.task_id is None and verdict.is_valid == sign.verdict.is_valid:
+        return []
+    if verdict.is_valid is not IsValid.FALSE:
+        verdict = replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(command.reason,))
+    return [_validated(sign, command, verdict, command.failed_at, now)]
 
 
 def evolve(sign: Sign | None, event: Event) -> Sign | None:
@@ -174,10 +194,16 @@ def _seal(
         fresh_until=fresh_until,
     )
     order = replace(command, task_id=sign.ordered_task, cause="sealed")
-    return [sealed, _validated(replace(sign, sealed=statement.generation), order, verdict, now)]
+    return [
+        sealed,
+        _validated(replace(sign, sealed=statement.generation), order, verdict, statement.measured_at, now),
+    ]
 
 
-def _validated(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> Event:
+def _validated(
+    sign: Sign, command: RecordMeasurement | RecordFailure, verdict: Verdict, moment: datetime, now: datetime
+) -> Event:
+    """State the verdict; one that is unknown is dated with the `moment` at which nothing could be said."""
     return facts.SignValidated(
         timestamp=now,
         actor=command.actor,
@@ -191,7 +217,7 @@ def _validated(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: da
         reasons=verdict.reasons,
         findings=verdict.findings,
         cause=command.cause,
-        checked_at=command.statement.measured_at,
+        checked_at=moment if verdict.is_valid is IsValid.UNKNOWN else verdict.checked_at,
         fresh_until=verdict.fresh_until,
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
 
-    from sealward.events.base import Event
+    from sealward.events.base import Event, Recorded
 
 SQL = blocks("sealward.projections", "signs.sql")
 
@@ -31,9 +31,12 @@ class SignRow:
     server_id: str
     node_id: int
     instance_name: str
-    generation: int
+    ordered: int
+    """The generation that was ordered last."""
     created_at: datetime
     updated_at: datetime | None = None
+    sealed: int = 0
+    """The generation in force, 0 before the first seal."""
     verdict: Verdict = UNSEALED
     envelope: str | None = None
 
@@ -56,12 +59,12 @@ class Signs:
         """Make the table where there is none."""
         cursor.execute(SQL["create"])
 
-    def apply(self, events: Iterable[Event], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
         """Fold a batch of events, in order, into the rows."""
-        batch = _Batch(cursor)
-        for event in events:
-            batch.fold(event)
-        batch.flush()
+        rows = _Batch(cursor)
+        for one in batch:
+            rows.fold(one.event)
+        rows.flush()
 
     def one(self, cursor: sqlite3.Cursor, server_id: str) -> SignRow | None:
         """Return the sign of a server."""
@@ -118,7 +121,7 @@ class _Batch:
             if row is None:
                 self._cursor.execute(SQL["delete"], {"server_id": server_id})
         values = [_values(row) for row in self._rows.values() if row is not None]
-        self._cursor.executemany(SQL["upsert"], values)
+        self._cursor.executemany(SQL["put"], values)
 
     def _change(self, server_id: str, change: Callable[[SignRow], SignRow]) -> None:
         if server_id not in self._rows:
@@ -153,10 +156,10 @@ def _created(event: of_sign.SignCreated) -> SignRow:
 def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
     match event:
         case of_sign.SignUpdated():
-            return replace(row, updated_at=event.timestamp)
+            return replace(row, ordered=event.generation, updated_at=event.timestamp)
         case of_sign.SignSealed():
             envelope = msgspec.json.encode(event.envelope).decode()
-            return replace(row, generation=event.generation, envelope=envelope)
+            return replace(row, sealed=event.generation, envelope=envelope)
         case of_sign.SignValidated():
             return replace(row, verdict=recorded(row.verdict, event))
     return row
@@ -193,7 +196,8 @@ def _values(row: SignRow) -> dict[str, object]:
         "server_id": row.server_id,
         "node_id": row.node_id,
         "instance_name": row.instance_name,
-        "generation": row.generation,
+        "ordered": row.ordered,
+        "sealed": row.sealed,
         "is_valid": row.verdict.is_valid.value,
         "fresh_until": _stamp(row.verdict.fresh_until),
         "created_at": _stamp(row.created_at),
@@ -205,15 +209,16 @@ def _values(row: SignRow) -> dict[str, object]:
 
 def _row(found: sqlite3.Row) -> SignRow:
     return SignRow(
-        found["sign_id"],
-        found["server_id"],
-        found["node_id"],
-        found["instance_name"],
-        found["generation"],
-        datetime.fromisoformat(found["created_at"]),
-        None if found["updated_at"] is None else datetime.fromisoformat(found["updated_at"]),
-        msgspec.json.decode(found["verdict"], type=Verdict),
-        found["envelope"],
+        sign_id=found["sign_id"],
+        server_id=found["server_id"],
+        node_id=found["node_id"],
+        instance_name=found["instance_name"],
+        ordered=found["ordered"],
+        created_at=datetime.fromisoformat(found["created_at"]),
+        updated_at=None if found["updated_at"] is None else datetime.fromisoformat(found["updated_at"]),
+        sealed=found["sealed"],
+        verdict=msgspec.json.decode(found["verdict"], type=Verdict),
+        envelope=found["envelope"],
     )
 
 

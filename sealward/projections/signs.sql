@@ -4,7 +4,8 @@ CREATE TABLE IF NOT EXISTS signs (
     server_id TEXT NOT NULL UNIQUE,
     node_id INTEGER NOT NULL,
     instance_name TEXT NOT NULL,
-    generation INTEGER NOT NULL,
+    ordered INTEGER NOT NULL,
+    sealed INTEGER NOT NULL,
     is_valid TEXT NOT NULL,
     fresh_until TEXT NOT NULL,
     created_at TEXT NOT NULL,
@@ -34,17 +35,9 @@ LIMIT :limit OFFSET :offset
 -- name: delete
 DELETE FROM signs WHERE server_id = :server_id
 
--- name: upsert
-INSERT INTO signs (sign_id, server_id, node_id, instance_name, generation, is_valid, fresh_until,
+-- name: put
+-- Takes the place of the row with that sign_id, and of an older sign of the same server.
+INSERT OR REPLACE INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
                    created_at, updated_at, verdict, envelope)
-VALUES (:sign_id, :server_id, :node_id, :instance_name, :generation, :is_valid, :fresh_until,
+VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
         :created_at, :updated_at, :verdict, :envelope)
-ON CONFLICT (sign_id) DO UPDATE SET
-    node_id = excluded.node_id,
-    instance_name = excluded.instance_name,
-    generation = excluded.generation,
-    is_valid = excluded.is_valid,
-    fresh_until = excluded.fresh_until,
-    updated_at = excluded.updated_at,
-    verdict = excluded.verdict,
-    envelope = excluded.envelope

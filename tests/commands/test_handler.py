@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
 from sealward.commands.errors import AlreadySigned
-from sealward.commands.handler import Handler
+from sealward.commands.handler import SNAPSHOT_EVERY, Handler
 from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation
+from sealward.commands.sign import Sign, evolve
 from sealward.events import store as stores
 from sealward.events.base import node_stream, sign_stream
 from sealward.events.node import NodeRegistered
@@ -85,3 +87,23 @@ def test_a_node_that_registers_twice_at_once_is_one_node() -> None:
         list(pool.map(handler(store).handle, [command] * 8))
 
     assert [type(one) for one in store.read(node_stream("kvm2"))] == [NodeRegistered]
+
+
+def test_a_long_stream_is_loaded_from_its_snapshot() -> None:
+    """What a snapshot and the events after it give is what all events give."""
+    store = stores.in_memory()
+    handle = handler(store).handle
+    handle(create())
+    for number in range(2 * SNAPSHOT_EVERY):
+        handle(RequestValidation(actor="user:admin", task_id=f"t-{number}", server_id=SERVER))
+    kept = store.snapshot(sign_stream(SERVER))
+    with pytest.raises(AlreadySigned):
+        handle(create())
+
+    assert kept is not None
+    assert kept.version >= SNAPSHOT_EVERY
+    state = msgspec.json.decode(kept.state, type=Sign)
+    folded = None
+    for event in store.read(sign_stream(SERVER))[: kept.version]:
+        folded = evolve(folded, event)
+    assert state == folded

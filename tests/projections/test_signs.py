@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime, timedelta
 
 import pytest
-from factories import LATER, NOON, SERVER, event
+from factories import LATER, NOON, SERVER, event, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +48,7 @@ def validated(second: int, *, valid: bool, server_id: str = SERVER, sign_id: int
 def row_after(*events: Event) -> SignRow:
     """Return the row of the server after those events."""
     cursor = view()
-    Signs().apply([event(SignCreated), *events], cursor)
+    Signs().apply(recorded([event(SignCreated), *events]), cursor)
     row = Signs().one(cursor, SERVER)
     assert row is not None
     return row
@@ -111,10 +111,10 @@ def test_a_sweep_keeps_a_true_fresh_and_a_false_false() -> None:
 def test_a_revoked_sign_is_gone() -> None:
     """After DELETE there is no row; a new sign gets a new id."""
     cursor = view()
-    Signs().apply([event(SignCreated), event(SignRevoked)], cursor)
+    Signs().apply(recorded([event(SignCreated), event(SignRevoked)]), cursor)
     assert Signs().one(cursor, SERVER) is None
 
-    Signs().apply([event(SignCreated, sign_id=116)], cursor)
+    Signs().apply(recorded([event(SignCreated, sign_id=116)]), cursor)
     assert [row.sign_id for row in Signs().page(cursor, now=NOON)] == [116]
 
 
@@ -124,7 +124,7 @@ def test_pages_are_stable_and_filters_read_freshness() -> None:
     for number in (3, 1, 2):
         created = event(SignCreated, sign_id=number, server_id=f"s-{number}")
         seal = validated(number, valid=True, server_id=f"s-{number}", sign_id=number)
-        Signs().apply([created, seal], cursor)
+        Signs().apply(recorded([created, seal]), cursor)
 
     def ids(**filters: object) -> list[int]:
         return [row.sign_id for row in Signs().page(cursor, now=moment(62), **filters)]  # type: ignore[arg-type]  # filters vary
@@ -161,7 +161,16 @@ def test_batches_of_any_size_give_the_same_rows(history: list[Event], size: int)
     """For every history a rebuild in one batch equals what came in piece by piece."""
     live, rebuilt = view(), view()
     for start in range(0, len(history), size):
-        Signs().apply(history[start : start + size], live)
-    Signs().apply(history, rebuilt)
+        Signs().apply(recorded(history[start : start + size]), live)
+    Signs().apply(recorded(history), rebuilt)
 
     assert Signs().page(live, now=NOON) == Signs().page(rebuilt, now=NOON)
+
+
+def test_a_server_signed_anew_in_one_batch_has_its_new_sign() -> None:
+    """Revoked and signed again between two looks: one row, the new one."""
+    cursor = view()
+    Signs().apply(recorded([event(SignCreated)]), cursor)
+    Signs().apply(recorded([event(SignRevoked), event(SignCreated, sign_id=116)]), cursor)
+
+    assert [one.sign_id for one in Signs().page(cursor, now=NOON)] == [116]

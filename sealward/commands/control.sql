@@ -1,0 +1,36 @@
+-- name: create-leases
+CREATE TABLE IF NOT EXISTS leases (
+    hostname TEXT PRIMARY KEY,
+    seen_at TEXT NOT NULL
+)
+
+-- name: touch
+INSERT INTO leases (hostname, seen_at) VALUES (?, ?)
+ON CONFLICT (hostname) DO UPDATE SET seen_at = excluded.seen_at
+
+-- name: silent
+SELECT hostname FROM leases WHERE seen_at < ? ORDER BY hostname
+
+-- name: seen
+SELECT hostname, seen_at FROM leases
+
+-- name: create-tokens
+CREATE TABLE IF NOT EXISTS tokens (
+    name TEXT PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    issued_at TEXT NOT NULL,
+    expires_at TEXT
+)
+
+-- name: issue
+INSERT INTO tokens (name, digest, role, issued_at, expires_at) VALUES (?, ?, ?, ?, ?)
+
+-- name: revoke
+DELETE FROM tokens WHERE name = ?
+
+-- name: token-by-digest
+SELECT name, role, issued_at, expires_at FROM tokens WHERE digest = ?
+
+-- name: tokens
+SELECT name, role, issued_at, expires_at FROM tokens ORDER BY name

@@ -1,0 +1,82 @@
+"""Which nodes are heard of: a heartbeat is no event, its absence is one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sealward.commands.errors import Rejected
+from sealward.commands.messages import LoseNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.commands.control import ControlDatabase
+    from sealward.commands.handler import Handler
+
+log = logging.getLogger(__name__)
+
+
+class Leases:
+    """When each node was last heard."""
+
+    def __init__(self, database: ControlDatabase) -> None:
+        self._database = database
+
+    def touch(self, hostname: str, now: datetime) -> None:
+        """A node was heard just now."""
+        self._database.run("touch", (hostname, _stamp(now)))
+
+    def silent_since(self, moment: datetime) -> list[str]:
+        """Return the nodes that were not heard since that moment."""
+        rows, _ = self._database.run("silent", (_stamp(moment),))
+        return [hostname for (hostname,) in rows]
+
+    def seen(self) -> dict[str, datetime]:
+        """Return when each node was last heard."""
+        rows, _ = self._database.run("seen")
+        return {hostname: datetime.fromisoformat(seen_at) for hostname, seen_at in rows}
+
+
+class LeaseKeeper:
+    """A thread that declares nodes lost which are silent for longer than their lease."""
+
+    def __init__(
+        self, leases: Leases, handler: Handler, lease: timedelta, clock: Callable[[], datetime]
+    ) -> None:
+        self._leases = leases
+        self._handler = handler
+        self._lease = lease
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nodes that were silent while nobody listened get one lease to be heard."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        seconds = self._lease.total_seconds()
+        self._stopped.wait(seconds)
+        while not self._stopped.is_set():
+            self.look()
+            self._stopped.wait(seconds / 4)
+
+    def look(self) -> None:
+        """Declare lost whoever is silent for too long."""
+        for hostname in self._leases.silent_since(self._clock() - self._lease):
+            try:
+                self._handler.handle(LoseNode(actor="system", hostname=hostname))
+            except Rejected as refused:
+                log.warning("%s: %s", hostname, refused)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")

@@ -1,0 +1,151 @@
+"""What nodes and the control plane say to each other, in bytes.
+
+A node's report is a DSSE envelope signed by the node's key: whoever can write to the queue cannot speak in
+the name of a node. A node reports what it saw; what becomes of it is decided here, not there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sealward.events import envelope as envelopes
+from sealward.events.measurement import Finding  # noqa: TC001 - as above
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+PAYLOAD_TYPE = "application/vnd.sealward.report+json"
+QUEUE = "reports"
+"""The queue that control planes read."""
+
+
+def queue_of(hostname: str) -> str:
+    """Return the name of the queue that a node reads."""
+    return f"node.{hostname}"
+
+
+class ReportMalformed(ValueError):
+    """The message is no report that this version of Sealward knows."""
+
+    code = "report.malformed"
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """What a node says. `hostname` must be the one whose registered key signed it."""
+
+    hostname: str
+
+
+class Registration(Report, frozen=True, kw_only=True, tag="registration"):
+    """I am here, this is my key (PEM): tell me all that I have to know."""
+
+    public_key: str
+
+
+class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
+    """I am still here."""
+
+
+class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
+    """These servers, and no others, are on me: (server_id, instance_name)."""
+
+    instances: tuple[tuple[str, str], ...]
+
+
+class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
+    """I measured a server: `envelope` holds the statement, signed by me. `findings` explain a difference."""
+
+    server_id: str
+    envelope: dict[str, Any]
+    cause: str
+    task_id: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Failure(Report, frozen=True, kw_only=True, tag="failure"):
+    """I could not measure a server; `reason` is a stable code."""
+
+    server_id: str
+    reason: str
+    failed_at: datetime
+    cause: str
+    task_id: str | None = None
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """The signs of `sign_ids` (as ranges) that a sweep could not vouch for, and why."""
+
+    reason: str
+    sign_ids: str
+
+
+class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
+    """I looked at all signed servers that I know of, from `started_at` on. `vouched` were equal."""
+
+    cause: str
+    started_at: datetime
+    vouched: str
+    withheld: tuple[Withheld, ...]
+    counts: dict[str, int]
+    digest: str
+    task_id: str | None = None
+
+
+AnyReport = Registration | Heartbeat | Inventory | Measurement | Failure | Sweep
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A sign of the node: what is ordered, what is in force (`envelope`, JSON text), what is known."""
+
+    sign_id: int
+    server_id: str
+    ordered: int
+    sealed: int
+    is_valid: str
+    envelope: str | None
+
+
+class Duty(msgspec.Struct, frozen=True):
+    """A task that waits for the node: validate a server, activate or deactivate."""
+
+    task_id: str
+    action: str
+    server_id: str | None
+
+
+class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
+    """All that a node has to know, as of `position`: the answer to a registration.
+
+    `active` is None while nobody has switched validation on or off. `authority` is the public key (PEM) that
+    must have countersigned every reference.
+    """
+
+    node_id: int
+    position: int
+    active: bool | None
+    authority: str
+    assignments: tuple[Assignment, ...]
+    duties: tuple[Duty, ...]
+
+
+def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:
+    """Return the report as the node's signed envelope."""
+    envelope = envelopes.Envelope(msgspec.json.encode(report), PAYLOAD_TYPE)
+    return msgspec.json.encode(envelopes.sign(envelope, key).to_json())
+
+
+def parse(envelope: envelopes.Envelope) -> AnyReport:
+    """Return the report that an envelope holds; whose signature it bears is not looked at here.
+
+    Raises ReportMalformed.
+    """
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise ReportMalformed(f"payload type {envelope.payload_type!r}")
+    try:
+        report: AnyReport = msgspec.json.decode(envelope.payload, type=AnyReport)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+        raise ReportMalformed(str(unreadable)) from unreadable
+    return report

@@ -1,0 +1,221 @@
+"""The libvirt connection of a node: kept alive, opened again when lost, read-only.
+
+Facts behind it (libvirt 9.0, observed): a lost connection never recovers and its events are not replayed, so
+a new one is opened and everything is looked at again; a hung daemon is noticed by keepalive alone; libvirt
+must not be called from its own callbacks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import libvirt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE: Final = (5, 3)
+"""Seconds between probes, and how many may stay unanswered before the connection counts as lost."""
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 5.0
+
+
+class NotMeasured(Exception):
+    """The server could not be measured; `code` is the reason that its verdict gets."""
+
+    code = "not-measured"
+
+
+class HypervisorGone(NotMeasured):
+    """There is no connection to libvirt."""
+
+    code = "libvirt-gone"
+
+
+class DomainNotFound(NotMeasured):
+    """Libvirt knows no such domain."""
+
+    code = "domain-not-found"
+
+
+class DomainUnreadable(NotMeasured):
+    """Libvirt refuses to describe the domain."""
+
+    code = "domain-unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class DomainXml:
+    """A domain as libvirt describes it: persistent, running (None when shut off), and libvirt's version.
+
+    Never the SECURE form: the agent does not hold passwords.
+    """
+
+    config: str
+    live: str | None
+    hypervisor: str
+
+
+def open_read_only(uri: str) -> libvirt.virConnect:
+    """Open the socket that can look at everything and change nothing."""
+    return libvirt.openReadOnly(uri)
+
+
+class Hypervisor:
+    """One libvirt URI. `on_change` gets the UUID of a domain that changed, None when anything may have."""
+
+    def __init__(
+        self,
+        uri: str,
+        on_change: Callable[[str | None], None],
+        opener: Callable[[str], libvirt.virConnect] = open_read_only,
+    ) -> None:
+        self._uri = uri
+        self._on_change = on_change
+        self._opener = opener
+        self._connection: libvirt.virConnect | None = None
+        self._lost = threading.Event()
+        self._stopped = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="libvirt-keeper", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Say whether libvirt was there when last heard of."""
+        return self._connection is not None and not self._lost.is_set()
+
+    def start(self) -> None:
+        """Connect, now or as soon as libvirt is there."""
+        _run_event_loop()
+        self._connect()
+        self._keeper.start()
+
+    def close(self) -> None:
+        """End the connection and its thread."""
+        self._stopped.set()
+        self._lost.set()
+        self._keeper.join(LONGEST_PAUSE)
+        self._disconnect()
+
+    def servers(self) -> list[tuple[str, str]]:
+        """Return (server_id, instance_name) of every domain, by server_id. Raises HypervisorGone."""
+        with self._asking() as connection:
+            return sorted((one.UUIDString(), one.name()) for one in connection.listAllDomains())
+
+    def describe(self, server_id: str) -> DomainXml:
+        """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable."""
+        with self._asking() as connection:
+            domain = connection.lookupByUUIDString(server_id)
+            config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+            live = domain.XMLDesc(0) if domain.isActive() else None
+            return DomainXml(config, live, _version(connection))
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[libvirt.virConnect]:
+        connection = self._connection
+        if connection is None or self._lost.is_set():
+            raise HypervisorGone
+        try:
+            yield connection
+        except libvirt.libvirtError as failed:
+            raise self._reason(connection, failed) from failed
+
+    def _reason(self, connection: libvirt.virConnect, failed: libvirt.libvirtError) -> NotMeasured:
+        if failed.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return DomainNotFound()
+        if not _alive(connection):
+            self._lost.set()
+            return HypervisorGone()
+        return DomainUnreadable(str(failed))
+
+    def _keep(self) -> None:
+        """Open a new connection whenever the old one is lost, until close()."""
+        pause = FIRST_PAUSE
+        while not self._stopped.is_set():
+            if self._connection is not None:
+                self._lost.wait()
+                if self._stopped.is_set():
+                    return
+                log.warning("libvirt is gone: %s", self._uri)
+                self._disconnect()
+                self._on_change(None)
+            if self._connect():
+                log.info("libvirt is back: %s", self._uri)
+                pause = FIRST_PAUSE
+                self._on_change(None)
+            else:
+                self._stopped.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _connect(self) -> bool:
+        try:
+            connection = self._opener(self._uri)
+            self._watch(connection)
+        except libvirt.libvirtError as failed:
+            log.warning("libvirt does not answer at %s: %s", self._uri, failed)
+            return False
+        self._lost.clear()
+        self._connection = connection
+        return True
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.close()
+
+    def _watch(self, connection: libvirt.virConnect) -> None:
+        """Register for all that tells of a change; keepalive where the driver has it."""
+        with contextlib.suppress(libvirt.libvirtError):  # the test driver has no keepalive
+            connection.setKeepAlive(*KEEPALIVE)
+        connection.registerCloseCallback(lambda *_: self._lost.set(), None)
+        for event in (
+            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+            libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+            libvirt.VIR_DOMAIN_EVENT_ID_TUNABLE,
+            libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
+        ):
+            connection.domainEventRegisterAny(None, event, self._changed, None)
+
+    def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own
+        self._on_change(domain.UUIDString())  # the UUID is part of the event: this asks nobody
+
+
+_event_loop: list[threading.Thread] = []
+_event_loop_lock = threading.Lock()
+
+
+def _run_event_loop() -> None:
+    """Run libvirt's event loop, one for the process, in a thread; it must be there before any connection."""
+    with _event_loop_lock:
+        if _event_loop:
+            return
+        libvirt.registerErrorHandler(lambda *_: None, None)  # or libvirt prints every error itself
+        libvirt.virEventRegisterDefaultImpl()
+        thread = threading.Thread(target=_turn, name="libvirt-events", daemon=True)
+        thread.start()
+        _event_loop.append(thread)
+
+
+def _turn() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
+def _alive(connection: libvirt.virConnect) -> bool:
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
+def _version(connection: libvirt.virConnect) -> str:
+    number = connection.getLibVersion()
+    return f"libvirt {number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

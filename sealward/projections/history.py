@@ -1,0 +1,98 @@
+"""The answers of GET /v1/sign/{server_id}/events: who did what to a server, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sealward.events import codec
+from sealward.events.sql import blocks
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from sealward.events.base import Event, Recorded
+
+SQL = blocks("sealward.projections", "history.sql")
+
+_META = frozenset(("timestamp", "actor", "task_id", "request_id", "server_id", "node_id", "version"))
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One event about a server: its place in the log, its name, who, when, for which task, what."""
+
+    position: int
+    topic: str
+    at: datetime
+    actor: str
+    task_id: str | None
+    request_id: str | None
+    node_id: int
+    data: dict[str, Any]
+
+
+class History:
+    """Derives the rows from the log, and answers from them."""
+
+    name = "history"
+
+    def reset(self, cursor: sqlite3.Cursor) -> None:
+        """Begin with no rows."""
+        cursor.execute(SQL["drop"])
+        self.create(cursor)
+
+    def create(self, cursor: sqlite3.Cursor) -> None:
+        """Make the table where there is none."""
+        cursor.execute(SQL["create"])
+        cursor.execute(SQL["create-index"])
+
+    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+        """Keep every event that is about a server."""
+        rows = [_values(one) for one in batch if getattr(one.event, "server_id", None) is not None]
+        cursor.executemany(SQL["add"], rows)
+
+    def of_server(
+        self, cursor: sqlite3.Cursor, server_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[HistoryRow]:
+        """Return the events about a server beyond that position, in order; also of signs now revoked."""
+        values = {"server_id": server_id, "after": after, "limit": -1 if limit is None else limit}
+        return [_row(found) for found in cursor.execute(SQL["of-server"], values)]
+
+
+def _values(recorded: Recorded) -> dict[str, object]:
+    event = recorded.event
+    return {
+        "position": recorded.position,
+        "server_id": getattr(event, "server_id", None),
+        "node_id": getattr(event, "node_id", 0),
+        "topic": event.topic,
+        "at": event.timestamp.isoformat(),
+        "actor": event.actor,
+        "task_id": event.task_id,
+        "request_id": event.request_id,
+        "data": msgspec.json.encode(_what(event)).decode(),
+    }
+
+
+def _what(event: Event) -> dict[str, Any]:
+    """Return the fields that only this kind of event has."""
+    fields: dict[str, Any] = msgspec.json.decode(codec.encode(event))
+    return {name: value for name, value in fields.items() if name not in _META}
+
+
+def _row(found: sqlite3.Row) -> HistoryRow:
+    return HistoryRow(
+        found["position"],
+        found["topic"],
+        datetime.fromisoformat(found["at"]),
+        found["actor"],
+        found["task_id"],
+        found["request_id"],
+        found["node_id"],
+        msgspec.json.decode(found["data"], type=dict[str, Any]),
+    )

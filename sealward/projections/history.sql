@@ -1,0 +1,27 @@
+-- name: create
+-- Every event that is about a server, with what only its kind has as JSON.
+CREATE TABLE IF NOT EXISTS history (
+    position INTEGER PRIMARY KEY,
+    server_id TEXT,
+    node_id INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    at TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    task_id TEXT,
+    request_id TEXT,
+    data TEXT NOT NULL
+)
+
+-- name: create-index
+CREATE INDEX IF NOT EXISTS history_by_server ON history (server_id, position)
+
+-- name: drop
+DROP TABLE IF EXISTS history
+
+-- name: add
+INSERT OR IGNORE INTO history (position, server_id, node_id, topic, at, actor, task_id, request_id, data)
+VALUES (:position, :server_id, :node_id, :topic, :at, :actor, :task_id, :request_id, :data)
+
+-- name: of-server
+SELECT * FROM history WHERE server_id = :server_id AND position > :after
+ORDER BY position LIMIT :limit

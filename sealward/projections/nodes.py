@@ -1,0 +1,90 @@
+"""The answers of GET /v1/node: one row for each registered node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sealward.events import node as of_node
+from sealward.events.sql import blocks
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from sealward.events.base import Recorded
+
+SQL = blocks("sealward.projections", "nodes.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node. `active` is None until validation is switched on or off; `counts` are of the last sweep."""
+
+    node_id: int
+    hostname: str
+    active: bool | None
+    lost: bool
+    registered_at: datetime
+    swept_at: datetime | None
+    counts: dict[str, int]
+
+
+class Nodes:
+    """Derives the rows from the log, and answers from them."""
+
+    name = "nodes"
+
+    def reset(self, cursor: sqlite3.Cursor) -> None:
+        """Begin with no rows."""
+        cursor.execute(SQL["drop"])
+        cursor.execute(SQL["create"])
+
+    def create(self, cursor: sqlite3.Cursor) -> None:
+        """Make the table where there is none."""
+        cursor.execute(SQL["create"])
+
+    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+        """Fold a batch of events, in order, into the rows."""
+        for recorded in batch:
+            if isinstance(recorded.event, of_node.NodeEvent):
+                _fold(recorded.event, cursor)
+
+    def one(self, cursor: sqlite3.Cursor, node_id: int) -> NodeRow | None:
+        """Return a node."""
+        found = cursor.execute(SQL["one"], {"node_id": node_id}).fetchone()
+        return _row(found) if found else None
+
+    def all(self, cursor: sqlite3.Cursor) -> list[NodeRow]:
+        """Return the nodes by ascending id."""
+        return [_row(found) for found in cursor.execute(SQL["all"])]
+
+
+def _fold(event: of_node.NodeEvent, cursor: sqlite3.Cursor) -> None:
+    values: dict[str, object] = {"node_id": event.node_id, "at": event.timestamp.isoformat()}
+    match event:
+        case of_node.NodeRegistered():
+            cursor.execute(SQL["add"], values | {"hostname": event.hostname})
+        case of_node.NodeActivated() | of_node.NodeDeactivated():
+            active = isinstance(event, of_node.NodeActivated)
+            cursor.execute(SQL["set-active"], values | {"active": active})
+        case of_node.NodeLost() | of_node.NodeReturned():
+            cursor.execute(SQL["set-lost"], values | {"lost": isinstance(event, of_node.NodeLost)})
+        case of_node.NodeSwept():
+            counts = msgspec.json.encode(event.counts, order="sorted").decode()
+            cursor.execute(SQL["set-swept"], values | {"counts": counts})
+
+
+def _row(found: sqlite3.Row) -> NodeRow:
+    return NodeRow(
+        found["node_id"],
+        found["hostname"],
+        None if found["active"] is None else bool(found["active"]),
+        bool(found["lost"]),
+        datetime.fromisoformat(found["registered_at"]),
+        None if found["swept_at"] is None else datetime.fromisoformat(found["swept_at"]),
+        {} if found["counts"] is None else msgspec.json.decode(found["counts"], type=dict[str, int]),
+    )

@@ -1,0 +1,31 @@
+-- name: create
+CREATE TABLE IF NOT EXISTS nodes (
+    node_id INTEGER PRIMARY KEY,
+    hostname TEXT NOT NULL UNIQUE,
+    active INTEGER,
+    lost INTEGER NOT NULL,
+    registered_at TEXT NOT NULL,
+    swept_at TEXT,
+    counts TEXT
+)
+
+-- name: drop
+DROP TABLE IF EXISTS nodes
+
+-- name: add
+INSERT INTO nodes (node_id, hostname, active, lost, registered_at) VALUES (:node_id, :hostname, NULL, 0, :at)
+
+-- name: set-active
+UPDATE nodes SET active = :active WHERE node_id = :node_id
+
+-- name: set-lost
+UPDATE nodes SET lost = :lost WHERE node_id = :node_id
+
+-- name: set-swept
+UPDATE nodes SET swept_at = :at, counts = :counts WHERE node_id = :node_id
+
+-- name: one
+SELECT * FROM nodes WHERE node_id = :node_id
+
+-- name: all
+SELECT * FROM nodes ORDER BY node_id

@@ -1,0 +1,67 @@
+-- Comparing and swapping each table with its shadow, which is attached under that name.
+
+-- name: attach
+ATTACH DATABASE ? AS shadow
+
+-- name: detach
+DETACH DATABASE shadow
+
+-- name: signs-wrong
+SELECT * FROM main.signs EXCEPT SELECT * FROM shadow.signs
+
+-- name: signs-missing
+SELECT * FROM shadow.signs EXCEPT SELECT * FROM main.signs
+
+-- name: signs-clear
+DELETE FROM main.signs
+
+-- name: signs-fill
+INSERT INTO main.signs SELECT * FROM shadow.signs
+
+-- name: nodes-wrong
+SELECT * FROM main.nodes EXCEPT SELECT * FROM shadow.nodes
+
+-- name: nodes-missing
+SELECT * FROM shadow.nodes EXCEPT SELECT * FROM main.nodes
+
+-- name: nodes-clear
+DELETE FROM main.nodes
+
+-- name: nodes-fill
+INSERT INTO main.nodes SELECT * FROM shadow.nodes
+
+-- name: servers-wrong
+SELECT * FROM main.servers EXCEPT SELECT * FROM shadow.servers
+
+-- name: servers-missing
+SELECT * FROM shadow.servers EXCEPT SELECT * FROM main.servers
+
+-- name: servers-clear
+DELETE FROM main.servers
+
+-- name: servers-fill
+INSERT INTO main.servers SELECT * FROM shadow.servers
+
+-- name: tasks-wrong
+SELECT * FROM main.tasks EXCEPT SELECT * FROM shadow.tasks
+
+-- name: tasks-missing
+SELECT * FROM shadow.tasks EXCEPT SELECT * FROM main.tasks
+
+-- name: tasks-clear
+DELETE FROM main.tasks
+
+-- name: tasks-fill
+INSERT INTO main.tasks SELECT * FROM shadow.tasks
+
+-- name: history-wrong
+SELECT * FROM main.history EXCEPT SELECT * FROM shadow.history
+
+-- name: history-missing
+SELECT * FROM shadow.history EXCEPT SELECT * FROM main.history
+
+-- name: history-clear
+DELETE FROM main.history
+
+-- name: history-fill
+INSERT INTO main.history SELECT * FROM shadow.history

@@ -1,0 +1,39 @@
+"""Keeps the projections at the head of the log."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sealward.events.store import EventStore
+    from sealward.projections.database import Projections
+
+LOOK_UP: Final = 0.5
+"""Seconds after which it looks for events of other processes, and whether it shall stop."""
+
+
+class Runner:
+    """A thread that folds whatever is appended; appends of this process wake it at once."""
+
+    def __init__(self, store: EventStore, projections: Projections) -> None:
+        self._store = store
+        self._projections = projections
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
+
+    def start(self) -> None:
+        """Catch up, then keep up in the background."""
+        while self._projections.advance(self._store):
+            pass
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, then end."""
+        self._stopped.set()
+        self._thread.join(10 * LOOK_UP)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if self._store.wait_beyond(self._projections.position_now(), LOOK_UP):
+                self._projections.advance(self._store)

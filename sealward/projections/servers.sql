@@ -1,0 +1,33 @@
+-- name: create
+-- A server can be on two nodes for a moment while it moves: the node that said so last comes first.
+CREATE TABLE IF NOT EXISTS servers (
+    server_id TEXT NOT NULL,
+    node_id INTEGER NOT NULL,
+    hostname TEXT NOT NULL,
+    instance_name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (server_id, node_id, instance_name)
+)
+
+-- name: drop
+DROP TABLE IF EXISTS servers
+
+-- name: appear
+INSERT INTO servers (server_id, node_id, hostname, instance_name, position)
+VALUES (:server_id, :node_id, :hostname, :instance_name, :position)
+ON CONFLICT (server_id, node_id, instance_name) DO UPDATE SET position = excluded.position
+
+-- name: leave
+DELETE FROM servers
+WHERE server_id = :server_id AND node_id = :node_id AND instance_name = :instance_name
+
+-- name: find
+SELECT * FROM servers WHERE server_id = :server_id ORDER BY position DESC LIMIT 1
+
+-- name: page
+SELECT servers.*, signs.sign_id IS NOT NULL AS signed
+FROM servers LEFT JOIN signs USING (server_id)
+WHERE (:signed IS NULL OR :signed = (signs.sign_id IS NOT NULL))
+  AND (:node_id IS NULL OR servers.node_id = :node_id)
+ORDER BY servers.server_id, servers.position
+LIMIT :limit OFFSET :offset

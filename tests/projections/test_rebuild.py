@@ -1,0 +1,142 @@
+"""For every history: rows kept up batch by batch are the rows that a rebuild gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from factories import NOON, ONE_OF_EACH
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealward.events import store as stores
+from sealward.events.base import Event, node_stream, sign_stream
+from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
+from sealward.events.sign import SignEvent, SignOrdered
+from sealward.events.store import EventStore
+from sealward.projections.database import Projections
+from sealward.projections.replay import replay
+from sealward.projections.runner import Runner
+
+SERVERS = ("bdfe7b89-4d44-4edb-af5a-de8733aa3eba", "ee57ad11-5c74-4e49-bf2d-46858570b3a1")
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """Return any events about two servers on two nodes, possible or not."""
+    events: list[Event] = [
+        dataclasses.replace(one, node_id=number, hostname=f"kvm{number}")
+        for one in ONE_OF_EACH
+        if isinstance(one, NodeRegistered)
+        for number in (1, 2)
+    ]
+    rest = [one for one in ONE_OF_EACH if not isinstance(one, NodeRegistered)]
+    for number, one in enumerate(draw(st.lists(st.sampled_from(rest), max_size=40))):
+        events.append(_varied(one, number, draw))
+    return events
+
+
+def _varied(event: Event, number: int, draw: st.DrawFn) -> Event:
+    which = draw(st.integers(0, 1))
+    changes: dict[str, object] = {
+        "timestamp": NOON + timedelta(seconds=number),
+        "task_id": draw(st.sampled_from((None, "t-1", "t-2", f"t-{number}"))),
+        "node_id": draw(st.integers(1, 2)),
+    }
+    if hasattr(event, "server_id"):
+        changes["server_id"] = SERVERS[which]
+    if isinstance(event, SignEvent):
+        changes["sign_id"] = which + 1
+    if isinstance(event, SignOrdered):
+        changes["generation"] = draw(st.integers(1, 3))
+    if isinstance(event, NodeSwept):
+        changes["vouched"] = draw(st.sampled_from(("", "1", "2", "1-2")))
+    return dataclasses.replace(event, **changes)  # type: ignore[arg-type]  # checked at run time
+
+
+def _fill(store: EventStore, events: list[Event]) -> None:
+    versions: dict[object, int] = {}
+    for event in events:
+        stream = (
+            node_stream(f"kvm{event.node_id}")
+            if isinstance(event, NodeEvent)
+            else sign_stream(str(getattr(event, "server_id", "")))
+        )
+        store.append(stream, versions.get(stream, 0), [event])
+        versions[stream] = versions.get(stream, 0) + 1
+
+
+@given(histories(), st.integers(1, 7))
+def test_rows_kept_up_are_rows_rebuilt(history: list[Event], every: int) -> None:
+    """A replay finds no difference, wherever the live rows were cut into batches."""
+    store = stores.in_memory()
+    with TemporaryDirectory() as folder:
+        projections = Projections(Path(folder) / "rows.sqlite")
+        for start in range(0, len(history), every):
+            part = stores.in_memory()
+            _fill(part, history[: start + every])
+            while projections.advance(part):
+                pass
+        _fill(store, history)
+        replayed = replay(store, projections, lambda _: None)
+        projections.close()
+
+    assert replayed.differences == ()
+    assert replayed.events == replayed.position == len(history)
+
+
+def test_a_replay_puts_right_what_was_tampered_with(tmp_path: Path) -> None:
+    """Rows that the log does not give are named and replaced."""
+    store = stores.in_memory()
+    _fill(store, list(ONE_OF_EACH[:5]))
+    projections = Projections(tmp_path / "rows.sqlite")
+    while projections.advance(store):
+        pass
+    with projections.writing() as cursor:
+        cursor.execute("UPDATE signs SET is_valid = 'true'")
+    first = replay(store, projections, lambda _: None)
+    second = replay(store, projections, lambda _: None)
+    projections.close()
+
+    assert [(one.table, one.stood) for one in first.differences] == [("signs", True), ("signs", False)]
+    assert second.differences == ()
+
+
+def test_rows_of_another_shape_are_built_anew(tmp_path: Path) -> None:
+    """After an upgrade that changed the rows, the log fills them again."""
+    store = stores.in_memory()
+    _fill(store, list(ONE_OF_EACH[:2]))
+    old = Projections(tmp_path / "rows.sqlite")
+    old.advance(store)
+    with old.writing() as cursor:
+        cursor.execute("UPDATE position SET shape = '0'")
+    old.close()
+    new = Projections(tmp_path / "rows.sqlite")
+    before = new.position_now()
+    new.advance(store)
+    with new.reading() as cursor:
+        row = new.signs.one(cursor, SERVERS[0])
+    new.close()
+
+    assert before == 0
+    assert row is not None
+
+
+def test_an_append_is_read_back_as_soon_as_its_position_is_waited_for(tmp_path: Path) -> None:
+    """A GET that follows a POST's answer sees it."""
+    store = stores.sqlite(tmp_path / "log.sqlite")
+    projections = Projections(tmp_path / "rows.sqlite")
+    runner = Runner(store, projections)
+    runner.start()
+    position = store.append(sign_stream(SERVERS[0]), 0, [ONE_OF_EACH[0]])
+    seen = projections.wait_for(position, 5)
+    with projections.reading() as cursor:
+        row = projections.signs.one(cursor, SERVERS[0])
+    runner.stop()
+    store.close()
+    projections.close()
+
+    assert seen
+    assert row is not None
