@@ -105,6 +105,7 @@ class Assignment(msgspec.Struct, frozen=True):
     ordered: int
     sealed: int
     is_valid: str
+    reasons: tuple[str, ...]
     envelope: str | None
 
 

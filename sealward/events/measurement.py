@@ -14,6 +14,9 @@ from dataclasses import dataclass
 CONFIG = "config"
 LIVE = "live"
 
+LIBVIRT_DOMAIN = "libvirt-domain/1"
+"""The profile in force: the rules of `node_agent.profile`, by name and version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

@@ -50,6 +50,12 @@ class DomainUnreadable(NotMeasured):
     code = "domain-unreadable"
 
 
+class NotSealed(NotMeasured):
+    """There is no reference yet to measure against."""
+
+    code = "not-sealed"
+
+
 @dataclass(frozen=True, slots=True)
 class DomainXml:
     """A domain as libvirt describes it: persistent, running (None when shut off), and libvirt's version.

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROFILE = "libvirt-domain/1"
+from sealward.events.measurement import LIBVIRT_DOMAIN
+
+PROFILE = LIBVIRT_DOMAIN
 
 SECTIONS = (
     "identity",

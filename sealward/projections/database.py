@@ -15,7 +15,7 @@ from sealward.projections.signs import Signs
 from sealward.projections.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from sealward.events.base import Recorded
@@ -115,6 +115,16 @@ class Projections:
         """Wait until the rows stand for that position or a later one; say whether they do."""
         with self._advanced:
             return self._advanced.wait_for(lambda: self.position_now() >= position, timeout)
+
+    def wait_until(self, done: Callable[[sqlite3.Cursor], bool], timeout: float) -> bool:
+        """Wait until the rows are as `done` wants them; say whether they are."""
+
+        def look() -> bool:
+            with self.reading() as cursor:
+                return done(cursor)
+
+        with self._advanced:
+            return self._advanced.wait_for(look, timeout)
 
     def close(self) -> None:
         """Close the file for all threads."""

@@ -1,0 +1,104 @@
+"""Locally issued API tokens: a name, a role, and the hash of a secret that nobody can read back."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sealward.commands.errors import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.commands.control import ControlDatabase
+
+
+class Role(StrEnum):
+    """What a token may do: a reader looks, an administrator changes."""
+
+    ADMIN = "admin"
+    READER = "reader"
+
+
+class TokenExists(Rejected):
+    """A token of that name exists. Revoke it first, or choose another name."""
+
+    code = "token.exists"
+
+
+class NoSuchToken(Rejected):
+    """There is no token of that name."""
+
+    code = "token.not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An issued token; `name` is the user that the log will show."""
+
+    name: str
+    role: Role
+    issued_at: datetime
+    expires_at: datetime | None
+
+
+class Tokens:
+    """Issued tokens, and the bootstrap administrator's, which comes from the settings and is not stored."""
+
+    def __init__(
+        self, database: ControlDatabase, clock: Callable[[], datetime], bootstrap: str | None = None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._bootstrap = None if bootstrap is None else _digest(bootstrap)
+
+    def who(self, secret: str) -> Token | None:
+        """Return the token that a secret belongs to, if it is good now."""
+        digest = _digest(secret)
+        if self._bootstrap is not None and secrets.compare_digest(digest, self._bootstrap):
+            return Token("admin", Role.ADMIN, self._clock(), None)
+        rows, _ = self._database.run("token-by-digest", (digest,))
+        tokens = (_token(row) for row in rows)
+        return next((one for one in tokens if one.expires_at is None or self._clock() < one.expires_at), None)
+
+    def issue(self, name: str, role: Role, expires_at: datetime | None = None) -> str:
+        """Make a token and return its secret, which is shown this once. Raises TokenExists."""
+        secret = f"sw-{secrets.token_urlsafe(32)}"
+        expiry = None if expires_at is None else expires_at.isoformat()
+        values = (name, _digest(secret), role.value, self._clock().isoformat(), expiry)
+        try:
+            self._database.run("issue", values)
+        except sqlite3.IntegrityError as taken:
+            raise TokenExists from taken
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """Make a token worthless, at once. Raises NoSuchToken."""
+        _, revoked = self._database.run("revoke", (name,))
+        if not revoked:
+            raise NoSuchToken
+
+    def all(self) -> list[Token]:
+        """Return the issued tokens by name."""
+        rows, _ = self._database.run("tokens")
+        return [_token(row) for row in rows]
+
+
+def _digest(secret: str) -> str:
+    """Return SHA-256 hex: the secrets are random, so that a slow hash would protect nothing."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _token(row: tuple[str, ...]) -> Token:
+    name, role, issued_at, expires_at = row
+    return Token(
+        name,
+        Role(role),
+        datetime.fromisoformat(issued_at),
+        datetime.fromisoformat(expires_at) if expires_at else None,
+    )

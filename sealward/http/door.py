@@ -1,0 +1,56 @@
+"""What the resources need of the rooms behind them, and how a write waits for its outcome."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sealward.commands.handler import Handler
+    from sealward.commands.leases import Leases
+    from sealward.commands.messages import Command
+    from sealward.commands.tokens import Tokens
+    from sealward.projections.database import Projections
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The handler that takes commands and the projections that answer.
+
+    `wait` is how many seconds a POST or PUT waits for its seal; no more than `waiters` wait at once, and
+    whoever comes then is answered at once with what is known.
+    """
+
+    handler: Handler
+    projections: Projections
+    leases: Leases
+    tokens: Tokens
+    clock: Callable[[], datetime]
+    wait: float
+    waiters: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(12))
+
+    def task_id(self) -> str:
+        """Return a fresh task id, as Celery makes them."""
+        return str(uuid.uuid4())
+
+    def carry_out(self, command: Command) -> None:
+        """Have a command carried out; what it changed is seen by every GET that follows.
+
+        Raises Rejected.
+        """
+        self.projections.wait_for(self.handler.handle(command), self.wait)
+
+    def wait_until(self, done: Callable[[sqlite3.Cursor], bool]) -> None:
+        """Wait for the outcome that the nodes bring about, as long as waiting is allowed."""
+        if not self.waiters.acquire(blocking=False):
+            return
+        try:
+            self.projections.wait_until(done, self.wait)
+        finally:
+            self.waiters.release()

@@ -1,0 +1,100 @@
+"""Errors as API clients get them: what is wrong, what to do, a stable code, the request's id."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import falcon
+import msgspec
+
+from sealward.commands import errors as refusals
+from sealward.commands.handler import TooMuchContention
+
+if TYPE_CHECKING:
+    from typing import Any
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER: Final = 2
+"""Seconds that a client is asked to wait when the store is away or contended."""
+
+STATUS: Final[dict[type[refusals.Rejected], int]] = {
+    refusals.AlreadySigned: 409,
+    refusals.NotSigned: 404,
+    refusals.NotRegistered: 404,
+    TooMuchContention: 503,
+}
+"""What a refused command is in HTTP."""
+
+FALCON: Final = {404: "path.not-found", 405: "method.not-allowed", 400: "request.malformed"}
+"""Stable codes of what Falcon itself refuses."""
+
+
+class Problem(Exception):
+    """A request that cannot be answered as asked."""
+
+    def __init__(self, status: int, reason: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.headers = headers or {}
+
+
+def register(app: falcon.App[Any, Any]) -> None:
+    """Let the app answer every error in the one form."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(sqlite3.OperationalError, _store_away)
+    app.add_error_handler(falcon.HTTPError, _of_falcon)
+    app.add_error_handler(refusals.Rejected, _rejected)
+    app.add_error_handler(Problem, _problem)
+
+
+def _answer(req: falcon.Request, resp: falcon.Response, status: int, reason: str, message: str) -> None:
+    error = {
+        "code": status,
+        "title": HTTPStatus(status).phrase,
+        "message": message,
+        "reason": reason,
+        "request_id": req.context.request_id,
+    }
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = msgspec.json.encode({"error": error})
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        resp.set_header("Retry-After", str(RETRY_AFTER))
+
+
+def _problem(req: falcon.Request, resp: falcon.Response, problem: Problem, _params: object) -> None:
+    resp.set_headers(problem.headers)
+    _answer(req, resp, problem.status, problem.reason, problem.message)
+
+
+def _rejected(req: falcon.Request, resp: falcon.Response, refused: refusals.Rejected, _: object) -> None:
+    _answer(req, resp, STATUS.get(type(refused), 400), refused.code, str(refused))
+
+
+def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
+    resp.set_headers(error.headers or {})
+    status = error.status_code
+    message = error.description or {
+        404: "There is nothing at this path; / lists what there is.",
+        405: f"{req.method} is not possible here; the Allow header says what is.",
+    }.get(status, error.title or "The request cannot be answered.")
+    _answer(req, resp, status, FALCON.get(status, "request.refused"), message)
+
+
+def _store_away(
+    req: falcon.Request, resp: falcon.Response, error: sqlite3.OperationalError, _params: object
+) -> None:
+    log.error("the store does not answer: %s (%s)", error, req.context.request_id)
+    _answer(req, resp, 503, "store.unavailable", "The store does not answer now; try again in a moment.")
+
+
+def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
+    log.error("%s %s failed (%s)", req.method, req.path, req.context.request_id, exc_info=error)
+    message = "Something failed inside Sealward; its log says more under this request id."
+    _answer(req, resp, 500, "internal", message)

@@ -1,0 +1,87 @@
+"""The references that a node validates against, read from sealed envelopes and kept in its ledger."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealward.events import envelope as envelopes
+from sealward.events import statement as statements
+from sealward.node_agent.ledger import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from sealward.events.measurement import Measurement
+    from sealward.node_agent.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a signed server must be like; `evidence` explains how it was when it was signed."""
+
+    server_id: str
+    sign_id: int
+    generation: int
+    measurement: Measurement
+    evidence: bytes
+
+
+class References:
+    """All references of a node, by server. Only what every one of the `signers` has signed gets in."""
+
+    def __init__(self, ledger: Ledger, signers: Iterable[Ed25519PublicKey]) -> None:
+        self._ledger = ledger
+        self._signers = tuple(signers)
+        self._references: dict[str, Reference] = {}
+
+    def __iter__(self) -> Iterator[Reference]:
+        """Iterate by sign_id."""
+        return iter(sorted(self._references.values(), key=lambda one: one.sign_id))
+
+    def __contains__(self, server_id: str) -> bool:
+        return server_id in self._references
+
+    def get(self, server_id: str) -> Reference | None:
+        """Return the reference of a server."""
+        return self._references.get(server_id)
+
+    def replace_all(self, entries: Iterable[Entry]) -> None:
+        """Take these and no others."""
+        read = [(entry, self._read(entry)) for entry in entries]
+        good = [(entry, reference) for entry, reference in read if reference is not None]
+        self._ledger.replace_all(entry for entry, _ in good)
+        self._references = {reference.server_id: reference for _, reference in good}
+
+    def put(self, server_id: str, sign_id: int, generation: int, envelope: dict[str, object]) -> None:
+        """Take a newly sealed reference."""
+        entry = Entry(server_id, sign_id, generation, json.dumps(envelope))
+        reference = self._read(entry)
+        if reference is not None:
+            self._ledger.put(entry)
+            self._references[server_id] = reference
+
+    def remove(self, server_id: str) -> None:
+        """Forget a server."""
+        self._ledger.remove(server_id)
+        self._references.pop(server_id, None)
+
+    def _read(self, entry: Entry) -> Reference | None:
+        try:
+            envelope = envelopes.parse(entry.envelope)
+            statement = statements.parse(envelopes.verify(envelope, self._signers), envelope.payload_type)
+        except (envelopes.EnvelopeRefused, envelopes.NotVerified, statements.StatementRefused) as refused:
+            log.error("the reference of %s is not used: %s", entry.server_id, refused)  # noqa: TRY400 - no traceback
+            return None
+        if (statement.server_id, statement.generation) != (entry.server_id, entry.generation):
+            log.error("the reference of %s is not used: it is of another", entry.server_id)
+            return None
+        return Reference(
+            entry.server_id, entry.sign_id, entry.generation, statement.measurement, statement.evidence
+        )
