@@ -2,7 +2,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-dev check test bench lock clean
+.PHONY: help run demo setup setup-dev check test bench lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
@@ -10,6 +10,12 @@ COMPILE = $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup ## start control plane and one node agent at http://127.0.0.1:9362; Ctrl-C ends it
+	@exec $(BIN)/python -m sealward run
+
+demo: setup ## a tour of the main job on a sample fleet
+	@$(BIN)/python -m sealward demo
 
 setup: ## make .venv with what running needs
 	@scripts/setup.sh run

@@ -1,77 +1,39 @@
-"""The `sealward` command: the only place that reads the environment and wires the rooms together."""
+"""The `sealward` command: one sub-command for each module of `cli`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealward.node_agent.canonical import DomainXmlRefused
+from sealward.cli import demo, measure, replay, run, token, verify
+from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.events.measurement import Measurement
+EPILOG = """exit status: 0 fine; 1 differences, a bad signature or a part that failed; 2 could not be done.
+Settings are environment variables: SEALWARD_LISTEN, SEALWARD_DATA_DIR and others; see README."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command and return its exit status: 0 fine, 1 found differences, 2 could not be done."""
-    args = _parser().parse_args(argv)
+    """Run one sub-command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="sealward",
+        description="Integrity signatures of libvirt servers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (run, demo, replay, token, measure, verify):
+        module.add_to(commands)
+    args = parser.parse_args(argv)
     try:
         status: int = args.run(args)
-    except (DomainXmlRefused, OSError) as refused:
+    except (Refusal, OSError) as refused:
         print(f"sealward: {refused}", file=sys.stderr)
         return 2
     return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sealward", description="Integrity signatures of libvirt servers.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    measure = commands.add_parser("measure", help="print the measurement of a domain's XML as JSON")
-    measure.add_argument("--xml", type=Path, required=True, metavar="FILE", help="an XML dump, - for stdin")
-    measure.set_defaults(run=_measure)
-    diff = commands.add_parser(
-        "diff", help="print what differs between two XML dumps; status 1 when anything does"
-    )
-    diff.add_argument("--xml", type=Path, nargs=2, required=True, metavar=("SIGNED", "FOUND"))
-    diff.set_defaults(run=_diff)
-    return parser
-
-
-def _measure(args: argparse.Namespace) -> int:
-    from sealward.node_agent.measure import measure
-
-    print(json.dumps(_shown(measure(_read(args.xml), None, "").measurement), indent=2))
-    return 0
-
-
-def _diff(args: argparse.Namespace) -> int:
-    from sealward.events.measurement import differing
-    from sealward.node_agent.findings import findings
-    from sealward.node_agent.measure import measure
-
-    signed, found = (measure(_read(path), None, "") for path in args.xml)
-    sections = differing(signed.measurement, found.measurement)
-    if not sections:
-        return 0
-    for finding in findings(signed.evidence(), found.evidence(), sections):
-        print(finding)
-    return 1
-
-
-def _read(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-
-
-def _shown(measurement: Measurement) -> dict[str, object]:
-    return {
-        "profile": measurement.profile,
-        "digest": measurement.digest,
-        "sections": dict(measurement.sections),
-    }
 
 
 if __name__ == "__main__":

@@ -70,8 +70,9 @@ class ControlPlane:
 
     def __init__(self, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now) -> None:
         files = Files(settings.data_dir)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority = keys.private_key(settings.authority_key or files.authority)
+        keys.publish(authority.public_key(), settings.data_dir / "authority.pub")
         self.store = stores.sqlite(files.log)
         self.projections = Projections(files.rows)
         self._control = ControlDatabase(files.control)

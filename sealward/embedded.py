@@ -32,8 +32,10 @@ class Embedded:
         self.control_plane = ControlPlane(settings, self._bus, clock)
         node = settings.data_dir / "node"
         self._ledger = Ledger(node / "ledger.sqlite")
+        key = keys.private_key(node / "key.pem")
+        keys.publish(key.public_key(), node / "key.pub")
         self.agent = Agent(
-            key=keys.private_key(node / "key.pem"),
+            key=key,
             ledger=self._ledger,
             bus=self._bus,
             uri=settings.libvirt_uri or sample_uri(),

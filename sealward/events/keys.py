@@ -54,6 +54,13 @@ def public_pem(key: Ed25519PublicKey) -> str:
     return encoded.decode("ascii")
 
 
+def publish(key: Ed25519PublicKey, path: Path) -> None:
+    """Write the PEM text of a public key to a file for everyone who has to verify."""
+    pem = public_pem(key)
+    if not path.exists() or path.read_text(encoding="ascii") != pem:
+        path.write_text(pem, encoding="ascii")
+
+
 def _loaded(pem: bytes, source: object, *, private: bool) -> object:
     try:
         if private:

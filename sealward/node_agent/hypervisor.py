@@ -73,6 +73,18 @@ def open_read_only(uri: str) -> libvirt.virConnect:
     return libvirt.openReadOnly(uri)
 
 
+def describe(uri: str, name: str) -> DomainXml:
+    """Return the XML of one domain, by name or UUID, over a connection of its own. Raises NotMeasured."""
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    try:
+        with contextlib.closing(open_read_only(uri)) as connection:
+            return _described(connection, _found(connection, name))
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            raise DomainNotFound(f"{name}: no such domain at {uri}") from failed
+        raise HypervisorGone(f"{uri}: {failed}") from failed
+
+
 class Hypervisor:
     """One libvirt URI. `on_change` gets the UUID of a domain that changed, None when anything may have."""
 
@@ -116,10 +128,7 @@ class Hypervisor:
     def describe(self, server_id: str) -> DomainXml:
         """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable."""
         with self._asking() as connection:
-            domain = connection.lookupByUUIDString(server_id)
-            config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-            live = domain.XMLDesc(0) if domain.isActive() else None
-            return DomainXml(config, live, _version(connection))
+            return _described(connection, connection.lookupByUUIDString(server_id))
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[libvirt.virConnect]:
@@ -192,6 +201,19 @@ class Hypervisor:
 
     def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own
         self._on_change(domain.UUIDString())  # the UUID is part of the event: this asks nobody
+
+
+def _described(connection: libvirt.virConnect, domain: libvirt.virDomain) -> DomainXml:
+    config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    live = domain.XMLDesc(0) if domain.isActive() else None
+    return DomainXml(config, live, _version(connection))
+
+
+def _found(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:
+    try:
+        return connection.lookupByName(name)
+    except libvirt.libvirtError:
+        return connection.lookupByUUIDString(name)
 
 
 _event_loop: list[threading.Thread] = []

@@ -1,0 +1,75 @@
+"""`sealward measure` and `sealward diff`: what is measured of a domain, and how two of them differ."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealward.cli.refusal import refusing
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sealward.node_agent.measure import Measured
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add both sub-commands."""
+    measure = commands.add_parser("measure", help="print the measurement of a domain as JSON")
+    source = measure.add_mutually_exclusive_group(required=True)
+    source.add_argument("--xml", type=Path, metavar="FILE", help="an XML dump, - for stdin")
+    source.add_argument(
+        "--uri", nargs=2, metavar=("URI", "NAME"), help="a domain by name or UUID"
+    )
+    measure.set_defaults(run=_measure)
+    diff = commands.add_parser(
+        "diff", help="print what differs between two XML dumps; status 1 when anything does"
+    )
+    diff.add_argument("--xml", type=Path, nargs=2, required=True, metavar=("SIGNED", "FOUND"))
+    diff.set_defaults(run=_diff)
+
+
+def _measure(args: argparse.Namespace) -> int:
+    measurement = (_from_libvirt(*args.uri) if args.uri else _from_file(args.xml)).measurement
+    shown: dict[str, object] = {
+        "profile": measurement.profile,
+        "digest": measurement.digest,
+        "sections": dict(measurement.sections),
+    }
+    if measurement.live:
+        shown["live"] = dict(measurement.live)
+    print(json.dumps(shown, indent=2))
+    return 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from sealward.events.measurement import differing
+    from sealward.node_agent.findings import findings
+
+    signed, found = (_from_file(path) for path in args.xml)
+    sections = differing(signed.measurement, found.measurement)
+    if not sections:
+        return 0
+    for finding in findings(signed.evidence(), found.evidence(), sections):
+        print(finding)
+    return 1
+
+
+def _from_file(path: Path) -> Measured:
+    from sealward.node_agent.canonical import DomainXmlRefused
+    from sealward.node_agent.measure import measure
+
+    with refusing(DomainXmlRefused):
+        return measure(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), None, "")
+
+
+def _from_libvirt(uri: str, name: str) -> Measured:
+    from sealward.node_agent.canonical import DomainXmlRefused
+    from sealward.node_agent.hypervisor import NotMeasured, describe
+    from sealward.node_agent.measure import measure
+
+    with refusing(NotMeasured, DomainXmlRefused):
+        xml = describe(uri, name)
+        return measure(xml.config, xml.live, xml.hypervisor)

@@ -1,0 +1,41 @@
+"""Settings and the data directory, as every sub-command that needs them finds them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from sealward.cli.refusal import Refusal, refusing
+from sealward.settings import SettingRefused, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def settings() -> Settings:
+    """Return the settings of the environment. Raises Refusal."""
+    with refusing(SettingRefused):
+        return Settings.from_env(os.environ)
+
+
+def existing() -> Settings:
+    """Return the settings where there is a data directory already. Raises Refusal."""
+    found = settings()
+    if not (found.data_dir / "log.sqlite").exists():
+        raise Refusal(f"{found.data_dir} has no log; SEALWARD_DATA_DIR names the data directory")
+    return found
+
+
+@contextlib.contextmanager
+def alone(where: Settings) -> Iterator[None]:
+    """Hold the data directory for this process. Raises Refusal when another one runs on it."""
+    where.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (where.data_dir / "lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            message = f"another sealward runs on {where.data_dir}; stop it or set SEALWARD_DATA_DIR"
+            raise Refusal(message) from taken
+        yield

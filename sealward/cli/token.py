@@ -1,0 +1,77 @@
+"""`sealward token`: issue, list and revoke API tokens."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sealward.cli.place import settings
+from sealward.cli.refusal import Refusal, refusing
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from sealward.commands.tokens import Tokens
+
+NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-command with its three verbs."""
+    token = commands.add_parser("token", help="issue, list and revoke API tokens")
+    verbs = token.add_subparsers(required=True, metavar="VERB")
+    issue = verbs.add_parser("issue", help="make a token and print it, this once")
+    issue.add_argument("name", help="the user that the log will show")
+    issue.add_argument("--role", choices=("admin", "reader"), default="reader", help="default: reader")
+    issue.add_argument("--days", type=float, metavar="N", help="how long it lives; default: until revoked")
+    issue.set_defaults(run=_issue)
+    revoke = verbs.add_parser("revoke", help="make a token worthless, at once")
+    revoke.add_argument("name")
+    revoke.set_defaults(run=_revoke)
+    verbs.add_parser("list", help="list the issued tokens").set_defaults(run=_list)
+
+
+def _issue(args: argparse.Namespace) -> int:
+    from sealward.commands.errors import Rejected
+    from sealward.commands.tokens import Role
+
+    if not NAME.fullmatch(args.name) or args.name == "admin":
+        raise Refusal("a name has up to 64 letters, digits and . _ @ -, and is not `admin`")
+    if args.days is not None and not 0 < args.days <= 3650:  # noqa: PLR2004 - ten years
+        raise Refusal("--days: more than 0, at most 3650")
+    expires_at = None if args.days is None else datetime.now(UTC) + timedelta(days=args.days)
+    with _tokens() as tokens, refusing(Rejected):
+        print(tokens.issue(args.name, Role(args.role), expires_at))
+    return 0
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    from sealward.commands.errors import Rejected
+
+    with _tokens() as tokens, refusing(Rejected):
+        tokens.revoke(args.name)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    del args
+    with _tokens() as tokens:
+        for one in tokens.all():
+            until = "until revoked" if one.expires_at is None else f"until {one.expires_at.isoformat()}"
+            print(f"{one.name}\t{one.role}\tissued {one.issued_at.isoformat()}\t{until}")
+    return 0
+
+
+@contextlib.contextmanager
+def _tokens() -> Iterator[Tokens]:
+    from sealward.commands.control import ControlDatabase
+    from sealward.commands.tokens import Tokens
+
+    database = ControlDatabase(settings().data_dir / "control.sqlite")
+    try:
+        yield Tokens(database, lambda: datetime.now(UTC))
+    finally:
+        database.close()
