@@ -43,7 +43,7 @@ class Embedded:
             clock=clock,
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
         )
-        self.listener = Listener(self.control_plane.app, settings.listen)
+        self.listener = Listener(self.control_plane.app, *settings.listen)
 
     def start(self) -> None:
         """Start everything; the agent last, for it registers at once."""

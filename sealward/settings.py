@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+MAX_PORT: Final = 65535
 
 
 class SettingRefused(ValueError):
@@ -20,7 +23,8 @@ class SettingRefused(ValueError):
 class Settings:
     """What an operator can set; durations are seconds, every default is fit for one machine."""
 
-    listen: str = "127.0.0.1:9362"
+    listen: tuple[str, int] = ("127.0.0.1", 9362)
+    """IP address and port; port 0 takes a free one."""
     data_dir: Path = Path("var")
     admin_token: str | None = None
     libvirt_uri: str | None = None
@@ -40,7 +44,7 @@ class Settings:
         """
         default = cls()
         return cls(
-            listen=env.get("SEALWARD_LISTEN") or default.listen,
+            listen=_address(env.get("SEALWARD_LISTEN")) or default.listen,
             data_dir=Path(env.get("SEALWARD_DATA_DIR") or default.data_dir),
             admin_token=env.get("SEALWARD_ADMIN_TOKEN") or None,
             libvirt_uri=env.get("SEALWARD_LIBVIRT_URI") or None,
@@ -50,6 +54,21 @@ class Settings:
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
             wait=_seconds(env, "SEALWARD_WAIT", default.wait),
         )
+
+
+def _address(value: str | None) -> tuple[str, int] | None:
+    """Return the address of "127.0.0.1:9362" or "[::1]:9362"."""
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        host = ""
+    if not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        raise SettingRefused(f"SEALWARD_LISTEN={value!r}: give an IP address and a port, as 127.0.0.1:9362")
+    return host, int(port)
 
 
 def _path(value: str | None) -> Path | None:

@@ -44,7 +44,7 @@ def _demo(args: argparse.Namespace) -> int:
         raise Refusal("the tour needs curl: apt-get install curl")
     with tempfile.TemporaryDirectory(prefix="sealward-demo-") as folder:
         token = secrets.token_urlsafe(24)
-        embedded = Embedded(Settings(listen="127.0.0.1:0", data_dir=Path(folder), admin_token=token))
+        embedded = Embedded(Settings(listen=("127.0.0.1", 0), data_dir=Path(folder), admin_token=token))
         embedded.start()
         try:
             if not embedded.wait_ready(PATIENCE):

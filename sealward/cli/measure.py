@@ -20,9 +20,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     measure = commands.add_parser("measure", help="print the measurement of a domain as JSON")
     source = measure.add_mutually_exclusive_group(required=True)
     source.add_argument("--xml", type=Path, metavar="FILE", help="an XML dump, - for stdin")
-    source.add_argument(
-        "--uri", nargs=2, metavar=("URI", "NAME"), help="a domain by name or UUID"
-    )
+    source.add_argument("--uri", nargs=2, metavar=("URI", "NAME"), help="a domain by name or UUID")
     measure.set_defaults(run=_measure)
     diff = commands.add_parser(
         "diff", help="print what differs between two XML dumps; status 1 when anything does"

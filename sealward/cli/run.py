@@ -95,7 +95,9 @@ def _bound(make: Callable[[], Embedded], where: Settings) -> Embedded:
     try:
         return make()
     except OSError as refused:
-        raise Refusal(f"cannot listen at {where.listen}: {refused}; set SEALWARD_LISTEN") from refused
+        raise Refusal(
+            f"cannot listen at {where.listen[0]} port {where.listen[1]}: {refused}; set SEALWARD_LISTEN"
+        ) from refused
 
 
 def _greet(embedded: Embedded, where: Settings) -> None:

@@ -130,7 +130,8 @@ def record_measurement(
     )
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
-    if news == known and command.task_id is None:
+    was_asked = command.task_id is not None and command.cause != "sealed"  # a seal can be reported twice
+    if news == known and not was_asked:
         return []
     return [_validated(sign, command, verdict, statement.measured_at, now)]
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 POLLING_INTERVAL: Final = 0.005
 """Seconds between looks into a queue of `memory://`; brokers push."""
-LOOK_UP: Final = 0.5
+LOOK_UP: Final = 0.1
 """Seconds after which a consumer looks whether it shall stop."""
 
 
@@ -92,7 +92,7 @@ class Consumer:
     def stop(self) -> None:
         """Finish the message at hand, then end."""
         self._stopped.set()
-        self._thread.join(10 * LOOK_UP)
+        self._thread.join(5)
         self._connection.release()
 
     def _run(self) -> None:

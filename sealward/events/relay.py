@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_UP: Final = 0.5
+LOOK_UP: Final = 0.1
 """Seconds after which it looks for events of other processes, and whether it shall stop."""
 
 
@@ -35,7 +35,7 @@ class Relay:
     def stop(self) -> None:
         """Finish the event at hand, then end."""
         self._stopped.set()
-        self._thread.join(10 * LOOK_UP)
+        self._thread.join(5)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+import falcon
+
 from sealward.http.errors import Problem
-from sealward.http.policy import PUBLIC, may
+from sealward.http.policy import PUBLIC, may, methods
 
 if TYPE_CHECKING:
-    import falcon
-
     from sealward.commands.tokens import Token, Tokens
 
 MAX_TOKEN = 4096
@@ -46,6 +46,8 @@ class Authentication:
         if req.path in PUBLIC or req.method == "OPTIONS":
             return
         template = (req.uri_template or "").removeprefix("/v1")
+        if req.method not in methods(template):
+            raise falcon.HTTPMethodNotAllowed(methods(template))
         token: Token = req.context.token
         if not may(token.role, req.method, template):
             message = f"The role {token.role} may not {req.method} {template}; use an administrator's token."

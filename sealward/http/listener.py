@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import waitress
+from waitress import wasyncore
 
 if TYPE_CHECKING:
     import falcon
@@ -18,10 +20,13 @@ MAX_REQUEST: Final = 16 * 1024 * 1024
 class Listener:
     """Answers on one address until it is stopped. Raises OSError when the address cannot be had."""
 
-    def __init__(self, app: falcon.App[Any, Any], listen: str) -> None:
+    def __init__(self, app: falcon.App[Any, Any], host: str, port: int) -> None:
+        self._sockets: dict[int, Any] = {}
         self._server = waitress.create_server(
             app,
-            listen=listen,
+            map=self._sockets,
+            host=host,
+            port=port,
             threads=THREADS,
             ident="sealward",
             max_request_body_size=MAX_REQUEST,
@@ -33,13 +38,15 @@ class Listener:
     def url(self) -> str:
         """Return where it listens; the port is the real one when 0 was asked for."""
         host, port = self._server.effective_host, self._server.effective_port
-        return f"http://{host}:{port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer what is at hand, then end."""
+        """Answer what is at hand, then end. Only the server's own thread may close its sockets."""
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
-        self._server.close()
+        with contextlib.suppress(OSError):  # the server's thread closed the trigger before it was let go
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        self._thread.join(5)

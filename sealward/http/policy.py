@@ -32,6 +32,11 @@ POLICY: Final[dict[tuple[str, str], frozenset[Role]]] = {
 """(method, path without /v1) → the roles that may."""
 
 
+def methods(template: str) -> list[str]:
+    """Return what can be done at all on a route."""
+    return [method for method, known in POLICY if known == template]
+
+
 def may(role: Role, method: str, template: str) -> bool:
-    """Say whether a role may do that on a route. HEAD is GET without its body."""
-    return role in POLICY.get(("GET" if method == "HEAD" else method, template), frozenset())
+    """Say whether a role may do that on a route."""
+    return role in POLICY.get((method, template), frozenset())

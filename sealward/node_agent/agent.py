@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import queue
 import socket
@@ -124,15 +125,16 @@ class Agent:
             self._send(reports.Heartbeat(hostname=self.hostname))
 
     def _work(self) -> None:
-        due = time.monotonic() + UNHEARD
+        ticked = time.monotonic()
         while True:
+            due = ticked + (UNHEARD if self._position is None else self._timing.sweep)
             batch = self._next_jobs(due)
             if any(isinstance(job, Stop) for job in batch):
                 return
             self._carry_out(batch)
             if time.monotonic() >= due:
                 self._tick()
-                due = time.monotonic() + (UNHEARD if self._position is None else self._timing.sweep)
+                ticked = time.monotonic()
 
     def _next_jobs(self, due: float) -> list[Changed | Received | Stop]:
         """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
@@ -178,8 +180,8 @@ class Agent:
             return
         for server_id in sorted(one for one in changed if one is not None):
             order = self._orders.get(server_id)
-            if order is not None:
-                self._validator.seal(order)
+            if order is not None and not order.sent:
+                self._seal(order)
             reference = self._references.get(server_id)
             if reference is not None and self._active is not False:
                 self._validator.validate(reference, "domain-changed")
@@ -196,7 +198,12 @@ class Agent:
 
     def _seal_what_waits(self) -> None:
         for order in tuple(self._orders.values()):
-            self._validator.seal(order)
+            if not order.sent:
+                self._seal(order)
+
+    def _seal(self, order: Order) -> None:
+        """Measure for a new reference; what was sent waits for its seal, what could not be is tried again."""
+        self._orders[order.server_id] = dataclasses.replace(order, sent=self._validator.seal(order))
 
     def _sweep(self, cause: str, task_id: str | None) -> None:
         self._validator.sweep(self._references, self._unsigned(), cause, task_id)
@@ -281,9 +288,7 @@ class Agent:
     def _hear_of_sign(self, event: of_sign.SignEvent) -> None:
         match event:
             case of_sign.SignCreated() | of_sign.SignUpdated():
-                order = Order(event.server_id, event.generation, event.task_id)
-                self._orders[event.server_id] = order
-                self._validator.seal(order)
+                self._seal(Order(event.server_id, event.generation, event.task_id))
             case of_sign.SignSealed():
                 self._sealed(event)
             case of_sign.SignValidationRequested():

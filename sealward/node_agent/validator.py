@@ -40,6 +40,8 @@ class Order:
     server_id: str
     generation: int
     task_id: str | None
+    sent: bool = False
+    """Whether its measurement is on the way to the control plane."""
 
 
 @dataclass(slots=True)
@@ -74,15 +76,16 @@ class Validator:
         self.node_id = 0
         self.said: dict[str, str] = {}
 
-    def seal(self, order: Order) -> None:
-        """Measure a server for its new reference."""
+    def seal(self, order: Order) -> bool:
+        """Measure a server for its new reference; say whether it could be."""
         moment = self._moment()
         try:
             measured = self._measured(order.server_id)
         except NotMeasured as failed:
             self._report_failure(order.server_id, failed, moment, "sealed", order.task_id)
-            return
+            return False
         self._report(order, measured, moment, "sealed")
+        return True
 
     def refuse(self, server_id: str, failed: NotMeasured, cause: str, task_id: str | None) -> None:
         """Report that a server cannot be measured."""

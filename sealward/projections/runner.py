@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
 
-LOOK_UP: Final = 0.5
+LOOK_UP: Final = 0.1
 """Seconds after which it looks for events of other processes, and whether it shall stop."""
 
 
@@ -31,7 +31,7 @@ class Runner:
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
         self._stopped.set()
-        self._thread.join(10 * LOOK_UP)
+        self._thread.join(5)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

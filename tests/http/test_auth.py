@@ -1,0 +1,120 @@
+"""401 without a good token, 403 for what a role may not, and no token in any log."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from running import ADMIN, WEB, Running, running
+
+from sealward.commands.tokens import Role
+from sealward.http.policy import POLICY, PUBLIC
+
+ROUTES = sorted(POLICY)
+
+
+def path_of(template: str) -> str:
+    """Return a path of a route."""
+    filled = template.replace("{server_id}", WEB).replace("{node_id}", "1").replace("{task_id}", "t")
+    return f"/v1{filled}"
+
+
+@pytest.mark.parametrize(("method", "template"), ROUTES)
+@pytest.mark.parametrize("token", [None, "", "wrong", "x" * 5000])
+def test_without_a_good_token_there_is_nothing(
+    shared: Running, method: str, template: str, token: str | None
+) -> None:
+    """Every route asks for one, and says how."""
+    answer = shared.ask(method, path_of(template), {}, headers={"X-Auth-Token": token})
+
+    assert answer.status == 401
+    assert answer.json["error"]["reason"] == "auth.required"
+    assert "www-authenticate" in answer.headers
+
+
+@pytest.mark.parametrize(("method", "template"), [one for one in ROUTES if Role.READER not in POLICY[one]])
+def test_a_reader_changes_nothing(shared: Running, method: str, template: str) -> None:
+    """403, before the body is even looked at; nothing is written."""
+    token = shared.token_of(Role.READER)
+    before = shared.embedded.control_plane.store.head()
+    answer = shared.ask(method, path_of(template), {"action": "activate"}, headers={"X-Auth-Token": token})
+
+    assert answer.status == 403
+    assert answer.json["error"]["reason"] == "auth.forbidden"
+    assert shared.embedded.control_plane.store.head() == before
+
+
+@pytest.mark.parametrize(("method", "template"), [one for one in ROUTES if Role.READER in POLICY[one]])
+def test_a_reader_reads(shared: Running, method: str, template: str) -> None:
+    """What only shows is open to a reader."""
+    token = shared.token_of(Role.READER)
+
+    assert shared.ask(method, path_of(template), headers={"X-Auth-Token": token}).status in {200, 404}
+
+
+@pytest.mark.parametrize("path", sorted(PUBLIC))
+def test_discovery_and_health_need_no_token(shared: Running, path: str) -> None:
+    """A load balancer has none."""
+    assert shared.ask("GET", path, headers={"X-Auth-Token": None}).status == 200
+
+
+def test_claims_in_other_headers_count_for_nothing(shared: Running) -> None:
+    """Neither an identity nor a request id is taken from a client."""
+    claims: dict[str, str | None] = {
+        "X-Auth-Token": None,
+        "X-Identity-Status": "Confirmed",
+        "X-Roles": "admin",
+        "X-User-Name": "admin",
+        "X-Openstack-Request-Id": "req-mine",
+        "X-Forwarded-User": "admin",
+    }
+    answer = shared.ask("GET", "/v1/sign", headers=claims)
+
+    assert answer.status == 401
+    assert answer.headers["x-openstack-request-id"] != "req-mine"
+
+
+def test_a_revoked_token_is_worthless_at_once(shared: Running) -> None:
+    """Without a restart."""
+    tokens = shared.embedded.control_plane.tokens
+    secret = tokens.issue("leaver", Role.ADMIN)
+    before = shared.ask("GET", "/v1/sign", headers={"X-Auth-Token": secret}).status
+    tokens.revoke("leaver")
+
+    assert before == 200
+    assert shared.ask("GET", "/v1/sign", headers={"X-Auth-Token": secret}).status == 401
+
+
+def test_an_expired_token_is_worthless(shared: Running) -> None:
+    """Its time is over, and nobody had to do anything."""
+    secret = shared.embedded.control_plane.tokens.issue(
+        "guest", Role.READER, datetime.now(UTC) - timedelta(seconds=1)
+    )
+
+    assert shared.ask("GET", "/v1/sign", headers={"X-Auth-Token": secret}).status == 401
+
+
+def test_the_log_shows_who_it_was(sealward: Running) -> None:
+    """The actor of an order is the user of the token."""
+    secret = sealward.embedded.control_plane.tokens.issue("alice", Role.ADMIN)
+    sealward.ask("POST", "/v1/sign", {"server_id": WEB}, headers={"X-Auth-Token": secret})
+    events = sealward.ask("GET", f"/v1/sign/{WEB}/events").json["events"]
+
+    assert [one["actor"] for one in events if one["type"] == "sign.created"] == ["user:alice"]
+
+
+def test_no_token_is_kept_or_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the bootstrap token nor an issued one is in any file or log line."""
+    caplog.set_level(logging.DEBUG)
+    with running(tmp_path) as sealward:
+        secret = sealward.embedded.control_plane.tokens.issue("alice", Role.ADMIN)
+        sealward.ask("POST", "/v1/sign", {"server_id": WEB}, headers={"X-Auth-Token": secret})
+        sealward.ask("GET", "/v1/sign", headers={"X-Auth-Token": secret + "x"})
+        sealward.sign("ee57ad11-5c74-4e49-bf2d-46858570b3a1")
+    written = b"".join(one.read_bytes() for one in tmp_path.rglob("*") if one.is_file())
+
+    for token in (ADMIN, secret):
+        assert token.encode() not in written
+        assert token not in caplog.text
