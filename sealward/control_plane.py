@@ -123,10 +123,10 @@ class Assignments:
     def of(self, node: Node) -> reports.Desired:
         """Return all that a node has to know, not older than this call."""
         self._projections.wait_for(self._store.head(), self._wait)
-        with self._projections.reading() as cursor:
-            position = self._projections.position(cursor)
-            signs = self._projections.signs.page(cursor, now=utc_now(), node_id=node.node_id)
-            tasks = self._projections.tasks.waiting(cursor, node.node_id)
+        with self._projections.reading() as tables:
+            position = self._projections.position(tables)
+            signs = self._projections.signs.page(tables, now=utc_now(), node_id=node.node_id)
+            tasks = self._projections.tasks.waiting(tables, node.node_id)
         assignments = tuple(
             reports.Assignment(
                 row.sign_id,

@@ -54,7 +54,7 @@ class Embedded:
     def wait_ready(self, timeout: float) -> bool:
         """Wait until the node has said which servers it has."""
         projections = self.control_plane.projections
-        return projections.wait_until(lambda cursor: bool(projections.servers.page(cursor, limit=1)), timeout)
+        return projections.wait_until(lambda tables: bool(projections.servers.page(tables, limit=1)), timeout)
 
     def stop(self) -> None:
         """End everything in the reverse order."""

@@ -102,8 +102,8 @@ def _bound(make: Callable[[], Embedded], where: Settings) -> Embedded:
 
 def _greet(embedded: Embedded, where: Settings) -> None:
     projections = embedded.control_plane.projections
-    with projections.reading() as cursor:
-        servers = projections.servers.page(cursor, limit=1)
+    with projections.reading() as tables:
+        servers = projections.servers.page(tables, limit=1)
     server_id = servers[0].server_id if servers else "SERVER_ID"
     url = embedded.listener.url
     print(

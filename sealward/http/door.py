@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from datetime import datetime
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from sealward.commands.messages import Command
     from sealward.commands.tokens import Tokens
     from sealward.projections.database import Projections
+    from sealward.projections.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Door:
         """
         self.projections.wait_for(self.handler.handle(command), self.wait)
 
-    def wait_until(self, done: Callable[[sqlite3.Cursor], bool]) -> None:
+    def wait_until(self, done: Callable[[Tables], bool]) -> None:
         """Wait for the outcome that the nodes bring about, as long as waiting is allowed."""
         if not self.waiters.acquire(blocking=False):
             return

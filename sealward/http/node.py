@@ -63,8 +63,8 @@ class Nodes:
         """List the nodes by ascending id."""
         Query(req, ())
         seen = self._door.leases.seen()
-        with self._door.projections.reading() as cursor:
-            rows = self._door.projections.nodes.all(cursor)
+        with self._door.projections.reading() as tables:
+            rows = self._door.projections.nodes.all(tables)
         answer(resp, {"nodes": [_shown(row, seen.get(row.hostname)) for row in rows]})
 
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, node_id: str) -> None:
@@ -77,8 +77,8 @@ class Nodes:
 def found(door: Door, text: str) -> NodeRow:
     """Return the node of an id in a path. Raises Problem 400, NotRegistered."""
     node_id = number(text, "node_id")
-    with door.projections.reading() as cursor:
-        row = door.projections.nodes.one(cursor, node_id)
+    with door.projections.reading() as tables:
+        row = door.projections.nodes.one(tables, node_id)
     if row is None:
         raise NotRegistered
     return row

@@ -23,9 +23,9 @@ class Servers:
         """List the servers by server_id; `signed=false` shows what is not under control."""
         query = Query(req, ("signed", "node_id", "offset", "limit"))
         signed = query.choice("signed", ("true", "false"))
-        with self._door.projections.reading() as cursor:
+        with self._door.projections.reading() as tables:
             rows = self._door.projections.servers.page(
-                cursor,
+                tables,
                 signed=None if signed is None else signed == "true",
                 node_id=query.number("node_id"),
                 offset=query.number("offset") or 0,

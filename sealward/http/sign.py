@@ -17,13 +17,13 @@ from sealward.http.errors import Problem
 from sealward.http.request import Query, body, canonical_uuid
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
 
     from sealward.http.door import Door
     from sealward.projections.history import HistoryRow
     from sealward.projections.servers import ServerRow
     from sealward.projections.signs import SignRow
+    from sealward.projections.tables import Tables
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,9 +43,9 @@ class Signs:
         query = Query(req, ("offset", "limit", "is_valid", "node_id"))
         is_valid = query.choice("is_valid", tuple(IsValid))
         now = self._door.clock()
-        with self._door.projections.reading() as cursor:
+        with self._door.projections.reading() as tables:
             rows = self._door.projections.signs.page(
-                cursor,
+                tables,
                 now=now,
                 offset=query.number("offset") or 0,
                 limit=query.number("limit"),
@@ -57,9 +57,9 @@ class Signs:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Sign a server, and wait for its seal."""
         asked = canonical_uuid(body(req, Server).server_id)
-        with self._door.projections.reading() as cursor:
-            server = self._door.projections.servers.find(cursor, asked)
-            signed = self._door.projections.signs.one(cursor, asked) is not None
+        with self._door.projections.reading() as tables:
+            server = self._door.projections.servers.find(tables, asked)
+            signed = self._door.projections.signs.one(tables, asked) is not None
         if signed:
             raise AlreadySigned
         if server is None:
@@ -85,13 +85,13 @@ class Signs:
     def _answer_when_sealed(self, asked: str, resp: falcon.Response) -> None:
         signs = self._door.projections.signs
 
-        def is_sealed(cursor: sqlite3.Cursor) -> bool:
-            row = signs.one(cursor, asked)
+        def is_sealed(tables: Tables) -> bool:
+            row = signs.one(tables, asked)
             return row is None or row.sealed >= row.ordered
 
         self._door.wait_until(is_sealed)
-        with self._door.projections.reading() as cursor:
-            row = signs.one(cursor, asked)
+        with self._door.projections.reading() as tables:
+            row = signs.one(tables, asked)
         if row is None:
             raise NotSigned  # somebody revoked it meanwhile
         answer(resp, {"sign": _sorted(shown(row, self._door.clock()))})
@@ -162,18 +162,18 @@ class Sign:
         """Show who did what to the server, and when; also after its sign was revoked."""
         query = Query(req, ("after", "limit"))
         asked = canonical_uuid(server_id)
-        with self._door.projections.reading() as cursor:
+        with self._door.projections.reading() as tables:
             rows = self._door.projections.history.of_server(
-                cursor, asked, after=query.number("after") or 0, limit=query.number("limit")
+                tables, asked, after=query.number("after") or 0, limit=query.number("limit")
             )
-            known = rows or self._door.projections.history.of_server(cursor, asked, limit=1)
+            known = rows or self._door.projections.history.of_server(tables, asked, limit=1)
         if not known:
             raise NotSigned
         answer(resp, {"events": [_event(row) for row in rows]})
 
     def _row(self, text: str) -> SignRow:
-        with self._door.projections.reading() as cursor:
-            row = self._door.projections.signs.one(cursor, canonical_uuid(text))
+        with self._door.projections.reading() as tables:
+            row = self._door.projections.signs.one(tables, canonical_uuid(text))
         if row is None:
             raise NotSigned
         return row

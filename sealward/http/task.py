@@ -23,8 +23,8 @@ class Task:
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """Show a task's state and result."""
         Query(req, ())
-        with self._door.projections.reading() as cursor:
-            row = self._door.projections.tasks.one(cursor, task_id)
+        with self._door.projections.reading() as tables:
+            row = self._door.projections.tasks.one(tables, task_id)
         if row is None:
             raise Problem(404, "task.not-found", "No accepted request has this task id.")
         shown = {

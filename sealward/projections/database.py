@@ -7,11 +7,11 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sealward.events.sql import blocks
 from sealward.projections.history import History
 from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
 from sealward.projections.signs import Signs
+from sealward.projections.tables import SqliteTables
 from sealward.projections.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from sealward.events.base import Recorded
     from sealward.events.store import EventStore
-
-SQL = blocks("sealward.projections", "database.sql")
+    from sealward.projections.tables import Tables
 
 SHAPE: Final = "1"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
@@ -33,13 +32,13 @@ class Projection(Protocol):
 
     name: str
 
-    def reset(self, cursor: sqlite3.Cursor) -> None:
+    def reset(self, tables: Tables) -> None:
         """Begin with no rows."""
 
-    def create(self, cursor: sqlite3.Cursor) -> None:
+    def create(self, tables: Tables) -> None:
         """Make the table where there is none."""
 
-    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
 
 
@@ -61,67 +60,67 @@ class Projections:
         self._set_up()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Cursor]:
-        """Give a cursor on one consistent state of all rows."""
+    def reading(self) -> Iterator[Tables]:
+        """Give one consistent state of all rows."""
         connection = self.connection()
         cursor = connection.cursor()
         cursor.execute("BEGIN")
         try:
-            yield cursor
+            yield SqliteTables(cursor)
         finally:
             cursor.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Cursor]:
-        """Give a cursor that alone may write; what it wrote counts when the block ends without error."""
+    def writing(self) -> Iterator[Tables]:
+        """Give rows that alone may be written; what was written counts when the block ends without error."""
         connection = self.connection()
         cursor = connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            yield cursor
+            yield SqliteTables(cursor)
         except BaseException:
             cursor.execute("ROLLBACK")
             raise
         cursor.execute("COMMIT")
 
-    def position(self, cursor: sqlite3.Cursor) -> int:
+    def position(self, tables: Tables) -> int:
         """Return the position of the log that the rows stand for."""
-        found = cursor.execute(SQL["position"]).fetchone()
+        found = tables.one("database.position")
         return int(found["value"]) if found else 0
 
     def advance(self, store: EventStore) -> int:
         """Fold the next batch of the log into the rows; return how many events it had."""
-        with self.writing() as cursor:
-            events = self.fold(store, cursor)
+        with self.writing() as tables:
+            events = self.fold(store, tables)
         if events:
             with self._advanced:
                 self._advanced.notify_all()
         return events
 
-    def fold(self, store: EventStore, cursor: sqlite3.Cursor) -> int:
+    def fold(self, store: EventStore, tables: Tables) -> int:
         """Do the same inside a transaction of the caller."""
-        batch = store.follow(self.position(cursor), BATCH)
+        batch = store.follow(self.position(tables), BATCH)
         if batch:
             for projection in self.all:
-                projection.apply(batch, cursor)
-            self.keep_position(cursor, batch[-1].position)
+                projection.apply(batch, tables)
+            self.keep_position(tables, batch[-1].position)
         return len(batch)
 
-    def keep_position(self, cursor: sqlite3.Cursor, position: int) -> None:
+    def keep_position(self, tables: Tables, position: int) -> None:
         """Say which position the rows stand for."""
-        cursor.execute(SQL["set-position"], {"value": position, "shape": SHAPE})
+        tables.run("database.set-position", {"value": position, "shape": SHAPE})
 
     def wait_for(self, position: int, timeout: float) -> bool:
         """Wait until the rows stand for that position or a later one; say whether they do."""
         with self._advanced:
             return self._advanced.wait_for(lambda: self.position_now() >= position, timeout)
 
-    def wait_until(self, done: Callable[[sqlite3.Cursor], bool], timeout: float) -> bool:
+    def wait_until(self, done: Callable[[Tables], bool], timeout: float) -> bool:
         """Wait until the rows are as `done` wants them; say whether they are."""
 
         def look() -> bool:
-            with self.reading() as cursor:
-                return done(cursor)
+            with self.reading() as tables:
+                return done(tables)
 
         with self._advanced:
             return self._advanced.wait_for(look, timeout)
@@ -133,18 +132,18 @@ class Projections:
 
     def position_now(self) -> int:
         """Return the position that the rows stand for now."""
-        with self.reading() as cursor:
-            return self.position(cursor)
+        with self.reading() as tables:
+            return self.position(tables)
 
     def _set_up(self) -> None:
-        with self.writing() as cursor:
-            cursor.execute(SQL["create-position"])
-            found = cursor.execute(SQL["position"]).fetchone()
+        with self.writing() as tables:
+            tables.run("database.create-position")
+            found = tables.one("database.position")
             if found is not None and found["shape"] == SHAPE:
                 return
             for projection in self.all:
-                projection.reset(cursor)
-            self.keep_position(cursor, 0)
+                projection.reset(tables)
+            self.keep_position(tables, 0)
 
     def connection(self) -> sqlite3.Connection:
         """Return the calling thread's own connection."""

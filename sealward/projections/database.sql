@@ -1,7 +1,7 @@
 -- name: create-position
 CREATE TABLE IF NOT EXISTS position (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    value INTEGER NOT NULL,
+    value BIGINT NOT NULL,
     shape TEXT NOT NULL
 )
 

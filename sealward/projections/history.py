@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sealward.events import codec
-from sealward.events.sql import blocks
+from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from sealward.events.base import Event, Recorded
+    from sealward.projections.tables import Row, Tables
 
-SQL = blocks("sealward.projections", "history.sql")
 
 _META = frozenset(("timestamp", "actor", "task_id", "request_id", "server_id", "node_id", "version"))
 
@@ -41,27 +40,27 @@ class History:
 
     name = "history"
 
-    def reset(self, cursor: sqlite3.Cursor) -> None:
+    def reset(self, tables: Tables) -> None:
         """Begin with no rows."""
-        cursor.execute(SQL["drop"])
-        self.create(cursor)
+        tables.run("history.drop")
+        self.create(tables)
 
-    def create(self, cursor: sqlite3.Cursor) -> None:
+    def create(self, tables: Tables) -> None:
         """Make the table where there is none."""
-        cursor.execute(SQL["create"])
-        cursor.execute(SQL["create-index"])
+        tables.run("history.create")
+        tables.run("history.create-index")
 
-    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Keep every event that is about a server."""
-        rows = [_values(one) for one in batch if getattr(one.event, "server_id", None) is not None]
-        cursor.executemany(SQL["add"], rows)
+        about_servers = [one for one in batch if getattr(one.event, "server_id", None) is not None]
+        tables.many("history.add", [_values(one) for one in about_servers])
 
     def of_server(
-        self, cursor: sqlite3.Cursor, server_id: str, *, after: int = 0, limit: int | None = None
+        self, tables: Tables, server_id: str, *, after: int = 0, limit: int | None = None
     ) -> list[HistoryRow]:
         """Return the events about a server beyond that position, in order; also of signs now revoked."""
-        values = {"server_id": server_id, "after": after, "limit": -1 if limit is None else limit}
-        return [_row(found) for found in cursor.execute(SQL["of-server"], values)]
+        values = {"server_id": server_id, "after": after, "limit": WHOLE if limit is None else limit}
+        return [_row(found) for found in tables.all("history.of-server", values)]
 
 
 def _values(recorded: Recorded) -> dict[str, object]:
@@ -85,7 +84,7 @@ def _what(event: Event) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _META}
 
 
-def _row(found: sqlite3.Row) -> HistoryRow:
+def _row(found: Row) -> HistoryRow:
     return HistoryRow(
         found["position"],
         found["topic"],

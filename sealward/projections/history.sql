@@ -1,9 +1,9 @@
 -- name: create
 -- Every event that is about a server, with what only its kind has as JSON.
 CREATE TABLE IF NOT EXISTS history (
-    position INTEGER PRIMARY KEY,
+    position BIGINT PRIMARY KEY,
     server_id TEXT,
-    node_id INTEGER NOT NULL,
+    node_id BIGINT NOT NULL,
     topic TEXT NOT NULL,
     at TEXT NOT NULL,
     actor TEXT NOT NULL,
@@ -19,8 +19,9 @@ CREATE INDEX IF NOT EXISTS history_by_server ON history (server_id, position)
 DROP TABLE IF EXISTS history
 
 -- name: add
-INSERT OR IGNORE INTO history (position, server_id, node_id, topic, at, actor, task_id, request_id, data)
+INSERT INTO history (position, server_id, node_id, topic, at, actor, task_id, request_id, data)
 VALUES (:position, :server_id, :node_id, :topic, :at, :actor, :task_id, :request_id, :data)
+ON CONFLICT (position) DO NOTHING
 
 -- name: of-server
 SELECT * FROM history WHERE server_id = :server_id AND position > :after

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealward.events import node as of_node
-from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from sealward.events.base import Recorded
-
-SQL = blocks("sealward.projections", "nodes.sql")
+    from sealward.projections.tables import Row, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +35,47 @@ class Nodes:
 
     name = "nodes"
 
-    def reset(self, cursor: sqlite3.Cursor) -> None:
+    def reset(self, tables: Tables) -> None:
         """Begin with no rows."""
-        cursor.execute(SQL["drop"])
-        cursor.execute(SQL["create"])
+        tables.run("nodes.drop")
+        tables.run("nodes.create")
 
-    def create(self, cursor: sqlite3.Cursor) -> None:
+    def create(self, tables: Tables) -> None:
         """Make the table where there is none."""
-        cursor.execute(SQL["create"])
+        tables.run("nodes.create")
 
-    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
         for recorded in batch:
             if isinstance(recorded.event, of_node.NodeEvent):
-                _fold(recorded.event, cursor)
+                _fold(recorded.event, tables)
 
-    def one(self, cursor: sqlite3.Cursor, node_id: int) -> NodeRow | None:
+    def one(self, tables: Tables, node_id: int) -> NodeRow | None:
         """Return a node."""
-        found = cursor.execute(SQL["one"], {"node_id": node_id}).fetchone()
+        found = tables.one("nodes.one", {"node_id": node_id})
         return _row(found) if found else None
 
-    def all(self, cursor: sqlite3.Cursor) -> list[NodeRow]:
+    def all(self, tables: Tables) -> list[NodeRow]:
         """Return the nodes by ascending id."""
-        return [_row(found) for found in cursor.execute(SQL["all"])]
+        return [_row(found) for found in tables.all("nodes.all")]
 
 
-def _fold(event: of_node.NodeEvent, cursor: sqlite3.Cursor) -> None:
+def _fold(event: of_node.NodeEvent, tables: Tables) -> None:
     values: dict[str, object] = {"node_id": event.node_id, "at": event.timestamp.isoformat()}
     match event:
         case of_node.NodeRegistered():
-            cursor.execute(SQL["add"], values | {"hostname": event.hostname})
+            tables.run("nodes.add", values | {"hostname": event.hostname})
         case of_node.NodeActivated() | of_node.NodeDeactivated():
             active = isinstance(event, of_node.NodeActivated)
-            cursor.execute(SQL["set-active"], values | {"active": active})
+            tables.run("nodes.set-active", values | {"active": active})
         case of_node.NodeLost() | of_node.NodeReturned():
-            cursor.execute(SQL["set-lost"], values | {"lost": isinstance(event, of_node.NodeLost)})
+            tables.run("nodes.set-lost", values | {"lost": isinstance(event, of_node.NodeLost)})
         case of_node.NodeSwept():
             counts = msgspec.json.encode(event.counts, order="sorted").decode()
-            cursor.execute(SQL["set-swept"], values | {"counts": counts})
+            tables.run("nodes.set-swept", values | {"counts": counts})
 
 
-def _row(found: sqlite3.Row) -> NodeRow:
+def _row(found: Row) -> NodeRow:
     return NodeRow(
         found["node_id"],
         found["hostname"],

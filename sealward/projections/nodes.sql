@@ -1,9 +1,9 @@
 -- name: create
 CREATE TABLE IF NOT EXISTS nodes (
-    node_id INTEGER PRIMARY KEY,
+    node_id BIGINT PRIMARY KEY,
     hostname TEXT NOT NULL UNIQUE,
-    active INTEGER,
-    lost INTEGER NOT NULL,
+    active BOOLEAN,
+    lost BOOLEAN NOT NULL,
     registered_at TEXT NOT NULL,
     swept_at TEXT,
     counts TEXT
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS nodes (
 DROP TABLE IF EXISTS nodes
 
 -- name: add
-INSERT INTO nodes (node_id, hostname, active, lost, registered_at) VALUES (:node_id, :hostname, NULL, 0, :at)
+INSERT INTO nodes (node_id, hostname, active, lost, registered_at) VALUES (:node_id, :hostname, NULL, FALSE, :at)
 
 -- name: set-active
 UPDATE nodes SET active = :active WHERE node_id = :node_id

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealward.events.sql import blocks
 from sealward.projections.database import Projections
+from sealward.projections.tables import statements
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
 
     from sealward.events.store import EventStore
-
-SQL = blocks("sealward.projections", "replay.sql")
+    from sealward.projections.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +67,33 @@ def _swap(
     store: EventStore, projections: Projections, shadow: Projections, path: Path, events: int
 ) -> Replayed:
     """Hold the rows in use still, bring both sides to one position, compare, and take the shadow's rows."""
-    with _attached(projections, path), projections.writing() as cursor:
-        while projections.fold(store, cursor):
+    with _attached(projections, path), projections.writing() as tables:
+        while projections.fold(store, tables):
             pass
-        position = projections.position(cursor)
+        position = projections.position(tables)
         while shadow.position_now() < position:
             events += shadow.advance(store)
-        differences = [one for table in projections.all for one in _replace(table.name, cursor)]
-        projections.keep_position(cursor, shadow.position_now())
+        differences = [one for table in projections.all for one in _replace(table.name, tables)]
+        projections.keep_position(tables, shadow.position_now())
     return Replayed(events, position, tuple(differences))
 
 
 @contextlib.contextmanager
 def _attached(projections: Projections, path: Path) -> Iterator[None]:
     connection = projections.connection()
-    connection.execute(SQL["attach"], (str(path),))
+    connection.execute(statements("sqlite")["replay.attach"], (str(path),))
     try:
         yield
     finally:
-        connection.execute(SQL["detach"])
+        connection.execute(statements("sqlite")["replay.detach"])
 
 
-def _replace(table: str, cursor: sqlite3.Cursor) -> list[Difference]:
-    found = cursor.execute(SQL[f"{table}-wrong"]).fetchall()
+def _replace(table: str, tables: Tables) -> list[Difference]:
+    found = tables.all(f"replay.{table}-wrong")
     wrong = [Difference(table, stood=True, row=tuple(row)) for row in found]
-    found = cursor.execute(SQL[f"{table}-missing"]).fetchall()
+    found = tables.all(f"replay.{table}-missing")
     missing = [Difference(table, stood=False, row=tuple(row)) for row in found]
     if wrong or missing:
-        cursor.execute(SQL[f"{table}-clear"])
-        cursor.execute(SQL[f"{table}-fill"])
+        tables.run(f"replay.{table}-clear")
+        tables.run(f"replay.{table}-fill")
     return [*wrong, *missing]

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealward.events.node import InstanceAppeared, InstanceLeft
-from sealward.events.sql import blocks
+from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from sealward.events.base import Recorded
-
-SQL = blocks("sealward.projections", "servers.sql")
+    from sealward.projections.tables import Row, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +32,16 @@ class Servers:
 
     name = "servers"
 
-    def reset(self, cursor: sqlite3.Cursor) -> None:
+    def reset(self, tables: Tables) -> None:
         """Begin with no rows."""
-        cursor.execute(SQL["drop"])
-        cursor.execute(SQL["create"])
+        tables.run("servers.drop")
+        tables.run("servers.create")
 
-    def create(self, cursor: sqlite3.Cursor) -> None:
+    def create(self, tables: Tables) -> None:
         """Make the table where there is none."""
-        cursor.execute(SQL["create"])
+        tables.run("servers.create")
 
-    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
         for recorded in batch:
             event = recorded.event
@@ -54,19 +52,19 @@ class Servers:
                     "instance_name": event.instance_name,
                 }
                 if isinstance(event, InstanceLeft):
-                    cursor.execute(SQL["leave"], values)
+                    tables.run("servers.leave", values)
                 else:
                     more = {"hostname": event.hostname, "position": recorded.position}
-                    cursor.execute(SQL["appear"], values | more)
+                    tables.run("servers.appear", values | more)
 
-    def find(self, cursor: sqlite3.Cursor, server_id: str) -> ServerRow | None:
+    def find(self, tables: Tables, server_id: str) -> ServerRow | None:
         """Return where a server is."""
-        found = cursor.execute(SQL["find"], {"server_id": server_id}).fetchone()
+        found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
     def page(
         self,
-        cursor: sqlite3.Cursor,
+        tables: Tables,
         *,
         signed: bool | None = None,
         node_id: int | None = None,
@@ -78,10 +76,10 @@ class Servers:
             "signed": signed,
             "node_id": node_id,
             "offset": offset,
-            "limit": -1 if limit is None else limit,
+            "limit": WHOLE if limit is None else limit,
         }
-        return [_row(found, signed=bool(found["signed"])) for found in cursor.execute(SQL["page"], values)]
+        return [_row(found, signed=bool(found["signed"])) for found in tables.all("servers.page", values)]
 
 
-def _row(found: sqlite3.Row, *, signed: bool | None = None) -> ServerRow:
+def _row(found: Row, *, signed: bool | None = None) -> ServerRow:
     return ServerRow(found["server_id"], found["instance_name"], found["node_id"], found["hostname"], signed)

@@ -2,10 +2,10 @@
 -- A server can be on two nodes for a moment while it moves: the node that said so last comes first.
 CREATE TABLE IF NOT EXISTS servers (
     server_id TEXT NOT NULL,
-    node_id INTEGER NOT NULL,
+    node_id BIGINT NOT NULL,
     hostname TEXT NOT NULL,
     instance_name TEXT NOT NULL,
-    position INTEGER NOT NULL,
+    position BIGINT NOT NULL,
     PRIMARY KEY (server_id, node_id, instance_name)
 )
 
@@ -27,7 +27,7 @@ SELECT * FROM servers WHERE server_id = :server_id ORDER BY position DESC LIMIT 
 -- name: page
 SELECT servers.*, signs.sign_id IS NOT NULL AS signed
 FROM servers LEFT JOIN signs USING (server_id)
-WHERE (:signed IS NULL OR :signed = (signs.sign_id IS NOT NULL))
-  AND (:node_id IS NULL OR servers.node_id = :node_id)
+WHERE (CAST(:signed AS BOOLEAN) IS NULL OR :signed = (signs.sign_id IS NOT NULL))
+  AND (CAST(:node_id AS BIGINT) IS NULL OR servers.node_id = :node_id)
 ORDER BY servers.server_id, servers.position
 LIMIT :limit OFFSET :offset

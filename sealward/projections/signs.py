@@ -11,16 +11,14 @@ import msgspec
 from sealward.events import node as of_node
 from sealward.events import ranges
 from sealward.events import sign as of_sign
-from sealward.events.sql import blocks
 from sealward.events.verdict import UNSEALED, IsValid, Verdict, at, recorded, vouched, withheld
+from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable
 
     from sealward.events.base import Event, Recorded
-
-SQL = blocks("sealward.projections", "signs.sql")
+    from sealward.projections.tables import Row, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +48,31 @@ class Signs:
 
     name = "signs"
 
-    def reset(self, cursor: sqlite3.Cursor) -> None:
+    def reset(self, tables: Tables) -> None:
         """Begin with no rows."""
-        cursor.execute(SQL["drop"])
-        cursor.execute(SQL["create"])
+        tables.run("signs.drop")
+        tables.run("signs.create")
 
-    def create(self, cursor: sqlite3.Cursor) -> None:
+    def create(self, tables: Tables) -> None:
         """Make the table where there is none."""
-        cursor.execute(SQL["create"])
+        tables.run("signs.create")
 
-    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
-        rows = _Batch(cursor)
-        for one in batch:
-            rows.fold(one.event)
-        rows.flush()
+        events = [one.event for one in batch]
+        folded = _Batch(tables, {one.server_id for one in events if isinstance(one, of_sign.SignEvent)})
+        for event in events:
+            folded.fold(event)
+        folded.flush()
 
-    def one(self, cursor: sqlite3.Cursor, server_id: str) -> SignRow | None:
+    def one(self, tables: Tables, server_id: str) -> SignRow | None:
         """Return the sign of a server."""
-        found = cursor.execute(SQL["by-server"], {"server_id": server_id}).fetchone()
+        found = tables.one("signs.by-server", {"server_id": server_id})
         return _row(found) if found else None
 
     def page(  # noqa: PLR0913 - the filters that the API has
         self,
-        cursor: sqlite3.Cursor,
+        tables: Tables,
         *,
         now: datetime,
         offset: int = 0,
@@ -85,29 +84,32 @@ class Signs:
         values = {
             "now": _stamp(now),
             "offset": offset,
-            "limit": -1 if limit is None else limit,
+            "limit": WHOLE if limit is None else limit,
             "is_valid": is_valid,
             "node_id": node_id,
         }
-        return [_row(found) for found in cursor.execute(SQL["page"], values)]
+        return [_row(found) for found in tables.all("signs.page", values)]
 
 
 class _Batch:
-    """The rows that a batch touches, each read and written once."""
+    """The signs that a batch touches, each read and written once."""
 
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
-        self._rows: dict[str, SignRow | None] = {}
+    def __init__(self, tables: Tables, server_ids: Iterable[str]) -> None:
+        self._tables = tables
+        self._whole_nodes: set[int] = set()
+        self._signs: dict[str, SignRow | None] = {}
+        self._read(server_ids)
 
     def fold(self, event: Event) -> None:
         match event:
             case of_sign.SignCreated():
-                self._rows[event.server_id] = _created(event)
+                self._signs[event.server_id] = _created(event)
             case of_sign.SignRevoked():
-                self._rows[event.server_id] = None
+                self._signs[event.server_id] = None
             case of_sign.SignEvent():
                 self._change(event.server_id, lambda row: _after(row, event))
             case of_node.InstanceLeft():
+                self._read({event.server_id} - self._signs.keys())
                 self._change(event.server_id, lambda row: _left(row, event))
             case of_node.NodeLost():
                 self._withhold(event.node_id, "node-lost", event.timestamp)
@@ -117,29 +119,31 @@ class _Batch:
                 self._of_node(event.node_id, _sweep(event))
 
     def flush(self) -> None:
-        for server_id, row in self._rows.items():
-            if row is None:
-                self._cursor.execute(SQL["delete"], {"server_id": server_id})
-        values = [_values(row) for row in self._rows.values() if row is not None]
-        self._cursor.executemany(SQL["put"], values)
+        gone = [{"server_id": server_id} for server_id in self._signs]
+        self._tables.many("signs.delete", gone)
+        self._tables.many("signs.put", [_values(row) for row in self._signs.values() if row is not None])
+
+    def _read(self, server_ids: Iterable[str]) -> None:
+        wanted = msgspec.json.encode(sorted(server_ids)).decode()
+        for found in self._tables.all("signs.by-servers", {"servers": wanted}):
+            self._signs[found["server_id"]] = _row(found)
 
     def _change(self, server_id: str, change: Callable[[SignRow], SignRow]) -> None:
-        if server_id not in self._rows:
-            found = self._cursor.execute(SQL["by-server"], {"server_id": server_id}).fetchone()
-            self._rows[server_id] = _row(found) if found else None
-        row = self._rows[server_id]
+        row = self._signs.get(server_id)
         if row is not None:
-            self._rows[server_id] = change(row)
+            self._signs[server_id] = change(row)
 
     def _withhold(self, node_id: int, reason: str, moment: datetime) -> None:
         self._of_node(node_id, lambda row: _withheld(row, reason, moment))
 
     def _of_node(self, node_id: int, change: Callable[[SignRow], SignRow]) -> None:
-        for found in self._cursor.execute(SQL["by-node"], {"node_id": node_id}).fetchall():
-            self._rows.setdefault(found["server_id"], _row(found))
-        for server_id, row in self._rows.items():
+        if node_id not in self._whole_nodes:
+            self._whole_nodes.add(node_id)
+            for found in self._tables.all("signs.by-node", {"node_id": node_id}):
+                self._signs.setdefault(found["server_id"], _row(found))
+        for server_id, row in self._signs.items():
             if row is not None and row.node_id == node_id:
-                self._rows[server_id] = change(row)
+                self._signs[server_id] = change(row)
 
 
 def _created(event: of_sign.SignCreated) -> SignRow:
@@ -207,7 +211,7 @@ def _values(row: SignRow) -> dict[str, object]:
     }
 
 
-def _row(found: sqlite3.Row) -> SignRow:
+def _row(found: Row) -> SignRow:
     return SignRow(
         sign_id=found["sign_id"],
         server_id=found["server_id"],

@@ -1,8 +1,8 @@
 -- name: create
 CREATE TABLE IF NOT EXISTS signs (
-    sign_id INTEGER PRIMARY KEY,
+    sign_id BIGINT PRIMARY KEY,
     server_id TEXT NOT NULL UNIQUE,
-    node_id INTEGER NOT NULL,
+    node_id BIGINT NOT NULL,
     instance_name TEXT NOT NULL,
     ordered INTEGER NOT NULL,
     sealed INTEGER NOT NULL,
@@ -24,10 +24,10 @@ SELECT * FROM signs WHERE server_id = :server_id
 SELECT * FROM signs WHERE node_id = :node_id
 
 -- name: page
--- Whole when :limit is -1. A true that is no longer fresh reads as unknown (verdict rule 4).
+-- A true that is no longer fresh reads as unknown (verdict rule 4).
 SELECT * FROM signs
-WHERE (:node_id IS NULL OR node_id = :node_id)
-  AND (:is_valid IS NULL OR :is_valid =
+WHERE (CAST(:node_id AS BIGINT) IS NULL OR node_id = :node_id)
+  AND (CAST(:is_valid AS TEXT) IS NULL OR :is_valid =
        CASE WHEN is_valid = 'true' AND fresh_until <= :now THEN 'unknown' ELSE is_valid END)
 ORDER BY sign_id
 LIMIT :limit OFFSET :offset
@@ -36,8 +36,7 @@ LIMIT :limit OFFSET :offset
 DELETE FROM signs WHERE server_id = :server_id
 
 -- name: put
--- Takes the place of the row with that sign_id, and of an older sign of the same server.
-INSERT OR REPLACE INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
+INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
                    created_at, updated_at, verdict, envelope)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
         :created_at, :updated_at, :verdict, :envelope)

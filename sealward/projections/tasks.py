@@ -10,16 +10,14 @@ import msgspec
 
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.sql import blocks
 from sealward.events.verdict import IsValid
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from sealward.events.base import Event, Recorded
+    from sealward.projections.tables import Row, Tables
 
-SQL = blocks("sealward.projections", "tasks.sql")
 
 NAMES: Final[dict[type[Event], str]] = {
     of_sign.SignCreated: "sealward.sign.create",
@@ -56,46 +54,46 @@ class Tasks:
 
     name = "tasks"
 
-    def reset(self, cursor: sqlite3.Cursor) -> None:
+    def reset(self, tables: Tables) -> None:
         """Begin with no rows."""
-        cursor.execute(SQL["drop"])
-        cursor.execute(SQL["create"])
+        tables.run("tasks.drop")
+        tables.run("tasks.create")
 
-    def create(self, cursor: sqlite3.Cursor) -> None:
+    def create(self, tables: Tables) -> None:
         """Make the table where there is none."""
-        cursor.execute(SQL["create"])
+        tables.run("tasks.create")
 
-    def apply(self, batch: Iterable[Recorded], cursor: sqlite3.Cursor) -> None:
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
         for recorded in batch:
             event = recorded.event
             if type(event) in NAMES:
-                _begin(event, cursor)
+                _begin(event, tables)
             elif isinstance(event, of_sign.SignValidated) and event.task_id is not None:
-                _validated(event, cursor)
+                _validated(event, tables)
             elif isinstance(event, of_node.NodeSwept) and event.task_id is not None:
                 result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
-                _finish(event, result, cursor)
+                _finish(event, result, tables)
 
-    def one(self, cursor: sqlite3.Cursor, task_id: str) -> TaskRow | None:
+    def one(self, tables: Tables, task_id: str) -> TaskRow | None:
         """Return a task."""
-        found = cursor.execute(SQL["one"], {"task_id": task_id}).fetchone()
+        found = tables.one("tasks.one", {"task_id": task_id})
         return _row(found) if found else None
 
-    def waiting(self, cursor: sqlite3.Cursor, node_id: int) -> list[TaskRow]:
+    def waiting(self, tables: Tables, node_id: int) -> list[TaskRow]:
         """Return the tasks that wait for a node, the oldest first."""
-        return [_row(found) for found in cursor.execute(SQL["waiting"], {"node_id": node_id})]
+        return [_row(found) for found in tables.all("tasks.waiting", {"node_id": node_id})]
 
 
-def _begin(event: Event, cursor: sqlite3.Cursor) -> None:
+def _begin(event: Event, tables: Tables) -> None:
     """Open the task; what it takes the place of is revoked. A revocation is done as soon as it is said."""
     at = event.timestamp.isoformat()
     node_id: int = event.node_id  # type: ignore[attr-defined]  # every fact in NAMES has one
     server_id = getattr(event, "server_id", None)
     if server_id is None:
-        cursor.execute(SQL["revoke-of-node"], {"node_id": node_id, "at": at})
+        tables.run("tasks.revoke-of-node", {"node_id": node_id, "at": at})
     elif not isinstance(event, of_sign.SignValidationRequested):
-        cursor.execute(SQL["revoke-of-server"], {"server_id": server_id, "at": at})
+        tables.run("tasks.revoke-of-server", {"server_id": server_id, "at": at})
     if event.task_id is None:
         return
     done = isinstance(event, of_sign.SignRevoked)
@@ -109,33 +107,33 @@ def _begin(event: Event, cursor: sqlite3.Cursor) -> None:
         "at": at,
         "done_at": at if done else None,
     }
-    cursor.execute(SQL["add"], values)
+    tables.run("tasks.add", values)
 
 
-def _validated(event: of_sign.SignValidated, cursor: sqlite3.Cursor) -> None:
+def _validated(event: of_sign.SignValidated, tables: Tables) -> None:
     """Finish the task with the verdict; an order to seal that could not be measured is tried again."""
     result = {"server_id": event.server_id, "is_valid": event.is_valid.value, "reasons": event.reasons}
     if event.is_valid is IsValid.UNKNOWN and event.cause == "sealed":
-        cursor.execute(SQL["retry"], {"task_id": event.task_id, "result": _json(result)})
+        tables.run("tasks.retry", {"task_id": event.task_id, "result": _json(result)})
     else:
-        _finish(event, result, cursor)
+        _finish(event, result, tables)
 
 
-def _finish(event: Event, result: dict[str, Any], cursor: sqlite3.Cursor) -> None:
+def _finish(event: Event, result: dict[str, Any], tables: Tables) -> None:
     values = {
         "task_id": event.task_id,
         "state": "SUCCESS",
         "result": _json(result),
         "at": event.timestamp.isoformat(),
     }
-    cursor.execute(SQL["finish"], values)
+    tables.run("tasks.finish", values)
 
 
 def _json(result: dict[str, Any]) -> str:
     return msgspec.json.encode(result, order="sorted").decode()
 
 
-def _row(found: sqlite3.Row) -> TaskRow:
+def _row(found: Row) -> TaskRow:
     return TaskRow(
         found["task_id"],
         found["name"],

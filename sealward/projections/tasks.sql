@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS tasks (
     task_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
     state TEXT NOT NULL,
-    node_id INTEGER NOT NULL,
+    node_id BIGINT NOT NULL,
     server_id TEXT,
     result TEXT,
     created_at TEXT NOT NULL,

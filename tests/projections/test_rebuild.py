@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,6 +70,12 @@ def _fill(store: EventStore, events: list[Event]) -> None:
         versions[stream] = versions.get(stream, 0) + 1
 
 
+def tampered(path: Path, statement: str) -> None:
+    """Change the file behind Sealward's back."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute(statement)
+
+
 @given(histories(), st.integers(1, 7))
 def test_rows_kept_up_are_rows_rebuilt(history: list[Event], every: int) -> None:
     """A replay finds no difference, wherever the live rows were cut into batches."""
@@ -94,8 +102,7 @@ def test_a_replay_puts_right_what_was_tampered_with(tmp_path: Path) -> None:
     projections = Projections(tmp_path / "rows.sqlite")
     while projections.advance(store):
         pass
-    with projections.writing() as cursor:
-        cursor.execute("UPDATE signs SET is_valid = 'true'")
+    tampered(tmp_path / "rows.sqlite", "UPDATE signs SET is_valid = 'true'")
     first = replay(store, projections, lambda _: None)
     second = replay(store, projections, lambda _: None)
     projections.close()
@@ -110,14 +117,13 @@ def test_rows_of_another_shape_are_built_anew(tmp_path: Path) -> None:
     _fill(store, list(ONE_OF_EACH[:2]))
     old = Projections(tmp_path / "rows.sqlite")
     old.advance(store)
-    with old.writing() as cursor:
-        cursor.execute("UPDATE position SET shape = '0'")
     old.close()
+    tampered(tmp_path / "rows.sqlite", "UPDATE position SET shape = '0'")
     new = Projections(tmp_path / "rows.sqlite")
     before = new.position_now()
     new.advance(store)
-    with new.reading() as cursor:
-        row = new.signs.one(cursor, SERVERS[0])
+    with new.reading() as tables:
+        row = new.signs.one(tables, SERVERS[0])
     new.close()
 
     assert before == 0
@@ -132,8 +138,8 @@ def test_an_append_is_read_back_as_soon_as_its_position_is_waited_for(tmp_path: 
     runner.start()
     position = store.append(sign_stream(SERVERS[0]), 0, [ONE_OF_EACH[0]])
     seen = projections.wait_for(position, 5)
-    with projections.reading() as cursor:
-        row = projections.signs.one(cursor, SERVERS[0])
+    with projections.reading() as tables:
+        row = projections.signs.one(tables, SERVERS[0])
     runner.stop()
     store.close()
     projections.close()

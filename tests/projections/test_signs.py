@@ -15,15 +15,16 @@ from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSw
 from sealward.events.sign import SignCreated, SignRevoked, SignSealed, SignUpdated, SignValidated
 from sealward.events.verdict import IsValid
 from sealward.projections.signs import SignRow, Signs
+from sealward.projections.tables import SqliteTables, Tables
 
 
-def view() -> sqlite3.Cursor:
-    """Return a cursor on an empty view in memory."""
+def view() -> Tables:
+    """Return the tables of an empty view in memory."""
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
-    cursor = connection.cursor()
-    Signs().reset(cursor)
-    return cursor
+    tables = SqliteTables(connection.cursor())
+    Signs().reset(tables)
+    return tables
 
 
 def moment(second: int) -> datetime:
@@ -47,9 +48,9 @@ def validated(second: int, *, valid: bool, server_id: str = SERVER, sign_id: int
 
 def row_after(*events: Event) -> SignRow:
     """Return the row of the server after those events."""
-    cursor = view()
-    Signs().apply(recorded([event(SignCreated), *events]), cursor)
-    row = Signs().one(cursor, SERVER)
+    tables = view()
+    Signs().apply(recorded([event(SignCreated), *events]), tables)
+    row = Signs().one(tables, SERVER)
     assert row is not None
     return row
 
@@ -110,24 +111,24 @@ def test_a_sweep_keeps_a_true_fresh_and_a_false_false() -> None:
 
 def test_a_revoked_sign_is_gone() -> None:
     """After DELETE there is no row; a new sign gets a new id."""
-    cursor = view()
-    Signs().apply(recorded([event(SignCreated), event(SignRevoked)]), cursor)
-    assert Signs().one(cursor, SERVER) is None
+    tables = view()
+    Signs().apply(recorded([event(SignCreated), event(SignRevoked)]), tables)
+    assert Signs().one(tables, SERVER) is None
 
-    Signs().apply(recorded([event(SignCreated, sign_id=116)]), cursor)
-    assert [row.sign_id for row in Signs().page(cursor, now=NOON)] == [116]
+    Signs().apply(recorded([event(SignCreated, sign_id=116)]), tables)
+    assert [row.sign_id for row in Signs().page(tables, now=NOON)] == [116]
 
 
 def test_pages_are_stable_and_filters_read_freshness() -> None:
     """Ascending by id, whole without a limit; a stale true is found under unknown."""
-    cursor = view()
+    tables = view()
     for number in (3, 1, 2):
         created = event(SignCreated, sign_id=number, server_id=f"s-{number}")
         seal = validated(number, valid=True, server_id=f"s-{number}", sign_id=number)
-        Signs().apply(recorded([created, seal]), cursor)
+        Signs().apply(recorded([created, seal]), tables)
 
     def ids(**filters: object) -> list[int]:
-        return [row.sign_id for row in Signs().page(cursor, now=moment(62), **filters)]  # type: ignore[arg-type]  # filters vary
+        return [row.sign_id for row in Signs().page(tables, now=moment(62), **filters)]  # type: ignore[arg-type]  # filters vary
 
     assert ids() == [1, 2, 3]
     assert ids(offset=1, limit=1) == [2]
@@ -169,8 +170,8 @@ def test_batches_of_any_size_give_the_same_rows(history: list[Event], size: int)
 
 def test_a_server_signed_anew_in_one_batch_has_its_new_sign() -> None:
     """Revoked and signed again between two looks: one row, the new one."""
-    cursor = view()
-    Signs().apply(recorded([event(SignCreated)]), cursor)
-    Signs().apply(recorded([event(SignRevoked), event(SignCreated, sign_id=116)]), cursor)
+    tables = view()
+    Signs().apply(recorded([event(SignCreated)]), tables)
+    Signs().apply(recorded([event(SignRevoked), event(SignCreated, sign_id=116)]), tables)
 
-    assert [one.sign_id for one in Signs().page(cursor, now=NOON)] == [116]
+    assert [one.sign_id for one in Signs().page(tables, now=NOON)] == [116]

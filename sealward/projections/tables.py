@@ -1,0 +1,76 @@
+"""How projections reach their tables: named blocks of SQL, the same for every database."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sealward.events.sql import blocks
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    Values = Mapping[str, object]
+    Row = Mapping[str, Any]
+
+FILES: Final = ("database", "history", "nodes", "replay", "servers", "signs", "tasks")
+WHOLE: Final = 2**63 - 1
+"""The limit of a list that has none."""
+NOTHING: Final[dict[str, object]] = {}
+
+
+class Tables(Protocol):
+    """One transaction on the tables. A block is named `file.block`: `signs.by-server`."""
+
+    def one(self, block: str, values: Values = NOTHING) -> Row | None:
+        """Return the first row that a block finds."""
+
+    def all(self, block: str, values: Values = NOTHING) -> Sequence[Row]:
+        """Return the rows that a block finds."""
+
+    def run(self, block: str, values: Values = NOTHING) -> None:
+        """Run a block that finds nothing."""
+
+    def many(self, block: str, batch: Sequence[Values]) -> None:
+        """Run a block for each of many rows."""
+
+
+class SqliteTables:
+    """Rows of an SQLite file, on a cursor inside a transaction."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+        self._statements = statements("sqlite")
+
+    def one(self, block: str, values: Values = NOTHING) -> Row | None:
+        """Return the first row that a block finds."""
+        found: Row | None = self._cursor.execute(self._statements[block], values).fetchone()
+        return found
+
+    def all(self, block: str, values: Values = NOTHING) -> Sequence[Row]:
+        """Return the rows that a block finds."""
+        return self._cursor.execute(self._statements[block], values).fetchall()
+
+    def run(self, block: str, values: Values = NOTHING) -> None:
+        """Run a block that finds nothing."""
+        self._cursor.execute(self._statements[block], values)
+
+    def many(self, block: str, batch: Sequence[Values]) -> None:
+        """Run a block for each of many rows."""
+        self._cursor.executemany(self._statements[block], batch)
+
+
+@cache
+def statements(dialect: str) -> Mapping[str, str]:
+    """Return all blocks for a database: those of signs.sql, and over them those of signs.sqlite.sql."""
+    folder = resources.files("sealward.projections")
+    found: dict[str, str] = {}
+    for file in FILES:
+        for name in (f"{file}.sql", f"{file}.{dialect}.sql"):
+            if folder.joinpath(name).is_file():
+                read = blocks("sealward.projections", name)
+                found.update({f"{file}.{block}": text for block, text in read.items()})
+    return MappingProxyType(found)
