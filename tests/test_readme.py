@@ -30,7 +30,7 @@ def normal(text: str) -> str:
 
 def test_readme_shows_the_tour_as_it_is() -> None:
     """Times, ids and ports apart, the output in README is that of `sealward demo`."""
-    done = subprocess.run(  # noqa: S603 - the interpreter that runs the tests
+    done = subprocess.run(
         [sys.executable, "-m", "sealward", "demo"], capture_output=True, text=True, timeout=60, check=False
     )
     shown = README.read_text(encoding="utf-8").partition("## The tour")[2].split("```")[1]

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealward.events.sql import blocks
+from sealward.events.store import available
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ class ControlDatabase:
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[str, ...]], int]:
         """Run a named block; return its rows, and how many rows it changed."""
-        with self._lock:
+        with self._lock, available():
             cursor = self._database.execute(SQL[block], values)
             return cursor.fetchall(), cursor.rowcount
 

@@ -37,7 +37,7 @@ class WrongNode(ReportRefused):
 
 
 class UnknownGeneration(ReportRefused):
-    """The report is about a generation that nobody ordered, or one that a later order replaced."""
+    """The report is about a sign or a generation that nobody ordered, or that a later order replaced."""
 
     code = "report.unknown-generation"
 

@@ -16,6 +16,7 @@ from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.keys import KeyRefused, public_key
 from sealward.events.node import Withheld
+from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,11 @@ Refused = (
 
 
 class Intake:
-    """Takes reports, one at a time. `desire` tells all that a node has to know."""
+    """Takes reports, one at a time. `desire` tells all that a node has to know.
+
+    A report that the store did not take is not kept: its node is told everything anew when it is heard next,
+    and reports again what differs.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Intake:
         self._bus = bus
         self._desire = desire
         self._clock = clock
+        self._unheard: set[str] = set()
         self._refusals: OrderedDict[tuple[str, str, str | None], datetime] = OrderedDict()
 
     def take(self, body: bytes) -> None:
@@ -73,6 +79,9 @@ class Intake:
             return
         try:
             self._act(report, envelope)
+        except StoreUnavailable:
+            self._unheard.add(report.hostname)
+            raise
         except (NotSigned, UnknownGeneration) as late:
             log.info("%s: %s", report.hostname, late)  # the sign was revoked or ordered anew meanwhile
         except Refused as refused:
@@ -92,8 +101,9 @@ class Intake:
             case _ if node is None:
                 raise NotRegistered
             case reports.Heartbeat():
-                if node.lost:
+                if node.lost or node.hostname in self._unheard:
                     self._register(node.hostname, node.public_key)
+                    self._unheard.discard(node.hostname)
             case _:
                 self._handler.handle(_command(report, node, key))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sealward.commands.errors import Rejected
 from sealward.commands.messages import LoseNode
+from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +72,17 @@ class LeaseKeeper:
 
     def look(self) -> None:
         """Declare lost whoever is silent for too long."""
-        for hostname in self._leases.silent_since(self._clock() - self._lease):
-            try:
-                self._handler.handle(LoseNode(actor="system", hostname=hostname))
-            except Rejected as refused:
-                log.warning("%s: %s", hostname, refused)
+        try:
+            for hostname in self._leases.silent_since(self._clock() - self._lease):
+                self._lose(hostname)
+        except StoreUnavailable as away:
+            log.warning("the leases wait for the store: %s", away)
+
+    def _lose(self, hostname: str) -> None:
+        try:
+            self._handler.handle(LoseNode(actor="system", hostname=hostname))
+        except Rejected as refused:
+            log.warning("%s: %s", hostname, refused)
 
 
 def _stamp(moment: datetime) -> str:

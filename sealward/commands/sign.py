@@ -46,7 +46,7 @@ class Sign:
     reference: Measurement | None = None
     verdict: Verdict = UNSEALED
     ordered_task: str | None = None
-    ordered_by: str = "system"
+    ordered_request: str | None = None
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -115,6 +115,8 @@ def record_measurement(
     statement = command.statement
     if (statement.node_id, statement.server_id) != (sign.node_id, sign.server_id):
         raise WrongNode
+    if statement.sign_id != sign.sign_id:
+        raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
     refuse_future(statement.measured_at, now)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
         return _seal(sign, command, countersigned, now, fresh_until)
@@ -159,7 +161,7 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
         case facts.SignCreated():
             return _ordered(event)
         case facts.SignUpdated() if sign is not None:
-            return replace(sign, ordered=event.generation, ordered_task=event.task_id, ordered_by=event.actor)
+            return _reordered(sign, event)
         case facts.SignSealed() if sign is not None:
             payload = envelopes.parse(event.envelope).payload
             return replace(sign, sealed=event.generation, reference=statements.parse(payload).measurement)
@@ -170,6 +172,15 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
     return sign
 
 
+def _reordered(sign: Sign, event: facts.SignUpdated) -> Sign:
+    return replace(
+        sign,
+        ordered=event.generation,
+        ordered_task=event.task_id,
+        ordered_request=event.request_id,
+    )
+
+
 def _seal(
     sign: Sign, command: RecordMeasurement, countersigned: Envelope, now: datetime, fresh_until: datetime
 ) -> list[Event]:
@@ -178,7 +189,7 @@ def _seal(
         timestamp=now,
         actor=command.actor,
         task_id=sign.ordered_task,
-        request_id=command.request_id,
+        request_id=sign.ordered_request,
         sign_id=sign.sign_id,
         server_id=sign.server_id,
         node_id=sign.node_id,
@@ -194,7 +205,7 @@ def _seal(
         checked_at=statement.measured_at,
         fresh_until=fresh_until,
     )
-    order = replace(command, task_id=sign.ordered_task, cause="sealed")
+    order = replace(command, task_id=sign.ordered_task, request_id=sign.ordered_request, cause="sealed")
     return [
         sealed,
         _validated(replace(sign, sealed=statement.generation), order, verdict, statement.measured_at, now),
@@ -233,7 +244,7 @@ def _ordered(event: facts.SignCreated) -> Sign:
         event.profile,
         event.generation,
         ordered_task=event.task_id,
-        ordered_by=event.actor,
+        ordered_request=event.request_id,
     )
 
 

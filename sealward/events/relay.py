@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import cloudevent
+from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from sealward.events.bus import Bus
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAUSE: Final = 1.0
+"""Seconds until a store that was away is asked again."""
 LOOK_UP: Final = 0.1
 """Seconds after which it looks for events of other processes, and whether it shall stop."""
 
@@ -39,8 +42,12 @@ class Relay:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            if self._store.wait_beyond(self._position, LOOK_UP):
-                self._copy()
+            try:
+                if self._store.wait_beyond(self._position, LOOK_UP):
+                    self._copy()
+            except StoreUnavailable as away:
+                log.warning("the relay waits for the store: %s", away)
+                self._stopped.wait(PAUSE)
 
     def _copy(self) -> None:
         for recorded in self._store.follow(self._position):

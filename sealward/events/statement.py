@@ -27,12 +27,13 @@ class StatementRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a node says it measured: which server, for which generation, when (aware, UTC).
+    """What a node says it measured: which server, for which generation of which sign, when (aware, UTC).
 
     `evidence` explains a later difference; it is not needed to judge one.
     """
 
     server_id: str
+    sign_id: int
     node_id: int
     generation: int
     measured_at: datetime
@@ -48,6 +49,7 @@ class Statement:
         subject = {"name": f"urn:uuid:{self.server_id}", "digest": {"sha256": self.measurement.digest}}
         predicate = {
             "serverId": self.server_id,
+            "signId": self.sign_id,
             "nodeId": self.node_id,
             "generation": self.generation,
             "measuredAt": self.measured_at.isoformat(),
@@ -97,6 +99,7 @@ def _statement(predicate: dict[str, Any]) -> Statement:
     )
     return Statement(
         str(predicate["serverId"]),
+        int(predicate["signId"]),
         int(predicate["nodeId"]),
         int(predicate["generation"]),
         measured_at,

@@ -6,12 +6,14 @@ log is the order of its commits.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from eventsourcing.persistence import IntegrityError, StoredEvent
+from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
 
@@ -20,7 +22,7 @@ from sealward.events.base import Event, Recorded
 from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -31,6 +33,12 @@ class VersionConflict(Exception):
     """Another writer appended to the stream first: load it again and decide again."""
 
     code = "store.version-conflict"
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer now; what was asked was not done, or it is not known whether it was."""
+
+    code = "store.unavailable"
 
 
 class NextId(Protocol):
@@ -76,7 +84,8 @@ class EventStore:
             for number, event in enumerate(events, 1)
         ]
         try:
-            positions = self._log.insert_events(stored)
+            with available():
+                positions = self._log.insert_events(stored)
         except IntegrityError as conflict:
             raise VersionConflict from conflict
         with self._grown:
@@ -85,11 +94,14 @@ class EventStore:
 
     def read(self, stream: UUID, after: int = 0) -> list[Event]:
         """Return the stream's events beyond that version, in order. Raises EventRefused."""
-        return [codec.decode(one.topic, one.state) for one in self._log.select_events(stream, gt=after)]
+        with available():
+            found = self._log.select_events(stream, gt=after)
+        return [codec.decode(one.topic, one.state) for one in found]
 
     def follow(self, after: int, limit: int = 500) -> list[Recorded]:
         """Return up to `limit` events of the whole log beyond that position. Raises EventRefused."""
-        found = self._log.select_notifications(after, limit, inclusive_of_start=False)
+        with available():
+            found = self._log.select_notifications(after, limit, inclusive_of_start=False)
         return [
             Recorded(
                 one.id,
@@ -102,7 +114,8 @@ class EventStore:
 
     def head(self) -> int:
         """Return the last position of the log, 0 when it is empty."""
-        return self._log.max_notification_id() or 0
+        with available():
+            return self._log.max_notification_id() or 0
 
     def wait_beyond(self, position: int, timeout: float) -> bool:
         """Wait until the log is longer than `position`, at most `timeout` seconds; say whether it is.
@@ -114,17 +127,24 @@ class EventStore:
 
     def snapshot(self, stream: UUID) -> Snapshot | None:
         """Return the newest snapshot of a stream."""
-        for one in self._snapshots.select_events(stream, desc=True, limit=1):
-            return Snapshot(stream, one.originator_version, one.topic, one.state)
-        return None
+        with available():
+            found = self._snapshots.select_events(stream, desc=True, limit=1)
+        return next((Snapshot(stream, one.originator_version, one.topic, one.state) for one in found), None)
 
     def keep_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; one of the same version that another writer kept first is as good."""
         stored = StoredEvent(snapshot.stream, snapshot.version, snapshot.topic, snapshot.state)
-        try:
+        with available(), contextlib.suppress(IntegrityError):
             self._snapshots.insert_events([stored])
-        except IntegrityError:
-            return
+
+
+@contextlib.contextmanager
+def available() -> Iterator[None]:
+    """Turn what the library and SQLite raise when they cannot reach the data into StoreUnavailable."""
+    try:
+        yield
+    except (InterfaceError, OperationalError, sqlite3.OperationalError) as away:
+        raise StoreUnavailable(str(away)) from away
 
 
 def in_memory() -> EventStore:
@@ -154,7 +174,7 @@ def _sqlite_sequence(datastore: SQLiteDatastore) -> NextId:
         cursor.execute(statements["create-sequences"])
 
     def next_id(name: str) -> int:
-        with datastore.transaction(commit=True) as cursor:
+        with available(), datastore.transaction(commit=True) as cursor:
             cursor.execute(statements["next-id"], (name,))
             return int(cursor.fetchone()["value"])
 

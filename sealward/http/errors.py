@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ import msgspec
 
 from sealward.commands import errors as refusals
 from sealward.commands.handler import TooMuchContention
+from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -47,7 +47,7 @@ class Problem(Exception):
 def register(app: falcon.App[Any, Any]) -> None:
     """Let the app answer every error in the one form."""
     app.add_error_handler(Exception, _unexpected)
-    app.add_error_handler(sqlite3.OperationalError, _store_away)
+    app.add_error_handler(StoreUnavailable, _store_away)
     app.add_error_handler(falcon.HTTPError, _of_falcon)
     app.add_error_handler(refusals.Rejected, _rejected)
     app.add_error_handler(Problem, _problem)
@@ -87,9 +87,7 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     _answer(req, resp, status, FALCON.get(status, "request.refused"), message)
 
 
-def _store_away(
-    req: falcon.Request, resp: falcon.Response, error: sqlite3.OperationalError, _params: object
-) -> None:
+def _store_away(req: falcon.Request, resp: falcon.Response, error: StoreUnavailable, _params: object) -> None:
     log.error("the store does not answer: %s (%s)", error, req.context.request_id)
     _answer(req, resp, 503, "store.unavailable", "The store does not answer now; try again in a moment.")
 

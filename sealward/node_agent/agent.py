@@ -236,11 +236,11 @@ class Agent:
             if one.envelope is not None
         )
         self._validator.said = {one.server_id: EQUAL for one in desired.assignments if _is_as_sealed(one)}
-        duties = {duty.server_id: duty for duty in desired.duties if duty.action in ("create", "update")}
+        tasks = {
+            duty.server_id: duty.task_id for duty in desired.duties if duty.action in ("create", "update")
+        }
         self._orders = {
-            one.server_id: Order(
-                one.server_id, one.ordered, duties[one.server_id].task_id if one.server_id in duties else None
-            )
+            one.server_id: Order(one.server_id, one.sign_id, one.ordered, tasks.get(one.server_id))
             for one in desired.assignments
             if one.ordered > one.sealed
         }
@@ -288,7 +288,7 @@ class Agent:
     def _hear_of_sign(self, event: of_sign.SignEvent) -> None:
         match event:
             case of_sign.SignCreated() | of_sign.SignUpdated():
-                self._seal(Order(event.server_id, event.generation, event.task_id))
+                self._seal(Order(event.server_id, event.sign_id, event.generation, event.task_id))
             case of_sign.SignSealed():
                 self._sealed(event)
             case of_sign.SignValidationRequested():

@@ -79,7 +79,8 @@ class References:
         except (envelopes.EnvelopeRefused, envelopes.NotVerified, statements.StatementRefused) as refused:
             log.error("the reference of %s is not used: %s", entry.server_id, refused)  # noqa: TRY400 - no traceback
             return None
-        if (statement.server_id, statement.generation) != (entry.server_id, entry.generation):
+        stated = (statement.server_id, statement.sign_id, statement.generation)
+        if stated != (entry.server_id, entry.sign_id, entry.generation):
             log.error("the reference of %s is not used: it is of another", entry.server_id)
             return None
         return Reference(

@@ -35,9 +35,10 @@ EQUAL: Final = "equal"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An administrator's order to seal what a server is now, as `generation`."""
+    """An administrator's order to seal what a server is now, as `generation` of a sign."""
 
     server_id: str
+    sign_id: int
     generation: int
     task_id: str | None
     sent: bool = False
@@ -164,7 +165,7 @@ class Validator:
         if task_id is None and self.said.get(reference.server_id) == found:
             return
         explained = findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
-        order = Order(reference.server_id, reference.generation, task_id)
+        order = Order(reference.server_id, reference.sign_id, reference.generation, task_id)
         self._report(order, measured, moment, cause, explained)
         self.said[reference.server_id] = found
 
@@ -178,6 +179,7 @@ class Validator:
     ) -> None:
         statement = Statement(
             order.server_id,
+            order.sign_id,
             self.node_id,
             order.generation,
             moment,

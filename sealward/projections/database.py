@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sealward.events.store import available
 from sealward.projections.history import History
 from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
@@ -62,26 +63,26 @@ class Projections:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Tables]:
         """Give one consistent state of all rows."""
-        connection = self.connection()
-        cursor = connection.cursor()
-        cursor.execute("BEGIN")
-        try:
-            yield SqliteTables(cursor)
-        finally:
-            cursor.execute("ROLLBACK")
+        with available():
+            cursor = self.connection().cursor()
+            cursor.execute("BEGIN")
+            try:
+                yield SqliteTables(cursor)
+            finally:
+                cursor.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Tables]:
         """Give rows that alone may be written; what was written counts when the block ends without error."""
-        connection = self.connection()
-        cursor = connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            yield SqliteTables(cursor)
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+        with available():
+            cursor = self.connection().cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteTables(cursor)
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
 
     def position(self, tables: Tables) -> int:
         """Return the position of the log that the rows stand for."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Final
+
+from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
 
+log = logging.getLogger(__name__)
+
+PAUSE: Final = 1.0
+"""Seconds until a store that was away is asked again."""
 LOOK_UP: Final = 0.1
 """Seconds after which it looks for events of other processes, and whether it shall stop."""
 
@@ -35,5 +42,9 @@ class Runner:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            if self._store.wait_beyond(self._projections.position_now(), LOOK_UP):
-                self._projections.advance(self._store)
+            try:
+                if self._store.wait_beyond(self._projections.position_now(), LOOK_UP):
+                    self._projections.advance(self._store)
+            except StoreUnavailable as away:
+                log.warning("the projections wait for the store: %s", away)
+                self._stopped.wait(PAUSE)

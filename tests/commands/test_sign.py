@@ -57,12 +57,13 @@ def report(  # noqa: PLR0913 - each test changes one of them
     second: int = 1,
     *,
     generation: int = 1,
+    sign_id: int = 115,
     node_id: int = 2,
     task_id: str | None = None,
 ) -> list[Event]:
     """Return what follows from a node's report of that second."""
     at = NOW + timedelta(seconds=second)
-    statement = Statement(SERVER, node_id, generation, at, found, b"")
+    statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"")
     envelope = envelopes.sign(statement.envelope(), NODE)
     command = RecordMeasurement(
         actor="node:kvm2",
@@ -184,3 +185,9 @@ def test_a_requested_validation_is_a_fact() -> None:
 
     assert [type(one) for one in events] == [SignValidationRequested]
     assert play(sealed(), events) == sealed()
+
+
+def test_a_measurement_for_a_revoked_sign_never_seals_the_next_one() -> None:
+    """Signed, revoked, signed again: what was measured for the first sign is too old for the second."""
+    with pytest.raises(UnknownGeneration):
+        report(created(), sign_id=114)

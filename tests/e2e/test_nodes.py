@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import sqlite3
 import stat
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -17,6 +20,7 @@ from sealward.events import keys
 from sealward.events import statement as statements
 from sealward.events.base import node_stream
 from sealward.events.node import NodeReportRefused
+from sealward.settings import Settings
 
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 
@@ -117,7 +121,7 @@ def test_a_node_reports_on_its_own_servers_alone(sealward: Running) -> None:
     report(sealward, reports.seal(other, STRANGER))
     until(lambda: len(sealward.ask("GET", "/v1/node").json["nodes"]) == 2)
     later = statement.measured_at + timedelta(seconds=1)
-    lie = statements.Statement(WEB, 2, statement.generation, later, statement.measurement, statement.evidence)
+    lie = dataclasses.replace(statement, node_id=2, measured_at=later)
     measured = reports.Measurement(
         hostname="kvm-other",
         server_id=WEB,
@@ -147,7 +151,7 @@ def test_a_statement_must_be_about_now_and_about_what_is_reported(
         old = sealed(sealward)
         moment = datetime.now(UTC) + timedelta(hours=1 if field == "future" else 0)
         server_id = WEB if field == "future" else DATABASE
-        lie = statements.Statement(server_id, 1, 1, moment, old.measurement, old.evidence)
+        lie = statements.Statement(server_id, 1, 1, 1, moment, old.measurement, old.evidence)
         key = node_key(tmp_path)
         measured = reports.Measurement(
             hostname=sealward.embedded.agent.hostname,
@@ -190,3 +194,20 @@ def test_the_sealed_envelope_is_signed_by_node_and_authority(tmp_path: Path) -> 
 
     assert statements.parse(payload).server_id == WEB
     assert len(envelope.signatures) == 2
+
+
+def test_while_the_store_is_away_a_write_is_503_and_later_all_is_well(tmp_path: Path) -> None:
+    """What a node reported meanwhile is not lost: it is asked to report anew."""
+    with running(tmp_path, settings=Settings(lease=3)) as sealward:
+        sealward.sign()
+        disk = f"/var/lib/nova/instances/{WEB}/disk"
+        with contextlib.closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            sealward.fleet.replace(WEB, disk, disk + "2")
+            answer = sealward.ask("POST", "/v1/sign", {"server_id": DATABASE})
+            assert (answer.status, answer.json["error"]["reason"]) == (503, "store.unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+            assert sealward.ask("GET", "/v1/sign").status == 200  # reads go on
+            other.execute("ROLLBACK")
+        until(lambda: sealward.is_valid() == "false")
+        assert sealward.sign(DATABASE)["is_valid"] == "true"

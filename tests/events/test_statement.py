@@ -14,6 +14,7 @@ from sealward.events.statement import Statement, StatementRefused, parse
 
 STATEMENT = Statement(
     SERVER,
+    115,
     2,
     1,
     datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC),
