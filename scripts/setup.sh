@@ -66,6 +66,18 @@ need() {
     retry "${root[@]}" install -y --no-install-recommends "${missing[@]}"
 }
 
+# Do the same without the services of the packages being started.
+quietly() {
+    local policy=/usr/sbin/policy-rc.d
+    if ((EUID != 0)) || [[ -e $policy ]]; then "$@"; return; fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    "$@"
+    rm -f "$policy"
+    trap - EXIT
+}
+
 # Print what names a finished environment: it changes with the inputs, the place and the interpreter.
 fingerprint() {
     { cat requirements/*.txt scripts/setup.sh pyproject.toml; pwd; "$1" -VV; } | sha256sum | cut -d' ' -f1
@@ -73,13 +85,17 @@ fingerprint() {
 
 stamp() { echo ".venv/.sealward-$1-$now"; }
 
+need gcc libc6-dev pkg-config libvirt-dev libvirt0 curl ca-certificates
+if [[ $kind == dev ]]; then
+    quietly need postgresql rabbitmq-server # the tests start servers of their own
+fi
+
 if now=$(fingerprint .venv/bin/python 2>/dev/null) && [[ -e $(stamp "$kind") ]] && [[ -z ${PYTHON:-} ||
     $("$PYTHON" -VV 2>/dev/null) == "$(.venv/bin/python -VV)" ]]; then
     say ".venv is up to date ($kind)"
     exit
 fi
 
-need gcc libc6-dev pkg-config libvirt-dev libvirt0 curl ca-certificates
 if ! python=$(find_python); then
     [[ -z ${PYTHON:-} ]] || die "$PYTHON is not Python 3.11 or newer with venv and headers"
     need python3 python3-venv python3-dev

@@ -88,8 +88,7 @@ class EventStore:
                 positions = self._log.insert_events(stored)
         except IntegrityError as conflict:
             raise VersionConflict from conflict
-        with self._grown:
-            self._grown.notify_all()
+        self.wake()
         return positions[-1] if positions else self.head()
 
     def read(self, stream: UUID, after: int = 0) -> list[Event]:
@@ -116,6 +115,11 @@ class EventStore:
         """Return the last position of the log, 0 when it is empty."""
         with available():
             return self._log.max_notification_id() or 0
+
+    def wake(self) -> None:
+        """Let whoever waits look again: the log may have grown."""
+        with self._grown:
+            self._grown.notify_all()
 
     def wait_beyond(self, position: int, timeout: float) -> bool:
         """Wait until the log is longer than `position`, at most `timeout` seconds; say whether it is.

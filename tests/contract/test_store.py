@@ -13,6 +13,7 @@ from factories import ONE_OF_EACH, event
 from sealward.events import store as stores
 from sealward.events.base import node_stream, sign_stream
 from sealward.events.node import NodeActivated
+from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignRevoked
 from sealward.events.store import EventStore, Snapshot, VersionConflict
 
@@ -20,19 +21,24 @@ STREAM = sign_stream("s")
 CREATED, REVOKED = event(SignCreated), event(SignRevoked)
 
 
-def _memory(_: Path) -> EventStore:
+def _memory(_: pytest.FixtureRequest) -> EventStore:
     return stores.in_memory()
 
 
-def _sqlite(folder: Path) -> EventStore:
+def _sqlite(request: pytest.FixtureRequest) -> EventStore:
+    folder: Path = request.getfixturevalue("tmp_path")
     return stores.sqlite(folder / "log.sqlite")
 
 
-@pytest.fixture(params=[_memory, _sqlite], ids=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
+def _postgres(request: pytest.FixtureRequest) -> EventStore:
+    return postgres(request.getfixturevalue("database"))
+
+
+@pytest.fixture(params=[_memory, _sqlite, _postgres], ids=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
     """Yield an empty store."""
-    make: Callable[[Path], EventStore] = request.param
-    made = make(tmp_path)
+    make: Callable[[pytest.FixtureRequest], EventStore] = request.param
+    made = make(request)
     yield made
     made.close()
 
@@ -128,11 +134,11 @@ def test_concurrent_writers_lose_and_double_nothing(store: EventStore) -> None:
 
 def test_sqlite_keeps_the_log_when_it_is_closed(tmp_path: Path) -> None:
     """A restart loses nothing and gives out no id twice."""
-    first = _sqlite(tmp_path)
+    first = stores.sqlite(tmp_path / "log.sqlite")
     first.append(STREAM, 0, [CREATED])
     first.next_id("sign")
     first.close()
-    second = _sqlite(tmp_path)
+    second = stores.sqlite(tmp_path / "log.sqlite")
 
     assert second.read(STREAM) == [CREATED]
     assert second.next_id("sign") == 2

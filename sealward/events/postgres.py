@@ -1,0 +1,296 @@
+"""The event store on PostgreSQL: the `eventsourcing` library's interface over one round trip an append.
+
+The library's own PostgreSQL recorder needs 14 waits on the connection for a command and knows neither TLS nor
+schema versions (9.5.6, measured and read); its ENABLE_DB_FUNCTIONS loses events. ADR 7.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final, LiteralString
+
+import psycopg
+from eventsourcing.persistence import (
+    AggregateRecorder,
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    StoredEvent,
+)
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from sealward.events.sql import blocks
+from sealward.events.store import EventStore, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from eventsourcing.persistence import Subscription
+
+    from sealward.events.store import NextId
+
+log = logging.getLogger(__name__)
+
+SQL: Final = blocks("sealward.events", "postgres.sql")
+MIGRATIONS: Final = sum(name.startswith("migration-") for name in SQL)
+CHANNEL: Final = "sealward_log"
+POOL: Final = 20
+PATIENCE: Final = 5.0
+"""Seconds that a caller waits for a connection before the store counts as away."""
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+class NotMigrated(Exception):
+    """The database has not the schema that this version of Sealward needs: run `sealward migrate`."""
+
+    code = "store.not-migrated"
+
+
+class Database:
+    """A pool of connections in autocommit; safe for many threads. It mends itself after an outage."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        options = {"autocommit": True, "row_factory": dict_row, "application_name": "sealward"}
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url, min_size=1, max_size=POOL, timeout=PATIENCE, kwargs=options, open=False, name="sealward"
+        )
+        self._pool.open()
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Give a connection. Raises StoreUnavailable when the server is away, before or meanwhile."""
+        with reachable(), self._pool.connection() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection inside a transaction."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+@contextlib.contextmanager
+def reachable() -> Iterator[None]:
+    """Turn what psycopg raises when the server is away into StoreUnavailable."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as away:
+        raise StoreUnavailable(str(away).strip()) from away
+
+
+class PostgresLog(ApplicationRecorder):
+    """The log. Commit order is the order of positions, whoever writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> Sequence[int]:  # noqa: ANN401 - the library's signature
+        """Append in one round trip. Raises IntegrityError when a version is taken."""
+        if not stored_events:
+            return []
+        columns = (
+            [one.originator_id for one in stored_events],
+            [one.originator_version for one in stored_events],
+            [one.topic for one in stored_events],
+            [one.state for one in stored_events],
+        )
+        try:
+            with self._database.connection() as connection:
+                found = connection.execute(SQL["append"], columns, prepare=True).fetchall()
+        except psycopg.errors.UniqueViolation as taken:
+            raise IntegrityError(str(taken)) from taken
+        return [row["position"] for row in found]
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return a stream beyond a version."""
+        if lte is not None or desc or limit is not None:
+            raise NotImplementedError("a stream is read forwards, to its end")
+        with self._database.connection() as connection:
+            found = connection.execute(
+                SQL["stream"], {"stream": originator_id, "gt": gt or 0}, prepare=True
+            ).fetchall()
+        return [StoredEvent(row["stream"], row["version"], row["topic"], row["state"]) for row in found]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Return the log beyond a position."""
+        if stop is not None or topics or inclusive_of_start:
+            raise NotImplementedError("the log is read forwards, whole, from beyond a position")
+        with self._database.connection() as connection:
+            found = connection.execute(
+                SQL["follow"], {"after": start or 0, "limit": limit}, prepare=True
+            ).fetchall()
+        return [
+            Notification(
+                originator_id=row["stream"],
+                originator_version=row["version"],
+                topic=row["topic"],
+                state=row["state"],
+                id=row["position"],
+            )
+            for row in found
+        ]
+
+    def max_notification_id(self) -> int | None:
+        """Return the last position."""
+        with self._database.connection() as connection:
+            row = connection.execute(SQL["head"], prepare=True).fetchone()
+        return None if row is None else row["position"]
+
+    def subscribe(
+        self, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> Subscription[ApplicationRecorder]:
+        """Not offered: `Listener` wakes whoever waits on the store."""
+        raise NotImplementedError
+
+
+class PostgresSnapshots(AggregateRecorder):
+    """The newest snapshot of each stream."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
+        """Keep snapshots; older ones of their streams are forgotten."""
+        with self._database.transaction() as connection:
+            for one in stored_events:
+                values = (one.originator_id, one.originator_version, one.topic, one.state)
+                connection.execute(SQL["keep-snapshot"], values)
+                connection.execute(SQL["forget-snapshots"], (one.originator_id, one.originator_version))
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return the newest snapshot of a stream, if there is one."""
+        del gt, lte, desc, limit
+        with self._database.connection() as connection:
+            row = connection.execute(SQL["snapshot"], {"stream": originator_id}, prepare=True).fetchone()
+        return [] if row is None else [StoredEvent(row["stream"], row["version"], row["topic"], row["state"])]
+
+
+class Listener:
+    """A thread that hears of appends by any process and wakes whoever waits here."""
+
+    def __init__(self, url: str, channel: LiteralString, wake: Callable[[], None]) -> None:
+        self._url = url
+        self._listen = psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel))
+        self._wake = wake
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"listen-{channel}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, application_name="sealward-listen") as own:
+                    own.execute(self._listen)
+                    self._wake()  # what was appended before we listened
+                    self._hear(own)
+            except psycopg.OperationalError as away:
+                log.warning("PostgreSQL is away: %s", str(away).strip())
+                self._stopped.wait(1)
+
+    def _hear(self, own: psycopg.Connection[Any]) -> None:
+        while not self._stopped.is_set():
+            for _ in own.notifies(timeout=0.2, stop_after=1):
+                self._wake()
+
+
+def postgres(url: str) -> EventStore:
+    """Return the store in that database. Raises NotMigrated, StoreUnavailable."""
+    database = Database(url)
+    try:
+        check_migrated(database)
+    except BaseException:
+        database.close()
+        raise
+    listeners: list[Listener] = []
+
+    def close() -> None:
+        for one in listeners:
+            one.stop()
+        database.close()
+
+    store = EventStore(PostgresLog(database), PostgresSnapshots(database), _next_id(database), close)
+    listeners.append(Listener(url, CHANNEL, store.wake))
+    return store
+
+
+def migrate(url: str) -> list[int]:
+    """Bring the schema up to date and return the numbers of the migrations that were done.
+
+    Safe to run twice and by many at once: the first does it, the others wait and find it done.
+    Raises StoreUnavailable, and NotMigrated when the database is of a newer Sealward.
+    """
+    with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
+        connection.execute(SQL["lock-migrations"])
+        connection.execute(SQL["create-migrations"])
+        done = _done(connection)
+        if done > MIGRATIONS:
+            raise NotMigrated(f"the database has schema {done}, this Sealward knows {MIGRATIONS}: upgrade it")
+        for number in range(done + 1, MIGRATIONS + 1):
+            connection.execute(SQL[f"migration-{number}"])
+            connection.execute(SQL["record"], {"number": number})
+        return list(range(done + 1, MIGRATIONS + 1))
+
+
+def check_migrated(database: Database) -> None:
+    """Raise NotMigrated unless the schema is the one that this version needs."""
+    with database.connection() as connection:
+        known = connection.execute(SQL["migrations-known"]).fetchone()
+        done = _done(connection) if known and known["known"] else 0
+    if done != MIGRATIONS:
+        message = f"the database has schema {done}, this Sealward needs {MIGRATIONS}: run `sealward migrate`"
+        raise NotMigrated(message)
+
+
+def _done(connection: Connection) -> int:
+    row = connection.execute(SQL["done"]).fetchone()
+    return 0 if row is None else int(row["number"])
+
+
+def _next_id(database: Database) -> NextId:
+    def next_id(name: str) -> int:
+        with database.connection() as connection:
+            row = connection.execute(SQL["next-id"], {"name": name}, prepare=True).fetchone()
+        if row is None:
+            raise StoreUnavailable("no id was given out")
+        return int(row["value"])
+
+    return next_id

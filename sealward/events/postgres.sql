@@ -1,0 +1,105 @@
+-- name: migration-1
+-- The log. Positions are given out under a lock that is held until the commit, so that the order of positions is
+-- the order of commits and a reader who has seen position n has seen all before it.
+CREATE TABLE events (
+    position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream UUID NOT NULL,
+    version BIGINT NOT NULL,
+    topic TEXT NOT NULL,
+    state BYTEA NOT NULL,
+    UNIQUE (stream, version)
+);
+
+CREATE TABLE snapshots (
+    stream UUID NOT NULL,
+    version BIGINT NOT NULL,
+    topic TEXT NOT NULL,
+    state BYTEA NOT NULL,
+    PRIMARY KEY (stream, version)
+);
+
+CREATE TABLE sequences (
+    name TEXT PRIMARY KEY,
+    value BIGINT NOT NULL
+);
+
+CREATE TABLE leases (
+    hostname TEXT PRIMARY KEY,
+    seen_at TEXT NOT NULL
+);
+
+CREATE TABLE tokens (
+    name TEXT PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    issued_at TEXT NOT NULL,
+    expires_at TEXT
+);
+
+CREATE FUNCTION append_events(streams UUID[], versions BIGINT[], topics TEXT[], states BYTEA[])
+RETURNS SETOF BIGINT LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE events IN EXCLUSIVE MODE;
+    NOTIFY sealward_log;
+    RETURN QUERY
+        INSERT INTO events (stream, version, topic, state)
+        SELECT one.stream, one.version, one.topic, one.state
+        FROM unnest(streams, versions, topics, states)
+            WITH ORDINALITY AS one (stream, version, topic, state, number)
+        ORDER BY one.number
+        RETURNING position;
+END
+$$;
+
+-- name: create-migrations
+CREATE TABLE IF NOT EXISTS migrations (
+    number INTEGER PRIMARY KEY,
+    done_at TIMESTAMPTZ NOT NULL DEFAULT now()
+)
+
+-- name: done
+SELECT coalesce(max(number), 0) AS number FROM migrations
+
+-- name: migrations-known
+SELECT to_regclass('migrations') IS NOT NULL AS known
+
+-- name: record
+INSERT INTO migrations (number) VALUES (%(number)s)
+
+-- name: lock-migrations
+SELECT pg_advisory_xact_lock(7265461)
+
+-- name: append
+SELECT append_events(%s, %s, %s, %s) AS position
+
+-- name: stream
+SELECT stream, version, topic, state FROM events
+WHERE stream = %(stream)s AND version > %(gt)s
+ORDER BY version
+
+-- name: follow
+SELECT position, stream, version, topic, state FROM events
+WHERE position > %(after)s
+ORDER BY position
+LIMIT %(limit)s
+
+-- name: head
+SELECT max(position) AS position FROM events
+
+-- name: snapshot
+SELECT stream, version, topic, state FROM snapshots
+WHERE stream = %(stream)s
+ORDER BY version DESC
+LIMIT 1
+
+-- name: keep-snapshot
+INSERT INTO snapshots (stream, version, topic, state) VALUES (%s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+
+-- name: forget-snapshots
+DELETE FROM snapshots WHERE stream = %s AND version < %s
+
+-- name: next-id
+INSERT INTO sequences (name, value) VALUES (%(name)s, 1)
+ON CONFLICT (name) DO UPDATE SET value = sequences.value + 1
+RETURNING value

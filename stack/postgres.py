@@ -1,0 +1,80 @@
+"""A private PostgreSQL server: its own folder, a unix socket in it, no TCP, no password."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from stack.processes import NotStarted, as_user, end, give_to, start, wait_until
+
+USER: Final = "postgres"
+SETTINGS: Final = {"listen_addresses": "", "max_connections": "200", "shared_buffers": "128MB"}
+
+
+def binaries() -> Path:
+    """Return where Debian keeps the newest server's programs. Raises NotStarted."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda one: float(one.parts[4]))
+    if not found:
+        raise NotStarted("no PostgreSQL server here: apt-get install postgresql")
+    return found[-1].parent
+
+
+class Postgres:
+    """A server in a folder whose path must be short (sun_path: 107 bytes)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = give_to(USER, folder)
+        self._data = self.folder / "data"
+        self._log = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        if not self._data.exists():
+            where = ["-D", str(self._data), "-U", USER]
+            line = [str(binaries() / "initdb"), *where, "-A", "trust", "-N", "-E", "UTF8"]
+            done = subprocess.run(
+                as_user(USER, line), capture_output=True, timeout=120, check=False, cwd=self.folder
+            )
+            if done.returncode != 0:
+                raise NotStarted(done.stderr.decode())
+
+    def url(self, database: str = USER) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{USER}@/{database}?host={self.folder}"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        line = [str(binaries() / "postgres"), "-D", str(self._data), "-k", str(self.folder), *options]
+        self._process = start(as_user(USER, line), self._log)
+        wait_until(self._answers, self._process, self._log, 60)
+
+    def stop(self) -> None:
+        """Stop; clients are cut off."""
+        if self._process is not None:
+            self._process.send_signal(2)  # SIGINT: fast shutdown; SIGTERM waits for the clients
+            end(self._process)
+            self._process = None
+
+    def kill(self) -> None:
+        """Pull the plug."""
+        if self._process is not None:
+            self._process.send_signal(3)  # SIGQUIT: no shutdown, recovery at the next start
+            end(self._process)
+            self._process = None
+
+    def create(self, database: str) -> str:
+        """Make an empty database and return its URL."""
+        self._psql(f'CREATE DATABASE "{database}"')
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        """Drop a database and cut off whoever uses it."""
+        self._psql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+    def _psql(self, statement: str) -> None:
+        line = [str(binaries() / "psql"), "-q", "-d", self.url(), "-c", statement]
+        subprocess.run(line, capture_output=True, timeout=60, check=True)
+
+    def _answers(self) -> bool:
+        line = [str(binaries() / "pg_isready"), "-q", "-h", str(self.folder)]
+        return subprocess.run(line, timeout=10, check=False).returncode == 0

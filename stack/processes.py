@@ -1,0 +1,84 @@
+"""Processes that a stack is made of: started with their output in a file, ended by their own pid."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+
+class NotStarted(Exception):
+    """A process did not come up; the message names its log."""
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody has just now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def start(words: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a process of its own session; a pipe would hold its parent, so its output goes to a file."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else os.environ | dict(env),
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 15) -> int:
+    """End a process by its pid: politely, then not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait(patience)
+
+
+def wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, patience: float
+) -> None:
+    """Wait until a process is ready. Raises NotStarted when it ends or takes too long."""
+    deadline = time.monotonic() + patience
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = log.read_text(errors="replace")[-2000:]
+            raise NotStarted(f"{process.args!r} did not come up; {log} ends with:\n{tail}")
+        time.sleep(0.05)
+
+
+def as_user(name: str, words: Sequence[str]) -> list[str]:
+    """Return the command that runs as that user when this is root: some servers refuse to be root."""
+    if os.geteuid() != 0:
+        return list(words)
+    user = pwd.getpwnam(name)
+    return [
+        "setpriv",
+        f"--reuid={user.pw_uid}",
+        f"--regid={user.pw_gid}",
+        "--clear-groups",
+        "--",
+        *words,
+    ]
+
+
+def give_to(name: str, folder: Path) -> Path:
+    """Make a folder that belongs to that user when this is root."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(name)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    return folder

@@ -1,0 +1,40 @@
+"""Private servers for the tests that need real ones: started once, on first use."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sealward.events.postgres import migrate
+from stack.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """Return a running PostgreSQL server."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-pg-", dir="/tmp"))
+    server = Postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def empty_database(postgres_server: Postgres) -> Iterator[str]:
+    """Return the URL of a database without a schema."""
+    name = f"t{uuid.uuid4().hex}"
+    yield postgres_server.create(name)
+    postgres_server.drop(name)
+
+
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """Return the URL of a migrated, empty database."""
+    migrate(empty_database)
+    return empty_database
