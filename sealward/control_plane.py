@@ -19,6 +19,7 @@ from sealward.http.app import create_app
 from sealward.http.door import Door
 from sealward.projections.database import Projections
 from sealward.projections.runner import Runner
+from sealward.projections.sqlite import SqliteBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ class ControlPlane:
         authority = keys.private_key(settings.authority_key or files.authority)
         keys.publish(authority.public_key(), settings.data_dir / "authority.pub")
         self.store = stores.sqlite(files.log)
-        self.projections = Projections(files.rows)
+        self.projections = Projections(SqliteBackend(files.rows))
         self._control = ControlDatabase(files.control)
         leases = Leases(self._control)
         self.handler = Handler(
@@ -123,7 +124,7 @@ class Assignments:
     def of(self, node: Node) -> reports.Desired:
         """Return all that a node has to know, not older than this call."""
         self._projections.wait_for(self._store.head(), self._wait)
-        with self._projections.reading() as tables:
+        with self._projections.snapshot() as tables:
             position = self._projections.position(tables)
             signs = self._projections.signs.page(tables, now=utc_now(), node_id=node.node_id)
             tasks = self._projections.tasks.waiting(tables, node.node_id)

@@ -31,10 +31,11 @@ def _replay(args: argparse.Namespace) -> int:
     from sealward.events import store as stores
     from sealward.projections.database import Projections
     from sealward.projections.replay import replay
+    from sealward.projections.sqlite import SqliteBackend
 
     where = existing()
     store = stores.sqlite(where.data_dir / "log.sqlite")
-    projections = Projections(where.data_dir / "rows.sqlite")
+    projections = Projections(SqliteBackend(where.data_dir / "rows.sqlite"))
     try:
         with tqdm(total=store.head(), unit=" events", desc="replay", disable=not sys.stderr.isatty()) as bar:
             replayed = replay(store, projections, bar.update)

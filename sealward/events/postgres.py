@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString, Self
 
 import psycopg
 from eventsourcing.persistence import (
@@ -54,9 +54,13 @@ class NotMigrated(Exception):
 class Database:
     """A pool of connections in autocommit; safe for many threads. It mends itself after an outage."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        options = {"autocommit": True, "row_factory": dict_row, "application_name": "sealward"}
+    def __init__(self, url: str, search_path: str = "public") -> None:
+        options = {
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": "sealward",
+            "options": f"-c search_path={search_path}",
+        }
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url, min_size=1, max_size=POOL, timeout=PATIENCE, kwargs=options, open=False, name="sealward"
         )
@@ -77,6 +81,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @contextlib.contextmanager

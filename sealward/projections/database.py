@@ -1,23 +1,19 @@
-"""The projections' SQLite file: rows and the position they stand for, changed in one transaction."""
+"""All projections over one database: rows and the position they stand for, changed in one transaction."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sealward.events.store import available
 from sealward.projections.history import History
 from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
 from sealward.projections.signs import Signs
-from sealward.projections.tables import SqliteTables
 from sealward.projections.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    import contextlib
+    from collections.abc import Callable, Iterable
 
     from sealward.events.base import Recorded
     from sealward.events.store import EventStore
@@ -26,6 +22,28 @@ if TYPE_CHECKING:
 SHAPE: Final = "1"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 1000
+
+
+class Backend(Protocol):
+    """A database that holds the tables. What it raises when it is away is StoreUnavailable."""
+
+    def reading(self) -> contextlib.AbstractContextManager[Tables]:
+        """Give the rows as they are now; each query on its own where a transaction would cost."""
+
+    def snapshot(self) -> contextlib.AbstractContextManager[Tables]:
+        """Give the rows of one moment, however many queries."""
+
+    def writing(self) -> contextlib.AbstractContextManager[Tables]:
+        """Give rows that nobody else may write; what was written counts when the block ends without error."""
+
+    def shadow(self) -> contextlib.AbstractContextManager[Backend]:
+        """Give a second, empty set of tables that SQL in `writing()` reaches as `shadow`."""
+
+    def on_change(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when another process has changed the rows."""
+
+    def close(self) -> None:
+        """Close all connections."""
 
 
 class Projection(Protocol):
@@ -44,63 +62,47 @@ class Projection(Protocol):
 
 
 class Projections:
-    """All projections over one file. Safe for many threads and beside other processes."""
+    """All projections over one database. Safe for many threads and beside other processes."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, backend: Backend) -> None:
         self.signs = Signs()
         self.nodes = Nodes()
         self.servers = Servers()
         self.tasks = Tasks()
         self.history = History()
         self.all: tuple[Projection, ...] = (self.signs, self.nodes, self.servers, self.tasks, self.history)
-        self._path = path
-        self._opened: list[sqlite3.Connection] = []
-        self._own = threading.local()
+        self.backend = backend
+        self.reading = backend.reading
+        self.snapshot = backend.snapshot
+        self.writing = backend.writing
+        self.close = backend.close
         self._advanced = threading.Condition()
         self._set_up()
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Tables]:
-        """Give one consistent state of all rows."""
-        with available():
-            cursor = self.connection().cursor()
-            cursor.execute("BEGIN")
-            try:
-                yield SqliteTables(cursor)
-            finally:
-                cursor.execute("ROLLBACK")
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Tables]:
-        """Give rows that alone may be written; what was written counts when the block ends without error."""
-        with available():
-            cursor = self.connection().cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield SqliteTables(cursor)
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
+        backend.on_change(self._wake)
 
     def position(self, tables: Tables) -> int:
         """Return the position of the log that the rows stand for."""
         found = tables.one("database.position")
         return int(found["value"]) if found else 0
 
-    def advance(self, store: EventStore) -> int:
+    def position_now(self) -> int:
+        """Return the position that the rows stand for now."""
+        with self.reading() as tables:
+            return self.position(tables)
+
+    def advance(self, store: EventStore, until: int | None = None) -> int:
         """Fold the next batch of the log into the rows; return how many events it had."""
         with self.writing() as tables:
-            events = self.fold(store, tables)
+            events = self.fold(store, tables, until)
         if events:
-            with self._advanced:
-                self._advanced.notify_all()
+            self._wake()
         return events
 
-    def fold(self, store: EventStore, tables: Tables) -> int:
-        """Do the same inside a transaction of the caller."""
+    def fold(self, store: EventStore, tables: Tables, until: int | None = None) -> int:
+        """Do the same inside a transaction of the caller; nothing beyond `until`."""
         batch = store.follow(self.position(tables), BATCH)
+        if until is not None:
+            batch = [one for one in batch if one.position <= until]
         if batch:
             for projection in self.all:
                 projection.apply(batch, tables)
@@ -126,15 +128,9 @@ class Projections:
         with self._advanced:
             return self._advanced.wait_for(look, timeout)
 
-    def close(self) -> None:
-        """Close the file for all threads."""
-        for connection in self._opened:
-            connection.close()
-
-    def position_now(self) -> int:
-        """Return the position that the rows stand for now."""
-        with self.reading() as tables:
-            return self.position(tables)
+    def _wake(self) -> None:
+        with self._advanced:
+            self._advanced.notify_all()
 
     def _set_up(self) -> None:
         with self.writing() as tables:
@@ -145,17 +141,3 @@ class Projections:
             for projection in self.all:
                 projection.reset(tables)
             self.keep_position(tables, 0)
-
-    def connection(self) -> sqlite3.Connection:
-        """Return the calling thread's own connection."""
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            self._own.connection = connection
-            self._opened.append(connection)
-        return connection

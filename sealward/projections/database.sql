@@ -1,6 +1,6 @@
 -- name: create-position
 CREATE TABLE IF NOT EXISTS position (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
+    id INTEGER PRIMARY KEY CHECK (id = 1),
     value BIGINT NOT NULL,
     shape TEXT NOT NULL
 )
@@ -9,5 +9,5 @@ CREATE TABLE IF NOT EXISTS position (
 SELECT value, shape FROM position
 
 -- name: set-position
-INSERT INTO position (only, value, shape) VALUES (1, :value, :shape)
-ON CONFLICT (only) DO UPDATE SET value = excluded.value, shape = excluded.shape
+INSERT INTO position (id, value, shape) VALUES (1, :value, :shape)
+ON CONFLICT (id) DO UPDATE SET value = excluded.value, shape = excluded.shape

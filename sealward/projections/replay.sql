@@ -1,11 +1,5 @@
 -- Comparing and swapping each table with its shadow, which is attached under that name.
 
--- name: attach
-ATTACH DATABASE ? AS shadow
-
--- name: detach
-DETACH DATABASE shadow
-
 -- name: signs-wrong
 SELECT * FROM main.signs EXCEPT SELECT * FROM shadow.signs
 

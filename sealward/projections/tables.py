@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, LiteralString, Protocol
 
 from sealward.events.sql import blocks
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 FILES: Final = ("database", "history", "nodes", "replay", "servers", "signs", "tasks")
+PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
+"""`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
 WHOLE: Final = 2**63 - 1
 """The limit of a list that has none."""
 NOTHING: Final[dict[str, object]] = {}
@@ -64,13 +67,15 @@ class SqliteTables:
 
 
 @cache
-def statements(dialect: str) -> Mapping[str, str]:
+def statements(dialect: str) -> Mapping[str, LiteralString]:
     """Return all blocks for a database: those of signs.sql, and over them those of signs.sqlite.sql."""
     folder = resources.files("sealward.projections")
-    found: dict[str, str] = {}
+    found: dict[str, LiteralString] = {}
     for file in FILES:
         for name in (f"{file}.sql", f"{file}.{dialect}.sql"):
             if folder.joinpath(name).is_file():
                 read = blocks("sealward.projections", name)
                 found.update({f"{file}.{block}": text for block, text in read.items()})
+    if dialect == "postgres":
+        found = {name: PLACEHOLDER.sub(r"%(\1)s", text) for name, text in found.items()}
     return MappingProxyType(found)

@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 from factories import NOON, ONE_OF_EACH
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealward.events import store as stores
@@ -18,9 +19,12 @@ from sealward.events.base import Event, node_stream, sign_stream
 from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
 from sealward.events.sign import SignEvent, SignOrdered
 from sealward.events.store import EventStore
+from sealward.events.verdict import IsValid
 from sealward.projections.database import Projections
+from sealward.projections.postgres import PostgresBackend
 from sealward.projections.replay import replay
 from sealward.projections.runner import Runner
+from sealward.projections.sqlite import SqliteBackend
 
 SERVERS = ("bdfe7b89-4d44-4edb-af5a-de8733aa3eba", "ee57ad11-5c74-4e49-bf2d-46858570b3a1")
 
@@ -81,7 +85,7 @@ def test_rows_kept_up_are_rows_rebuilt(history: list[Event], every: int) -> None
     """A replay finds no difference, wherever the live rows were cut into batches."""
     store = stores.in_memory()
     with TemporaryDirectory() as folder:
-        projections = Projections(Path(folder) / "rows.sqlite")
+        projections = Projections(SqliteBackend(Path(folder) / "rows.sqlite"))
         for start in range(0, len(history), every):
             part = stores.in_memory()
             _fill(part, history[: start + every])
@@ -99,7 +103,7 @@ def test_a_replay_puts_right_what_was_tampered_with(tmp_path: Path) -> None:
     """Rows that the log does not give are named and replaced."""
     store = stores.in_memory()
     _fill(store, list(ONE_OF_EACH[:5]))
-    projections = Projections(tmp_path / "rows.sqlite")
+    projections = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
     while projections.advance(store):
         pass
     tampered(tmp_path / "rows.sqlite", "UPDATE signs SET is_valid = 'true'")
@@ -115,11 +119,11 @@ def test_rows_of_another_shape_are_built_anew(tmp_path: Path) -> None:
     """After an upgrade that changed the rows, the log fills them again."""
     store = stores.in_memory()
     _fill(store, list(ONE_OF_EACH[:2]))
-    old = Projections(tmp_path / "rows.sqlite")
+    old = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
     old.advance(store)
     old.close()
     tampered(tmp_path / "rows.sqlite", "UPDATE position SET shape = '0'")
-    new = Projections(tmp_path / "rows.sqlite")
+    new = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
     before = new.position_now()
     new.advance(store)
     with new.reading() as tables:
@@ -133,7 +137,7 @@ def test_rows_of_another_shape_are_built_anew(tmp_path: Path) -> None:
 def test_an_append_is_read_back_as_soon_as_its_position_is_waited_for(tmp_path: Path) -> None:
     """A GET that follows a POST's answer sees it."""
     store = stores.sqlite(tmp_path / "log.sqlite")
-    projections = Projections(tmp_path / "rows.sqlite")
+    projections = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
     runner = Runner(store, projections)
     runner.start()
     position = store.append(sign_stream(SERVERS[0]), 0, [ONE_OF_EACH[0]])
@@ -146,3 +150,79 @@ def test_an_append_is_read_back_as_soon_as_its_position_is_waited_for(tmp_path: 
 
     assert seen
     assert row is not None
+
+
+@given(histories(), st.integers(1, 7))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
+def test_on_postgresql_rows_kept_up_are_rows_rebuilt(database: str, history: list[Event], every: int) -> None:
+    """The same holds in the other database, whose rows are written in bulk."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS main CASCADE")
+    store = stores.in_memory()
+    projections = Projections(PostgresBackend(database))
+    for start in range(0, len(history), every):
+        part = stores.in_memory()
+        _fill(part, history[: start + every])
+        while projections.advance(part):
+            pass
+    _fill(store, history)
+    replayed = replay(store, projections, lambda _: None)
+    projections.close()
+
+    assert replayed.differences == ()
+    assert replayed.events == replayed.position == len(history)
+
+
+@given(histories())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
+def test_both_databases_give_the_same_answers(database: str, history: list[Event]) -> None:
+    """Whatever happened, a client cannot tell which database is behind the API."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS main CASCADE")
+    store = stores.in_memory()
+    _fill(store, history)
+    with TemporaryDirectory() as folder:
+        answers = [
+            _answers(Projections(backend), store)
+            for backend in (SqliteBackend(Path(folder) / "rows.sqlite"), PostgresBackend(database))
+        ]
+
+    assert answers[0] == answers[1]
+
+
+def _answers(projections: Projections, store: EventStore) -> list[object]:
+    while projections.advance(store):
+        pass
+    with projections.snapshot() as tables:
+        found: list[object] = [
+            projections.signs.page(tables, now=NOON),
+            projections.signs.page(tables, now=NOON, is_valid=IsValid.UNKNOWN, node_id=1, limit=1),
+            projections.nodes.all(tables),
+            projections.servers.page(tables),
+            projections.servers.page(tables, signed=False, node_id=2),
+            [projections.servers.find(tables, one) for one in SERVERS],
+            [projections.tasks.one(tables, f"t-{number}") for number in range(40)],
+            projections.tasks.waiting(tables, 1),
+            [projections.history.of_server(tables, one, after=2, limit=7) for one in SERVERS],
+        ]
+    projections.close()
+    return found
+
+
+def test_a_replay_on_postgresql_puts_right_what_was_tampered_with(database: str) -> None:
+    """Rows that the log does not give are named and replaced; nothing of the shadow is left."""
+    store = stores.in_memory()
+    _fill(store, list(ONE_OF_EACH[:5]))
+    projections = Projections(PostgresBackend(database))
+    while projections.advance(store):
+        pass
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE main.signs SET is_valid = 'true'")
+        first = replay(store, projections, lambda _: None)
+        second = replay(store, projections, lambda _: None)
+        shadow = connection.execute("SELECT to_regnamespace('shadow')").fetchone()
+    projections.close()
+
+    assert [(one.table, one.stood) for one in first.differences] == [("signs", True), ("signs", False)]
+    assert second.differences == ()
+    assert shadow == (None,)

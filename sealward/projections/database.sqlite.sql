@@ -1,0 +1,2 @@
+-- name: lock
+UPDATE main.position SET value = value

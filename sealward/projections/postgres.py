@@ -1,0 +1,114 @@
+"""The projections' tables in a PostgreSQL schema of their own, `main`; a replay's shadow is another."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final, LiteralString
+
+import msgspec
+import psycopg
+
+from sealward.events.postgres import Database, Listener
+from sealward.projections.tables import NOTHING, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sealward.events.postgres import Connection
+    from sealward.projections.tables import Row, Tables, Values
+
+CHANNEL: Final = "sealward_rows"
+
+
+class PostgresTables:
+    """Rows of a PostgreSQL schema, on a connection whose search path names it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._statements = statements("postgres")
+
+    def one(self, block: str, values: Values = NOTHING) -> Row | None:
+        """Return the first row that a block finds."""
+        return self._connection.execute(self._text(block), values).fetchone()
+
+    def all(self, block: str, values: Values = NOTHING) -> Sequence[Row]:
+        """Return the rows that a block finds."""
+        return self._connection.execute(self._text(block), values).fetchall()
+
+    def run(self, block: str, values: Values = NOTHING) -> None:
+        """Run a block that finds nothing."""
+        self._connection.execute(self._text(block), values)
+
+    def many(self, block: str, batch: Sequence[Values]) -> None:
+        """Run a block for many rows: those with a `-batch` form take all of them as one JSON array."""
+        if not batch:
+            return
+        whole = f"{block}-batch"
+        if whole in self._statements:
+            self.run(whole, {"batch": msgspec.json.encode(batch).decode()})
+        else:
+            self._connection.cursor().executemany(self._text(block), batch)
+
+    def _text(self, block: str) -> LiteralString:
+        return self._statements[block]
+
+
+class PostgresBackend:
+    """One schema of a database, through a pool whose connections look there first."""
+
+    def __init__(self, url: str, schema: str = "main") -> None:
+        self._url = url
+        self._schema = schema
+        with Database(url) as database, database.connection() as connection:
+            connection.execute(self._named("CREATE SCHEMA IF NOT EXISTS {}"))
+        self._database = Database(url, search_path=schema)
+        self._listeners: list[Listener] = []
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Tables]:
+        """Give the rows, each query on its own."""
+        with self._database.connection() as connection:
+            yield PostgresTables(connection)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Tables]:
+        """Give the rows of one moment."""
+        with self._database.transaction() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield PostgresTables(connection)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Tables]:
+        """Give rows that nobody else may write: whoever comes meanwhile waits."""
+        with self._database.transaction() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(7265462, hashtext(%s))", (self._schema,))
+            yield PostgresTables(connection)
+
+    @contextlib.contextmanager
+    def shadow(self) -> Iterator[PostgresBackend]:
+        """Make the schema `shadow`, and drop it at the end. One at a time."""
+        with self._database.connection() as connection:
+            connection.execute("SELECT pg_advisory_lock(7265463)")
+            try:
+                connection.execute("DROP SCHEMA IF EXISTS shadow CASCADE")
+                shadow = PostgresBackend(self._url, "shadow")
+                try:
+                    yield shadow
+                finally:
+                    shadow.close()
+                    connection.execute("DROP SCHEMA IF EXISTS shadow CASCADE")
+            finally:
+                connection.execute("SELECT pg_advisory_unlock(7265463)")
+
+    def on_change(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever anybody has changed the rows."""
+        self._listeners.append(Listener(self._url, CHANNEL, wake))
+
+    def close(self) -> None:
+        """Close all connections."""
+        for one in self._listeners:
+            one.stop()
+        self._database.close()
+
+    def _named(self, statement: LiteralString) -> psycopg.sql.Composed:
+        return psycopg.sql.SQL(statement).format(psycopg.sql.Identifier(self._schema))

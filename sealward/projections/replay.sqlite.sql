@@ -1,0 +1,5 @@
+-- name: attach
+ATTACH DATABASE ? AS shadow
+
+-- name: detach
+DETACH DATABASE shadow

@@ -1,0 +1,90 @@
+"""The projections' tables in an SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sealward.events.store import available
+from sealward.projections.tables import SqliteTables, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sealward.projections.tables import Tables
+
+
+class SqliteBackend:
+    """One file; each thread has a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._opened: list[sqlite3.Connection] = []
+        self._own = threading.local()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Tables]:
+        """Give one consistent state of all rows."""
+        with available():
+            cursor = self._connection().cursor()
+            cursor.execute("BEGIN")
+            try:
+                yield SqliteTables(cursor)
+            finally:
+                cursor.execute("ROLLBACK")
+
+    snapshot = reading
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Tables]:
+        """Give rows that nobody else may write."""
+        with available():
+            cursor = self._connection().cursor()
+            cursor.execute("BEGIN")
+            cursor.execute(statements("sqlite")["database.lock"])  # BEGIN IMMEDIATE would lock a shadow, too
+            try:
+                yield SqliteTables(cursor)
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def shadow(self) -> Iterator[SqliteBackend]:
+        """Attach a second file, in a folder of its own, to the calling thread's connection."""
+        with tempfile.TemporaryDirectory(prefix="sealward-replay-") as folder:
+            path = Path(folder) / "shadow.sqlite"
+            shadow = SqliteBackend(path)
+            self._connection().execute(statements("sqlite")["replay.attach"], (str(path),))
+            try:
+                yield shadow
+            finally:
+                self._connection().execute(statements("sqlite")["replay.detach"])
+                shadow.close()
+
+    def on_change(self, wake: Callable[[], None]) -> None:
+        """Do nothing: one process changes the rows, and that one knows."""
+
+    def close(self) -> None:
+        """Close the file for all threads."""
+        for connection in self._opened:
+            connection.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self._path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(statements("sqlite")["database.create-position"])
+            self._own.connection = connection
+            self._opened.append(connection)
+        return connection
