@@ -64,6 +64,7 @@ def log_to_stderr() -> None:
 def serve(where: Settings) -> int:
     """Run until SIGINT or SIGTERM (status 0), or until a part dies (status 1)."""
     from sealward.embedded import Embedded
+    from sealward.events.codec import EventRefused
     from sealward.events.keys import KeyRefused
 
     stopped, died = threading.Event(), threading.Event()
@@ -79,15 +80,15 @@ def serve(where: Settings) -> int:
     threading.excepthook = die
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with refusing(KeyRefused):
+    with refusing(KeyRefused, EventRefused):
         embedded = _bound(lambda: Embedded(where), where)
-    embedded.start()
-    try:
-        embedded.wait_ready(where.wait)
-        _greet(embedded, where)
-        stopped.wait()
-    finally:
-        embedded.stop()
+        try:
+            embedded.start()
+            embedded.wait_ready(where.wait)
+            _greet(embedded, where)
+            stopped.wait()
+        finally:
+            embedded.stop()
     return 1 if died.is_set() else 0
 
 

@@ -61,7 +61,8 @@ class LeaseKeeper:
     def stop(self) -> None:
         """End."""
         self._stopped.set()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
 
     def _run(self) -> None:
         seconds = self._lease.total_seconds()

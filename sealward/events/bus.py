@@ -92,7 +92,8 @@ class Consumer:
     def stop(self) -> None:
         """Finish the message at hand, then end."""
         self._stopped.set()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
         self._connection.release()
 
     def _run(self) -> None:

@@ -223,7 +223,8 @@ class Listener:
     def stop(self) -> None:
         """End."""
         self._stopped.set()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -38,7 +38,8 @@ class Relay:
     def stop(self) -> None:
         """Finish the event at hand, then end."""
         self._stopped.set()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

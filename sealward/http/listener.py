@@ -49,4 +49,5 @@ class Listener:
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
         with contextlib.suppress(OSError):  # the server's thread closed the trigger before it was let go
             self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)

@@ -116,8 +116,10 @@ class Agent:
         self._stopped.set()
         self._consumer.stop()
         self._jobs.put(Stop())
-        self._worker.join(10)
-        self._heart.join(10)
+        if self._worker.is_alive():
+            self._worker.join(10)
+        if self._heart.is_alive():
+            self._heart.join(10)
         self._hypervisor.close()
 
     def _beat(self) -> None:

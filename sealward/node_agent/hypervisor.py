@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,7 +118,8 @@ class Hypervisor:
         """End the connection and its thread."""
         self._stopped.set()
         self._lost.set()
-        self._keeper.join(LONGEST_PAUSE)
+        if self._keeper.is_alive():
+            self._keeper.join(LONGEST_PAUSE)
         self._disconnect()
 
     def servers(self) -> list[tuple[str, str]]:
@@ -211,9 +213,10 @@ def _described(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Dom
 
 def _found(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:
     try:
+        server_id = str(uuid.UUID(name))
+    except ValueError:
         return connection.lookupByName(name)
-    except libvirt.libvirtError:
-        return connection.lookupByUUIDString(name)
+    return connection.lookupByUUIDString(server_id)
 
 
 _event_loop: list[threading.Thread] = []

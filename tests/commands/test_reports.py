@@ -1,0 +1,155 @@
+"""What nodes may report, and what follows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from factories import SERVER, event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealward.commands import node as nodes
+from sealward.commands import reports
+from sealward.commands import sign as signs
+from sealward.commands.errors import FromTheFuture, NotRegistered, NotSigned, SweepMalformed, WrongNode
+from sealward.commands.messages import RecordFailure, RecordSweep
+from sealward.commands.node import Node
+from sealward.commands.sign import Sign, evolve
+from sealward.events import envelope as envelopes
+from sealward.events.node import NodeSwept, Withheld
+from sealward.events.sign import SignCreated, SignValidated
+from sealward.events.verdict import IsValid
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
+NODE = Node(2, "kvm2", "PEM")
+
+
+def sign(is_valid: IsValid) -> Sign:
+    """Return a sign whose verdict of noon is that."""
+    ordered = evolve(None, event(SignCreated))
+    verdict = event(
+        SignValidated,
+        is_valid=is_valid,
+        reasons=() if is_valid is IsValid.TRUE else ("measurement-differs",),
+        findings=(),
+        checked_at=NOW,
+        fresh_until=NOW + timedelta(minutes=15),
+    )
+    known = evolve(ordered, verdict)
+    assert known is not None
+    return known
+
+
+def failure(known: Sign | None, second: int = 1, **what_matters: object) -> list[Any]:
+    """Return what follows from a failure of that second."""
+    fields: dict[str, Any] = {
+        "actor": "node:kvm2",
+        "server_id": SERVER,
+        "node_id": 2,
+        "reason": "domain-not-found",
+        "failed_at": NOW + timedelta(seconds=second),
+        "cause": "domain-changed",
+    }
+    return list(signs.record_failure(known, RecordFailure(**fields | what_matters), now=NOW))
+
+
+def sweep(node: Node | None = NODE, **what_matters: object) -> list[Any]:
+    """Return what follows from a sweep."""
+    fields: dict[str, Any] = {
+        "actor": "node:kvm2",
+        "hostname": "kvm2",
+        "cause": "sweep",
+        "started_at": NOW,
+        "vouched": "1-3",
+        "withheld": (Withheld(reason="domain-not-found", sign_ids="4"),),
+        "counts": {"true": 3},
+        "digest": "ab" * 32,
+    }
+    command = RecordSweep(**fields | what_matters)
+    return list(nodes.record_sweep(node, command, now=NOW, fresh_until=NOW + timedelta(minutes=15)))
+
+
+def test_a_failure_makes_a_true_unknown() -> None:
+    """With its reason, dated when nothing could be said."""
+    (validated,) = failure(sign(IsValid.TRUE))
+
+    assert (validated.is_valid, validated.reasons) == (IsValid.UNKNOWN, ("domain-not-found",))
+    assert validated.checked_at == NOW + timedelta(seconds=1)
+
+
+def test_a_failure_leaves_a_false_alone() -> None:
+    """No event when nobody asked; a task gets the false that stands."""
+    (asked,) = failure(sign(IsValid.FALSE), task_id="t-9")
+
+    assert failure(sign(IsValid.FALSE)) == []
+    assert (asked.is_valid, asked.task_id, asked.checked_at) == (IsValid.FALSE, "t-9", NOW)
+
+
+@pytest.mark.parametrize(
+    ("known", "changes", "refusal"),
+    [
+        (None, {}, NotSigned),
+        (sign(IsValid.TRUE), {"node_id": 3}, WrongNode),
+        (sign(IsValid.TRUE), {"failed_at": NOW + timedelta(hours=1)}, FromTheFuture),
+    ],
+)
+def test_a_failure_that_may_not_be_reported(
+    known: Sign | None, changes: dict[str, Any], refusal: type[Exception]
+) -> None:
+    """Of no sign, of another node's server, of a time to come."""
+    with pytest.raises(refusal):
+        failure(known, **changes)
+
+
+def test_a_sweep_is_one_event_for_all_servers() -> None:
+    """With whom it vouches for and until when."""
+    (swept,) = sweep(task_id="t-1")
+
+    assert isinstance(swept, NodeSwept)
+    assert (swept.vouched, swept.task_id) == ("1-3", "t-1")
+    assert swept.fresh_until == NOW + timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("node", "changes", "refusal"),
+    [
+        (None, {}, NotRegistered),
+        (NODE, {"started_at": NOW + timedelta(hours=1)}, FromTheFuture),
+        (NODE, {"vouched": "3-1"}, SweepMalformed),
+        (NODE, {"withheld": (Withheld(reason="x", sign_ids="one"),)}, SweepMalformed),
+    ],
+)
+def test_a_sweep_that_may_not_be_reported(
+    node: Node | None, changes: dict[str, Any], refusal: type[Exception]
+) -> None:
+    """By a stranger, of a time to come, of signs that cannot be read."""
+    with pytest.raises(refusal):
+        sweep(node, **changes)
+
+
+def test_a_report_survives_the_wire_and_bears_its_signature() -> None:
+    """parse(seal(x)) is x, verified by the node's key."""
+    report = reports.Sweep(
+        hostname="kvm2",
+        cause="sweep",
+        started_at=NOW,
+        vouched="1-3",
+        withheld=(reports.Withheld("domain-not-found", "4"),),
+        counts={"true": 3},
+        digest="ab",
+    )
+    envelope = envelopes.parse(reports.seal(report, KEY))
+
+    assert envelopes.verify(envelope, [KEY.public_key()])
+    assert reports.parse(envelope) == report
+
+
+@given(st.one_of(st.binary(max_size=100), st.just(b'{"kind":"heartbeat","hostname":"a","more":1}')))
+def test_what_is_no_report_is_refused(payload: bytes) -> None:
+    """Garbage, and fields that nobody knows."""
+    with pytest.raises(reports.ReportMalformed):
+        reports.parse(envelopes.Envelope(payload, reports.PAYLOAD_TYPE))

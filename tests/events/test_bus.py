@@ -1,0 +1,109 @@
+"""The bus in one process, and the relay that copies the log to it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from factories import event
+from running import until
+
+from sealward.events import cloudevent
+from sealward.events import store as stores
+from sealward.events.bus import Bus
+from sealward.events.node import NodeActivated
+from sealward.events.relay import Relay
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """Yield a bus that nobody else hears."""
+    made = Bus("memory://", uuid.uuid4().hex)
+    yield made
+    made.close()
+
+
+def test_messages_come_in_the_order_they_were_sent(bus: Bus) -> None:
+    """One queue, one reader, one order."""
+    heard: list[bytes] = []
+    consumer = bus.consumer("q", heard.append)
+    for number in range(50):
+        bus.send("q", b"%d" % number)
+    consumer.start()
+    until(lambda: len(heard) == 50)
+    consumer.stop()
+
+    assert heard == [b"%d" % number for number in range(50)]
+
+
+def test_a_binding_lets_through_what_matches(bus: Bus) -> None:
+    """A node hears of its own."""
+    heard: list[bytes] = []
+    consumer = bus.consumer("node", heard.append)
+    bus.bind("node", "#.node.2")
+    for key in ("sign.created.node.2", "sign.created.node.22", "node.swept.node.2", "sign.created.node.1"):
+        bus.publish(key, key.encode())
+    bus.send("node", b"end")
+    consumer.start()
+    until(lambda: b"end" in heard)
+    consumer.stop()
+
+    assert heard == [b"sign.created.node.2", b"node.swept.node.2", b"end"]
+
+
+def test_a_message_that_breaks_its_reader_is_dropped(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the next one arrives."""
+    heard: list[bytes] = []
+
+    def read(body: bytes) -> None:
+        if body == b"poison":
+            raise ValueError(body)
+        heard.append(body)
+
+    consumer = bus.consumer("q", read)
+    consumer.start()
+    for body in (b"one", b"poison", b"two"):
+        bus.send("q", body)
+    until(lambda: len(heard) == 2)
+    consumer.stop()
+
+    assert heard == [b"one", b"two"]
+    assert "dropped" in caplog.text
+
+
+def test_namespaces_do_not_hear_each_other(bus: Bus) -> None:
+    """`memory://` is one for the whole process."""
+    heard: list[bytes] = []
+    other = Bus("memory://", uuid.uuid4().hex)
+    consumer = other.consumer("q", heard.append)
+    consumer.start()
+    bus.send("q", b"mine")
+    other.send("q", b"theirs")
+    until(lambda: bool(heard))
+    consumer.stop()
+    other.close()
+
+    assert heard == [b"theirs"]
+
+
+def test_the_relay_copies_the_log_in_order_and_once(bus: Bus) -> None:
+    """Whoever writes, the bus has the order of the log; what was before its start it leaves alone."""
+    store = stores.in_memory()
+    store.append(uuid.uuid4(), 0, [event(NodeActivated)])
+    heard: list[int] = []
+    bus.bind("all", "#")
+    consumer = bus.consumer("all", lambda body: heard.append(cloudevent.parse(body).position))
+    consumer.start()
+    relay = Relay(store, bus, store.head())
+    relay.start()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: store.append(uuid.uuid4(), 0, [event(NodeActivated)]), range(100)))
+    until(lambda: len(heard) >= 100)
+    relay.stop()
+    consumer.stop()
+
+    assert heard == list(range(2, 102))
+    assert not any(one.name == "relay" for one in threading.enumerate())

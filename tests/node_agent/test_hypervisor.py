@@ -1,0 +1,113 @@
+"""The libvirt connection, on libvirt's test driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import libvirt
+import pytest
+from running import BATCH, DATABASE, WEB, until
+
+from sealward.node_agent.fleet import SampleFleet, sample_uri
+from sealward.node_agent.hypervisor import DomainNotFound, Hypervisor, HypervisorGone, describe
+
+DEAD = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
+
+
+class Watched:
+    """A hypervisor of the sample fleet, and what it told."""
+
+    def __init__(self) -> None:
+        self.fleet = SampleFleet()
+        self.told: list[str | None] = []
+        self.fails = 0
+        self.hypervisor = Hypervisor(sample_uri(), self.told.append, self._open)
+
+    def _open(self, uri: str) -> libvirt.virConnect:
+        if self.fails > 0:
+            self.fails -= 1
+            return libvirt.openReadOnly(DEAD)
+        return self.fleet.open(uri)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """Yield a watched fleet, not started."""
+    made = Watched()
+    yield made
+    made.hypervisor.close()
+
+
+def test_servers_and_their_xml(watched: Watched) -> None:
+    """Sorted; running ones with their live XML; libvirt's version beside it."""
+    watched.hypervisor.start()
+    servers = watched.hypervisor.servers()
+    running, off = watched.hypervisor.describe(WEB), watched.hypervisor.describe(BATCH)
+
+    assert len(servers) == 4
+    assert servers == sorted(servers)
+    assert (WEB, "instance-00000068") in servers
+    assert running.live is not None
+    assert off.live is None
+    assert running.hypervisor.startswith("libvirt ")
+    with pytest.raises(DomainNotFound):
+        watched.hypervisor.describe("00000000-0000-4000-8000-000000000000")
+
+
+def test_every_change_is_told(watched: Watched) -> None:
+    """Defined, stopped, started, removed: the UUID, at once."""
+    watched.hypervisor.start()
+    changes: tuple[tuple[Callable[[], None], str], ...] = (
+        (lambda: watched.fleet.replace(WEB, "1442", "1500"), WEB),
+        (lambda: watched.fleet.stop(DATABASE), DATABASE),
+        (lambda: watched.fleet.start(BATCH), BATCH),
+        (lambda: watched.fleet.remove(WEB), WEB),
+    )
+    for change, server_id in changes:
+        watched.told.clear()
+        change()
+        until(lambda server_id=server_id: server_id in watched.told, 1)  # type: ignore[misc]  # a default
+
+
+def test_without_libvirt_it_says_so_and_goes_on_trying() -> None:
+    """start() does not raise; asking does."""
+    hypervisor = Hypervisor(DEAD, lambda _: None)
+    hypervisor.start()
+    with pytest.raises(HypervisorGone):
+        hypervisor.servers()
+    connected = hypervisor.connected
+    hypervisor.close()
+
+    assert not connected
+
+
+def test_it_connects_by_itself_when_libvirt_comes(watched: Watched) -> None:
+    """And tells that anything may have changed."""
+    watched.fails = 2
+    watched.hypervisor.start()
+    until(lambda: watched.hypervisor.connected)
+    until(lambda: None in watched.told)
+
+    assert watched.hypervisor.servers()
+
+
+def test_a_lost_connection_is_opened_again(watched: Watched) -> None:
+    """Told twice: when it was lost, for all is unknown then, and when it is back."""
+    watched.hypervisor.start()
+    watched.fleet._connection = None  # the next one is new, as libvirt's are
+    watched.hypervisor._lost.set()
+    until(lambda: watched.told.count(None) >= 2)
+
+    assert watched.hypervisor.connected
+    assert len(watched.hypervisor.servers()) == 4
+
+
+def test_one_domain_by_name_or_uuid() -> None:
+    """For the command line; what is not there has its reason."""
+    by_name = describe(sample_uri(), "instance-00000068")
+
+    assert by_name.config == describe(sample_uri(), WEB).config
+    with pytest.raises(DomainNotFound):
+        describe(sample_uri(), "nobody")
+    with pytest.raises(HypervisorGone):
+        describe(DEAD, "nobody")
