@@ -93,7 +93,8 @@ class Signs:
         with self._door.projections.reading() as tables:
             row = signs.one(tables, asked)
         if row is None:
-            raise NotSigned  # somebody revoked it meanwhile
+            message = "This was carried out; then another request took the server off control."
+            raise Problem(410, "sign.revoked-meanwhile", message)
         answer(resp, {"sign": _sorted(shown(row, self._door.clock()))})
 
 
