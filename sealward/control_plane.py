@@ -1,4 +1,4 @@
-"""The control plane on the embedded default: SQLite files, one process, the bus it is given."""
+"""The control plane, wired by its settings: `Core` is what answers, `Worker` what works in the background."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sealward.commands import reports
-from sealward.commands.control import ControlDatabase
+from sealward.commands.control import ControlPlace, SqliteControl
 from sealward.commands.handler import Handler
 from sealward.commands.intake import Intake
 from sealward.commands.leases import LeaseKeeper, Leases
 from sealward.commands.tokens import Tokens
 from sealward.events import keys
 from sealward.events import store as stores
-from sealward.events.relay import Relay
+from sealward.events.leader import Alone
+from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.http.app import create_app
 from sealward.http.door import Door
 from sealward.projections.database import Projections
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import falcon
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from sealward.commands.control import ControlDatabase
     from sealward.commands.node import Node
     from sealward.events.bus import Bus
+    from sealward.events.leader import Leader
     from sealward.events.store import EventStore
     from sealward.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where the control plane keeps what, under its data directory."""
+    """Where the embedded control plane keeps what, under its data directory."""
 
     data_dir: Path
 
@@ -61,36 +63,87 @@ class Files:
         return self.data_dir / "authority.pem"
 
 
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The three databases, which may be one."""
+
+    store: EventStore
+    projections: Projections
+    control: ControlDatabase
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.projections.close()
+        self.control.close()
+        self.store.close()
+
+
 def utc_now() -> datetime:
     """Return the time, aware."""
     return datetime.now(UTC)
 
 
-class ControlPlane:
-    """All of the control plane, wired; `app` is its WSGI application."""
+def storage(settings: Settings) -> Storage:
+    """Open what the settings name. Raises NotMigrated, StoreUnavailable."""
+    if settings.database_url is not None:
+        return _postgres(settings.database_url)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = Files(settings.data_dir)
+    return Storage(
+        stores.sqlite(files.log), Projections(SqliteBackend(files.rows)), SqliteControl(files.control)
+    )
 
-    def __init__(self, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now) -> None:
-        files = Files(settings.data_dir)
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        authority = keys.private_key(settings.authority_key or files.authority)
-        keys.publish(authority.public_key(), settings.data_dir / "authority.pub")
-        self.store = stores.sqlite(files.log)
-        self.projections = Projections(SqliteBackend(files.rows))
-        self._control = ControlDatabase(files.control)
-        leases = Leases(self._control)
+
+def _postgres(url: str) -> Storage:
+    from sealward.commands.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
+    from sealward.events.postgres import postgres  # noqa: PLC0415 - as above
+    from sealward.projections.postgres import PostgresBackend  # noqa: PLC0415 - as above
+
+    return Storage(postgres(url), Projections(PostgresBackend(url)), PostgresControl(url))
+
+
+class Core:
+    """What every process of the control plane has; `app` is the WSGI application."""
+
+    def __init__(
+        self, settings: Settings, clock: Callable[[], datetime] = utc_now, *, seals: bool = True
+    ) -> None:
+        self._storage = storage(settings)
+        self.store = self._storage.store
+        self.projections = self._storage.projections
+        self.control = self._storage.control
+        self.leases = Leases(self.control)
+        self.authority = None
+        if seals:
+            path = settings.authority_key or Files(settings.data_dir).authority
+            self.authority = keys.private_key(path)
+            keys.publish(self.authority.public_key(), path.with_suffix(".pub"))
         self.handler = Handler(
-            self.store, authority, clock=clock, fresh_for=timedelta(seconds=settings.fresh_for)
+            self.store, self.authority, clock=clock, fresh_for=timedelta(seconds=settings.fresh_for)
         )
-        assignments = Assignments(self.store, self.projections, authority.public_key(), settings.wait)
-        intake = Intake(self.handler, leases, bus, assignments.of, clock)
-        self._runner = Runner(self.store, self.projections)
-        self._relay = Relay(self.store, bus, self.store.head())
-        self._reports = bus.consumer(reports.QUEUE, intake.take)
-        self._keeper = LeaseKeeper(leases, self.handler, timedelta(seconds=settings.lease), clock)
-        self.tokens = Tokens(self._control, clock, settings.admin_token)
+        self.tokens = Tokens(self.control, clock, settings.admin_token)
         self.app: falcon.App[Any, Any] = create_app(
-            Door(self.handler, self.projections, leases, self.tokens, clock, settings.wait)
+            Door(self.handler, self.projections, self.leases, self.tokens, clock, settings.wait)
         )
+
+    def close(self) -> None:
+        """Close all databases."""
+        self._storage.close()
+
+
+class Worker:
+    """Projections, relay, intake of reports and leases: any number of processes, each role led by one."""
+
+    def __init__(
+        self, core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        desired = Assignments(core, settings.wait, clock)
+        intake = Intake(core.handler, core.leases, bus, desired.of, clock)
+        self._runner = Runner(core.store, core.projections, _leader(settings, "projections"))
+        self._relay = _relay(core, settings, bus)
+        self._reports = bus.consumer(reports.QUEUE, intake.take)
+        lease = timedelta(seconds=settings.lease)
+        self._keeper = LeaseKeeper(core.leases, core.handler, lease, clock)
 
     def start(self) -> None:
         """Catch up with the log, then work in the background."""
@@ -100,34 +153,49 @@ class ControlPlane:
         self._keeper.start()
 
     def stop(self) -> None:
-        """Finish what is at hand, end all threads, close all files."""
+        """Finish what is at hand, end all threads."""
         self._keeper.stop()
         self._reports.stop()
         self._relay.stop()
         self._runner.stop()
-        self.projections.close()
-        self._control.close()
-        self.store.close()
+
+
+def _leader(settings: Settings, role: str) -> Leader:
+    if settings.database_url is None:
+        return Alone()
+    from sealward.events.postgres_leader import PostgresLeader  # noqa: PLC0415 - SQLite needs no psycopg
+
+    return PostgresLeader(settings.database_url, role)
+
+
+def _relay(core: Core, settings: Settings, bus: Bus) -> Relay:
+    if settings.broker_url is None:
+        return Relay(core.store, BusPublisher(bus), FromNow(core.store))
+    from sealward.events.amqp import AmqpPublisher  # noqa: PLC0415 - the bus in the process needs no pika
+
+    place = ControlPlace(core.control, "relay")
+    return Relay(core.store, AmqpPublisher(settings.broker_url), place, _leader(settings, "relay"))
 
 
 class Assignments:
     """What a node has to know when it registers, read from the projections."""
 
-    def __init__(
-        self, store: EventStore, projections: Projections, authority: Ed25519PublicKey, wait: float
-    ) -> None:
-        self._store = store
-        self._projections = projections
-        self._authority = keys.public_pem(authority)
+    def __init__(self, core: Core, wait: float, clock: Callable[[], datetime]) -> None:
+        if core.authority is None:
+            raise ValueError("who assigns must know the authority")
+        self._core = core
+        self._authority = keys.public_pem(core.authority.public_key())
         self._wait = wait
+        self._clock = clock
 
     def of(self, node: Node) -> reports.Desired:
         """Return all that a node has to know, not older than this call."""
-        self._projections.wait_for(self._store.head(), self._wait)
-        with self._projections.snapshot() as tables:
-            position = self._projections.position(tables)
-            signs = self._projections.signs.page(tables, now=utc_now(), node_id=node.node_id)
-            tasks = self._projections.tasks.waiting(tables, node.node_id)
+        projections = self._core.projections
+        projections.wait_for(self._core.store.head(), self._wait)
+        with projections.snapshot() as tables:
+            position = projections.position(tables)
+            signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)
+            tasks = projections.tasks.waiting(tables, node.node_id)
         assignments = tuple(
             reports.Assignment(
                 row.sign_id,

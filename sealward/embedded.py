@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from sealward.control_plane import ControlPlane, utc_now
+from sealward.control_plane import Core, Worker, utc_now
 from sealward.events import keys
 from sealward.events.bus import Bus
 from sealward.http.listener import Listener
@@ -29,7 +29,8 @@ class Embedded:
     ) -> None:
         self.fleet = fleet or SampleFleet()
         self._bus = Bus("memory://", f"sealward-{uuid.uuid4().hex}")
-        self.control_plane = ControlPlane(settings, self._bus, clock)
+        self.control_plane = Core(settings, clock)
+        self._worker = Worker(self.control_plane, settings, self._bus, clock)
         node = settings.data_dir / "node"
         self._ledger = Ledger(node / "ledger.sqlite")
         key = keys.private_key(node / "key.pem")
@@ -47,7 +48,7 @@ class Embedded:
 
     def start(self) -> None:
         """Start everything; the agent last, for it registers at once."""
-        self.control_plane.start()
+        self._worker.start()
         self.listener.start()
         self.agent.start()
 
@@ -60,6 +61,7 @@ class Embedded:
         """End everything in the reverse order."""
         self.listener.stop()
         self.agent.stop()
-        self.control_plane.stop()
+        self._worker.stop()
+        self.control_plane.close()
         self._ledger.close()
         self._bus.close()

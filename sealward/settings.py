@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,11 +26,15 @@ class Settings:
     listen: tuple[str, int] = ("127.0.0.1", 9362)
     """IP address and port; port 0 takes a free one."""
     data_dir: Path = Path("var")
-    admin_token: str | None = None
+    admin_token: str | None = field(default=None, repr=False)
     libvirt_uri: str | None = None
     """None means libvirt's `test` driver with the sample fleet."""
     authority_key: Path | None = None
     """None means `authority.pem` in `data_dir`."""
+    database_url: str | None = field(default=None, repr=False)
+    """A `postgresql://` URL; None means SQLite files in `data_dir`. It may hold a password."""
+    broker_url: str | None = field(default=None, repr=False)
+    """An `amqp://` URL; None means a bus in the process. It may hold a password."""
     sweep_interval: float = 60.0
     fresh_for: float = 900.0
     lease: float = 30.0
@@ -46,9 +50,11 @@ class Settings:
         return cls(
             listen=_address(env.get("SEALWARD_LISTEN")) or default.listen,
             data_dir=Path(env.get("SEALWARD_DATA_DIR") or default.data_dir),
-            admin_token=env.get("SEALWARD_ADMIN_TOKEN") or None,
+            admin_token=_secret(env, "SEALWARD_ADMIN_TOKEN"),
             libvirt_uri=env.get("SEALWARD_LIBVIRT_URI") or None,
             authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
+            database_url=_secret(env, "SEALWARD_DATABASE_URL"),
+            broker_url=_secret(env, "SEALWARD_BROKER_URL"),
             sweep_interval=_seconds(env, "SEALWARD_SWEEP_INTERVAL", default.sweep_interval),
             fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
@@ -73,6 +79,17 @@ def _address(value: str | None) -> tuple[str, int] | None:
 
 def _path(value: str | None) -> Path | None:
     return Path(value) if value else None
+
+
+def _secret(env: Mapping[str, str], name: str) -> str | None:
+    """Return a secret from NAME, or from the file that NAME_FILE names."""
+    file = env.get(f"{name}_FILE")
+    if not file:
+        return env.get(name) or None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeError) as unreadable:
+        raise SettingRefused(f"{name}_FILE: {unreadable}") from unreadable
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:

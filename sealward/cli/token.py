@@ -67,10 +67,10 @@ def _list(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _tokens() -> Iterator[Tokens]:
-    from sealward.commands.control import ControlDatabase
+    from sealward.commands.control import SqliteControl
     from sealward.commands.tokens import Tokens
 
-    database = ControlDatabase(settings().data_dir / "control.sqlite")
+    database = SqliteControl(settings().data_dir / "control.sqlite")
     try:
         yield Tokens(database, lambda: datetime.now(UTC))
     finally:

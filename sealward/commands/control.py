@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sealward.events.sql import blocks
 from sealward.events.store import available
@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 SQL = blocks("sealward.commands", "control.sql")
 
 
-class ControlDatabase:
+class ControlDatabase(Protocol):
+    """Runs named blocks. Raises StoreUnavailable, and NameTaken where a row is there already."""
+
+    def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
+        """Run a named block; return its rows, and how many rows it changed."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class NameTaken(Exception):
+    """There is a row of that name already."""
+
+
+class SqliteControl:
     """An SQLite file for its owner alone; safe for many threads and beside other processes."""
 
     def __init__(self, path: Path) -> None:
@@ -25,16 +39,37 @@ class ControlDatabase:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
-        for statement in ("PRAGMA journal_mode=WAL", SQL["create-leases"], SQL["create-tokens"]):
-            self._database.execute(statement)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        for block in ("create-leases", "create-places", "create-tokens"):
+            self._database.execute(SQL[block])
 
-    def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[str, ...]], int]:
+    def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
         """Run a named block; return its rows, and how many rows it changed."""
-        with self._lock, available():
-            cursor = self._database.execute(SQL[block], values)
-            return cursor.fetchall(), cursor.rowcount
+        try:
+            with self._lock, available():
+                cursor = self._database.execute(SQL[block], values)
+                return cursor.fetchall(), cursor.rowcount
+        except sqlite3.IntegrityError as taken:
+            raise NameTaken from taken
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+
+class ControlPlace:
+    """How far a relay has come, kept in the control plane's own tables."""
+
+    def __init__(self, database: ControlDatabase, name: str) -> None:
+        self._database = database
+        self._name = name
+
+    def load(self) -> int:
+        """Return the position up to which all was published."""
+        rows, _ = self._database.run("place", (self._name,))
+        return int(rows[0][0]) if rows else 0
+
+    def keep(self, position: int) -> None:
+        """Keep the position."""
+        self._database.run("keep-place", (self._name, position))

@@ -14,6 +14,19 @@ SELECT hostname FROM leases WHERE seen_at < ? ORDER BY hostname
 -- name: seen
 SELECT hostname, seen_at FROM leases
 
+-- name: create-places
+CREATE TABLE IF NOT EXISTS places (
+    name TEXT PRIMARY KEY,
+    position BIGINT NOT NULL
+)
+
+-- name: place
+SELECT position FROM places WHERE name = ?
+
+-- name: keep-place
+INSERT INTO places (name, position) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position
+
 -- name: create-tokens
 CREATE TABLE IF NOT EXISTS tokens (
     name TEXT PRIMARY KEY,

@@ -56,7 +56,7 @@ class Handler:
     def __init__(
         self,
         store: EventStore,
-        authority: Ed25519PrivateKey,
+        authority: Ed25519PrivateKey | None,
         *,
         clock: Callable[[], datetime],
         fresh_for: timedelta,
@@ -130,6 +130,8 @@ class Handler:
             case ask.RecordFailure():
                 return signs.record_failure(sign, command, now=now)
             case ask.RecordMeasurement():
+                if self._authority is None:
+                    raise TypeError("a process without the authority's key takes no measurements")
                 return signs.record_measurement(
                     sign,
                     command,

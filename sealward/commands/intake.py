@@ -14,6 +14,7 @@ from sealward.commands import reports
 from sealward.commands.errors import NotRegistered, NotSigned, Rejected, UnknownGeneration
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
+from sealward.events.bus import BusUnavailable
 from sealward.events.keys import KeyRefused, public_key
 from sealward.events.node import Withheld
 from sealward.events.store import StoreUnavailable
@@ -79,7 +80,7 @@ class Intake:
             return
         try:
             self._act(report, envelope)
-        except StoreUnavailable:
+        except (StoreUnavailable, BusUnavailable):
             self._unheard.add(report.hostname)
             raise
         except (NotSigned, UnknownGeneration) as late:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sealward.commands.control import NameTaken
 from sealward.commands.errors import Rejected
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Tokens:
         values = (name, _digest(secret), role.value, self._clock().isoformat(), expiry)
         try:
             self._database.run("issue", values)
-        except sqlite3.IntegrityError as taken:
+        except NameTaken as taken:
             raise TokenExists from taken
         return secret
 

@@ -23,6 +23,11 @@ CREATE TABLE sequences (
     value BIGINT NOT NULL
 );
 
+CREATE TABLE places (
+    name TEXT PRIMARY KEY,
+    position BIGINT NOT NULL
+);
+
 CREATE TABLE leases (
     hostname TEXT PRIMARY KEY,
     seen_at TEXT NOT NULL

@@ -1,33 +1,92 @@
-"""The relay: copies the log, in its order, to the bus."""
+"""The relay: copies the log, in its order, to the bus. The log is the outbox."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.events import cloudevent
+from sealward.events.bus import BusUnavailable
+from sealward.events.leader import Alone
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealward.events.base import Recorded
     from sealward.events.bus import Bus
+    from sealward.events.leader import Leader
     from sealward.events.store import EventStore
 
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds until a store that was away is asked again."""
+"""Seconds until a store or broker that was away is tried again, and until leadership is."""
 LOOK_UP: Final = 0.1
 """Seconds after which it looks for events of other processes, and whether it shall stop."""
 
 
-class Relay:
-    """A thread that publishes every event beyond the position it begins at."""
+class Publisher(Protocol):
+    """Where the relay copies to."""
 
-    def __init__(self, store: EventStore, bus: Bus, position: int) -> None:
-        self._store = store
-        self._bus = bus
+    def publish(self, batch: Sequence[Recorded]) -> None:
+        """Publish in order; return when all are safe. Raises BusUnavailable: then all are tried again."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Place(Protocol):
+    """Remembers how far the relay has come; what was published and not yet kept is published again."""
+
+    def load(self) -> int:
+        """Return the position up to which all was published."""
+
+    def keep(self, position: int) -> None:
+        """Keep the position."""
+
+
+class FromNow:
+    """The place of a relay whose bus forgets: it begins at the head of the log at each start."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._position = store.head()
+
+    def load(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def keep(self, position: int) -> None:
+        """Keep the position for as long as the process lives."""
         self._position = position
+
+
+class BusPublisher:
+    """Publishes one by one on a bus that keeps nothing: `memory://`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def publish(self, batch: Sequence[Recorded]) -> None:
+        """Publish in order."""
+        for one in batch:
+            self._bus.publish(cloudevent.routing_key(one), cloudevent.render(one))
+
+    def close(self) -> None:
+        """Do nothing: the bus is not the relay's own."""
+
+
+class Relay:
+    """A thread that publishes every event beyond its place, as long as it leads."""
+
+    def __init__(
+        self, store: EventStore, publisher: Publisher, place: Place, leader: Leader | None = None
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._place = place
+        self._leader = leader or Alone()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
@@ -36,21 +95,27 @@ class Relay:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the event at hand, then end."""
+        """Finish the batch at hand, then end."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(5)
+        self._publisher.close()
+        self._leader.close()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                if self._store.wait_beyond(self._position, LOOK_UP):
+                if self._leader.holds():
                     self._copy()
-            except StoreUnavailable as away:
-                log.warning("the relay waits for the store: %s", away)
+                else:
+                    self._stopped.wait(PAUSE)
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("the relay waits: %s", away)
                 self._stopped.wait(PAUSE)
 
     def _copy(self) -> None:
-        for recorded in self._store.follow(self._position):
-            self._bus.publish(cloudevent.routing_key(recorded), cloudevent.render(recorded))
-            self._position = recorded.position
+        position = self._place.load()
+        if self._store.wait_beyond(position, LOOK_UP):
+            batch = self._store.follow(position)
+            self._publisher.publish(batch)
+            self._place.keep(batch[-1].position)

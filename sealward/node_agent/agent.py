@@ -17,6 +17,7 @@ from sealward.commands import reports
 from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
+from sealward.events.bus import BusUnavailable
 from sealward.node_agent.hypervisor import Hypervisor, NotMeasured, NotSealed, open_read_only
 from sealward.node_agent.ledger import Entry
 from sealward.node_agent.references import References
@@ -170,7 +171,12 @@ class Agent:
         self._send(reports.Registration(hostname=self.hostname, public_key=pem))
 
     def _send(self, report: reports.AnyReport) -> None:
-        self._bus.send(reports.QUEUE, reports.seal(report, self._key))
+        """Report; what could not be sent is made up for by registering anew."""
+        try:
+            self._bus.send(reports.QUEUE, reports.seal(report, self._key))
+        except BusUnavailable as away:
+            log.warning("%s: the broker is away: %s", self.hostname, away)
+            self._position = None
 
     def _look_at(self, changed: set[str | None]) -> None:
         """Look at the domains that changed; at all of them when nobody knows which."""

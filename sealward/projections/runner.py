@@ -6,9 +6,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.leader import Alone
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
+    from sealward.events.leader import Leader
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
 
@@ -21,17 +23,18 @@ LOOK_UP: Final = 0.1
 
 
 class Runner:
-    """A thread that folds whatever is appended; appends of this process wake it at once."""
+    """A thread that folds whatever is appended, as long as it leads; appends wake it at once."""
 
-    def __init__(self, store: EventStore, projections: Projections) -> None:
+    def __init__(self, store: EventStore, projections: Projections, leader: Leader | None = None) -> None:
         self._store = store
         self._projections = projections
+        self._leader = leader or Alone()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
 
     def start(self) -> None:
-        """Catch up, then keep up in the background."""
-        while self._projections.advance(self._store):
+        """Catch up, when it leads, then keep up in the background."""
+        while self._leader.holds() and self._projections.advance(self._store):
             pass
         self._thread.start()
 
@@ -40,12 +43,19 @@ class Runner:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(5)
+        self._leader.close()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                if self._store.wait_beyond(self._projections.position_now(), LOOK_UP):
-                    self._projections.advance(self._store)
+                if self._leader.holds():
+                    self._keep_up()
+                else:
+                    self._stopped.wait(PAUSE)
             except StoreUnavailable as away:
                 log.warning("the projections wait for the store: %s", away)
                 self._stopped.wait(PAUSE)
+
+    def _keep_up(self) -> None:
+        if self._store.wait_beyond(self._projections.position_now(), LOOK_UP):
+            self._projections.advance(self._store)

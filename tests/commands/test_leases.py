@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands.control import ControlDatabase
+from sealward.commands.control import SqliteControl
 from sealward.commands.handler import Handler
 from sealward.commands.leases import LeaseKeeper, Leases
 from sealward.commands.messages import RegisterNode
@@ -25,7 +25,7 @@ def test_silence_is_recorded_once_and_so_is_the_return(tmp_path: Path) -> None:
     store = stores.in_memory()
     key = Ed25519PrivateKey.generate()
     handler = Handler(store, key, clock=lambda: now[0], fresh_for=timedelta(minutes=15))
-    database = ControlDatabase(tmp_path / "control")
+    database = SqliteControl(tmp_path / "control")
     leases = Leases(database)
     keeper = LeaseKeeper(leases, handler, LEASE, lambda: now[0])
     hello = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")

@@ -15,7 +15,7 @@ from sealward.events import cloudevent
 from sealward.events import store as stores
 from sealward.events.bus import Bus
 from sealward.events.node import NodeActivated
-from sealward.events.relay import Relay
+from sealward.events.relay import BusPublisher, FromNow, Relay
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_relay_copies_the_log_in_order_and_once(bus: Bus) -> None:
     bus.bind("all", "#")
     consumer = bus.consumer("all", lambda body: heard.append(cloudevent.parse(body).position))
     consumer.start()
-    relay = Relay(store, bus, store.head())
+    relay = Relay(store, BusPublisher(bus), FromNow(store))
     relay.start()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: store.append(uuid.uuid4(), 0, [event(NodeActivated)]), range(100)))

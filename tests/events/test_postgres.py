@@ -26,7 +26,7 @@ UNLOCKED = (
 
 def missed_by_a_reader(store: EventStore) -> int:
     """Let writers append and a reader follow; return how many events the reader never saw."""
-    stop = threading.Event()
+    stop, written = threading.Event(), threading.Event()
     seen: list[int] = []
 
     def write() -> None:
@@ -34,7 +34,7 @@ def missed_by_a_reader(store: EventStore) -> int:
             store.append(uuid.uuid4(), 0, [event(NodeActivated)])
 
     def read() -> None:
-        while not stop.is_set() or store.head() > (seen[-1] if seen else 0):
+        while not written.is_set() or store.head() > (seen[-1] if seen else 0):
             seen.extend(one.position for one in store.follow(seen[-1] if seen else 0, 10_000))
 
     with ThreadPoolExecutor(WRITERS + 1) as pool:
@@ -42,8 +42,10 @@ def missed_by_a_reader(store: EventStore) -> int:
         writers = [pool.submit(write) for _ in range(WRITERS)]
         time.sleep(SECONDS)
         stop.set()
-        for one in (*writers, reader):
+        for one in writers:
             one.result(30)
+        written.set()
+        reader.result(30)
     return len(store.follow(0, 1_000_000)) - len(seen)
 
 

@@ -1,0 +1,73 @@
+"""A private RabbitMQ server: its own node name, folders and ports on loopback, its own epmd."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stack.processes import NotStarted, end, free_port, start, wait_until
+
+if TYPE_CHECKING:
+    import subprocess
+
+PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CONFIGURATION: Final = """loopback_users.guest = true
+log.file.level = warning
+vm_memory_high_watermark.relative = 0.2
+disk_free_limit.absolute = 50MB
+"""
+
+
+class RabbitMQ:
+    """A server in a folder of its own. The user is RabbitMQ's `guest`, who may only come over loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        if not PROGRAM.exists():
+            raise NotStarted("no RabbitMQ server here: apt-get install rabbitmq-server")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._log = folder / "log"
+        self._port, dist, epmd = free_port(), free_port(), free_port()
+        (folder / "rabbitmq.conf").write_text(CONFIGURATION)
+        (folder / "plugins").write_text("[].\n")
+        self._env = {
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": f"sealward-{os.getpid()}-{self._port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(dist),
+            "ERL_EPMD_PORT": str(epmd),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "logs"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the AMQP URL."""
+        return f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        self._process = start([str(PROGRAM)], self._log, self._env)
+        wait_until(self._answers, self._process, self._log, 60)
+
+    def stop(self) -> None:
+        """Stop; clients are cut off."""
+        if self._process is not None:
+            end(self._process, 30)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as probe:
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(probe.recv(1))
+        except OSError:
+            return False
