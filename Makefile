@@ -2,7 +2,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo setup setup-dev check test bench lock clean
+.PHONY: help run demo stack setup setup-dev check test bench lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
@@ -16,6 +16,9 @@ run: setup ## start control plane and one node agent at http://127.0.0.1:9362; C
 
 demo: setup ## a tour of the main job on a sample fleet
 	@$(BIN)/python -m sealward demo
+
+stack: setup-dev ## the whole topology on private PostgreSQL and RabbitMQ servers; Ctrl-C ends it
+	@exec $(BIN)/python -m stack
 
 setup: ## make .venv with what running needs
 	@scripts/setup.sh run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sealward.commands import reports
@@ -14,6 +14,7 @@ from sealward.commands.leases import LeaseKeeper, Leases
 from sealward.commands.tokens import Tokens
 from sealward.events import keys
 from sealward.events import store as stores
+from sealward.events.base import utc_now
 from sealward.events.leader import Alone
 from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.http.app import create_app
@@ -24,6 +25,7 @@ from sealward.projections.sqlite import SqliteBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     import falcon
@@ -78,11 +80,6 @@ class Storage:
         self.store.close()
 
 
-def utc_now() -> datetime:
-    """Return the time, aware."""
-    return datetime.now(UTC)
-
-
 def storage(settings: Settings) -> Storage:
     """Open what the settings name. Raises NotMigrated, StoreUnavailable."""
     if settings.database_url is not None:
@@ -92,6 +89,15 @@ def storage(settings: Settings) -> Storage:
     return Storage(
         stores.sqlite(files.log), Projections(SqliteBackend(files.rows)), SqliteControl(files.control)
     )
+
+
+def control(settings: Settings) -> ControlDatabase:
+    """Open the control plane's own tables alone."""
+    if settings.database_url is None:
+        return SqliteControl(Files(settings.data_dir).control)
+    from sealward.commands.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
+
+    return PostgresControl(settings.database_url)
 
 
 def _postgres(url: str) -> Storage:

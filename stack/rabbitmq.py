@@ -46,23 +46,34 @@ class RabbitMQ:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
         }
+        self._epmd_words = ["epmd", "-address", "127.0.0.1", "-port", str(epmd)]
+        self._epmd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Return the AMQP URL."""
-        return f"amqp://guest:guest@127.0.0.1:{self._port}//"
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
+        if self._epmd is None:  # else the server starts one that outlives it
+            self._epmd = start(self._epmd_words, self._log)
         self._process = start([str(PROGRAM)], self._log, self._env)
         wait_until(self._answers, self._process, self._log, 60)
 
     def stop(self) -> None:
-        """Stop; clients are cut off."""
+        """Stop, to be started again; clients are cut off."""
         if self._process is not None:
             end(self._process, 30)
             self._process = None
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        if self._epmd is not None:
+            end(self._epmd)
+            self._epmd = None
 
     def _answers(self) -> bool:
         try:

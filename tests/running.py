@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sealward.commands.tokens import Role
-from sealward.control_plane import utc_now
 from sealward.embedded import Embedded
+from sealward.events.base import utc_now
 from sealward.node_agent.fleet import SampleFleet
 from sealward.settings import Settings
 

@@ -23,7 +23,7 @@ def settings() -> Settings:
 def existing() -> Settings:
     """Return the settings where there is a data directory already. Raises Refusal."""
     found = settings()
-    if not (found.data_dir / "log.sqlite").exists():
+    if found.database_url is None and not (found.data_dir / "log.sqlite").exists():
         raise Refusal(f"{found.data_dir} has no log; SEALWARD_DATA_DIR names the data directory")
     return found
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sealward.cli.place import existing
+from sealward.cli.refusal import refusing
 
 if TYPE_CHECKING:
     import argparse
@@ -28,20 +29,19 @@ def _replay(args: argparse.Namespace) -> int:
     del args
     from tqdm import tqdm
 
-    from sealward.events import store as stores
-    from sealward.projections.database import Projections
+    from sealward.control_plane import storage
+    from sealward.events.postgres import NotMigrated
+    from sealward.events.store import StoreUnavailable
     from sealward.projections.replay import replay
-    from sealward.projections.sqlite import SqliteBackend
 
-    where = existing()
-    store = stores.sqlite(where.data_dir / "log.sqlite")
-    projections = Projections(SqliteBackend(where.data_dir / "rows.sqlite"))
-    try:
-        with tqdm(total=store.head(), unit=" events", desc="replay", disable=not sys.stderr.isatty()) as bar:
-            replayed = replay(store, projections, bar.update)
-    finally:
-        projections.close()
-        store.close()
+    with refusing(NotMigrated, StoreUnavailable):
+        found = storage(existing())
+        try:
+            total = found.store.head()
+            with tqdm(total=total, unit=" events", desc="replay", disable=not sys.stderr.isatty()) as bar:
+                replayed = replay(found.store, found.projections, bar.update)
+        finally:
+            found.close()
     wrong = len(replayed.differences)
     print(f"replayed {replayed.events} events up to position {replayed.position}: {wrong} differences")
     for difference in replayed.differences[:MAX_SHOWN]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import secrets
-import signal
-import sys
-import threading
 from typing import TYPE_CHECKING
 
 from sealward.cli.place import alone, settings
+from sealward.cli.process import Process
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from sealward.embedded import Embedded
     from sealward.settings import Settings
-
-log = logging.getLogger("sealward")
 
 BANNER = """Sealward listens at {url}; data in {data_dir}; Ctrl-C ends it.
 
@@ -47,58 +41,33 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _run(args: argparse.Namespace) -> int:
     del args
     where = settings()
+    if where.database_url or where.broker_url:
+        raise Refusal("run is the embedded default; with PostgreSQL and RabbitMQ start api, worker and agent")
     token = where.admin_token or secrets.token_urlsafe(24)
-    log_to_stderr()
     with alone(where):
-        return serve(dataclasses.replace(where, admin_token=token))
+        return _serve(dataclasses.replace(where, admin_token=token))
 
 
-def log_to_stderr() -> None:
-    """Log what matters to an operator, one line each."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("kombu").setLevel(logging.ERROR)  # it warns that memory:// has no host
-
-
-def serve(where: Settings) -> int:
-    """Run until SIGINT or SIGTERM (status 0), or until a part dies (status 1)."""
+def _serve(where: Settings) -> int:
     from sealward.embedded import Embedded
     from sealward.events.codec import EventRefused
     from sealward.events.keys import KeyRefused
 
-    stopped, died = threading.Event(), threading.Event()
-
-    def die(failed: threading.ExceptHookArgs) -> None:
-        """Half a control plane is worse than none: a dead thread ends the process."""
-        log.critical(
-            "%s died", failed.thread.name if failed.thread else "a thread", exc_info=failed.exc_value
-        )
-        died.set()
-        stopped.set()
-
-    threading.excepthook = die
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    process = Process()
     with refusing(KeyRefused, EventRefused):
-        embedded = _bound(lambda: Embedded(where), where)
+        try:
+            embedded = Embedded(where)
+        except OSError as refused:
+            host, port = where.listen
+            message = f"cannot listen at {host} port {port}: {refused}; set SEALWARD_LISTEN"
+            raise Refusal(message) from refused
         try:
             embedded.start()
             embedded.wait_ready(where.wait)
             _greet(embedded, where)
-            stopped.wait()
+            return process.wait()
         finally:
             embedded.stop()
-    return 1 if died.is_set() else 0
-
-
-def _bound(make: Callable[[], Embedded], where: Settings) -> Embedded:
-    try:
-        return make()
-    except OSError as refused:
-        raise Refusal(
-            f"cannot listen at {where.listen[0]} port {where.listen[1]}: {refused}; set SEALWARD_LISTEN"
-        ) from refused
 
 
 def _greet(embedded: Embedded, where: Settings) -> None:

@@ -67,11 +67,13 @@ def _list(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _tokens() -> Iterator[Tokens]:
-    from sealward.commands.control import SqliteControl
     from sealward.commands.tokens import Tokens
+    from sealward.control_plane import control
+    from sealward.events.store import StoreUnavailable
 
-    database = SqliteControl(settings().data_dir / "control.sqlite")
-    try:
-        yield Tokens(database, lambda: datetime.now(UTC))
-    finally:
-        database.close()
+    with refusing(StoreUnavailable):
+        database = control(settings())
+        try:
+            yield Tokens(database, lambda: datetime.now(UTC))
+        finally:
+            database.close()

@@ -1,0 +1,136 @@
+"""`sealward api`, `worker`, `agent` and `migrate`: the parts of a fleet, each a process of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.cli.place import settings
+from sealward.cli.process import Process
+from sealward.cli.refusal import Refusal, refusing
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sealward.settings import Settings
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-commands."""
+    migrate = commands.add_parser(
+        "migrate",
+        help="bring the schema of PostgreSQL up to date",
+        description="Bring the schema of SEALWARD_DATABASE_URL up to date. Safe to run twice, and by many.",
+    )
+    migrate.set_defaults(run=_migrate)
+    api = commands.add_parser(
+        "api",
+        help="serve HTTP; any number of processes",
+        description="Serve HTTP at SEALWARD_LISTEN over SEALWARD_DATABASE_URL. Needs no broker and no key.",
+    )
+    api.set_defaults(run=_api)
+    worker = commands.add_parser(
+        "worker",
+        help="projections, relay, reports of nodes; any number of processes",
+        description="Keep projections, copy the log to SEALWARD_BROKER_URL, take reports of nodes, watch "
+        "their leases. Each role is led by one worker; another takes over within seconds.",
+    )
+    worker.set_defaults(run=_worker)
+    agent = commands.add_parser(
+        "agent",
+        help="the agent of one node",
+        description="Watch SEALWARD_LIBVIRT_URI and report to SEALWARD_BROKER_URL. Key and ledger are in "
+        "SEALWARD_DATA_DIR/node; no database is needed.",
+    )
+    agent.set_defaults(run=_agent)
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    del args
+    from sealward.events.postgres import NotMigrated, migrate
+    from sealward.events.store import StoreUnavailable
+
+    with refusing(NotMigrated, StoreUnavailable):
+        done = migrate(_database(settings()))
+    print(f"migrations done: {', '.join(map(str, done)) if done else 'none, the schema is up to date'}")
+    return 0
+
+
+def _api(args: argparse.Namespace) -> int:
+    del args
+    from sealward.control_plane import Core
+    from sealward.events.postgres import NotMigrated
+    from sealward.events.store import StoreUnavailable
+    from sealward.http.listener import Listener
+
+    where = settings()
+    _database(where)
+    process = Process()
+    with refusing(NotMigrated, StoreUnavailable):
+        core = Core(where, seals=False)
+        try:
+            listener = Listener(core.app, *where.listen)
+            listener.start()
+            print(f"Sealward listens at {listener.url}", flush=True)
+            status = process.wait()
+            listener.stop()
+            return status
+        finally:
+            core.close()
+
+
+def _worker(args: argparse.Namespace) -> int:
+    del args
+    from sealward.control_plane import Core, Worker
+    from sealward.events.bus import Bus
+    from sealward.events.codec import EventRefused
+    from sealward.events.keys import KeyRefused
+    from sealward.events.postgres import NotMigrated
+    from sealward.events.store import StoreUnavailable
+
+    where = settings()
+    _database(where)
+    bus = Bus(_broker(where))
+    process = Process()
+    with refusing(NotMigrated, StoreUnavailable, KeyRefused, EventRefused):
+        core = Core(where)
+        worker = Worker(core, where, bus)
+        try:
+            worker.start()
+            print("the worker works", flush=True)
+            return process.wait()
+        finally:
+            worker.stop()
+            core.close()
+            bus.close()
+
+
+def _agent(args: argparse.Namespace) -> int:
+    del args
+    from sealward.events.bus import Bus
+    from sealward.events.keys import KeyRefused
+    from sealward.node import Node
+
+    where = settings()
+    bus = Bus(_broker(where))
+    process = Process()
+    with refusing(KeyRefused):
+        node = Node(where, bus)
+        try:
+            node.start()
+            print(f"the agent of {node.agent.hostname} works", flush=True)
+            return process.wait()
+        finally:
+            node.stop()
+            bus.close()
+
+
+def _database(where: Settings) -> str:
+    if where.database_url is None:
+        raise Refusal("set SEALWARD_DATABASE_URL, or SEALWARD_DATABASE_URL_FILE; one process alone is `run`")
+    return where.database_url
+
+
+def _broker(where: Settings) -> str:
+    if where.broker_url is None:
+        raise Refusal("set SEALWARD_BROKER_URL, or SEALWARD_BROKER_URL_FILE; one process alone is `run`")
+    return where.broker_url

@@ -1,0 +1,54 @@
+"""One node, wired: its agent, key and ledger, on the bus it is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.events import keys
+from sealward.events.base import utc_now
+from sealward.node_agent.agent import Agent, Timing
+from sealward.node_agent.fleet import SampleFleet, sample_uri
+from sealward.node_agent.hypervisor import open_read_only
+from sealward.node_agent.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sealward.events.bus import Bus
+    from sealward.settings import Settings
+
+
+class Node:
+    """Needs no database. `fleet` is what it watches where no libvirt is named in the settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bus: Bus,
+        clock: Callable[[], datetime] = utc_now,
+        fleet: SampleFleet | None = None,
+    ) -> None:
+        self.fleet = fleet or SampleFleet()
+        folder = settings.data_dir / "node"
+        self._ledger = Ledger(folder / "ledger.sqlite")
+        key = keys.private_key(folder / "key.pem")
+        keys.publish(key.public_key(), folder / "key.pub")
+        self.agent = Agent(
+            key=key,
+            ledger=self._ledger,
+            bus=bus,
+            uri=settings.libvirt_uri or sample_uri(),
+            timing=Timing(sweep=settings.sweep_interval, heartbeat=settings.lease / 3),
+            clock=clock,
+            opener=open_read_only if settings.libvirt_uri else self.fleet.open,
+        )
+
+    def start(self) -> None:
+        """Connect, register and work in the background."""
+        self.agent.start()
+
+    def stop(self) -> None:
+        """Finish what is at hand."""
+        self.agent.stop()
+        self._ledger.close()
