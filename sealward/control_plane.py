@@ -128,9 +128,11 @@ class Core:
             self.store, self.authority, clock=clock, fresh_for=timedelta(seconds=settings.fresh_for)
         )
         self.tokens = Tokens(self.control, clock, settings.admin_token)
-        self.app: falcon.App[Any, Any] = create_app(
-            Door(self.handler, self.projections, self.leases, self.tokens, clock, settings.wait)
+        door = Door(
+            self.store, self.handler, self.projections, self.leases, self.tokens, clock, settings.wait
         )
+        self.closing = door.closing
+        self.app: falcon.App[Any, Any] = create_app(door)
 
     def close(self) -> None:
         """Close all databases."""

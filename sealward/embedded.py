@@ -46,6 +46,7 @@ class Embedded:
 
     def stop(self) -> None:
         """End everything in the reverse order."""
+        self.control_plane.closing.set()
         self.listener.stop()
         self._node.stop()
         self._worker.stop()

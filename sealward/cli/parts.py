@@ -72,6 +72,7 @@ def _api(args: argparse.Namespace) -> int:
             listener.start()
             print(f"Sealward listens at {listener.url}", flush=True)
             status = process.wait()
+            core.closing.set()
             listener.stop()
             return status
         finally:

@@ -8,6 +8,7 @@ import falcon
 
 from sealward.http import errors
 from sealward.http.auth import Authentication, RequestId
+from sealward.http.event import Events
 from sealward.http.node import NodeAction, Nodes
 from sealward.http.server import Servers
 from sealward.http.sign import Sign, Signs
@@ -28,13 +29,14 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
     errors.register(app)
     app.add_route("/", Versions())
     app.add_route("/healthcheck", Healthcheck(door))
-    sign, nodes = Sign(door), Nodes(door)
+    sign, nodes, events = Sign(door), Nodes(door), Events(door)
     for prefix in ("/v1", ""):
         app.add_route(f"{prefix}/sign", Signs(door))
         app.add_route(f"{prefix}/sign/{{server_id}}", sign)
         for suffix in ("validate", "verdict", "envelope", "events"):
             app.add_route(f"{prefix}/sign/{{server_id}}/{suffix}", sign, suffix=suffix)
         app.add_route(f"{prefix}/sign/node/{{node_id}}/action", NodeAction(door))
+        app.add_route(f"{prefix}/events", events)
         app.add_route(f"{prefix}/node", nodes)
         app.add_route(f"{prefix}/node/{{node_id}}", nodes, suffix="one")
         app.add_route(f"{prefix}/server", Servers(door))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sealward.commands.leases import Leases
     from sealward.commands.messages import Command
     from sealward.commands.tokens import Tokens
+    from sealward.events.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.tables import Tables
 
@@ -27,12 +28,15 @@ class Door:
     whoever comes then is answered at once with what is known.
     """
 
+    store: EventStore
     handler: Handler
     projections: Projections
     leases: Leases
     tokens: Tokens
     clock: Callable[[], datetime]
     wait: float
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the process ends: streams end, too."""
     waiters: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(12))
 
     def task_id(self) -> str:

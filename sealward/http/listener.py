@@ -31,6 +31,7 @@ class Listener:
             ident="sealward",
             max_request_body_size=MAX_REQUEST,
             clear_untrusted_proxy_headers=True,
+            channel_request_lookahead=1,  # so that streams learn when their client has gone
         )
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
 

@@ -24,6 +24,7 @@ POLICY: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/sign/{server_id}/events"): _EVERYONE,
     ("GET", "/sign/node/{node_id}/action"): _ADMIN,
     ("POST", "/sign/node/{node_id}/action"): _ADMIN,
+    ("GET", "/events"): _EVERYONE,
     ("GET", "/node"): _EVERYONE,
     ("GET", "/node/{node_id}"): _EVERYONE,
     ("GET", "/server"): _EVERYONE,

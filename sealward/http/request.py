@@ -77,6 +77,10 @@ class Query:
         text = self._values.get(name)
         return None if text is None else number(text, name)
 
+    def text(self, name: str) -> str | None:
+        """Return a text, None when it is not given."""
+        return self._values.get(name)
+
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """Return one of the choices, None when it is not given. Raises Problem 400."""
         text = self._values.get(name)

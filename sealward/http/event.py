@@ -1,0 +1,151 @@
+"""The feed: every event of the log as a CloudEvent, page by page as JSON or on and on as server-sent events.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html: the id of each is its position in the log, so
+a client that reconnects with Last-Event-ID misses nothing and gets nothing twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sealward.events import cloudevent
+from sealward.events.codec import EVENTS
+from sealward.http.answer import answer
+from sealward.http.errors import Problem
+from sealward.http.request import Query, canonical_uuid, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import falcon
+
+    from sealward.events.base import Recorded
+    from sealward.http.door import Door
+
+PAGE: Final = 100
+MAX_PAGE: Final = 1000
+MAX_LOOKED_AT: Final = 20_000
+"""Events that a page may look at: a filter that matches little gives short pages, whose `next` goes on."""
+KEEP_ALIVE: Final = 5.0
+"""Seconds of silence after which a stream says that it is there."""
+LOOK_UP: Final = 0.2
+"""Seconds after which a silent stream looks whether its client has gone."""
+MAX_STREAMS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events a client wants; None stands for all."""
+
+    topic: str | None
+    server_id: str | None
+    node_id: int | None
+
+    def wants(self, one: Recorded) -> bool:
+        """Say whether an event is wanted."""
+        event = one.event
+        return (
+            self.topic in (None, event.topic)
+            and self.server_id in (None, getattr(event, "server_id", None))
+            and self.node_id in (None, getattr(event, "node_id", None))
+        )
+
+
+class Events:
+    """`/events`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._streams = threading.BoundedSemaphore(MAX_STREAMS)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Give a page, or a stream to who accepts text/event-stream."""
+        query = Query(req, ("after", "limit", "type", "server_id", "node_id"))
+        server_id = query.text("server_id")
+        wanted = Filter(
+            query.choice("type", tuple(EVENTS)),
+            None if server_id is None else canonical_uuid(server_id),
+            query.number("node_id"),
+        )
+        after = query.number("after") or 0
+        if "text/event-stream" in (req.accept or ""):
+            self._stream(req, resp, wanted, after)
+            return
+        limit = PAGE if (asked := query.number("limit")) is None else asked
+        found, position = self._page(wanted, after, min(limit, MAX_PAGE))
+        shown = [msgspec.Raw(cloudevent.render(one)) for one in found]
+        answer(resp, {"events": shown, "next": position, "head": self._door.store.head()})
+
+    def _page(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
+        """Return up to `limit` wanted events beyond `after`, and the position up to which was looked."""
+        found: list[Recorded] = []
+        position, looked_at = after, 0
+        while len(found) < limit and looked_at < MAX_LOOKED_AT:
+            batch = self._door.store.follow(position)
+            if not batch:
+                break
+            for one in batch:
+                position = one.position
+                if wanted.wants(one):
+                    found.append(one)
+                    if len(found) == limit:
+                        break
+            looked_at += len(batch)
+        return found, position
+
+    def _stream(self, req: falcon.Request, resp: falcon.Response, wanted: Filter, after: int) -> None:
+        last = req.get_header("Last-Event-ID")
+        position = after if last is None else number(last, "Last-Event-ID")
+        if not self._streams.acquire(blocking=False):
+            message = f"{MAX_STREAMS} streams are open already; try again, or ask for pages of JSON."
+            raise Problem(503, "events.too-many-streams", message)
+        resp.content_type = "text/event-stream"
+        resp.cache_control = ["no-store"]
+        gone: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
+        resp.stream = _Stream(self._sent(wanted, position, gone), self._streams)
+
+    def _sent(self, wanted: Filter, position: int, gone: Callable[[], bool]) -> Iterator[bytes]:
+        """Send what there is and what comes, until the client has gone or the process ends."""
+        yield b": the feed of Sealward\n\n"
+        silent = 0.0
+        while not gone() and not self._door.closing.is_set():
+            batch = self._door.store.follow(position)
+            for one in batch:
+                position = one.position
+                if wanted.wants(one):
+                    yield _message(one)
+            if not batch and not self._door.store.wait_beyond(position, LOOK_UP):
+                silent += LOOK_UP
+            if silent >= KEEP_ALIVE:
+                silent = 0.0
+                yield b": still here\n\n"
+
+
+class _Stream:
+    """An iterable that gives its place back when the server is done with it, however that comes."""
+
+    def __init__(self, chunks: Iterator[bytes], streams: threading.BoundedSemaphore) -> None:
+        self._chunks = chunks
+        self._streams = streams
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Give the place back, once."""
+        if not self._closed:
+            self._closed = True
+            self._streams.release()
+
+
+def _message(one: Recorded) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (
+        one.position,
+        (cloudevent.TYPE_PREFIX + one.event.topic).encode(),
+        cloudevent.render(one),
+    )
