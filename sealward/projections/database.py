@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHAPE: Final = "1"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
-BATCH: Final = 1000
+BATCH: Final = 5000
 
 
 class Backend(Protocol):

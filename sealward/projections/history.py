@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sealward.events import codec
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from sealward.projections.tables import Row, Tables
 
 
-_META = frozenset(("timestamp", "actor", "task_id", "request_id", "server_id", "node_id", "version"))
+_META = frozenset(("timestamp", "actor", "task_id", "request_id", "server_id", "node_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +73,13 @@ def _values(recorded: Recorded) -> dict[str, object]:
         "actor": event.actor,
         "task_id": event.task_id,
         "request_id": event.request_id,
-        "data": msgspec.json.encode(_what(event)).decode(),
+        "data": msgspec.json.encode(_what(event), order="sorted").decode(),
     }
 
 
 def _what(event: Event) -> dict[str, Any]:
     """Return the fields that only this kind of event has."""
-    fields: dict[str, Any] = msgspec.json.decode(codec.encode(event))
+    fields: dict[str, Any] = msgspec.to_builtins(event)
     return {name: value for name, value in fields.items() if name not in _META}
 
 

@@ -82,7 +82,8 @@ class PostgresBackend:
         """Give rows that nobody else may write: whoever comes meanwhile waits."""
         with self._database.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(7265462, hashtext(%s))", (self._schema,))
-            yield PostgresTables(connection)
+            with connection.pipeline():  # a statement that finds nothing is not waited for
+                yield PostgresTables(connection)
 
     @contextlib.contextmanager
     def shadow(self) -> Iterator[PostgresBackend]:

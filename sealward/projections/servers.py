@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.projections.tables import WHOLE
@@ -43,19 +43,12 @@ class Servers:
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
-        for recorded in batch:
-            event = recorded.event
-            if isinstance(event, InstanceAppeared | InstanceLeft):
-                values = {
-                    "server_id": event.server_id,
-                    "node_id": event.node_id,
-                    "instance_name": event.instance_name,
-                }
-                if isinstance(event, InstanceLeft):
-                    tables.run("servers.leave", values)
-                else:
-                    more = {"hostname": event.hostname, "position": recorded.position}
-                    tables.run("servers.appear", values | more)
+        last = {
+            _place(one.event): one for one in batch if isinstance(one.event, InstanceAppeared | InstanceLeft)
+        }
+        tables.many("servers.leave", [_values(one) for one in last.values()])
+        here = [one for one in last.values() if isinstance(one.event, InstanceAppeared)]
+        tables.many("servers.appear", [_values(one) for one in here])
 
     def find(self, tables: Tables, server_id: str) -> ServerRow | None:
         """Return where a server is."""
@@ -79,6 +72,21 @@ class Servers:
             "limit": WHOLE if limit is None else limit,
         }
         return [_row(found, signed=bool(found["signed"])) for found in tables.all("servers.page", values)]
+
+
+def _place(event: InstanceAppeared | InstanceLeft) -> tuple[str, int, str]:
+    return event.server_id, event.node_id, event.instance_name
+
+
+def _values(one: Recorded) -> dict[str, object]:
+    event = cast("InstanceAppeared | InstanceLeft", one.event)
+    return {
+        "server_id": event.server_id,
+        "node_id": event.node_id,
+        "hostname": event.hostname,
+        "instance_name": event.instance_name,
+        "position": one.position,
+    }
 
 
 def _row(found: Row, *, signed: bool | None = None) -> ServerRow:

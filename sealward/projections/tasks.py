@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +28,7 @@ NAMES: Final[dict[type[Event], str]] = {
     of_node.NodeDeactivated: "sealward.node.deactivate",
 }
 """The facts that begin a task, with the task's name."""
+WAITING: Final = frozenset(("PENDING", "RETRY"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,12 @@ class Tasks:
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
-        for recorded in batch:
-            event = recorded.event
-            if type(event) in NAMES:
-                _begin(event, tables)
-            elif isinstance(event, of_sign.SignValidated) and event.task_id is not None:
-                _validated(event, tables)
-            elif isinstance(event, of_node.NodeSwept) and event.task_id is not None:
-                result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
-                _finish(event, result, tables)
+        events = [one.event for one in batch if _matters(one.event)]
+        if events:
+            folded = _Batch(tables, events)
+            for event in events:
+                folded.fold(event)
+            folded.flush()
 
     def one(self, tables: Tables, task_id: str) -> TaskRow | None:
         """Return a task."""
@@ -85,48 +83,106 @@ class Tasks:
         return [_row(found) for found in tables.all("tasks.waiting", {"node_id": node_id})]
 
 
-def _begin(event: Event, tables: Tables) -> None:
-    """Open the task; what it takes the place of is revoked. A revocation is done as soon as it is said."""
-    at = event.timestamp.isoformat()
-    node_id: int = event.node_id  # type: ignore[attr-defined]  # every fact in NAMES has one
-    server_id = getattr(event, "server_id", None)
-    if server_id is None:
-        tables.run("tasks.revoke-of-node", {"node_id": node_id, "at": at})
-    elif not isinstance(event, of_sign.SignValidationRequested):
-        tables.run("tasks.revoke-of-server", {"server_id": server_id, "at": at})
-    if event.task_id is None:
-        return
-    done = isinstance(event, of_sign.SignRevoked)
-    values = {
-        "task_id": event.task_id,
-        "name": NAMES[type(event)],
-        "state": "SUCCESS" if done else "PENDING",
-        "node_id": node_id,
-        "server_id": server_id,
-        "result": _json({"server_id": server_id}) if done else None,
-        "at": at,
-        "done_at": at if done else None,
+def _matters(event: Event) -> bool:
+    if isinstance(event, of_sign.SignValidated | of_node.NodeSwept):
+        return event.task_id is not None
+    return type(event) in NAMES
+
+
+class _Batch:
+    """The tasks that a batch touches, each read and written once."""
+
+    def __init__(self, tables: Tables, events: Iterable[Event]) -> None:
+        self._tables = tables
+        self._rows: dict[str, TaskRow] = {}
+        self._waiting: dict[str | int, set[str]] = {}
+        began = [one for one in events if type(one) in NAMES]
+        wanted = {
+            "tasks": _list({one.task_id for one in events if one.task_id is not None}),
+            "servers": _list({one.server_id for one in began if isinstance(one, of_sign.SignEvent)}),
+            "nodes": _list({one.node_id for one in began if isinstance(one, of_node.NodeEvent)}),
+        }
+        for found in tables.all("tasks.touched", wanted):
+            self._keep(_row(found))
+
+    def fold(self, event: Event) -> None:
+        match event:
+            case of_sign.SignValidated():
+                self._validated(event)
+            case of_node.NodeSwept():
+                result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
+                self._end(event.task_id, "SUCCESS", result, event.timestamp)
+            case of_sign.SignEvent() | of_node.NodeEvent():
+                self._begin(event)
+
+    def flush(self) -> None:
+        self._tables.many("tasks.put", [_values(row) for row in self._rows.values()])
+
+    def _begin(self, event: of_sign.SignEvent | of_node.NodeEvent) -> None:
+        """Open a task; what it takes the place of is revoked. A revocation is done as soon as it is said."""
+        server_id = event.server_id if isinstance(event, of_sign.SignEvent) else None
+        if not isinstance(event, of_sign.SignValidationRequested):
+            for task_id in tuple(self._waiting.get(server_id or event.node_id, ())):
+                self._end(task_id, "REVOKED", None, event.timestamp)
+        if event.task_id is None or event.task_id in self._rows:
+            return
+        row = TaskRow(
+            event.task_id,
+            NAMES[type(event)],
+            "PENDING",
+            event.node_id,
+            server_id,
+            None,
+            event.timestamp,
+            None,
+        )
+        self._keep(row)
+        if isinstance(event, of_sign.SignRevoked):
+            self._end(event.task_id, "SUCCESS", {"server_id": server_id}, event.timestamp)
+
+    def _validated(self, event: of_sign.SignValidated) -> None:
+        """End the task with the verdict; an order to seal that could not be measured is tried again."""
+        result = {
+            "server_id": event.server_id,
+            "is_valid": event.is_valid.value,
+            "reasons": list(event.reasons),
+        }
+        row = self._rows.get(event.task_id or "")
+        if event.is_valid is IsValid.UNKNOWN and event.cause == "sealed":
+            if row is not None and row.state in WAITING:
+                self._keep(replace(row, state="RETRY", result=result))
+        else:
+            self._end(event.task_id, "SUCCESS", result, event.timestamp)
+
+    def _end(self, task_id: str | None, state: str, result: dict[str, Any] | None, at: datetime) -> None:
+        row = self._rows.get(task_id or "")
+        if row is not None and row.state in WAITING:
+            self._keep(replace(row, state=state, result=result or row.result, done_at=at))
+
+    def _keep(self, row: TaskRow) -> None:
+        self._rows[row.task_id] = row
+        waiting = self._waiting.setdefault(row.server_id or row.node_id, set())
+        if row.state in WAITING:
+            waiting.add(row.task_id)
+        else:
+            waiting.discard(row.task_id)
+
+
+def _list(values: Iterable[object]) -> str:
+    return msgspec.json.encode(sorted(values, key=str)).decode()
+
+
+def _values(row: TaskRow) -> dict[str, object]:
+    return {
+        "task_id": row.task_id,
+        "name": row.name,
+        "state": row.state,
+        "node_id": row.node_id,
+        "server_id": row.server_id,
+        "result": None if row.result is None else _json(row.result),
+        "created_at": row.created_at.isoformat(),
+        "done_at": None if row.done_at is None else row.done_at.isoformat(),
     }
-    tables.run("tasks.add", values)
-
-
-def _validated(event: of_sign.SignValidated, tables: Tables) -> None:
-    """Finish the task with the verdict; an order to seal that could not be measured is tried again."""
-    result = {"server_id": event.server_id, "is_valid": event.is_valid.value, "reasons": event.reasons}
-    if event.is_valid is IsValid.UNKNOWN and event.cause == "sealed":
-        tables.run("tasks.retry", {"task_id": event.task_id, "result": _json(result)})
-    else:
-        _finish(event, result, tables)
-
-
-def _finish(event: Event, result: dict[str, Any], tables: Tables) -> None:
-    values = {
-        "task_id": event.task_id,
-        "state": "SUCCESS",
-        "result": _json(result),
-        "at": event.timestamp.isoformat(),
-    }
-    tables.run("tasks.finish", values)
 
 
 def _json(result: dict[str, Any]) -> str:

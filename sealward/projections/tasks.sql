@@ -14,26 +14,11 @@ CREATE TABLE IF NOT EXISTS tasks (
 -- name: drop
 DROP TABLE IF EXISTS tasks
 
--- name: add
+-- name: put
 INSERT INTO tasks (task_id, name, state, node_id, server_id, result, created_at, done_at)
-VALUES (:task_id, :name, :state, :node_id, :server_id, :result, :at, :done_at)
-ON CONFLICT (task_id) DO NOTHING
-
--- name: finish
-UPDATE tasks SET state = :state, result = :result, done_at = :at
-WHERE task_id = :task_id AND state IN ('PENDING', 'RETRY')
-
--- name: retry
-UPDATE tasks SET state = 'RETRY', result = :result
-WHERE task_id = :task_id AND state IN ('PENDING', 'RETRY')
-
--- name: revoke-of-server
-UPDATE tasks SET state = 'REVOKED', done_at = :at
-WHERE server_id = :server_id AND state IN ('PENDING', 'RETRY')
-
--- name: revoke-of-node
-UPDATE tasks SET state = 'REVOKED', done_at = :at
-WHERE node_id = :node_id AND server_id IS NULL AND state IN ('PENDING', 'RETRY')
+VALUES (:task_id, :name, :state, :node_id, :server_id, :result, :created_at, :done_at)
+ON CONFLICT (task_id) DO UPDATE SET
+    state = excluded.state, result = excluded.result, done_at = excluded.done_at
 
 -- name: one
 SELECT * FROM tasks WHERE task_id = :task_id
