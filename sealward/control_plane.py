@@ -17,6 +17,7 @@ from sealward.events import store as stores
 from sealward.events.base import utc_now
 from sealward.events.leader import Alone
 from sealward.events.relay import BusPublisher, FromNow, Relay
+from sealward.events.tls import Tls
 from sealward.http.app import create_app
 from sealward.http.door import Door
 from sealward.projections.database import Projections
@@ -149,15 +150,15 @@ class Worker:
         intake = Intake(core.handler, core.leases, bus, desired.of, clock)
         self._runner = Runner(core.store, core.projections, _leader(settings, "projections"))
         self._relay = _relay(core, settings, bus)
-        self._reports = bus.consumer(reports.QUEUE, intake.take)
+        self._reports = bus.inbox(reports.INBOX, intake.take)
         lease = timedelta(seconds=settings.lease)
         self._keeper = LeaseKeeper(core.leases, core.handler, lease, clock)
 
     def start(self) -> None:
         """Catch up with the log, then work in the background."""
         self._runner.start()
-        self._relay.start()
         self._reports.start()
+        self._relay.start()
         self._keeper.start()
 
     def stop(self) -> None:
@@ -182,7 +183,9 @@ def _relay(core: Core, settings: Settings, bus: Bus) -> Relay:
     from sealward.events.amqp import AmqpPublisher  # noqa: PLC0415 - the bus in the process needs no pika
 
     place = ControlPlace(core.control, "relay")
-    return Relay(core.store, AmqpPublisher(settings.broker_url), place, _leader(settings, "relay"))
+    return Relay(
+        core.store, AmqpPublisher(settings.broker_url, Tls.of(settings)), place, _leader(settings, "relay")
+    )
 
 
 class Assignments:

@@ -34,7 +34,12 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     """A `postgresql://` URL; None means SQLite files in `data_dir`. It may hold a password."""
     broker_url: str | None = field(default=None, repr=False)
-    """An `amqp://` URL; None means a bus in the process. It may hold a password."""
+    """An `amqp://` or `amqps://` URL; None means a bus in the process. It may hold a password."""
+    broker_ca: Path | None = None
+    """The authorities that `amqps://` trusts, PEM; None means the system's."""
+    broker_certificate: Path | None = None
+    broker_key: Path | None = None
+    """What this process shows to the broker, PEM; None means nothing but the URL's user."""
     sweep_interval: float = 60.0
     fresh_for: float = 900.0
     lease: float = 30.0
@@ -55,6 +60,9 @@ class Settings:
             authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
             database_url=_secret(env, "SEALWARD_DATABASE_URL"),
             broker_url=_secret(env, "SEALWARD_BROKER_URL"),
+            broker_ca=_path(env.get("SEALWARD_BROKER_CA")),
+            broker_certificate=_path(env.get("SEALWARD_BROKER_CERTIFICATE")),
+            broker_key=_path(env.get("SEALWARD_BROKER_KEY")),
             sweep_interval=_seconds(env, "SEALWARD_SWEEP_INTERVAL", default.sweep_interval),
             fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),

@@ -87,10 +87,11 @@ def _worker(args: argparse.Namespace) -> int:
     from sealward.events.keys import KeyRefused
     from sealward.events.postgres import NotMigrated
     from sealward.events.store import StoreUnavailable
+    from sealward.events.tls import Tls
 
     where = settings()
     _database(where)
-    bus = Bus(_broker(where))
+    bus = Bus(broker(where), tls=Tls.of(where))
     process = Process()
     with refusing(NotMigrated, StoreUnavailable, KeyRefused, EventRefused):
         core = Core(where)
@@ -109,10 +110,11 @@ def _agent(args: argparse.Namespace) -> int:
     del args
     from sealward.events.bus import Bus
     from sealward.events.keys import KeyRefused
+    from sealward.events.tls import Tls
     from sealward.node import Node
 
     where = settings()
-    bus = Bus(_broker(where))
+    bus = Bus(broker(where), tls=Tls.of(where))
     process = Process()
     with refusing(KeyRefused):
         node = Node(where, bus)
@@ -131,7 +133,8 @@ def _database(where: Settings) -> str:
     return where.database_url
 
 
-def _broker(where: Settings) -> str:
+def broker(where: Settings) -> str:
+    """Return the broker's URL. Raises Refusal."""
     if where.broker_url is None:
         raise Refusal("set SEALWARD_BROKER_URL, or SEALWARD_BROKER_URL_FILE; one process alone is `run`")
     return where.broker_url

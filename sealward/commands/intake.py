@@ -14,7 +14,7 @@ from sealward.commands import reports
 from sealward.commands.errors import NotRegistered, NotSigned, Rejected, UnknownGeneration
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
-from sealward.events.bus import BusUnavailable
+from sealward.events.bus import BusUnavailable, Later, Poison
 from sealward.events.keys import KeyRefused, public_key
 from sealward.events.node import Withheld
 from sealward.events.store import StoreUnavailable
@@ -48,11 +48,7 @@ Refused = (
 
 
 class Intake:
-    """Takes reports, one at a time. `desire` tells all that a node has to know.
-
-    A report that the store did not take is not kept: its node is told everything anew when it is heard next,
-    and reports again what differs.
-    """
+    """Takes reports, one at a time. `desire` tells all that a node has to know."""
 
     def __init__(
         self,
@@ -67,26 +63,24 @@ class Intake:
         self._bus = bus
         self._desire = desire
         self._clock = clock
-        self._unheard: set[str] = set()
         self._refusals: OrderedDict[tuple[str, str, str | None], datetime] = OrderedDict()
 
     def take(self, body: bytes) -> None:
-        """Act on a report, or refuse and record it. Redelivery is harmless."""
+        """Act on a report. Redelivery is harmless. Raises Poison for one that is refused, and Later."""
         try:
             envelope = envelopes.parse(body)
             report = reports.parse(envelope)
         except Refused as refused:
-            log.warning("a report was refused: %s", refused)
-            return
+            raise _poison(refused) from refused
         try:
             self._act(report, envelope)
-        except (StoreUnavailable, BusUnavailable):
-            self._unheard.add(report.hostname)
-            raise
+        except (StoreUnavailable, BusUnavailable) as away:
+            raise Later(str(away)) from away
         except (NotSigned, UnknownGeneration) as late:
             log.info("%s: %s", report.hostname, late)  # the sign was revoked or ordered anew meanwhile
         except Refused as refused:
             self._record(report, refused)
+            raise _poison(refused) from refused
 
     def _act(self, report: reports.AnyReport, envelope: envelopes.Envelope) -> None:
         node = self._handler.node(report.hostname)
@@ -102,9 +96,8 @@ class Intake:
             case _ if node is None:
                 raise NotRegistered
             case reports.Heartbeat():
-                if node.lost or node.hostname in self._unheard:
+                if node.lost:
                     self._register(node.hostname, node.public_key)
-                    self._unheard.discard(node.hostname)
             case _:
                 self._handler.handle(_command(report, node, key))
 
@@ -119,9 +112,8 @@ class Intake:
         self._bus.send(queue, msgspec.json.encode(self._desire(node)))
 
     def _record(self, report: reports.AnyReport, refused: Exception) -> None:
-        reason = str(getattr(refused, "code", "report.refused"))
+        reason = _poison(refused).reason
         server_id = getattr(report, "server_id", None)
-        log.warning("a report in the name of %s was refused: %s", report.hostname, refused)
         if self._is_quiet((report.hostname, reason, server_id)):
             return
         refusal = ask.RefuseReport(
@@ -131,6 +123,8 @@ class Intake:
             self._handler.handle(refusal)
         except NotRegistered:
             log.warning("%s is no registered node", report.hostname)
+        except StoreUnavailable as away:
+            raise Later(str(away)) from away
 
     def _is_quiet(self, refusal: tuple[str, str, str | None]) -> bool:
         now = self._clock()
@@ -142,6 +136,10 @@ class Intake:
         if len(self._refusals) > REMEMBERED:
             self._refusals.popitem(last=False)
         return False
+
+
+def _poison(refused: Exception) -> Poison:
+    return Poison(str(getattr(refused, "code", "report.refused")), str(refused))
 
 
 def _key(node: Node | None, report: reports.AnyReport) -> Ed25519PublicKey:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PAYLOAD_TYPE = "application/vnd.sealward.report+json"
-QUEUE = "reports"
-"""The queue that control planes read."""
+INBOX = "reports"
+"""Where nodes put their reports, and control planes read."""
 
 
 def queue_of(hostname: str) -> str:

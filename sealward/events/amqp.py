@@ -15,6 +15,7 @@ from pika.exchange_type import ExchangeType
 
 from sealward.events import cloudevent
 from sealward.events.bus import BusUnavailable
+from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,19 @@ PATIENCE: Final = 30.0
 """Seconds that a batch may take to be confirmed."""
 
 
+def parameters(url: str, tls: Tls | None = None) -> pika.URLParameters:
+    """Return what pika needs to connect."""
+    made = pika.URLParameters(url)
+    if url.startswith("amqps:"):
+        made.ssl_options = pika.SSLOptions((tls or Tls()).context(), made.host)
+    return made
+
+
 class AmqpPublisher:
     """Publishes batches; each is confirmed as a whole or counts as not published. For one thread."""
 
-    def __init__(self, url: str) -> None:
-        self._parameters = pika.URLParameters(url)
+    def __init__(self, url: str, tls: Tls | None = None) -> None:
+        self._parameters = parameters(url, tls)
         self._session: _Session | None = None
 
     def publish(self, batch: Sequence[Recorded]) -> None:

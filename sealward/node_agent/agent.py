@@ -8,7 +8,8 @@ import queue
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from concurrent import futures
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from sealward.commands import reports
 from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.bus import BusUnavailable
+from sealward.events.bus import BusUnavailable, Later, Poison
 from sealward.node_agent.hypervisor import Hypervisor, NotMeasured, NotSealed, open_read_only
 from sealward.node_agent.ledger import Entry
 from sealward.node_agent.references import References
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOOK_UP: Final = 0.1
+"""Seconds after which whoever waits for a job looks whether the agent ends."""
 UNHEARD: Final = 5.0
 """Seconds after which an agent that got no answer registers again."""
 NODE_WIDE: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone", "stale"))
@@ -58,9 +61,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came from the control plane."""
+    """A message came from the control plane; `done` tells its consumer when it was worked on, and how."""
 
     body: bytes
+    done: futures.Future[None] = field(default_factory=futures.Future)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,7 @@ class Agent:
         self._active: bool | None = None
         self._position: int | None = None
         self._inventory: tuple[tuple[str, str], ...] | None = None
-        self._consumer = bus.consumer(
-            reports.queue_of(self.hostname), lambda body: self._jobs.put(Received(body))
-        )
+        self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
         self._heart = threading.Thread(target=self._beat, name="agent-heart", daemon=True)
@@ -122,6 +124,15 @@ class Agent:
         if self._heart.is_alive():
             self._heart.join(10)
         self._hypervisor.close()
+
+    def _await(self, body: bytes) -> None:
+        """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends."""
+        received = Received(body)
+        self._jobs.put(received)
+        while not futures.wait([received.done], LOOK_UP).done:
+            if self._stopped.is_set():
+                raise Later("the agent ends")
+        received.done.result()
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._timing.heartbeat):
@@ -152,7 +163,7 @@ class Agent:
     def _carry_out(self, batch: list[Changed | Received | Stop]) -> None:
         for job in batch:
             if isinstance(job, Received):
-                self._receive(job.body)
+                self._receive(job)
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed and self._position is not None:
             self._look_at(changed)
@@ -173,7 +184,7 @@ class Agent:
     def _send(self, report: reports.AnyReport) -> None:
         """Report; what could not be sent is made up for by registering anew."""
         try:
-            self._bus.send(reports.QUEUE, reports.seal(report, self._key))
+            self._bus.submit(reports.INBOX, reports.seal(report, self._key))
         except BusUnavailable as away:
             log.warning("%s: the broker is away: %s", self.hostname, away)
             self._position = None
@@ -220,13 +231,22 @@ class Agent:
         known = self._inventory or ()
         return sum(1 for server_id, _ in known if server_id not in self._references)
 
-    def _receive(self, body: bytes) -> None:
+    def _receive(self, received: Received) -> None:
+        try:
+            self._act_on(received.body)
+        except Exception as broken:  # noqa: BLE001 - one bad message must not end the agent: it is buried
+            received.done.set_exception(broken)
+        else:
+            received.done.set_result(None)
+
+    def _act_on(self, body: bytes) -> None:
+        """Act on what the control plane says. Raises Poison."""
         try:
             desired = msgspec.json.decode(body, type=reports.Desired)
         except msgspec.ValidationError:
             self._hear(body)
-        except msgspec.DecodeError as unreadable:
-            log.warning("a message was not understood: %s", unreadable)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as unreadable:
+            raise Poison("message.malformed", str(unreadable)) from unreadable
         else:
             self._take_over(desired)
 
@@ -274,8 +294,7 @@ class Agent:
         try:
             recorded = cloudevent.parse(body)
         except codec.EventRefused as refused:
-            log.warning("a message was not understood: %s", refused)
-            return
+            raise Poison(refused.code, str(refused)) from refused
         if self._position is None or recorded.position <= self._position:
             return
         self._position = recorded.position

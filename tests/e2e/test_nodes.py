@@ -27,7 +27,7 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 
 def report(sealward: Running, body: bytes) -> None:
     """Put a message into the queue of the control plane."""
-    sealward.embedded._bus.send(reports.QUEUE, body)
+    sealward.embedded._bus.submit(reports.INBOX, body)
 
 
 def refusals(sealward: Running) -> list[tuple[str, str | None]]:

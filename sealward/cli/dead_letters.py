@@ -1,0 +1,89 @@
+"""`sealward dead-letters`: look at messages that could not be worked on, put them back or drop them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from sealward.cli.parts import broker
+from sealward.cli.place import settings
+from sealward.cli.refusal import Refusal, refusing
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from sealward.events.dead_letters import DeadLetter, DeadLetters
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-command with its four verbs."""
+    letters = commands.add_parser(
+        "dead-letters",
+        help="messages that could not be worked on",
+        description="Messages that no part of Sealward could work on lie in a queue of SEALWARD_BROKER_URL "
+        "with the reason, until they are put back (after an upgrade, say) or dropped.",
+    )
+    verbs = letters.add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("list", help="list them, oldest first").set_defaults(run=_list)
+    show = verbs.add_parser("show", help="print one as it came")
+    show.add_argument("id")
+    show.set_defaults(run=_show)
+    for verb, what in (("replay", "put back into the queues they came from"), ("drop", "drop for good")):
+        parser = verbs.add_parser(verb, help=what)
+        parser.add_argument("id", nargs="*", help="which ones")
+        parser.add_argument("--all", action="store_true", help="all there are")
+        parser.add_argument("--reason", metavar="CODE", help="those with this reason")
+        parser.set_defaults(run=_replay if verb == "replay" else _drop)
+
+
+def _list(args: argparse.Namespace) -> int:
+    del args
+    with _letters() as letters:
+        for one in letters.all():
+            print(f"{one.letter_id}  {one.at}  {one.queue}  {one.reason}  {one.detail}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    with _letters() as letters:
+        found = next((one for one in letters.all() if one.letter_id == args.id), None)
+    if found is None:
+        raise Refusal(f"no dead letter has the id {args.id}; `sealward dead-letters list` shows them")
+    print(found.body.decode(errors="backslashreplace"))
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    with _letters() as letters:
+        return _say("put back", letters.replay(_chosen(args)))
+
+
+def _drop(args: argparse.Namespace) -> int:
+    with _letters() as letters:
+        return _say("dropped", letters.drop(_chosen(args)))
+
+
+def _say(what: str, letters: list[DeadLetter]) -> int:
+    for one in letters:
+        print(f"{what}: {one.letter_id}  {one.queue}  {one.reason}")
+    if not letters:
+        print("none was chosen; `sealward dead-letters list` shows them")
+    return 0 if letters else 1
+
+
+def _chosen(args: argparse.Namespace) -> Callable[[DeadLetter], bool]:
+    if not (args.id or args.all or args.reason):
+        raise Refusal("say which: ids, --reason CODE or --all")
+    return lambda one: args.all or one.letter_id in args.id or one.reason == args.reason
+
+
+@contextlib.contextmanager
+def _letters() -> Iterator[DeadLetters]:
+    from sealward.events.bus import BusUnavailable
+    from sealward.events.dead_letters import DeadLetters
+    from sealward.events.tls import Tls
+
+    where = settings()
+    with refusing(BusUnavailable), DeadLetters(broker(where), Tls.of(where)) as letters:
+        yield letters
