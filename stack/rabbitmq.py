@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stack.processes import NotStarted, end, free_port, start, wait_until
 
 if TYPE_CHECKING:
-    import subprocess
+    from stack.certificates import Certificates
 
 PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CONFIGURATION: Final = """loopback_users.guest = true
@@ -18,18 +19,25 @@ log.file.level = warning
 vm_memory_high_watermark.relative = 0.2
 disk_free_limit.absolute = 50MB
 """
+TLS: Final = """listeners.ssl.default = 127.0.0.1:{port}
+ssl_options.cacertfile = {files.ca}
+ssl_options.certfile = {files.certificate}
+ssl_options.keyfile = {files.key}
+"""
 
 
 class RabbitMQ:
     """A server in a folder of its own. The user is RabbitMQ's `guest`, who may only come over loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificates: Certificates | None = None) -> None:
         if not PROGRAM.exists():
             raise NotStarted("no RabbitMQ server here: apt-get install rabbitmq-server")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log = folder / "log"
         self._port, dist, epmd = free_port(), free_port(), free_port()
-        (folder / "rabbitmq.conf").write_text(CONFIGURATION)
+        self._tls_port = free_port()
+        tls = "" if certificates is None else TLS.format(port=self._tls_port, files=certificates)
+        (folder / "rabbitmq.conf").write_text(CONFIGURATION + tls)
         (folder / "plugins").write_text("[].\n")
         self._env = {
             "HOME": str(folder),
@@ -54,6 +62,22 @@ class RabbitMQ:
     def url(self) -> str:
         """Return the AMQP URL."""
         return f"amqp://guest:guest@127.0.0.1:{self._port}/%2F"
+
+    @property
+    def tls_url(self) -> str:
+        """Return the URL over TLS, where there are certificates."""
+        return f"amqps://guest:guest@127.0.0.1:{self._tls_port}/%2F"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what rabbitmqctl needs to find this server."""
+        return os.environ | self._env
+
+    def ctl(self, *words: str) -> str:
+        """Run rabbitmqctl; return what it printed."""
+        line = [str(PROGRAM.with_name("rabbitmqctl")), "--quiet", *words]
+        done = subprocess.run(line, env=self.environment, capture_output=True, timeout=60, check=True)
+        return done.stdout.decode()
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""

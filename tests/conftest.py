@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from sealward.events.postgres import migrate
+from stack.certificates import Certificates, issue
 from stack.postgres import Postgres
+from stack.rabbitmq import RabbitMQ
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,20 @@ def database(empty_database: str) -> str:
     """Return the URL of a migrated, empty database."""
     migrate(empty_database)
     return empty_database
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return an authority and a certificate of it for loopback."""
+    return issue(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(certificates: Certificates) -> Iterator[RabbitMQ]:
+    """Return a running RabbitMQ server with a TLS port."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-mq-", dir="/tmp"))
+    server = RabbitMQ(folder, certificates)
+    server.start()
+    yield server
+    server.close()
+    shutil.rmtree(folder)

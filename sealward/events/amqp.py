@@ -50,7 +50,9 @@ class AmqpPublisher:
 
         Raises BusUnavailable: then any of them may have been published, and all are to be published again.
         """
-        if self._session is None or self._session.ended.is_set():
+        if self._session is not None and self._session.ended.is_set():
+            self.close()
+        if self._session is None:
             self._session = _Session(self._parameters)
         try:
             self._session.publish(batch)
@@ -98,6 +100,8 @@ class _Session:
         if not self.ended.is_set():
             self._connection.ioloop.add_callback_threadsafe(self._close)
         self._thread.join(5)
+        if self.ended.is_set():
+            self._connection.ioloop.close()
 
     def _wait(self, event: threading.Event) -> None:
         deadline = PATIENCE

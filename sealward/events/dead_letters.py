@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import kombu
 
@@ -38,7 +38,7 @@ class DeadLetters:
         self._connection = connect(url, tls)
         self._queue = f"{namespace}.{DEAD_LETTERS}"
 
-    def __enter__(self) -> DeadLetters:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 

@@ -1,0 +1,76 @@
+"""`sealward node enroll`: what to run so that a node's agent may use the broker, for its own alone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from sealward.cli.refusal import Refusal
+
+if TYPE_CHECKING:
+    import argparse
+
+HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+SCRIPT: Final = """\
+# Run this where rabbitmqctl reaches the broker. It prints no secret and leaves none on a command line.
+set -eu
+umask 077
+head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n' > {file}.password
+rabbitmqctl --quiet add_user {user} < {file}.password
+rabbitmqctl --quiet set_permissions -p {vhost} {user} {configure} {write} {read}
+printf '{scheme}://%s:%s@{broker}/{path}\\n' {user} "$(cat {file}.password)" > {file}.broker-url
+rm {file}.password
+# Now move {file}.broker-url to the node, readable by its agent alone, and start the agent there with
+#   SEALWARD_BROKER_URL_FILE=/etc/sealward/broker-url
+#   SEALWARD_LIBVIRT_URI=qemu:///system
+# The agent makes its own key; `rabbitmqctl delete_user {user}` takes the permission back.
+"""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-command with its verb."""
+    node = commands.add_parser("node", help="let a node's agent use the broker")
+    verbs = node.add_subparsers(required=True, metavar="VERB")
+    enroll = verbs.add_parser(
+        "enroll",
+        help="print the script that makes the broker's user for a node",
+        description="Print a shell script for the broker's administrator. It makes a RabbitMQ user who may "
+        "read this node's queue, report, and nothing else, and the URL file that the agent needs.",
+    )
+    enroll.add_argument("hostname", help="as `hostname` prints it on the node")
+    enroll.add_argument(
+        "--broker",
+        default="amqps://localhost:5671/%2F",
+        metavar="URL",
+        help="without user and password; default: %(default)s",
+    )
+    enroll.set_defaults(run=_enroll)
+
+
+def _enroll(args: argparse.Namespace) -> int:
+    print(script(args.hostname, args.broker), end="")
+    return 0
+
+
+def script(hostname: str, broker: str) -> str:
+    """Return the script. Raises Refusal."""
+    if not HOSTNAME.fullmatch(hostname):
+        raise Refusal(f"{hostname!r} is no hostname")
+    url = urlsplit(broker)
+    if url.scheme not in ("amqp", "amqps") or not url.hostname or "@" in url.netloc or "'" in broker:
+        raise Refusal("--broker: a URL like amqps://broker.example:5671/%2F, without user and password")
+    vhost = url.path.removeprefix("/") or "%2F"
+    own = re.escape(hostname)
+    return SCRIPT.format(
+        file=shlex.quote(hostname),
+        user=shlex.quote(f"node.{hostname}"),
+        vhost=shlex.quote(vhost.replace("%2F", "/").replace("%2f", "/")),
+        configure=f"'^sealward\\.node\\.{own}$'",
+        write=f"'^sealward\\.(reports|dead-letters|node\\.{own})$'",
+        read=f"'^sealward\\.node\\.{own}$'",
+        scheme=url.scheme,
+        broker=url.netloc,
+        path=quote(vhost, safe="%").replace("%", "%%"),
+    )
