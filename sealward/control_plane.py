@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sealward.commands import reports
+from sealward.commands import orders, reports
 from sealward.commands.control import ControlPlace, SqliteControl
 from sealward.commands.handler import Handler
 from sealward.commands.intake import Intake
 from sealward.commands.leases import LeaseKeeper, Leases
+from sealward.commands.orders import Orders
 from sealward.commands.tokens import Tokens
 from sealward.events import keys
 from sealward.events import store as stores
@@ -20,6 +21,7 @@ from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
 from sealward.http.door import Door
+from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.runner import Runner
 from sealward.projections.sqlite import SqliteBackend
@@ -146,27 +148,60 @@ class Worker:
     def __init__(
         self, core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now
     ) -> None:
+        celery = CeleryEvents(bus, core.projections, settings.lease / 3, clock)
         desired = Assignments(core, settings.wait, clock)
-        intake = Intake(core.handler, core.leases, bus, desired.of, clock)
-        self._runner = Runner(core.store, core.projections, _leader(settings, "projections"))
-        self._relay = _relay(core, settings, bus)
-        self._reports = bus.inbox(reports.INBOX, intake.take)
+
+        def heard(report: reports.AnyReport) -> None:
+            core.leases.touch(report.hostname, clock())
+            if isinstance(report, reports.Heartbeat):
+                celery.heard(report.hostname)
+
+        intake = Intake(core.handler, heard, bus, desired.of, clock)
         lease = timedelta(seconds=settings.lease)
-        self._keeper = LeaseKeeper(core.leases, core.handler, lease, clock)
+        self._parts: list[Part] = [
+            Runner(core.store, core.projections, _leader(settings, "projections")),
+            bus.inbox(reports.INBOX, intake.take),
+            bus.inbox_with_headers(orders.INBOX, _orders(core, settings, clock).take),
+            _relay(core, settings, bus),
+            Relay(core.store, celery, FromNow(core.store), _leader(settings, "celery")),
+            LeaseKeeper(core.leases, core.handler, lease, clock),
+        ]
 
     def start(self) -> None:
         """Catch up with the log, then work in the background."""
-        self._runner.start()
-        self._reports.start()
-        self._relay.start()
-        self._keeper.start()
+        for part in self._parts:
+            part.start()
 
     def stop(self) -> None:
         """Finish what is at hand, end all threads."""
-        self._keeper.stop()
-        self._reports.stop()
-        self._relay.stop()
-        self._runner.stop()
+        for part in reversed(self._parts):
+            part.stop()
+
+
+class Part(Protocol):
+    """Something that works in the background."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """Finish what is at hand, then end."""
+
+
+def _orders(core: Core, settings: Settings, clock: Callable[[], datetime]) -> Orders:
+    projections = core.projections
+
+    def hostname_of(node_id: int) -> str | None:
+        with projections.reading() as tables:
+            row = projections.nodes.one(tables, node_id)
+        return row.hostname if row else None
+
+    def is_known(task_id: str) -> bool:
+        projections.wait_for(core.store.head(), settings.wait)
+        with projections.reading() as tables:
+            return projections.tasks.one(tables, task_id) is not None
+
+    return Orders(core.handler, hostname_of, is_known, clock)
 
 
 def _leader(settings: Settings, role: str) -> Leader:

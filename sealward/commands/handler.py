@@ -29,7 +29,7 @@ ATTEMPTS = 20
 SNAPSHOT_EVERY = 50
 """Events that a load may have to fold before the state is kept."""
 SIGN_SHAPE = "sign/1"
-NODE_SHAPE = "node/1"
+NODE_SHAPE = "node/2"
 State = TypeVar("State")
 
 

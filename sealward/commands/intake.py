@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.commands.handler import Handler
-    from sealward.commands.leases import Leases
     from sealward.commands.node import Node
     from sealward.events.bus import Bus
 
@@ -48,18 +47,18 @@ Refused = (
 
 
 class Intake:
-    """Takes reports, one at a time. `desire` tells all that a node has to know."""
+    """Takes reports, one at a time. `desire` tells what a node has to know, `heard` learns who is there."""
 
     def __init__(
         self,
         handler: Handler,
-        leases: Leases,
+        heard: Callable[[reports.AnyReport], None],
         bus: Bus,
         desire: Desire,
         clock: Callable[[], datetime],
     ) -> None:
         self._handler = handler
-        self._leases = leases
+        self._heard = heard
         self._bus = bus
         self._desire = desire
         self._clock = clock
@@ -87,7 +86,7 @@ class Intake:
         key = _key(node, report)
         envelopes.verify(envelope, [key])
         self._carry_out(report, node, key)
-        self._leases.touch(report.hostname, self._clock())
+        self._heard(report)
 
     def _carry_out(self, report: reports.AnyReport, node: Node | None, key: Ed25519PublicKey) -> None:
         match report:

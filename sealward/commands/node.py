@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.commands.clock import refuse_future
 from sealward.commands.errors import HostnameTaken, NotRegistered, SweepMalformed
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from sealward.events.base import Event
 
 
+REMEMBERED: Final = 64
+"""Orders of a node that are known again when they are delivered a second time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A host with an agent. `active` is None until somebody switches validation on or off."""
@@ -37,6 +41,8 @@ class Node:
     lost: bool = False
     instances: frozenset[tuple[str, str]] = frozenset()
     """(server_id, instance_name) of every server on it."""
+    switched: tuple[str, ...] = ()
+    """The task ids of the last orders: one that comes again is not a new one."""
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
@@ -58,13 +64,13 @@ def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now
 
 
 def activate_node(node: Node | None, command: ActivateNode, *, now: datetime) -> list[Event]:
-    """Switch validation on. Said twice it is recorded twice: each order has its own task."""
-    return [_fact(facts.NodeActivated, _registered(node), command, now)]
+    """Switch validation on. Each order is a task of its own; the same task is carried out once."""
+    return _switch(facts.NodeActivated, _registered(node), command, now)
 
 
 def deactivate_node(node: Node | None, command: DeactivateNode, *, now: datetime) -> list[Event]:
-    """Switch validation off. Said twice it is recorded twice: each order has its own task."""
-    return [_fact(facts.NodeDeactivated, _registered(node), command, now)]
+    """Switch validation off. Each order is a task of its own; the same task is carried out once."""
+    return _switch(facts.NodeDeactivated, _registered(node), command, now)
 
 
 def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Event]:
@@ -140,9 +146,9 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - o
         case facts.NodeRegistered():
             return Node(event.node_id, event.hostname, event.public_key)
         case facts.NodeActivated() if node is not None:
-            return replace(node, active=True)
+            return _switched(node, event, active=True)
         case facts.NodeDeactivated() if node is not None:
-            return replace(node, active=False)
+            return _switched(node, event, active=False)
         case facts.NodeLost() if node is not None:
             return replace(node, lost=True)
         case facts.NodeReturned() if node is not None:
@@ -152,6 +158,17 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - o
         case facts.InstanceLeft() if node is not None:
             return replace(node, instances=node.instances - {(event.server_id, event.instance_name)})
     return node
+
+
+def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> list[Event]:
+    if command.task_id is not None and command.task_id in node.switched:
+        return []
+    return [_fact(kind, node, command, now)]
+
+
+def _switched(node: Node, event: Event, *, active: bool) -> Node:
+    known = node.switched if event.task_id is None else (*node.switched, event.task_id)
+    return replace(node, active=active, switched=known[-REMEMBERED:])
 
 
 def _fact(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> Event:

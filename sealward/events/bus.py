@@ -22,7 +22,9 @@ import kombu.exceptions
 from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    OnMessage = Callable[[bytes, Mapping[str, Any]], None]
 
 log = logging.getLogger(__name__)
 
@@ -99,15 +101,26 @@ class Bus:
             bound = kombu.Queue(named.name, self._events, routing_key=routing_key)
             bound(connection.default_channel).declare()
 
+    def announce(self, exchange: str, routing_key: str, body: bytes) -> None:
+        """Publish on a topic exchange that is not ours, for whoever hears it now. Raises BusUnavailable."""
+        named = kombu.Exchange(exchange, "topic", durable=True)
+        self._publish(
+            body, "utf-8", exchange=named, routing_key=routing_key, declare=[named], delivery_mode=1
+        )
+
     def consumer(self, queue: str, on_message: Callable[[bytes], None]) -> Consumer:
         """Return what hands the messages of a queue, one after the other, to `on_message`.
 
         That may raise Later and Poison.
         """
-        return self._consume([self._queue(queue)], on_message)
+        return self._consume([self._queue(queue)], lambda body, _: on_message(body))
 
     def inbox(self, name: str, on_message: Callable[[bytes], None]) -> Consumer:
         """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well."""
+        return self.inbox_with_headers(name, lambda body, _: on_message(body))
+
+    def inbox_with_headers(self, name: str, on_message: OnMessage) -> Consumer:
+        """Do the same where a message's headers matter as well."""
         return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], on_message)
 
     def close(self) -> None:
@@ -115,7 +128,7 @@ class Bus:
         with self._lock:
             self._connection.release()
 
-    def _consume(self, queues: Sequence[kombu.Queue], on_message: Callable[[bytes], None]) -> Consumer:
+    def _consume(self, queues: Sequence[kombu.Queue], on_message: OnMessage) -> Consumer:
         dead_letters = None if self._in_memory else self._inbox(DEAD_LETTERS)
         return Consumer(self._connection.clone(), queues, dead_letters, on_message)
 
@@ -126,7 +139,7 @@ class Bus:
         full = f"{self._namespace}.{name}"
         return kombu.Queue(full, kombu.Exchange(full, "direct", durable=True), routing_key=full, durable=True)
 
-    def _publish(self, body: bytes, **where: Any) -> None:  # noqa: ANN401 - kombu's own arguments
+    def _publish(self, body: bytes, encoding: str = "binary", **where: Any) -> None:  # noqa: ANN401 - kombu
         with self._lock, reachable(self._connection):
             try:
                 if self._producer is None:
@@ -134,7 +147,7 @@ class Bus:
                 self._producer.publish(
                     body,
                     content_type="application/json",
-                    content_encoding="binary",
+                    content_encoding=encoding,
                     retry=True,
                     retry_policy={"max_retries": 1, "interval_start": 0},
                     **where,
@@ -174,7 +187,7 @@ class Consumer:
         connection: kombu.Connection,
         queues: Sequence[kombu.Queue],
         dead_letters: kombu.Queue | None,
-        on_message: Callable[[bytes], None],
+        on_message: OnMessage,
     ) -> None:
         self._connection = connection
         self._queues = queues
@@ -225,7 +238,7 @@ class Consumer:
     def _deliver(self, message: Any) -> None:  # noqa: ANN401 - kombu has no types
         body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
         try:
-            self._on_message(body)
+            self._on_message(body, message.headers)
         except Later as later:
             log.info("%s: a message comes again: %s", self._queue.name, later)
             message.requeue()

@@ -33,7 +33,7 @@ WAITING: Final = frozenset(("PENDING", "RETRY"))
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task: `state` is PENDING, RETRY, SUCCESS or REVOKED (a later order took its place)."""
+    """A task: `state` is PENDING, RETRY, SUCCESS, FAILURE or REVOKED (a later order took its place)."""
 
     task_id: str
     name: str
@@ -61,7 +61,7 @@ class Tasks:
         tables.run("tasks.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Make the table where there is none; in PostgreSQL also what Celery's clients read."""
         tables.run("tasks.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -77,6 +77,11 @@ class Tasks:
         """Return a task."""
         found = tables.one("tasks.one", {"task_id": task_id})
         return _row(found) if found else None
+
+    def superseded(self, tables: Tables, event: Event) -> list[TaskRow]:
+        """Return the tasks whose place an event took."""
+        values = {"node_id": getattr(event, "node_id", 0), "at": event.timestamp.isoformat()}
+        return [_row(found) for found in tables.all("tasks.superseded", values)]
 
     def waiting(self, tables: Tables, node_id: int) -> list[TaskRow]:
         """Return the tasks that wait for a node, the oldest first."""
@@ -141,18 +146,19 @@ class _Batch:
             self._end(event.task_id, "SUCCESS", {"server_id": server_id}, event.timestamp)
 
     def _validated(self, event: of_sign.SignValidated) -> None:
-        """End the task with the verdict; an order to seal that could not be measured is tried again."""
+        """End the task with the verdict; what could not be measured failed, or waits for its seal."""
         result = {
             "server_id": event.server_id,
             "is_valid": event.is_valid.value,
             "reasons": list(event.reasons),
         }
         row = self._rows.get(event.task_id or "")
-        if event.is_valid is IsValid.UNKNOWN and event.cause == "sealed":
-            if row is not None and row.state in WAITING:
-                self._keep(replace(row, state="RETRY", result=result))
-        else:
+        if event.is_valid is not IsValid.UNKNOWN:
             self._end(event.task_id, "SUCCESS", result, event.timestamp)
+        elif event.cause != "sealed":
+            self._end(event.task_id, "FAILURE", result, event.timestamp)
+        elif row is not None and row.state in WAITING:
+            self._keep(replace(row, state="RETRY", result=result))
 
     def _end(self, task_id: str | None, state: str, result: dict[str, Any] | None, at: datetime) -> None:
         row = self._rows.get(task_id or "")

@@ -23,5 +23,8 @@ ON CONFLICT (task_id) DO UPDATE SET
 -- name: one
 SELECT * FROM tasks WHERE task_id = :task_id
 
+-- name: superseded
+SELECT * FROM tasks WHERE node_id = :node_id AND done_at = :at AND state = 'REVOKED' ORDER BY task_id
+
 -- name: waiting
 SELECT * FROM tasks WHERE node_id = :node_id AND state IN ('PENDING', 'RETRY') ORDER BY created_at, task_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -58,13 +59,23 @@ def test_every_order_is_recorded_and_the_last_one_holds() -> None:
     """Activation is idempotent: said twice the node is as active as before, and both tasks are known."""
     command = ActivateNode(actor="user:admin", task_id="t-1", hostname="kvm2")
     once = play(registered(), decider.activate_node(registered(), command, now=NOW))
-    (again,) = decider.activate_node(once, command, now=NOW)
-    off = DeactivateNode(actor="user:admin", task_id="t-2", hostname="kvm2")
+    (again,) = decider.activate_node(once, replace(command, task_id="t-2"), now=NOW)
+    off = DeactivateNode(actor="user:admin", task_id="t-3", hostname="kvm2")
 
     assert registered().active is None
     assert isinstance(again, NodeActivated)
-    assert once == play(once, [again])
+    assert play(once, [again]).active is True
     assert play(once, decider.deactivate_node(once, off, now=NOW)).active is False
+
+
+def test_the_same_order_is_carried_out_once() -> None:
+    """A task id that is delivered again, as brokers do, adds nothing to the log."""
+    command = ActivateNode(actor="user:celery", task_id="t-1", hostname="kvm2")
+    node = play(registered(), decider.activate_node(registered(), command, now=NOW))
+    off = DeactivateNode(actor="user:celery", task_id="t-1", hostname="kvm2")
+
+    assert decider.activate_node(node, command, now=NOW) == []
+    assert decider.deactivate_node(node, off, now=NOW) == []
 
 
 def test_a_node_is_lost_once_and_returns_when_it_registers() -> None:

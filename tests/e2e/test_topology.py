@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pika
-import pytest
 from running import BASTION, BATCH, DATABASE, WEB, until
 
 from sealward.events import cloudevent
 from sealward.events.amqp import EXCHANGE, STREAM
 from sealward.events.postgres import postgres
 from stack.sealward import Stack
-
-BRISK = {"SEALWARD_LEASE": "3", "SEALWARD_SWEEP_INTERVAL": "2"}
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """Yield a running stack whose node has reported its servers."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
-    folder.chmod(0o755)
-    made = Stack(folder, BRISK)
-    try:
-        made.start()
-        until(lambda: len(made.ask("GET", "/v1/server")[1]["servers"]) == 4, 30)
-        yield made
-    finally:
-        made.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def signed(stack: Stack, server_id: str, api: str = "api-1") -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""Orders of stock Celery clients: `send_task("sealward.node_action", kwargs=…, queue="sealward.orders")`.
+
+Who may write to the exchange `sealward.orders` is for the broker's permissions to say; whoever may is obeyed.
+The message is Celery's task protocol 2: headers `id`, `task`, `expires`, a body of `[args, kwargs, embed]`
+(https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2).
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+
+from sealward.commands import messages as ask
+from sealward.commands.errors import Rejected
+from sealward.events.bus import Later, Poison
+from sealward.events.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealward.commands.handler import Handler
+
+log = logging.getLogger(__name__)
+
+INBOX: Final = "orders"
+TASK: Final = "sealward.node_action"
+ACTOR: Final = "user:celery"
+
+
+class Headers(msgspec.Struct, frozen=True):
+    """The headers of a task message that matter."""
+
+    task: str
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=155)]
+    expires: datetime | None = None
+
+
+class NodeAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The keyword arguments of the one task there is."""
+
+    node_id: int
+    action: Literal["activate", "deactivate"]
+
+
+class Orders:
+    """Takes orders. `hostname_of` names a node; `is_known` tells whether a task id has been given out."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        hostname_of: Callable[[int], str | None],
+        is_known: Callable[[str], bool],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._handler = handler
+        self._hostname_of = hostname_of
+        self._is_known = is_known
+        self._clock = clock
+
+    def take(self, body: bytes, headers: Mapping[str, Any]) -> None:
+        """Carry out an order, once however often it comes. Raises Poison and Later."""
+        head, action = _read(body, headers)
+        if head.expires is not None and head.expires <= self._clock():
+            log.info("order %s came after its expiry", head.id)
+            return
+        try:
+            if not self._is_known(head.id):
+                self._carry_out(head.id, action)
+        except StoreUnavailable as away:
+            raise Later(str(away)) from away
+
+    def _carry_out(self, task_id: str, action: NodeAction) -> None:
+        hostname = self._hostname_of(action.node_id)
+        if hostname is None:
+            raise Poison("node.not-found", f"no node has the id {action.node_id}")
+        kind = ask.ActivateNode if action.action == "activate" else ask.DeactivateNode
+        try:
+            self._handler.handle(kind(actor=ACTOR, task_id=task_id, hostname=hostname))
+        except Rejected as rejected:
+            raise Poison(rejected.code, str(rejected)) from rejected
+
+
+def _read(body: bytes, headers: Mapping[str, Any]) -> tuple[Headers, NodeAction]:
+    try:
+        head = msgspec.convert(dict(headers), Headers)
+        args, kwargs, _ = msgspec.json.decode(body, type=tuple[list[Any], dict[str, Any], dict[str, Any]])
+        given = dict(zip(NodeAction.__struct_fields__, args, strict=False)) | kwargs
+        action = msgspec.convert(given, NodeAction)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+        raise Poison("order.malformed", str(unreadable)) from unreadable
+    if head.task != TASK:
+        raise Poison("order.unknown-task", f"{head.task!r}; there is {TASK}")
+    return head, action
