@@ -2,7 +2,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo stack setup setup-dev check test bench lock clean
+.PHONY: help run demo stack setup setup-dev check test bench schemas lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
@@ -39,6 +39,12 @@ bench: setup-dev ## run every benchmark
 	@status=0; for file in tests/benchmarks/bench_*.py; do \
 		echo "== $$file"; $(BIN)/python "$$file" || status=1; \
 	done; exit $$status
+
+schemas: setup-dev ## write the JSON Schemas of all events to docs/schemas
+	@mkdir -p docs/schemas && rm -f docs/schemas/*.json
+	@for topic in $$($(BIN)/python -m sealward schema); do \
+		$(BIN)/python -m sealward schema "$$topic" > "docs/schemas/$$topic.json" || exit 1; \
+	done
 
 lock: ## pin the newest allowed versions in requirements/
 	@test -x "$$(command -v $(UV))" || scripts/setup.sh dev

@@ -23,6 +23,7 @@ from sealward.http.app import create_app
 from sealward.http.door import Door
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
+from sealward.projections.past import Past
 from sealward.projections.runner import Runner
 from sealward.projections.sqlite import SqliteBackend
 
@@ -131,14 +132,23 @@ class Core:
             self.store, self.authority, clock=clock, fresh_for=timedelta(seconds=settings.fresh_for)
         )
         self.tokens = Tokens(self.control, clock, settings.admin_token)
+        self._past = Past(self.store)
         door = Door(
-            self.store, self.handler, self.projections, self.leases, self.tokens, clock, settings.wait
+            self.store,
+            self.handler,
+            self.projections,
+            self.leases,
+            self.tokens,
+            clock,
+            settings.wait,
+            self._past,
         )
         self.closing = door.closing
         self.app: falcon.App[Any, Any] = create_app(door)
 
     def close(self) -> None:
         """Close all databases."""
+        self._past.close()
         self._storage.close()
 
 

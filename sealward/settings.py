@@ -55,11 +55,11 @@ class Settings:
         return cls(
             listen=_address(env.get("SEALWARD_LISTEN")) or default.listen,
             data_dir=Path(env.get("SEALWARD_DATA_DIR") or default.data_dir),
-            admin_token=_secret(env, "SEALWARD_ADMIN_TOKEN"),
+            admin_token=secret(env, "SEALWARD_ADMIN_TOKEN"),
             libvirt_uri=env.get("SEALWARD_LIBVIRT_URI") or None,
             authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
-            database_url=_secret(env, "SEALWARD_DATABASE_URL"),
-            broker_url=_secret(env, "SEALWARD_BROKER_URL"),
+            database_url=secret(env, "SEALWARD_DATABASE_URL"),
+            broker_url=secret(env, "SEALWARD_BROKER_URL"),
             broker_ca=_path(env.get("SEALWARD_BROKER_CA")),
             broker_certificate=_path(env.get("SEALWARD_BROKER_CERTIFICATE")),
             broker_key=_path(env.get("SEALWARD_BROKER_KEY")),
@@ -89,8 +89,8 @@ def _path(value: str | None) -> Path | None:
     return Path(value) if value else None
 
 
-def _secret(env: Mapping[str, str], name: str) -> str | None:
-    """Return a secret from NAME, or from the file that NAME_FILE names."""
+def secret(env: Mapping[str, str], name: str) -> str | None:
+    """Return a secret from NAME, or from the file that NAME_FILE names. Raises SettingRefused."""
     file = env.get(f"{name}_FILE")
     if not file:
         return env.get(name) or None

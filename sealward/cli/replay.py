@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from sealward.cli.place import existing
-from sealward.cli.refusal import refusing
+from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
     import argparse
 
-MAX_SHOWN = 20
+    from tqdm import tqdm
+
+    from sealward.control_plane import Storage
+    from sealward.events.store import EventStore
+    from sealward.projections.signs import SignRow
+
+MAX_SHOWN: Final = 20
+QUIET: Final = 5.0
+"""Seconds between lines of progress in a log file."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,30 +31,94 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "replay",
         help="rebuild all projections from the log, compare, swap; status 1 when any row was wrong",
         description="Rebuild all projections from the log into a shadow, compare them with the rows in use, "
-        "and take the rebuilt ones. Also beside a running control plane.",
+        "and take the rebuilt ones. Also beside a running control plane. With --until: print what was known "
+        "then, a JSON object for each sign, and change nothing.",
     )
+    replay.add_argument("--until", metavar="TIME|POSITION", help="as 2026-01-02T03:04:05Z, or 4711")
     replay.set_defaults(run=_replay)
 
 
 def _replay(args: argparse.Namespace) -> int:
-    del args
-    from tqdm import tqdm
-
     from sealward.control_plane import storage
     from sealward.events.postgres import NotMigrated
     from sealward.events.store import StoreUnavailable
-    from sealward.projections.replay import replay
 
     with refusing(NotMigrated, StoreUnavailable):
         found = storage(existing())
         try:
-            total = found.store.head()
-            with tqdm(total=total, unit=" events", desc="replay", disable=not sys.stderr.isatty()) as bar:
-                replayed = replay(found.store, found.projections, bar.update)
+            return _rebuild(found) if args.until is None else _show(found.store, args.until)
         finally:
             found.close()
+
+
+def _rebuild(found: Storage) -> int:
+    from sealward.projections.replay import replay
+
+    began = time.monotonic()
+    with _progress(found.store.head()) as bar:
+        replayed = replay(found.store, found.projections, bar.update)
     wrong = len(replayed.differences)
     print(f"replayed {replayed.events} events up to position {replayed.position}: {wrong} differences")
+    print(f"{replayed.events / (time.monotonic() - began):,.0f} events/s", file=sys.stderr)
     for difference in replayed.differences[:MAX_SHOWN]:
         print(difference)
     return 1 if wrong else 0
+
+
+def _show(store: EventStore, until: str) -> int:
+    from sealward.projections.past import Past
+
+    past = Past(store)
+    position, moment = _until(store, until)
+    try:
+        with _progress(position) as bar, past.up_to(position, bar.update) as (signs, tables):
+            for row in signs.page(tables, now=moment):
+                print(json.dumps(_known(row, moment)))
+    finally:
+        past.close()
+    print(f"as of position {position}, {moment.isoformat()}", file=sys.stderr)
+    return 0
+
+
+def _until(store: EventStore, text: str) -> tuple[int, datetime]:
+    """Return the position and the moment that were asked for. Raises Refusal."""
+    if text.isascii() and text.isdigit():
+        position = min(int(text), store.head())
+        last = store.follow(position - 1, 1) if position else []
+        return position, last[0].event.timestamp if last else datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - naive, as refused below
+    if moment.tzinfo is None:
+        raise Refusal("--until: a position, or a time with its zone, as 2026-01-02T03:04:05Z")
+    return store.position_at(moment), moment
+
+
+def _known(row: SignRow, moment: datetime) -> dict[str, object]:
+    verdict = row.verdict_at(moment)
+    return {
+        "id": row.sign_id,
+        "server_id": row.server_id,
+        "instance_name": row.instance_name,
+        "node_id": row.node_id,
+        "is_valid": verdict.is_valid.value,
+        "reasons": list(verdict.reasons),
+        "checked_at": verdict.checked_at.isoformat(),
+        "generation": row.sealed,
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def _progress(total: int) -> tqdm[NoReturn]:
+    """Return a bar with rate and remaining time; where nobody watches, a line now and then."""
+    from tqdm import tqdm
+
+    watched = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        unit=" events",
+        desc="replay",
+        mininterval=0.1 if watched else QUIET,
+        delay=0 if watched else QUIET,
+    )

@@ -5,10 +5,15 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
 
 STREAMS = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d00001")
 """Namespace of the stream ids: the log's own, never to be changed."""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that says where it stands: naive ones are refused when an event is read."""
 
 
 def utc_now() -> datetime:
@@ -27,7 +32,7 @@ class Event:
     topic: ClassVar[str]
     version: ClassVar[int] = 1
 
-    timestamp: datetime
+    timestamp: Moment
     actor: str
     task_id: str | None = None
     request_id: str | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sealward.events import codec
+from sealward.events import codec, schema
 from sealward.events.base import Recorded
 from sealward.events.node import NodeEvent
 from sealward.events.sign import SignEvent
@@ -31,12 +31,18 @@ def render(recorded: Recorded) -> bytes:
         "subject": _subject(recorded),
         "time": event.timestamp.isoformat(),
         "datacontenttype": "application/json",
+        "dataschema": schema.name(event.topic),
         "sequence": f"{recorded.position:020d}",
         "stream": str(recorded.stream),
         "streamversion": recorded.version,
         "data": msgspec.Raw(codec.encode(event)),
     }
     return msgspec.json.encode(fields)
+
+
+def schema_of(topic: str) -> dict[str, Any]:
+    """Return the JSON Schema of the CloudEvents of a topic."""
+    return schema.schema(topic, TYPE_PREFIX + topic)
 
 
 def parse(body: bytes) -> Recorded:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
 from typing import ClassVar
 
-from sealward.events.base import Event
+from sealward.events.base import Event, Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +58,8 @@ class NodeSwept(NodeEvent):
     topic: ClassVar[str] = "node.swept"
 
     cause: str
-    started_at: datetime
-    fresh_until: datetime
+    started_at: Moment
+    fresh_until: Moment
     vouched: str
     withheld: tuple[Withheld, ...]
     counts: dict[str, int]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
 from typing import ClassVar
 
-from sealward.events.base import Event
-from sealward.events.measurement import Finding  # noqa: TC001 - as above
+from sealward.events.base import Event, Moment
+from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 
 
@@ -73,8 +72,8 @@ class SignValidated(SignEvent):
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...]
     cause: str
-    checked_at: datetime
-    fresh_until: datetime
+    checked_at: Moment
+    fresh_until: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

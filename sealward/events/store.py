@@ -23,6 +23,7 @@ from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
@@ -110,6 +111,21 @@ class EventStore:
             )
             for one in found
         ]
+
+    def position_at(self, moment: datetime) -> int:
+        """Return the last position whose event and all before it are older than `moment`, give or take.
+
+        Bisects; clocks of several writers may differ, and the answer by as much.
+        """
+        low, high = 0, self.head()
+        while low < high:
+            middle = (low + high) // 2
+            batch = self.follow(middle, 1)
+            if not batch or batch[0].event.timestamp >= moment:
+                high = middle
+            else:
+                low = batch[0].position
+        return low
 
     def head(self) -> int:
         """Return the last position of the log, 0 when it is empty."""

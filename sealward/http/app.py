@@ -10,6 +10,7 @@ from sealward.http import errors
 from sealward.http.auth import Authentication, RequestId
 from sealward.http.event import Events
 from sealward.http.node import NodeAction, Nodes
+from sealward.http.schema import Schemas
 from sealward.http.server import Servers
 from sealward.http.sign import Sign, Signs
 from sealward.http.task import Task
@@ -29,7 +30,7 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
     errors.register(app)
     app.add_route("/", Versions())
     app.add_route("/healthcheck", Healthcheck(door))
-    sign, nodes, events = Sign(door), Nodes(door), Events(door)
+    sign, nodes, events, schemas = Sign(door), Nodes(door), Events(door), Schemas()
     for prefix in ("/v1", ""):
         app.add_route(f"{prefix}/sign", Signs(door))
         app.add_route(f"{prefix}/sign/{{server_id}}", sign)
@@ -37,6 +38,8 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
             app.add_route(f"{prefix}/sign/{{server_id}}/{suffix}", sign, suffix=suffix)
         app.add_route(f"{prefix}/sign/node/{{node_id}}/action", NodeAction(door))
         app.add_route(f"{prefix}/events", events)
+        app.add_route(f"{prefix}/schema", schemas)
+        app.add_route(f"{prefix}/schema/{{topic}}", schemas, suffix="one")
         app.add_route(f"{prefix}/node", nodes)
         app.add_route(f"{prefix}/node/{{node_id}}", nodes, suffix="one")
         app.add_route(f"{prefix}/server", Servers(door))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from sealward.commands.handler import Handler
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from sealward.commands.tokens import Tokens
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
+    from sealward.projections.past import Past
+    from sealward.projections.signs import Signs
     from sealward.projections.tables import Tables
 
 
@@ -35,6 +38,7 @@ class Door:
     tokens: Tokens
     clock: Callable[[], datetime]
     wait: float
+    past: Past
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the process ends: streams end, too."""
     waiters: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(12))
@@ -42,6 +46,16 @@ class Door:
     def task_id(self) -> str:
         """Return a fresh task id, as Celery makes them."""
         return str(uuid.uuid4())
+
+    @contextlib.contextmanager
+    def signs_at(self, at: datetime | None) -> Iterator[tuple[Signs, Tables, datetime]]:
+        """Give the signs as they are known, or were at that moment, and the moment to read them for."""
+        if at is None:
+            with self.projections.reading() as tables:
+                yield self.projections.signs, tables, self.clock()
+        else:
+            with self.past.at(at) as (signs, tables):
+                yield signs, tables, at
 
     def carry_out(self, command: Command) -> None:
         """Have a command carried out; what it changed is seen by every GET that follows.

@@ -12,6 +12,7 @@ import msgspec
 from sealward.commands import errors as refusals
 from sealward.commands.handler import TooMuchContention
 from sealward.events.store import StoreUnavailable
+from sealward.projections.past import PastBusy
 
 if TYPE_CHECKING:
     from typing import Any
@@ -48,6 +49,7 @@ def register(app: falcon.App[Any, Any]) -> None:
     """Let the app answer every error in the one form."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(StoreUnavailable, _store_away)
+    app.add_error_handler(PastBusy, _past_busy)
     app.add_error_handler(falcon.HTTPError, _of_falcon)
     app.add_error_handler(refusals.Rejected, _rejected)
     app.add_error_handler(Problem, _problem)
@@ -90,6 +92,11 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
 def _store_away(req: falcon.Request, resp: falcon.Response, error: StoreUnavailable, _params: object) -> None:
     log.error("the store does not answer: %s (%s)", error, req.context.request_id)
     _answer(req, resp, 503, "store.unavailable", "The store does not answer now; try again in a moment.")
+
+
+def _past_busy(req: falcon.Request, resp: falcon.Response, error: PastBusy, _params: object) -> None:
+    message = "Another question about the past is being answered; try again in a moment."
+    _answer(req, resp, 503, error.code, message)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:

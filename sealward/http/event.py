@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -35,6 +36,8 @@ KEEP_ALIVE: Final = 5.0
 LOOK_UP: Final = 0.2
 """Seconds after which a silent stream looks whether its client has gone."""
 MAX_STREAMS: Final = 6
+CLOCKS: Final = timedelta(seconds=60)
+"""How far apart the clocks of those who write the log may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Filter:
     topic: str | None
     server_id: str | None
     node_id: int | None
+    since: datetime | None
 
     def wants(self, one: Recorded) -> bool:
         """Say whether an event is wanted."""
@@ -52,6 +56,7 @@ class Filter:
             self.topic in (None, event.topic)
             and self.server_id in (None, getattr(event, "server_id", None))
             and self.node_id in (None, getattr(event, "node_id", None))
+            and (self.since is None or event.timestamp >= self.since)
         )
 
 
@@ -64,14 +69,15 @@ class Events:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Give a page, or a stream to who accepts text/event-stream."""
-        query = Query(req, ("after", "limit", "type", "server_id", "node_id"))
+        query = Query(req, ("after", "since", "limit", "type", "server_id", "node_id"))
         server_id = query.text("server_id")
         wanted = Filter(
             query.choice("type", tuple(EVENTS)),
             None if server_id is None else canonical_uuid(server_id),
             query.number("node_id"),
+            query.moment("since"),
         )
-        after = query.number("after") or 0
+        after = max(query.number("after") or 0, self._before(wanted.since))
         if "text/event-stream" in (req.accept or ""):
             self._stream(req, resp, wanted, after)
             return
@@ -79,6 +85,10 @@ class Events:
         found, position = self._page(wanted, after, min(limit, MAX_PAGE))
         shown = [msgspec.Raw(cloudevent.render(one)) for one in found]
         answer(resp, {"events": shown, "next": position, "head": self._door.store.head()})
+
+    def _before(self, since: datetime | None) -> int:
+        """Return a position before all events of that time or later, whoever's clock they have."""
+        return 0 if since is None else self._door.store.position_at(since - CLOCKS)
 
     def _page(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
         """Return up to `limit` wanted events beyond `after`, and the position up to which was looked."""
@@ -99,7 +109,7 @@ class Events:
 
     def _stream(self, req: falcon.Request, resp: falcon.Response, wanted: Filter, after: int) -> None:
         last = req.get_header("Last-Event-ID")
-        position = after if last is None else number(last, "Last-Event-ID")
+        position = after if last is None else max(after, number(last, "Last-Event-ID"))
         if not self._streams.acquire(blocking=False):
             message = f"{MAX_STREAMS} streams are open already; try again, or ask for pages of JSON."
             raise Problem(503, "events.too-many-streams", message)

@@ -25,6 +25,8 @@ POLICY: Final[dict[tuple[str, str], frozenset[Role]]] = {
     ("GET", "/sign/node/{node_id}/action"): _ADMIN,
     ("POST", "/sign/node/{node_id}/action"): _ADMIN,
     ("GET", "/events"): _EVERYONE,
+    ("GET", "/schema"): _EVERYONE,
+    ("GET", "/schema/{topic}"): _EVERYONE,
     ("GET", "/node"): _EVERYONE,
     ("GET", "/node/{node_id}"): _EVERYONE,
     ("GET", "/server"): _EVERYONE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -80,6 +81,20 @@ class Query:
     def text(self, name: str) -> str | None:
         """Return a text, None when it is not given."""
         return self._values.get(name)
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a time, None when it is not given. Raises Problem 400."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        try:
+            found = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that nobody escaped is a space
+        except ValueError:
+            found = datetime.min  # noqa: DTZ901 - naive, as refused below
+        if found.tzinfo is None:
+            message = f"{name} must be a time with its zone, as 2026-01-02T03:04:05Z."
+            raise Problem(400, "parameter.bad-time", message)
+        return found
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """Return one of the choices, None when it is not given. Raises Problem 400."""

@@ -40,11 +40,10 @@ class Signs:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the signs by ascending id, whole unless `limit` is given."""
-        query = Query(req, ("offset", "limit", "is_valid", "node_id"))
+        query = Query(req, ("offset", "limit", "is_valid", "node_id", "at"))
         is_valid = query.choice("is_valid", tuple(IsValid))
-        now = self._door.clock()
-        with self._door.projections.reading() as tables:
-            rows = self._door.projections.signs.page(
+        with self._door.signs_at(query.moment("at")) as (signs, tables, now):
+            rows = signs.page(
                 tables,
                 now=now,
                 offset=query.number("offset") or 0,
@@ -106,8 +105,8 @@ class Sign:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the sign of a server."""
-        Query(req, ())
-        answer(resp, {"sign": shown(self._row(server_id), self._door.clock())})
+        row, now = self._row(server_id, Query(req, ("at",)).moment("at"))
+        answer(resp, {"sign": shown(row, now)})
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Take a server off control."""
@@ -135,9 +134,8 @@ class Sign:
 
     def on_get_verdict(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the verdict with its reasons and findings."""
-        Query(req, ())
-        row = self._row(server_id)
-        verdict = row.verdict_at(self._door.clock())
+        row, now = self._row(server_id, Query(req, ("at",)).moment("at"))
+        verdict = row.verdict_at(now)
         known = {
             "server_id": row.server_id,
             "is_valid": verdict.is_valid.value,
@@ -151,8 +149,7 @@ class Sign:
 
     def on_get_envelope(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the reference in force: the DSSE envelope signed by node and authority."""
-        Query(req, ())
-        row = self._row(server_id)
+        row, _ = self._row(server_id, Query(req, ("at",)).moment("at"))
         if row.envelope is None:
             message = "The node has not measured this server yet; GET …/verdict says more."
             raise Problem(404, "sign.not-sealed", message)
@@ -172,12 +169,14 @@ class Sign:
             raise NotSigned
         answer(resp, {"events": [_event(row) for row in rows]})
 
-    def _row(self, text: str) -> SignRow:
-        with self._door.projections.reading() as tables:
-            row = self._door.projections.signs.one(tables, canonical_uuid(text))
+    def _row(self, text: str, at: datetime | None) -> tuple[SignRow, datetime]:
+        """Return a sign and the moment to read it for: now, or the one that was asked for."""
+        asked = canonical_uuid(text)
+        with self._door.signs_at(at) as (signs, tables, now):
+            row = signs.one(tables, asked)
         if row is None:
             raise NotSigned
-        return row
+        return row, now
 
 
 def shown(row: SignRow, now: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sealward.projections.tasks import Tasks
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from sealward.events.base import Recorded
     from sealward.events.store import EventStore
@@ -62,15 +62,16 @@ class Projection(Protocol):
 
 
 class Projections:
-    """All projections over one database. Safe for many threads and beside other processes."""
+    """All projections over one database, or `only` some. Safe for many threads and beside other processes."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, only: Collection[str] | None = None) -> None:
         self.signs = Signs()
         self.nodes = Nodes()
         self.servers = Servers()
         self.tasks = Tasks()
         self.history = History()
-        self.all: tuple[Projection, ...] = (self.signs, self.nodes, self.servers, self.tasks, self.history)
+        known: tuple[Projection, ...] = (self.signs, self.nodes, self.servers, self.tasks, self.history)
+        self.all = tuple(one for one in known if only is None or one.name in only)
         self.backend = backend
         self.reading = backend.reading
         self.snapshot = backend.snapshot

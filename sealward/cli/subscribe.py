@@ -1,0 +1,153 @@
+"""`sealward subscribe`: print the feed of a Sealward from any place on; `sealward schema`: what is in it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from sealward.cli.refusal import Refusal, refusing
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+PAUSE: Final = 2.0
+"""Seconds until a server that was away, or full, is asked again."""
+SILENCE: Final = 30.0
+"""Seconds without even a comment after which the connection counts as dead."""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-commands."""
+    subscribe = commands.add_parser(
+        "subscribe",
+        help="print events as they come, from any place on",
+        description="Print the events of the Sealward at --url, one CloudEvent a line, from a place on and "
+        "then as they come, until Ctrl-C. Nothing is left out or printed twice when the connection breaks. "
+        "SEALWARD_TOKEN (or SEALWARD_TOKEN_FILE) holds the API token.",
+    )
+    subscribe.add_argument("--url", default=os.environ.get("SEALWARD_URL") or "http://127.0.0.1:9362")
+    subscribe.add_argument(
+        "--from",
+        dest="start",
+        default="now",
+        metavar="first|now|POSITION|TIME",
+        help="`first`, `now` (default), beyond a position, or a time as 2026-01-02T03:04:05Z",
+    )
+    subscribe.add_argument("--type", metavar="TOPIC", help="this kind alone, as sign.validated")
+    subscribe.add_argument("--server", metavar="UUID", help="about this server alone")
+    subscribe.add_argument("--node", metavar="ID", help="about this node alone")
+    subscribe.add_argument("--count", type=int, metavar="N", help="end after N events")
+    subscribe.set_defaults(run=_subscribe)
+    schema = commands.add_parser("schema", help="print the JSON Schema of an event, or list the events")
+    schema.add_argument("topic", nargs="?", help="as sign.validated")
+    schema.set_defaults(run=_schema)
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from sealward.events import cloudevent
+    from sealward.events.codec import EVENTS
+
+    if args.topic is None:
+        print("\n".join(sorted(EVENTS)))
+        return 0
+    if args.topic not in EVENTS:
+        raise Refusal(f"no event is called {args.topic!r}; `sealward schema` lists them")
+    print(json.dumps(cloudevent.schema_of(args.topic), indent=2))
+    return 0
+
+
+def _subscribe(args: argparse.Namespace) -> int:
+    from sealward.settings import SettingRefused, secret
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with refusing(SettingRefused):
+        token = secret(os.environ, "SEALWARD_TOKEN")
+    if token is None:
+        raise Refusal("set SEALWARD_TOKEN, or SEALWARD_TOKEN_FILE; `sealward token issue` makes one")
+    feed = Feed(args.url, token, {"type": args.type, "server_id": args.server, "node_id": args.node})
+    try:
+        for printed, event in enumerate(feed.events(args.start), 1):
+            print(event, flush=True)
+            if printed == args.count:
+                break
+    except KeyboardInterrupt:
+        print(f"up to position {feed.position}", file=sys.stderr)
+    return 0
+
+
+class Feed:
+    """Server-sent events of one URL, across broken connections; `position` is that of the last event."""
+
+    def __init__(self, url: str, token: str, wanted: dict[str, str | None]) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise Refusal("--url: as http://127.0.0.1:9362")
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host = parts.netloc
+        self._path = parts.path.rstrip("/") + "/v1/events"
+        self._token = token
+        self._wanted = {name: value for name, value in wanted.items() if value is not None}
+        self.position = 0
+
+    def events(self, start: str) -> Iterator[str]:
+        """Give the events, on and on. Raises Refusal when the server says no."""
+        query = dict(self._wanted)
+        if start == "now":
+            self.position = int(self._ask("?limit=0")["head"])
+        elif start.isascii() and start.isdigit():
+            self.position = int(start)
+        elif start != "first":
+            query["since"] = start
+        path = f"{self._path}?{urlencode(query, quote_via=quote)}"
+        while True:
+            try:
+                yield from self._stream(path)
+            except (OSError, http.client.HTTPException) as broken:
+                why = str(broken) or type(broken).__name__
+                print(f"sealward: {why}; again in {PAUSE} s", file=sys.stderr)
+                time.sleep(PAUSE)
+
+    def _ask(self, query: str) -> dict[str, Any]:
+        connection = self._kind(self._host, timeout=SILENCE)
+        try:
+            found: dict[str, Any] = json.load(self._answer(connection, self._path + query, {}))
+            return found
+        finally:
+            connection.close()
+
+    def _stream(self, path: str) -> Iterator[str]:
+        """Give the events of one connection."""
+        connection = self._kind(self._host, timeout=SILENCE)
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(self.position)}
+        try:
+            answer = self._answer(connection, path, headers)
+            position = self.position
+            for line in answer:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name == "id":
+                    position = int(value)
+                elif name == "data":
+                    self.position = position
+                    yield value
+        finally:
+            connection.close()
+        raise http.client.RemoteDisconnected("the server ended the stream")
+
+    def _answer(
+        self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        connection.request("GET", path, headers={"X-Auth-Token": self._token, **headers})
+        answer = connection.getresponse()
+        if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            raise http.client.HTTPException("the server is away or has too many streams")
+        if answer.status != http.HTTPStatus.OK:
+            said = json.loads(answer.read() or b"{}").get("error", {}).get("message", answer.reason)
+            raise Refusal(f"{answer.status}: {said}")
+        return answer

@@ -1,0 +1,86 @@
+"""What was known then: the signs folded from the log's beginning up to a moment."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealward.projections.database import Projections
+from sealward.projections.sqlite import SqliteBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from sealward.events.store import EventStore
+    from sealward.projections.signs import Signs
+    from sealward.projections.tables import Tables
+
+PATIENCE: Final = 30.0
+"""Seconds that a question waits for the one before it."""
+
+
+class PastBusy(Exception):
+    """Another question about the past is being answered; ask again in a moment."""
+
+    code = "past.busy"
+
+
+class Past:
+    """Answers one question at a time. What it has folded is kept: a later moment costs the rest alone.
+
+    The first question costs the whole log up to its moment: about 30,000 events a second.
+    """
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._projections: Projections | None = None
+
+    @contextlib.contextmanager
+    def at(self, moment: datetime) -> Iterator[tuple[Signs, Tables]]:
+        """Give the signs as they were known at a moment; read verdicts with `verdict_at(moment)`.
+
+        Raises PastBusy.
+        """
+        with self.up_to(self._store.position_at(moment)) as found:
+            yield found
+
+    @contextlib.contextmanager
+    def up_to(
+        self, position: int, progress: Callable[[int], object] = lambda _: None
+    ) -> Iterator[tuple[Signs, Tables]]:
+        """Give the signs as of a position; `progress` hears of every batch how many events it had."""
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise PastBusy
+        try:
+            projections = self._not_beyond(position)
+            while batch := projections.advance(self._store, until=position):
+                progress(batch)
+            with projections.reading() as tables:
+                yield projections.signs, tables
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Forget what was folded."""
+        if self._projections is not None:
+            self._projections.close()
+            self._projections = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _not_beyond(self, position: int) -> Projections:
+        """Return projections that stand at or before a position."""
+        if self._projections is not None and self._projections.position_now() > position:
+            self.close()
+        if self._projections is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="sealward-past-")
+            backend = SqliteBackend(Path(self._folder.name) / "past.sqlite")
+            self._projections = Projections(backend, only=("signs",))
+        return self._projections
