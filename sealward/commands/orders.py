@@ -1,4 +1,4 @@
-"""Orders of stock Celery clients: `send_task("sealward.node_action", kwargs=…, queue="sealward.orders")`.
+"""Orders of stock Celery clients: `app.send_task("sealward.node_action", kwargs=…)` to `sealward.orders`.
 
 Who may write to the exchange `sealward.orders` is for the broker's permissions to say; whoever may is obeyed.
 The message is Celery's task protocol 2: headers `id`, `task`, `expires`, a body of `[args, kwargs, embed]`
