@@ -2,7 +2,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo stack setup setup-dev check test bench schemas lock clean
+.PHONY: help run demo stack setup setup-dev check test bench schemas secrets lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
@@ -39,6 +39,9 @@ bench: setup-dev ## run every benchmark
 	@status=0; for file in tests/benchmarks/bench_*.py; do \
 		echo "== $$file"; $(BIN)/python "$$file" || status=1; \
 	done; exit $$status
+
+secrets: setup-dev ## write the secrets that compose.yaml needs to secrets/, those that are missing
+	@$(BIN)/python -m stack.secrets secrets
 
 schemas: setup-dev ## write the JSON Schemas of all events to docs/schemas
 	@mkdir -p docs/schemas && rm -f docs/schemas/*.json

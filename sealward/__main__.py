@@ -6,7 +6,19 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from sealward.cli import dead_letters, demo, measure, node, parts, replay, run, subscribe, token, verify
+from sealward.cli import (
+    dead_letters,
+    demo,
+    health,
+    measure,
+    node,
+    parts,
+    replay,
+    run,
+    subscribe,
+    token,
+    verify,
+)
 from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -25,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, demo, parts, node, dead_letters, subscribe, replay, token, measure, verify):
+    for module in (run, demo, parts, health, node, dead_letters, subscribe, replay, token, measure, verify):
         module.add_to(commands)
     args = parser.parse_args(argv)
     try:

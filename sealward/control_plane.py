@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import falcon
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.commands.control import ControlDatabase
     from sealward.commands.node import Node
@@ -125,9 +126,7 @@ class Core:
         self.leases = Leases(self.control)
         self.authority = None
         if seals:
-            path = settings.authority_key or Files(settings.data_dir).authority
-            self.authority = keys.private_key(path)
-            keys.publish(self.authority.public_key(), path.with_suffix(".pub"))
+            self.authority = _authority(settings)
         self.handler = Handler(
             self.store, self.authority, clock=clock, fresh_for=timedelta(seconds=settings.fresh_for)
         )
@@ -150,6 +149,18 @@ class Core:
         """Close all databases."""
         self._past.close()
         self._storage.close()
+
+
+def _authority(settings: Settings) -> Ed25519PrivateKey:
+    """Return the authority's key. One that the settings name is never made: all workers share it."""
+    own = Files(settings.data_dir).authority
+    if settings.authority_key is not None and not settings.authority_key.exists():
+        message = f"{settings.authority_key}: no such file; `openssl genpkey -algorithm ed25519` makes a key"
+        raise keys.KeyRefused(message)
+    key = keys.private_key(settings.authority_key or own)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys.publish(key.public_key(), own.with_suffix(".pub"))
+    return key
 
 
 class Worker:

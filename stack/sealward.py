@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
+from stack.compose import SECRETS, Service, services
 from stack.postgres import Postgres
 from stack.processes import NotStarted, end, free_port, start, wait_until
 from stack.rabbitmq import RabbitMQ
+from stack.secrets import make
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +23,27 @@ if TYPE_CHECKING:
 PATIENCE: Final = 30.0
 
 
+READY: Final = {"api": "Sealward listens", "worker": "the worker works", "agent": "works"}
+"""What each kind of process prints when it can be used."""
+
+
 class Stack:
-    """Servers and processes in one folder; `settings` are environment variables for all of them."""
+    """Servers, and the processes of compose.yaml, in one folder.
+
+    `settings` are environment variables on top of those that compose.yaml gives to all of them. What differs
+    from the containers: addresses, and where secrets and data are.
+    """
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self._folder = folder
         self.postgres = Postgres(folder / "pg")
         self.rabbitmq = RabbitMQ(folder / "mq")
-        self.token = secrets.token_urlsafe(24)
+        self._services = services()
         self._settings = settings or {}
+        self._secrets = folder / "secrets"
+        broker = self.rabbitmq.url.replace("guest:guest", "{user}:{password}")
+        make(self._secrets, self.postgres.url(), broker, socket.gethostname())
+        self.token = (self._secrets / "admin-token").read_text(encoding="ascii").strip()
         self.apis: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -36,11 +51,12 @@ class Stack:
         """Start everything and wait until it answers. Raises NotStarted."""
         self.postgres.start()
         self.rabbitmq.start()
-        self.migrate()
-        for number in (1, 2):
-            self.start_worker(f"worker-{number}")
-            self.start_api(f"api-{number}")
-        self.start_agent("agent-1")
+        self.rabbitmq.ctl("import_definitions", str(self._secrets / "rabbitmq-definitions"))
+        for service in self._services.values():
+            if service.once:
+                self.run(service.name)
+            for name in () if service.once else service.names:
+                self.start_process(name)
 
     def stop(self) -> None:
         """End everything, each by its own pid."""
@@ -50,11 +66,11 @@ class Stack:
         self.rabbitmq.close()
         self.postgres.stop()
 
-    def migrate(self) -> None:
-        """Bring the schema up to date."""
+    def run(self, name: str) -> None:
+        """Run a service that ends by itself, as `migrate`."""
         done = subprocess.run(
-            [sys.executable, "-m", "sealward", "migrate"],
-            env=self._env(),
+            self._words(self._services[name]),
+            env=os.environ | self._environment(name, self._services[name]),
             capture_output=True,
             timeout=60,
             check=False,
@@ -62,29 +78,15 @@ class Stack:
         if done.returncode != 0:
             raise NotStarted(done.stderr.decode())
 
-    def start_api(self, name: str) -> None:
-        """Start a process that serves HTTP, at the port it had before."""
-        listen = self.apis.get(name, f"http://127.0.0.1:{free_port()}").removeprefix("http://")
-        self.apis[name] = f"http://{listen}"
-        more = {"SEALWARD_LISTEN": listen, "SEALWARD_DATABASE_URL": self.postgres.url()}
-        self._start(name, "api", "Sealward listens", more)
-
-    def start_worker(self, name: str) -> None:
-        """Start a worker; all share the authority's key."""
-        more = {
-            "SEALWARD_DATABASE_URL": self.postgres.url(),
-            "SEALWARD_BROKER_URL": self.rabbitmq.url,
-            "SEALWARD_AUTHORITY_KEY": str(self._folder / "authority.pem"),
-        }
-        self._start(name, "worker", "the worker works", more)
-
-    def start_agent(self, name: str) -> None:
-        """Start a node's agent: no database, a data directory of its own."""
-        more = {
-            "SEALWARD_DATA_DIR": str(self._folder / name),
-            "SEALWARD_BROKER_URL": self.rabbitmq.url,
-        }
-        self._start(name, "agent", "works", more)
+    def start_process(self, name: str) -> None:
+        """Start a process by the name of its service and number, as `api-1`; an api at the port it had."""
+        service = self._services[name.rpartition("-")[0]]
+        log = self._folder / f"{name}.log"
+        log.write_bytes(b"")
+        process = start(self._words(service), log, self._environment(name, service))
+        self.processes[name] = process
+        ready = READY[service.command]
+        wait_until(lambda: ready in log.read_text(errors="replace"), process, log, PATIENCE)
 
     def kill(self, name: str) -> None:
         """Pull the plug of a process."""
@@ -110,16 +112,18 @@ class Stack:
         """Return what a process wrote."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
 
-    def _start(self, name: str, command: str, ready: str, more: dict[str, str]) -> None:
-        log = self._folder / f"{name}.log"
-        log.write_bytes(b"")
-        process = start([sys.executable, "-u", "-m", "sealward", command], log, self._env() | more)
-        self.processes[name] = process
-        wait_until(lambda: ready in log.read_text(errors="replace"), process, log, PATIENCE)
+    def _words(self, service: Service) -> list[str]:
+        return [sys.executable, "-u", "-m", "sealward", service.command]
 
-    def _env(self) -> dict[str, str]:
-        return {
-            "SEALWARD_ADMIN_TOKEN": self.token,
-            "SEALWARD_DATABASE_URL": self.postgres.url(),
-            **self._settings,
-        }
+    def _environment(self, name: str, service: Service) -> dict[str, str]:
+        local = {key: self._local(name, key, value) for key, value in service.environment.items()}
+        return local | self._settings
+
+    def _local(self, name: str, key: str, value: str) -> str:
+        """Return what a setting of a container is here."""
+        if key == "SEALWARD_LISTEN":
+            url = self.apis.setdefault(name, f"http://127.0.0.1:{free_port()}")
+            return url.removeprefix("http://")
+        if key == "SEALWARD_DATA_DIR":
+            return str(self._folder / name)
+        return value.replace(SECRETS, f"{self._secrets}/")

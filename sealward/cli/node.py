@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from sealward.cli.refusal import Refusal
+from sealward.events.permissions import of_node
 
 if TYPE_CHECKING:
     import argparse
@@ -62,14 +63,14 @@ def script(hostname: str, broker: str) -> str:
     if url.scheme not in ("amqp", "amqps") or not url.hostname or "@" in url.netloc or "'" in broker:
         raise Refusal("--broker: a URL like amqps://broker.example:5671/%2F, without user and password")
     vhost = url.path.removeprefix("/") or "%2F"
-    own = re.escape(hostname)
+    permissions = of_node(hostname)
     return SCRIPT.format(
         file=shlex.quote(hostname),
         user=shlex.quote(f"node.{hostname}"),
         vhost=shlex.quote(vhost.replace("%2F", "/").replace("%2f", "/")),
-        configure=f"'^sealward\\.node\\.{own}$'",
-        write=f"'^sealward\\.(reports|dead-letters|node\\.{own})$'",
-        read=f"'^sealward\\.node\\.{own}$'",
+        configure=shlex.quote(permissions.configure),
+        write=shlex.quote(permissions.write),
+        read=shlex.quote(permissions.read),
         scheme=url.scheme,
         broker=url.netloc,
         path=quote(vhost, safe="%").replace("%", "%%"),

@@ -66,7 +66,7 @@ def test_a_failure_and_a_revoked_task(stack: Stack, app: Celery) -> None:
     second = app.AsyncResult(activated(stack))
     until(lambda: first.state == "REVOKED", 10)
     assert (failing.state, second.state) == ("PENDING", "PENDING")
-    stack.start_agent("agent-1")
+    stack.start_process("agent-1")
 
     with pytest.raises(Exception, match="not-sealed") as failure:
         failing.get(timeout=20)

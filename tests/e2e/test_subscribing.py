@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 from celery import Celery
 from running import BATCH, WEB, until
 
+from sealward.events.permissions import of_worker
 from stack.processes import end, start
 from stack.rabbitmq import PROGRAM
 from stack.sealward import Stack
@@ -159,7 +161,7 @@ def test_subscribe_goes_on_where_it_was_when_the_server_comes_back(
         until(lambda: bool(printed()), 15)
         stack.kill("api-2")
         resigned(stack, BATCH)
-        stack.start_api("api-2")
+        stack.start_process("api-2")
         _, page = stack.ask("GET", "/v1/events?limit=0")
         until(lambda: printed()[-1] >= page["head"], 20)
     finally:
@@ -173,10 +175,13 @@ def test_subscribe_goes_on_where_it_was_when_the_server_comes_back(
 
 def test_the_documented_users_may_do_their_own(stack: Stack, run: Run, tmp_path: Path) -> None:
     """A subscriber reads and cannot publish; a Celery client may order; a reader of results reads."""
-    for name in ("worker", "subscriber", "celery"):
+    for name in ("subscriber", "celery"):
         (tmp_path / f"{name}.password").write_text("made-up")
-    for block in examples("broker.md", "sh"):
+    worker, *others = examples("broker.md", "sh")
+    for block in others:
         run(block)
+    may = of_worker()
+    assert shlex.split(worker)[-3:] == [may.configure, may.write, may.read]  # the stack has that user already
     url = stack.rabbitmq.url.replace("guest:guest", "subscriber:made-up")
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()

@@ -96,7 +96,7 @@ def test_another_worker_takes_over_within_five_seconds(stack: Stack) -> None:
     stack.ask("PUT", "/v1/sign", {"server_id": WEB})
     until(lambda: stack.ask("GET", f"/v1/sign/{WEB}/verdict")[1]["verdict"]["generation"] == 2)
     seconds = time.monotonic() - began
-    stack.start_worker(leader)
+    stack.start_process(leader)
 
     assert seconds < 5
 
@@ -106,7 +106,7 @@ def test_a_killed_agent_comes_back_and_does_what_was_ordered_meanwhile(stack: St
     stack.kill("agent-1")
     stack.ask("DELETE", f"/v1/sign/{BASTION}")
     status, posted = stack.ask("POST", "/v1/sign", {"server_id": BASTION})
-    stack.start_agent("agent-1")
+    stack.start_process("agent-1")
 
     assert (status, posted["sign"]["is_valid"]) == (201, "unknown")
     until(lambda: is_valid(stack, BASTION) == "true", 20)

@@ -1,0 +1,103 @@
+"""`sealward health`: whether what the settings name answers and keeps up; for health checks."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Final
+
+from sealward.cli.place import settings
+from sealward.cli.refusal import Refusal
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from sealward.control_plane import Storage
+    from sealward.settings import Settings
+
+PATIENCE: Final = 5.0
+"""Seconds in which what lags must have moved on."""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-command."""
+    health = commands.add_parser(
+        "health",
+        help="whether store and broker answer, and projections and relay keep up",
+        description="Look at what the settings name: SEALWARD_DATABASE_URL (it answers, the projections and "
+        "the relay are not stuck), SEALWARD_BROKER_URL (it answers). Status 2 when one is not well.",
+    )
+    health.add_argument("--url", help="ask the API there instead, as http://127.0.0.1:9362")
+    health.set_defaults(run=_health)
+
+
+def _health(args: argparse.Namespace) -> int:
+    if args.url is not None:
+        return _api(args.url)
+    where = settings()
+    if where.database_url is None and where.broker_url is None:
+        raise Refusal("set SEALWARD_DATABASE_URL or SEALWARD_BROKER_URL; `run` answers at /healthcheck")
+    if where.database_url is not None:
+        _store(where)
+    if where.broker_url is not None:
+        _broker(where)
+    return 0
+
+
+def _api(url: str) -> int:
+    try:
+        with urllib.request.urlopen(f"{url}/healthcheck", timeout=PATIENCE) as answer:  # noqa: S310 - the operator's
+            print(f"api: {answer.status}")
+    except (OSError, ValueError) as unwell:
+        raise Refusal(f"{url}: {unwell}") from unwell
+    return 0
+
+
+def _broker(where: Settings) -> None:
+    from sealward.events.bus import BusUnavailable, connect, reachable
+    from sealward.events.tls import Tls
+
+    connection = connect(where.broker_url or "", Tls.of(where))
+    try:
+        with reachable(connection):
+            connection.ensure_connection(max_retries=1, timeout=PATIENCE)
+    except BusUnavailable as away:
+        raise Refusal(f"the broker does not answer: {away}") from away
+    finally:
+        connection.release()
+    print("broker: answers")
+
+
+def _store(where: Settings) -> None:
+    from sealward.control_plane import storage
+    from sealward.events.postgres import NotMigrated
+    from sealward.events.store import StoreUnavailable
+
+    try:
+        found = storage(where)
+        try:
+            _keeps_up("projections", found, found.projections.position_now)
+            if where.broker_url is not None:
+                _keeps_up("relay", found, lambda: _relayed(found))
+        finally:
+            found.close()
+    except (NotMigrated, StoreUnavailable) as away:
+        raise Refusal(f"the store: {away}") from away
+
+
+def _relayed(found: Storage) -> int:
+    from sealward.commands.control import ControlPlace
+
+    return ControlPlace(found.control, "relay").load()
+
+
+def _keeps_up(what: str, found: Storage, position: Callable[[], int]) -> None:
+    """Say how far something is behind. Raises Refusal when it does not move."""
+    first, head = position(), found.store.head()
+    deadline = time.monotonic() + PATIENCE
+    while (now := position()) < head and now == first:
+        if time.monotonic() > deadline:
+            raise Refusal(f"{what}: stuck at {now}, {head - now} events behind")
+        time.sleep(0.2)
+    print(f"{what}: {max(0, head - now)} events behind")

@@ -1,0 +1,30 @@
+"""What each user of the broker may do: RabbitMQ's three patterns of names (docs/broker.md).
+
+Nobody but workers may write to the default exchange, `amq.default`: who may can write to every queue.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Regular expressions over names of exchanges and queues: to make, to write to, to read from."""
+
+    configure: str
+    write: str
+    read: str
+
+
+def of_worker() -> Permissions:
+    """Return what a worker may: all that is ours, and Celery's events."""
+    own = r"^(sealward\..*|celeryev)$"
+    return Permissions(own, ".*", own)
+
+
+def of_node(hostname: str) -> Permissions:
+    """Return what the agent of a node may: its own queue, reports, dead letters."""
+    own = re.escape(f"sealward.node.{hostname}")
+    return Permissions(f"^{own}$", rf"^(sealward\.reports|sealward\.dead\-letters|{own})$", f"^{own}$")

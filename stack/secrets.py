@@ -1,0 +1,92 @@
+"""`make secrets`: the files with secrets that compose.yaml names, made once, for its own servers.
+
+The definitions hold RabbitMQ's users with hashes of their passwords (salted SHA-256:
+https://www.rabbitmq.com/docs/passwords) and permissions; Sealward makes its queues and exchanges by itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from sealward.events import keys
+from sealward.events.permissions import Permissions, of_node, of_worker
+
+WORKER = "sealward-worker"
+READABLE = 0o644
+"""The mode of the files: a container's user is not their owner, so the folder keeps others out."""
+
+
+def make(folder: Path, database: str, broker: str, hostname: str) -> None:
+    """Write those secrets that are missing.
+
+    `database` and `broker` are URLs with `{password}`, the broker's also with `{user}`, where they belong.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in ("postgres-password", "worker-password", "node-password", "admin-token"):
+        _write(folder / name, secrets.token_urlsafe(24))
+    node = f"node.{hostname}"
+    worker_password, node_password = _read(folder / "worker-password"), _read(folder / "node-password")
+    _write(folder / "database-url", database.format(password=_read(folder / "postgres-password")))
+    _write(folder / "worker-broker-url", broker.format(user=WORKER, password=worker_password))
+    _write(folder / "node-broker-url", broker.format(user=node, password=node_password))
+    users = [(WORKER, worker_password, of_worker()), (node, node_password, of_node(hostname))]
+    _write(folder / "rabbitmq-definitions", json.dumps(_definitions(users), indent=2))
+    keys.private_key(folder / "authority-key")
+    (folder / "authority-key").chmod(READABLE)
+
+
+def _definitions(users: list[tuple[str, str, Permissions]]) -> dict[str, Any]:
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [
+            {
+                "name": name,
+                "password_hash": _hash(password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": [],
+            }
+            for name, password, _ in users
+        ],
+        "permissions": [
+            {"user": name, "vhost": "/", "configure": may.configure, "write": may.write, "read": may.read}
+            for name, _, may in users
+        ],
+    }
+
+
+def _hash(password: str) -> str:
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip()
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists():
+        path.write_text(text + "\n", encoding="ascii")
+        path.chmod(READABLE)
+
+
+def main() -> int:
+    """Write the secrets for compose.yaml into the folder that is named."""
+    folder = Path(sys.argv[1])
+    make(
+        folder,
+        "postgresql://sealward:{password}@postgres/sealward",
+        "amqp://{user}:{password}@rabbitmq:5672/%2F",
+        "agent-1",
+    )
+    print(f"secrets are in {folder}; the API's token: cat {folder}/admin-token")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
