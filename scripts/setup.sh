@@ -88,6 +88,7 @@ stamp() { echo ".venv/.sealward-$1-$now"; }
 need gcc libc6-dev pkg-config libvirt-dev libvirt0 curl ca-certificates
 if [[ $kind == dev ]]; then
     quietly need postgresql rabbitmq-server # the tests start servers of their own
+    need docker-compose systemd              # these check compose.yaml and the units; neither is run
 fi
 
 if now=$(fingerprint .venv/bin/python 2>/dev/null) && [[ -e $(stamp "$kind") ]] && [[ -z ${PYTHON:-} ||

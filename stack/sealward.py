@@ -39,7 +39,7 @@ class Stack:
         self.postgres = Postgres(folder / "pg")
         self.rabbitmq = RabbitMQ(folder / "mq")
         self._services = services()
-        self._settings = settings or {}
+        self.settings = settings or {}
         self._secrets = folder / "secrets"
         broker = self.rabbitmq.url.replace("guest:guest", "{user}:{password}")
         make(self._secrets, self.postgres.url(), broker, socket.gethostname())
@@ -117,7 +117,7 @@ class Stack:
 
     def _environment(self, name: str, service: Service) -> dict[str, str]:
         local = {key: self._local(name, key, value) for key, value in service.environment.items()}
-        return local | self._settings
+        return local | self.settings
 
     def _local(self, name: str, key: str, value: str) -> str:
         """Return what a setting of a container is here."""

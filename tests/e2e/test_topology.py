@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -12,6 +13,7 @@ from running import BASTION, BATCH, DATABASE, WEB, until
 from sealward.events import cloudevent
 from sealward.events.amqp import EXCHANGE, STREAM
 from sealward.events.postgres import postgres
+from stack.compose import services
 from stack.sealward import Stack
 
 
@@ -37,6 +39,26 @@ def test_a_sign_is_sealed_across_processes_and_seen_by_every_api(stack: Stack) -
         assert stack.ask("GET", f"/v1/sign/{WEB}", api="api-2")[1]["sign"] == posted
         stack.ask("DELETE", f"/v1/sign/{WEB}", api="api-1")
         assert stack.ask("GET", f"/v1/sign/{WEB}", api="api-2")[0] == 404
+
+
+def test_the_processes_have_the_settings_of_compose(stack: Stack) -> None:
+    """What runs here is what would run in containers: the same commands with the same variables."""
+    running = {name: started_with(process.pid) for name, process in stack.processes.items()}
+
+    assert running == {
+        name: (one.command, set(one.environment) | set(stack.settings))
+        for one in services().values()
+        for name in one.names
+        if not one.once
+    }
+
+
+def started_with(pid: int) -> tuple[str, set[str]]:
+    """Return the sub-command of a process, and the names of the settings that it has."""
+    process = Path(f"/proc/{pid}")
+    words = process.joinpath("cmdline").read_text().rstrip("\0").split("\0")
+    variables = process.joinpath("environ").read_text().split("\0")
+    return words[-1], {one.partition("=")[0] for one in variables if one.startswith("SEALWARD_")}
 
 
 def test_an_action_is_a_task_that_ends(stack: Stack) -> None:

@@ -1,0 +1,173 @@
+"""compose.yaml, the Dockerfile and the systemd units, checked without a container engine."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sealward.__main__ import main
+from sealward.settings import Settings
+from stack import compose
+from stack.sealward import READY
+from stack.secrets import make
+
+ROOT = Path(__file__).parent.parent
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+
+
+class Asked(dict[str, str]):
+    """An environment that notes which variables are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> Any:  # noqa: ANN401 - as dict has it
+        """Note the name."""
+        del default
+        self.names.add(name)
+
+
+def known_settings() -> set[str]:
+    """Return the names of all environment variables that Settings reads."""
+    asked = Asked()
+    Settings.from_env(asked)
+    return asked.names
+
+
+def said(*words: str) -> tuple[int, str]:
+    """Run a program to its end; return its exit status and all that it said."""
+    done = subprocess.run(  # noqa: S603 - Debian's programs, on files of ours
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def document() -> dict[str, Any]:
+    """Return compose.yaml."""
+    read: dict[str, Any] = yaml.safe_load(compose.FILE.read_text(encoding="utf-8"))
+    return read
+
+
+def unit(path: Path) -> list[tuple[str, str]]:
+    """Return the lines of a unit as (key, value); keys repeat."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return [(key, value) for key, _, value in pairs]
+
+
+def variables(pairs: list[tuple[str, str]]) -> Mapping[str, str]:
+    """Return what a unit puts into the environment."""
+    settings = (value.partition("=") for key, value in pairs if key == "Environment")
+    return {name: value for name, _, value in settings}
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    """Read by the stock program, which also resolves anchors, secrets and dependencies."""
+    assert said("/usr/bin/docker-compose", "-f", str(compose.FILE), "config", "--quiet") == (0, "")
+
+
+def test_every_process_of_sealward_is_a_service_and_nothing_else_is() -> None:
+    """Those are what `make stack` starts; two of each that can be many."""
+    services = compose.services()
+
+    assert {one.command: one.replicas for one in services.values()} == {
+        "migrate": 1,
+        "api": 2,
+        "worker": 2,
+        "agent": 1,
+    }
+    assert set(READY) == {one.command for one in services.values() if not one.once}
+    assert set(document()["services"]) - set(services) == set(compose.SERVERS)
+
+
+def test_every_setting_in_compose_is_one_that_sealward_reads() -> None:
+    """A misspelt variable would silently mean the default."""
+    used = {name for one in compose.services().values() for name in one.environment}
+
+    assert used <= known_settings()
+
+
+def test_compose_holds_no_secret_and_names_exactly_those_that_are_made(tmp_path: Path) -> None:
+    """Tokens, passwords and URLs with passwords come from files; a service has only the files it names."""
+    make(tmp_path, "postgresql://{password}@db", "amqp://{user}:{password}@mq", "node")
+    declared = {Path(one["file"]).name for one in document()["secrets"].values()}
+    for name, service in document()["services"].items():
+        values = list(service.get("environment", {}).items())
+        named = {Path(value).name for _, value in values if value.startswith(compose.SECRETS)}
+        assert not [key for key, _ in values if re.search(r"(TOKEN|PASSWORD|URL)$", key)], name
+        assert named | {"rabbitmq-definitions"} >= set(service.get("secrets", ())) >= named, name
+        assert declared >= set(service.get("secrets", ())), name
+
+    parts = {"worker-password", "node-password"}  # they are in the URLs and the definitions
+    assert {one.name for one in tmp_path.iterdir()} == declared | parts
+
+
+def test_every_service_that_stays_says_whether_it_is_well() -> None:
+    """Ours by commands that exist; none runs as more than it needs."""
+    for name, service in document()["services"].items():
+        if name in compose.services() and compose.services()[name].once:
+            continue
+        words = service["healthcheck"]["test"]
+        assert words[0] == "CMD", name
+        if name in compose.services():
+            assert words[1:3] == ["sealward", "health"], name
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+
+
+def test_the_image_runs_as_nobody_in_particular_and_copies_what_there_is() -> None:
+    """Dependencies are hashed, sources are let through by .dockerignore, the user has no name to misuse."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+    sources = {source.split("/")[0] for line in copied for source in shlex.split(line)}
+    installs = re.findall(r"pip install [^&]*-r (\S+)", text)
+
+    assert sources <= let_through
+    assert all((ROOT / source).exists() for source in sources)
+    assert installs == ["requirements/build.txt", "requirements/run.txt"]
+    assert text.count("--require-hashes") == len(installs)
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == "10001"
+    assert not re.search(r"^FROM \S+:latest|^FROM [^:\s]+(\s|$)|^ADD ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_accepts_the_unit(path: Path, tmp_path: Path) -> None:
+    """Read by systemd's own checker, with an interpreter that is here in place of the installed program."""
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text().replace("/opt/sealward/bin/sealward", sys.executable))
+    assert said("/usr/bin/systemd-analyze", "verify", "--man=no", str(copy)) == (0, "")
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_gives_what_compose_gives(path: Path) -> None:
+    """The same command and the same settings, secrets as systemd credentials instead of compose's files."""
+    pairs = unit(path)
+    (command,) = (value.split()[1] for key, value in pairs if key == "ExecStart")
+    service = next(one for one in compose.services().values() if one.command == command)
+    credentials = {value.partition(":")[0] for key, value in pairs if key == "LoadCredential"}
+    used = {value.removeprefix("%d/") for value in variables(pairs).values() if value.startswith("%d/")}
+
+    assert set(variables(pairs)) - {"SEALWARD_DATA_DIR"} == set(service.environment) - {
+        "SEALWARD_DATA_DIR",
+        "SEALWARD_LISTEN",
+    }
+    assert credentials == used
+
+
+def test_what_the_units_and_compose_call_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is a sub-command of this program."""
+    for command in ("migrate", "api", "worker", "agent", "health"):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+    assert "usage" in capsys.readouterr().out
