@@ -1,4 +1,7 @@
-"""`make stack`: the processes and settings of compose.yaml, on private servers, until Ctrl-C."""
+"""`make stack`: the processes and settings of compose.yaml, on private servers, until Ctrl-C.
+
+What dies is started again, so that `kill -9` can be tried on any of them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,16 @@ from pathlib import Path
 
 from stack.processes import NotStarted
 from stack.sealward import Stack
+
+
+def restart(stack: Stack) -> None:
+    """Start again what has died, as compose and systemd would. Raises NotStarted."""
+    for name, process in tuple(stack.processes.items()):
+        if process.poll() is not None:
+            print(f"{name} ended with status {process.returncode}; it is started again", flush=True)
+            if process.returncode > 0:
+                print(stack.log(name)[-2000:], flush=True)
+            stack.start_process(name)
 
 
 def main() -> int:
@@ -29,10 +42,7 @@ def main() -> int:
             print(f'  curl -H "X-Auth-Token: $token" {url}/v1/server   # {name}')
         print(f"\nAMQP {stack.rabbitmq.url}\nPostgreSQL {stack.postgres.url()}\nCtrl-C ends it.", flush=True)
         while not stopped.wait(1):
-            for name, process in stack.processes.items():
-                if process.poll() is not None:
-                    print(f"{name} ended with status {process.returncode}:\n{stack.log(name)[-2000:]}")
-                    return 1
+            restart(stack)
     except NotStarted as failed:
         print(f"stack: {failed}", file=sys.stderr)
         return 2
