@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +50,7 @@ class Running:
 
     embedded: Embedded
     fleet: SampleFleet
+    started_at: datetime
     token: str = field(default=ADMIN, repr=False)
 
     @property
@@ -78,9 +80,11 @@ class Running:
             return Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
 
     def is_quiet(self) -> bool:
-        """Say whether the node has looked at everything since it registered."""
-        node = self.ask("GET", "/v1/node").json["nodes"][0]
-        return node["swept_at"] is not None or node["active"] is False
+        """Say whether the node has looked at everything since the start; a deactivated one does not look."""
+        projections = self.embedded.control_plane.projections
+        with projections.reading() as tables:
+            (node,) = projections.nodes.all(tables)
+        return node.active is False or (node.swept_at is not None and node.swept_at >= self.started_at)
 
     def sign(self, server_id: str = WEB) -> dict[str, Any]:
         """Sign a server."""
@@ -133,10 +137,11 @@ def running(
         settings or Settings(), listen=("127.0.0.1", 0), data_dir=data_dir, admin_token=ADMIN
     )
     embedded = Embedded(chosen, utc_now, given)
+    started_at = utc_now()
     embedded.start()
     try:
         assert embedded.wait_ready(PATIENCE)
-        sealward = Running(embedded, given)
+        sealward = Running(embedded, given, started_at)
         until(sealward.is_quiet)
         yield sealward
     finally:
