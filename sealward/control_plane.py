@@ -21,6 +21,8 @@ from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
 from sealward.http.door import Door
+from sealward.http.identity import LocalTokens
+from sealward.http.policy import Defaults
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.past import Past
@@ -137,7 +139,8 @@ class Core:
             self.handler,
             self.projections,
             self.leases,
-            self.tokens,
+            LocalTokens(self.tokens),
+            Defaults(),
             clock,
             settings.wait,
             self._past,

@@ -21,11 +21,13 @@ NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its three verbs."""
+    from sealward.commands.role import Role
+
     token = commands.add_parser("token", help="issue, list and revoke API tokens")
     verbs = token.add_subparsers(required=True, metavar="VERB")
     issue = verbs.add_parser("issue", help="make a token and print it, this once")
     issue.add_argument("name", help="the user that the log will show")
-    issue.add_argument("--role", choices=("admin", "reader"), default="reader", help="default: reader")
+    issue.add_argument("--role", choices=tuple(Role), default="reader", help="default: reader")
     issue.add_argument("--days", type=float, metavar="N", help="how long it lives; default: until revoked")
     issue.set_defaults(run=_issue)
     revoke = verbs.add_parser("revoke", help="make a token worthless, at once")
@@ -36,7 +38,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _issue(args: argparse.Namespace) -> int:
     from sealward.commands.errors import Rejected
-    from sealward.commands.tokens import Role
+    from sealward.commands.role import Role
 
     if not NAME.fullmatch(args.name) or args.name == "admin":
         raise Refusal("a name has up to 64 letters, digits and . _ @ -, and is not `admin`")

@@ -6,23 +6,16 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sealward.commands.control import NameTaken
 from sealward.commands.errors import Rejected
+from sealward.commands.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.commands.control import ControlDatabase
-
-
-class Role(StrEnum):
-    """What a token may do: a reader looks, an administrator changes."""
-
-    ADMIN = "admin"
-    READER = "reader"
 
 
 class TokenExists(Rejected):

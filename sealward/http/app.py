@@ -9,6 +9,7 @@ import falcon
 from sealward.http import errors
 from sealward.http.auth import Authentication, RequestId
 from sealward.http.event import Events
+from sealward.http.identity import NoClaims
 from sealward.http.node import NodeAction, Nodes
 from sealward.http.schema import Schemas
 from sealward.http.server import Servers
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 def create_app(door: Door) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     app: falcon.App[Any, Any] = falcon.App()
-    app.add_middleware(RequestId())
-    app.add_middleware(Authentication(door.tokens))
+    app.add_middleware([NoClaims(), RequestId(), Authentication(door.identify, door.policy)])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     errors.register(app)

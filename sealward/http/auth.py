@@ -1,4 +1,4 @@
-"""Who asks: the token in X-Auth-Token. What a client says of itself in other headers counts for nothing."""
+"""Whoever asks is known by a checked token, and may do what the policy says."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import falcon
 
 from sealward.http.errors import Problem
-from sealward.http.policy import PUBLIC, may, methods
+from sealward.http.policy import PUBLIC, methods, rules
 
 if TYPE_CHECKING:
-    from sealward.commands.tokens import Token, Tokens
-
-MAX_TOKEN = 4096
-CHALLENGE = {"WWW-Authenticate": 'X-Auth-Token realm="sealward"'}
+    from sealward.http.identity import Identify, Identity
+    from sealward.http.policy import Policy, Rule
 
 
 class RequestId:
@@ -27,16 +25,22 @@ class RequestId:
 
 
 class Authentication:
-    """401 without a good token, 403 for what its role may not."""
+    """401 without a good token, 403 for what its roles may not."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, identify: Identify, policy: Policy) -> None:
+        self._identify = identify
+        self._policy = policy
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Find out who asks, for all but the public paths."""
         del resp
-        if req.path not in PUBLIC:
-            req.context.token = self._token(req)
+        if req.path in PUBLIC:
+            return
+        identity = self._identify.who(req)
+        if identity is None:
+            message = f"Send a valid token in the header X-Auth-Token; {self._identify.advice}."
+            raise Problem(401, "auth.required", message, {"WWW-Authenticate": self._identify.challenge})
+        req.context.identity = identity
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
@@ -48,23 +52,17 @@ class Authentication:
         template = (req.uri_template or "").removeprefix("/v1")
         if req.method not in methods(template):
             raise falcon.HTTPMethodNotAllowed(methods(template))
-        token: Token = req.context.token
-        if not may(token.role, req.method, template):
-            message = f"The role {token.role} may not {req.method} {template}; use an administrator's token."
-            raise Problem(403, "auth.forbidden", message)
+        for rule in rules(req.method, template, req.params):
+            self._demand(req.context.identity, rule)
 
-    def _token(self, req: falcon.Request) -> Token:
-        secret = req.get_header("X-Auth-Token")
-        token = self._tokens.who(secret) if secret and len(secret) <= MAX_TOKEN else None
-        if token is None:
-            message = "Send a valid token in the header X-Auth-Token; `sealward token issue` makes one."
-            raise Problem(
-                401, "auth.required", message, {"WWW-Authenticate": 'X-Auth-Token realm="sealward"'}
-            )
-        return token
+    def _demand(self, identity: Identity, rule: Rule) -> None:
+        if not self._policy.may(identity, rule):
+            roles = ", ".join(sorted(identity.roles)) or "no role"
+            message = f"The policy's rule {rule.name} does not allow this to {roles}; ask an administrator."
+            raise Problem(403, "auth.forbidden", message)
 
 
 def actor(req: falcon.Request) -> str:
     """Return who asks, as the log has it."""
-    token: Token = req.context.token
-    return f"user:{token.name}"
+    identity: Identity = req.context.identity
+    return f"user:{identity.name}"

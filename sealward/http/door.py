@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from sealward.commands.handler import Handler
     from sealward.commands.leases import Leases
     from sealward.commands.messages import Command
-    from sealward.commands.tokens import Tokens
     from sealward.events.store import EventStore
+    from sealward.http.identity import Identify
+    from sealward.http.policy import Policy
     from sealward.projections.database import Projections
     from sealward.projections.past import Past
     from sealward.projections.signs import Signs
@@ -35,7 +36,8 @@ class Door:
     handler: Handler
     projections: Projections
     leases: Leases
-    tokens: Tokens
+    identify: Identify
+    policy: Policy
     clock: Callable[[], datetime]
     wait: float
     past: Past

@@ -1,45 +1,118 @@
-"""Who may do what: one table. What it does not name nobody may do."""
+"""Who may do what: one list of rules. What it does not name nobody may do.
+
+The rules are plain data, so that local tokens need no policy engine; `oslo_policy` makes oslo.policy's
+defaults of the same list, for Keystone and for whoever overrides rules in a file.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sealward.commands.tokens import Role
+from sealward.commands.role import Role
 
-_EVERYONE: Final = frozenset(Role)
-_ADMIN: Final = frozenset((Role.ADMIN,))
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sealward.http.identity import Identity
 
 PUBLIC: Final = frozenset(("/", "/healthcheck"))
 """Paths that need no token."""
 
-POLICY: Final[dict[tuple[str, str], frozenset[Role]]] = {
-    ("GET", "/sign"): _EVERYONE,
-    ("POST", "/sign"): _ADMIN,
-    ("PUT", "/sign"): _ADMIN,
-    ("GET", "/sign/{server_id}"): _EVERYONE,
-    ("DELETE", "/sign/{server_id}"): _ADMIN,
-    ("POST", "/sign/{server_id}/validate"): _ADMIN,
-    ("GET", "/sign/{server_id}/verdict"): _EVERYONE,
-    ("GET", "/sign/{server_id}/envelope"): _EVERYONE,
-    ("GET", "/sign/{server_id}/events"): _EVERYONE,
-    ("GET", "/sign/node/{node_id}/action"): _ADMIN,
-    ("POST", "/sign/node/{node_id}/action"): _ADMIN,
-    ("GET", "/events"): _EVERYONE,
-    ("GET", "/schema"): _EVERYONE,
-    ("GET", "/schema/{topic}"): _EVERYONE,
-    ("GET", "/node"): _EVERYONE,
-    ("GET", "/node/{node_id}"): _EVERYONE,
-    ("GET", "/server"): _EVERYONE,
-    ("GET", "/task/{task_id}"): _EVERYONE,
+PERSONAS: Final = {
+    Role.ADMIN: "role:admin",
+    Role.SECURITY_OFFICER: "role:security-officer",
+    Role.AUDITOR: "role:auditor",
+    Role.READER: "role:reader and system_scope:all",
 }
-"""(method, path without /v1) → the roles that may."""
+"""Who has a role, as oslo.policy writes it.
+
+In Keystone every member of every project is a `reader` there, too; servers are the whole fleet's, so only
+readers of the whole system count. The other roles are given to nobody by themselves.
+"""
+
+_CHANGES: Final = frozenset((Role.ADMIN, Role.SECURITY_OFFICER))
+_PROOF: Final = _CHANGES | {Role.AUDITOR}
+_LOOKS: Final = _PROOF | {Role.READER}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A permission: its name, what it is for, and who has it by default.
+
+    `operations` are (method, path without /v1).
+    """
+
+    name: str
+    description: str
+    roles: frozenset[Role]
+    operations: tuple[tuple[str, str], ...]
+
+
+_SIGN: Final = "/sign/{server_id}"
+
+PAST: Final = Rule(
+    "sign:past",
+    "Show what was known of signs at a time in the past.",
+    _PROOF,
+    tuple(
+        ("GET", f"{path}?at={{time}}") for path in ("/sign", _SIGN, f"{_SIGN}/verdict", f"{_SIGN}/envelope")
+    ),
+)
+"""Asked for on top of the rule of the route."""
+
+RULES: Final = (
+    Rule("sign:list", "List the signs.", _LOOKS, (("GET", "/sign"),)),
+    Rule("sign:show", "Show a sign.", _LOOKS, (("GET", _SIGN),)),
+    Rule("sign:create", "Sign a server.", _CHANGES, (("POST", "/sign"),)),
+    Rule("sign:update", "Sign a server anew: make a new reference.", _CHANGES, (("PUT", "/sign"),)),
+    Rule("sign:delete", "Take a server off control.", _CHANGES, (("DELETE", _SIGN),)),
+    Rule("sign:validate", "Have a server measured now.", _CHANGES, (("POST", f"{_SIGN}/validate"),)),
+    Rule("sign:verdict", "Show a verdict with reasons and findings.", _LOOKS, (("GET", f"{_SIGN}/verdict"),)),
+    Rule("sign:envelope", "Show the reference in force.", _PROOF, (("GET", f"{_SIGN}/envelope"),)),
+    Rule("sign:history", "Show who did what to a server.", _PROOF, (("GET", f"{_SIGN}/events"),)),
+    PAST,
+    Rule(
+        "node:action",
+        "Switch validation of a node on or off.",
+        _CHANGES,
+        (("GET", "/sign/node/{node_id}/action"), ("POST", "/sign/node/{node_id}/action")),
+    ),
+    Rule("node:list", "List the nodes.", _LOOKS, (("GET", "/node"),)),
+    Rule("node:show", "Show a node.", _LOOKS, (("GET", "/node/{node_id}"),)),
+    Rule("server:list", "List the inventory of servers.", _LOOKS, (("GET", "/server"),)),
+    Rule("task:show", "Show a task.", _LOOKS, (("GET", "/task/{task_id}"),)),
+    Rule("event:list", "Read the log, as pages or as a stream.", _PROOF, (("GET", "/events"),)),
+    Rule("schema:list", "List the schemas of the events.", _LOOKS, (("GET", "/schema"),)),
+    Rule("schema:show", "Show the schema of an event.", _LOOKS, (("GET", "/schema/{topic}"),)),
+)
+
+POLICY: Final = {operation: rule for rule in RULES if rule is not PAST for operation in rule.operations}
+"""(method, path without /v1) → the rule that is asked."""
+
+
+class Policy(Protocol):
+    """Says who may do what."""
+
+    def may(self, who: Identity, rule: Rule) -> bool:
+        """Say whether somebody has a permission."""
+
+
+class Defaults:
+    """The rules as they stand above, for roles that local tokens have."""
+
+    def may(self, who: Identity, rule: Rule) -> bool:
+        """Say whether one of the roles has the permission."""
+        return any(role in who.roles and (who.everywhere or role is not Role.READER) for role in rule.roles)
+
+
+def rules(method: str, template: str, parameters: Collection[str]) -> list[Rule]:
+    """Return the rules that a request must all pass."""
+    bare = {name.removeprefix("$") for name in parameters}
+    past = "at" in bare and (method, f"{template}?at={{time}}") in PAST.operations
+    return [POLICY[method, template], *([PAST] if past else [])]
 
 
 def methods(template: str) -> list[str]:
     """Return what can be done at all on a route."""
     return [method for method, known in POLICY if known == template]
-
-
-def may(role: Role, method: str, template: str) -> bool:
-    """Say whether a role may do that on a route."""
-    return role in POLICY.get((method, template), frozenset())
