@@ -1,15 +1,24 @@
-"""A private PostgreSQL server: its own folder, a unix socket in it, no TCP, no password."""
+"""A private PostgreSQL server: its own folder, a unix socket in it, no password; TCP for TLS alone."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from stack.processes import NotStarted, as_user, end, give_to, start, wait_until
+from stack.processes import NotStarted, as_user, end, free_port, give_to, start, wait_until
+
+if TYPE_CHECKING:
+    from stack.certificates import Certificates
 
 USER: Final = "postgres"
-SETTINGS: Final = {"listen_addresses": "", "max_connections": "200", "shared_buffers": "128MB"}
+SETTINGS: Final = {
+    "listen_addresses": "",
+    "port": "5432",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+}
 
 
 def binaries() -> Path:
@@ -23,8 +32,11 @@ def binaries() -> Path:
 class Postgres:
     """A server in a folder whose path must be short (sun_path: 107 bytes)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificates: Certificates | None = None) -> None:
         self.folder = give_to(USER, folder)
+        self._settings = dict(SETTINGS)
+        if certificates is not None:
+            self._settings |= self._tls(certificates)
         self._data = self.folder / "data"
         self._log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,9 +53,14 @@ class Postgres:
         """Return the URL of a database."""
         return f"postgresql://{USER}@/{database}?host={self.folder}"
 
+    def tls_url(self, ca: Path) -> str:
+        """Return the URL over TLS, where there are certificates, for whom trusts that authority alone."""
+        port = self._settings["port"]
+        return f"postgresql://{USER}@127.0.0.1:{port}/{USER}?sslmode=verify-full&sslrootcert={ca}"
+
     def start(self) -> None:
         """Start, and wait until it answers."""
-        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         line = [str(binaries() / "postgres"), "-D", str(self._data), "-k", str(self.folder), *options]
         self._process = start(as_user(USER, line), self._log)
         wait_until(self._answers, self._process, self._log, 60)
@@ -71,10 +88,21 @@ class Postgres:
         """Drop a database and cut off whoever uses it."""
         self._psql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
+    def _tls(self, certificates: Certificates) -> dict[str, str]:
+        """Return the settings of a server with TLS, which wants its files for itself."""
+        own = {"ssl_cert_file": certificates.certificate, "ssl_key_file": certificates.key}
+        for name, path in own.items():
+            shutil.copyfile(path, self.folder / name)
+            (self.folder / name).chmod(0o600)
+            give_to(USER, self.folder / name)
+        files = {name: str(self.folder / name) for name in own}
+        return {"listen_addresses": "127.0.0.1", "port": str(free_port()), "ssl": "on"} | files
+
     def _psql(self, statement: str) -> None:
         line = [str(binaries() / "psql"), "-q", "-d", self.url(), "-c", statement]
         subprocess.run(line, capture_output=True, timeout=60, check=True)
 
     def _answers(self) -> bool:
-        line = [str(binaries() / "pg_isready"), "-q", "-h", str(self.folder)]
+        where = ["-h", str(self.folder), "-p", self._settings["port"]]
+        line = [str(binaries() / "pg_isready"), "-q", *where]
         return subprocess.run(line, timeout=10, check=False).returncode == 0

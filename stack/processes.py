@@ -75,10 +75,11 @@ def as_user(name: str, words: Sequence[str]) -> list[str]:
     ]
 
 
-def give_to(name: str, folder: Path) -> Path:
-    """Make a folder that belongs to that user when this is root."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def give_to(name: str, path: Path) -> Path:
+    """Let a file, or a folder that is made when missing, belong to that user when this is root."""
+    if not path.exists():
+        path.mkdir(mode=0o700, parents=True)
     if os.geteuid() == 0:
         user = pwd.getpwnam(name)
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    return folder
+        os.chown(path, user.pw_uid, user.pw_gid)
+    return path

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from factories import event
 from sealward.events.node import NodeActivated
 from sealward.events.postgres import SQL, NotMigrated, migrate, postgres
 from sealward.events.store import EventStore, StoreUnavailable
+from stack.certificates import Certificates, issue
 from stack.postgres import Postgres
 
 WRITERS = 8
@@ -114,10 +118,17 @@ def test_an_append_wakes_the_waiters_of_other_processes(database: str) -> None:
     assert at - began < 0.1
 
 
-def test_the_store_mends_itself_when_the_server_comes_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture
+def private_folder() -> Iterator[Path]:
+    """Yield a folder for a server, with a short path for its socket."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-pg-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_store_mends_itself_when_the_server_comes_back(private_folder: Path) -> None:
     """While the server is away the store says so; afterwards it goes on, and so does the waking."""
-    del tmp_path_factory
-    server = Postgres(Path("/tmp") / f"sw-{uuid.uuid4().hex[:8]}")  # noqa: S108 - the socket's path must be short
+    server = Postgres(private_folder)
     server.start()
     try:
         migrate(server.url())
@@ -143,3 +154,28 @@ def _soon(store: EventStore) -> int:
         except StoreUnavailable:
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+def test_tls_reaches_whom_it_trusts_and_nobody_else(
+    private_folder: Path, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Said in the URL, in libpq's words; another authority is refused."""
+    server = Postgres(private_folder, certificates)
+    server.start()
+    try:
+        url = server.tls_url(certificates.ca)
+        migrate(url)
+        store = postgres(url)
+        store.append(uuid.uuid4(), 0, [event(NodeActivated)])
+        with psycopg.connect(url) as own:
+            encrypted = own.execute(
+                "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                "WHERE application_name LIKE 'sealward%'"
+            ).fetchone()
+        store.close()
+        with pytest.raises(StoreUnavailable, match="SSL error"):
+            migrate(server.tls_url(issue(tmp_path).ca))
+    finally:
+        server.stop()
+
+    assert encrypted == (True,)
