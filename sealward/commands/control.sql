@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS places (
 SELECT position FROM places WHERE name = ?
 
 -- name: keep-place
+-- Never back: a relay that has lost its lead without knowing may come late.
 INSERT INTO places (name, position) VALUES (?, ?)
-ON CONFLICT (name) DO UPDATE SET position = excluded.position
+ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.position > places.position
 
 -- name: create-tokens
 CREATE TABLE IF NOT EXISTS tokens (
