@@ -78,6 +78,21 @@ quietly() {
     trap - EXIT
 }
 
+# Keep Debian's stock kernel in the cache, for guests of the tests: installing it would make this machine boot it.
+fetch_kernel() {
+    local cache=${XDG_CACHE_HOME:-$HOME/.cache}/sealward package
+    if ! command -v apt-get >/dev/null || compgen -G "$cache/kernel/boot/vmlinuz-*" >/dev/null; then return; fi
+    package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ {print $2; exit}')
+    if [[ -z $package ]]; then say "no linux-image-cloud-amd64 here: guests cannot boot"; return; fi
+    say "fetching $package into $cache"
+    rm -rf "$cache/kernel" "$cache/kernel.part"
+    mkdir -p "$cache/kernel.part"
+    (cd "$cache/kernel.part" && retry apt-get -qq download "$package") 2>/dev/null
+    dpkg-deb --fsys-tarfile "$cache/kernel.part/"*.deb | tar -x -C "$cache/kernel.part" --wildcards './boot/vmlinuz-*'
+    rm "$cache/kernel.part/"*.deb
+    mv "$cache/kernel.part" "$cache/kernel"
+}
+
 # Print what names a finished environment: it changes with the inputs, the place and the interpreter.
 fingerprint() {
     { cat requirements/*.txt scripts/setup.sh pyproject.toml; pwd; "$1" -VV; } | sha256sum | cut -d' ' -f1
@@ -89,6 +104,9 @@ need gcc libc6-dev pkg-config libvirt-dev libvirt0 curl ca-certificates
 if [[ $kind == dev ]]; then
     quietly need postgresql rabbitmq-server # the tests start servers of their own
     need docker-compose systemd              # these check compose.yaml and the units; neither is run
+    # The tests of real hypervisors start a libvirtd and guests of their own, where they may.
+    quietly need libvirt-daemon libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils ovmf busybox-static
+    fetch_kernel
 fi
 
 if now=$(fingerprint .venv/bin/python 2>/dev/null) && [[ -e $(stamp "$kind") ]] && [[ -z ${PYTHON:-} ||

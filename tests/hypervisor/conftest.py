@@ -1,0 +1,82 @@
+"""Private nodes with real QEMU guests: skipped loudly where a machine cannot have them, never in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import libvirt
+import pytest
+from nodes import PrivateNode, Running
+
+from stack.guest import Guest
+from stack.libvirtd import Libvirtd, why_not
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly that real hypervisors were not tested."""
+    skipped = [one for one in terminalreporter.stats.get("skipped", []) if "hypervisor" in one.nodeid]
+    if skipped:
+        terminalreporter.section("NOT TESTED on real hypervisors", red=True, bold=True)
+        terminalreporter.line(f"{len(skipped)} tests: {why_not()}")
+
+
+@pytest.fixture(scope="session")
+def hypervisors() -> Iterator[Path]:
+    """Return a folder for private nodes; skip, or fail in CI, where there can be none."""
+    reason = why_not()
+    if reason is not None and os.environ.get("CI"):
+        pytest.fail(f"CI must test real hypervisors: {reason}")
+    if reason is not None:
+        pytest.skip(reason)
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(hypervisors: Path, hostname: str) -> Iterator[PrivateNode]:
+    folder = Path(tempfile.mkdtemp(prefix=f"{hostname}-", dir=hypervisors))
+    daemon = Libvirtd(folder, hostname, hypervisors / "warm")
+    try:
+        daemon.start()
+        node = PrivateNode(daemon)
+        yield node
+        node.close()
+    finally:
+        daemon.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def node(hypervisors: Path) -> Iterator[PrivateNode]:
+    """Return a node without domains and without an agent."""
+    yield from _started(hypervisors, "kvm-a")
+
+
+@pytest.fixture
+def other_node(hypervisors: Path) -> Iterator[PrivateNode]:
+    """Return another one."""
+    yield from _started(hypervisors, "kvm-b")
+
+
+@pytest.fixture
+def two_nodes(node: PrivateNode, other_node: PrivateNode) -> tuple[PrivateNode, PrivateNode]:
+    """Return two nodes between which guests can move."""
+    return node, other_node
+
+
+@pytest.fixture
+def guest(node: PrivateNode) -> Running:
+    """Return a running guest of `node`: firmware that finds nothing to boot, which is enough for most."""
+    return node.run(Guest(node.daemon.folder / "guests"))
+
+
+@pytest.fixture
+def booted(node: PrivateNode) -> Running:
+    """Return a running guest that boots a kernel and an initrd of its own."""
+    return node.run(replace(Guest(node.daemon.folder / "guests"), boots=True))
