@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -74,10 +74,10 @@ class Handler:
         match command:
             case ask.SignCommand():
                 stream = Stream(sign_stream(command.server_id), signs.evolve, signs.Sign, SIGN_SHAPE)
-                return self._append(stream, lambda sign: self._sign(sign, command))
+                return self._append(stream, lambda sign: _from(command, self._sign(sign, command)))
             case ask.RegisterNode() | ask.NodeCommand():
                 on_node = Stream(node_stream(command.hostname), nodes.evolve, nodes.Node, NODE_SHAPE)
-                return self._append(on_node, lambda node: self._node(node, command))
+                return self._append(on_node, lambda node: _from(command, self._node(node, command)))
         raise TypeError(command)
 
     def _append(self, stream: Stream[State], decide: Callable[[State | None], list[Event]]) -> int:
@@ -163,3 +163,8 @@ class Handler:
                 fresh_until = command.started_at + self._fresh_for
                 return nodes.record_sweep(node, command, now=now, fresh_until=fresh_until)
         raise TypeError(command)
+
+
+def _from(command: ask.Command, events: list[Event]) -> list[Event]:
+    """Let the facts say where the command came from; deciders need not know."""
+    return [replace(one, origin=command.origin) for one in events] if command.origin else events

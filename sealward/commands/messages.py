@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealward.events.base import Origin
     from sealward.events.envelope import Envelope
     from sealward.events.measurement import Finding
     from sealward.events.node import Withheld
@@ -21,6 +22,7 @@ class Command:
     actor: str
     task_id: str | None = None
     request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

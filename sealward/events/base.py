@@ -22,6 +22,18 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asked, as the cloud's identity service knows them.
+
+    A user's name means somebody only inside a domain, and may go to somebody else; these ids are for good.
+    `project_id` is None for a token that is not for a project: for the whole system or a domain.
+    """
+
+    user_id: str
+    project_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """A fact: when it happened, who asked for it, for which task, in which HTTP request.
 
@@ -36,6 +48,7 @@ class Event:
     actor: str
     task_id: str | None = None
     request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,13 @@ class EventFromNewerVersion(EventRefused):
 
 
 def encode(event: Event) -> bytes:
-    """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it."""
+    """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it.
+
+    An event without an origin is written as before there were any.
+    """
     fields = msgspec.to_builtins(event)
+    if event.origin is None:
+        del fields["origin"]
     fields["version"] = event.version
     return msgspec.json.encode(fields, order="sorted")
 

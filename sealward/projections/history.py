@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sealward.projections.tables import Row, Tables
 
 
-_META = frozenset(("timestamp", "actor", "task_id", "request_id", "server_id", "node_id"))
+_META = frozenset(("timestamp", "actor", "task_id", "request_id", "origin", "server_id", "node_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class HistoryRow:
     actor: str
     task_id: str | None
     request_id: str | None
+    origin: dict[str, str | None] | None
     node_id: int
     data: dict[str, Any]
 
@@ -73,6 +74,7 @@ def _values(recorded: Recorded) -> dict[str, object]:
         "actor": event.actor,
         "task_id": event.task_id,
         "request_id": event.request_id,
+        "origin": msgspec.json.encode(event.origin).decode(),
         "data": msgspec.json.encode(_what(event), order="sorted").decode(),
     }
 
@@ -91,6 +93,7 @@ def _row(found: Row) -> HistoryRow:
         found["actor"],
         found["task_id"],
         found["request_id"],
+        msgspec.json.decode(found["origin"], type=dict[str, str | None] | None),
         found["node_id"],
         msgspec.json.decode(found["data"], type=dict[str, Any]),
     )

@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS history (
     actor TEXT NOT NULL,
     task_id TEXT,
     request_id TEXT,
+    origin TEXT NOT NULL,
     data TEXT NOT NULL
 )
 
@@ -19,8 +20,8 @@ CREATE INDEX IF NOT EXISTS history_by_server ON history (server_id, position)
 DROP TABLE IF EXISTS history
 
 -- name: add
-INSERT INTO history (position, server_id, node_id, topic, at, actor, task_id, request_id, data)
-VALUES (:position, :server_id, :node_id, :topic, :at, :actor, :task_id, :request_id, :data)
+INSERT INTO history (position, server_id, node_id, topic, at, actor, task_id, request_id, origin, data)
+VALUES (:position, :server_id, :node_id, :topic, :at, :actor, :task_id, :request_id, :origin, :data)
 ON CONFLICT (position) DO NOTHING
 
 -- name: of-server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from factories import SERVER
 
 from sealward.commands.errors import AlreadySigned
 from sealward.commands.handler import SNAPSHOT_EVERY, Handler
-from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation
+from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation, RevokeSign
 from sealward.commands.sign import Sign, evolve
 from sealward.events import store as stores
-from sealward.events.base import node_stream, sign_stream
+from sealward.events.base import Origin, node_stream, sign_stream
 from sealward.events.node import NodeRegistered
 from sealward.events.sign import SignCreated, SignValidationRequested
 from sealward.events.store import EventStore
@@ -52,6 +53,16 @@ def test_a_command_becomes_facts_at_the_position_it_returns() -> None:
     assert position == store.head() == 1
     assert isinstance(event, SignCreated)
     assert (event.sign_id, event.task_id, event.timestamp) == (1, "t-1", NOW)
+
+
+def test_the_facts_say_where_the_command_came_from() -> None:
+    """Ids of user and project go into every event of theirs; without them an event says nothing of it."""
+    store = stores.in_memory()
+    origin = Origin(user_id="u", project_id="p")
+    handler(store).handle(replace(create(), origin=origin))
+    handler(store).handle(RevokeSign(actor="user:admin", server_id=SERVER))
+
+    assert [one.event.origin for one in store.follow(0)] == [origin, None]
 
 
 def test_a_refused_command_writes_nothing() -> None:

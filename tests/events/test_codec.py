@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from factories import ONE_OF_EACH
 
 from sealward.events import codec
-from sealward.events.base import Event, Recorded, sign_stream
+from sealward.events.base import Event, Origin, Recorded, sign_stream
 from sealward.events.codec import EventFromNewerVersion, EventRefused, decode, encode
 
 GOLDEN = Path(__file__).parent.parent / "assets" / "events"
@@ -40,6 +41,16 @@ def test_every_golden_file_is_read(golden: Path) -> None:
     topic = golden.stem.rsplit(".v", 1)[0]
 
     assert isinstance(decode(topic, golden.read_bytes()), codec.EVENTS[topic])
+
+
+def test_an_origin_is_a_field_more() -> None:
+    """Written where there is one, golden too; an event without one has the bytes that it always had."""
+    origin = Origin(user_id="u-1", project_id="p-1")
+    event = replace(ONE_OF_EACH[0], origin=origin)
+
+    assert (GOLDEN / "sign.created.v1.origin.json").read_bytes().rstrip(b"\n") == encode(event)
+    assert event == decode(event.topic, encode(event))
+    assert b"origin" not in encode(ONE_OF_EACH[0])
 
 
 def test_old_fields_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

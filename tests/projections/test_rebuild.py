@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealward.events import store as stores
-from sealward.events.base import Event, node_stream, sign_stream
+from sealward.events.base import Event, Origin, node_stream, sign_stream
 from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
 from sealward.events.sign import SignEvent, SignOrdered
 from sealward.events.store import EventStore
@@ -50,6 +50,7 @@ def _varied(event: Event, number: int, draw: st.DrawFn) -> Event:
         "timestamp": NOON + timedelta(seconds=number),
         "task_id": draw(st.sampled_from((None, "t-1", "t-2", f"t-{number}"))),
         "node_id": draw(st.integers(1, 2)),
+        "origin": draw(st.sampled_from((None, Origin(user_id="u-1", project_id=None)))),
     }
     if hasattr(event, "server_id"):
         changes["server_id"] = SERVERS[which]
