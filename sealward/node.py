@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from sealward.events import keys
 from sealward.events.base import utc_now
-from sealward.node_agent.agent import Agent, Timing
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import open_read_only
 from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.runner import Runner, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class Node:
         self._ledger = Ledger(folder / "ledger.sqlite")
         key = keys.private_key(folder / "key.pem")
         keys.publish(key.public_key(), folder / "key.pub")
-        self.agent = Agent(
+        self.agent = Runner(
             key=key,
             ledger=self._ledger,
             bus=bus,

@@ -102,20 +102,24 @@ class Relay:
         self._publisher.close()
         self._leader.close()
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                if self._leader.holds():
-                    self._copy()
-                else:
-                    self._stopped.wait(PAUSE)
-            except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("the relay waits: %s", away)
-                self._stopped.wait(PAUSE)
+    def copy(self) -> None:
+        """Publish the next batch, once there is one, and keep the place; return soon when there is none.
 
-    def _copy(self) -> None:
+        Raises StoreUnavailable, BusUnavailable.
+        """
         position = self._place.load()
         if self._store.wait_beyond(position, LOOK_UP):
             batch = self._store.follow(position)
             self._publisher.publish(batch)
             self._place.keep(batch[-1].position)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self._leader.holds():
+                    self.copy()
+                else:
+                    self._stopped.wait(PAUSE)
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("the relay waits: %s", away)
+                self._stopped.wait(PAUSE)

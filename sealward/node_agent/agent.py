@@ -1,15 +1,10 @@
-"""The agent of one node: hears orders from the bus and changes from libvirt, works them off one by one."""
+"""The agent of one node, step by step: what it does about a message, a change, and the time that goes by."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import queue
 import socket
-import threading
-import time
-from concurrent import futures
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,8 +13,8 @@ from sealward.commands import reports
 from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.bus import BusUnavailable, Later, Poison
-from sealward.node_agent.hypervisor import Hypervisor, NotMeasured, NotSealed, open_read_only
+from sealward.events.bus import BusUnavailable, Poison
+from sealward.node_agent.hypervisor import NotMeasured, NotSealed
 from sealward.node_agent.ledger import Entry
 from sealward.node_agent.references import References
 from sealward.node_agent.validator import EQUAL, Order, Validator
@@ -28,169 +23,83 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    import libvirt
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.events.bus import Bus
+    from sealward.node_agent.hypervisor import Hypervisor
     from sealward.node_agent.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-LOOK_UP: Final = 0.1
-"""Seconds after which whoever waits for a job looks whether the agent ends."""
-UNHEARD: Final = 5.0
-"""Seconds after which an agent that got no answer registers again."""
 NODE_WIDE: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone", "stale"))
 """Reasons of an unknown that a sweep clears without a report for every single server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How often, in seconds, an agent sweeps and says that it is there."""
-
-    sweep: float
-    heartbeat: float
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A domain changed; None: any of them may have."""
-
-    server_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message came from the control plane; `done` tells its consumer when it was worked on, and how."""
-
-    body: bytes
-    done: futures.Future[None] = field(default_factory=futures.Future)
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """No more work."""
-
-
 class Agent:
-    """Signs what it reports with `key`. Every state it needs comes from the control plane at registration."""
+    """Signs what it reports with `key`. Every state it needs comes from the control plane at registration.
 
-    def __init__(  # noqa: PLR0913 - the one place where an agent's parts meet
+    `submit` takes a report's bytes to the control plane, or raises BusUnavailable.
+    For one thread; `beat` for any.
+    """
+
+    def __init__(
         self,
         *,
         key: Ed25519PrivateKey,
         ledger: Ledger,
-        bus: Bus,
-        uri: str,
-        timing: Timing,
+        hypervisor: Hypervisor,
+        submit: Callable[[bytes], None],
         clock: Callable[[], datetime],
-        opener: Callable[[str], libvirt.virConnect] = open_read_only,
     ) -> None:
         self.hostname = _hostname(ledger)
         self._key = key
         self._ledger = ledger
-        self._bus = bus
-        self._timing = timing
-        self._jobs: queue.SimpleQueue[Changed | Received | Stop] = queue.SimpleQueue()
-        self._hypervisor = Hypervisor(uri, lambda server_id: self._jobs.put(Changed(server_id)), opener)
+        self._hypervisor = hypervisor
+        self._submit = submit
         self._validator = Validator(
-            self._hypervisor, self.hostname, key, lambda: ledger.next_moment(clock()), self._send
+            hypervisor, self.hostname, key, lambda: ledger.next_moment(clock()), self._send
         )
         self._references = References(ledger, ())
         self._orders: dict[str, Order] = {}
         self._active: bool | None = None
         self._position: int | None = None
         self._inventory: tuple[tuple[str, str], ...] | None = None
-        self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
-        self._stopped = threading.Event()
-        self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
-        self._heart = threading.Thread(target=self._beat, name="agent-heart", daemon=True)
 
-    def start(self) -> None:
-        """Connect to libvirt, register, and work in the background."""
-        self._hypervisor.start()
-        self._consumer.start()
-        self._register()
-        self._worker.start()
-        self._heart.start()
+    @property
+    def registered(self) -> bool:
+        """Say whether the control plane has told this agent what it has to know."""
+        return self._position is not None
 
-    def stop(self) -> None:
-        """Finish the job at hand, then end."""
-        self._stopped.set()
-        self._consumer.stop()
-        self._jobs.put(Stop())
-        if self._worker.is_alive():
-            self._worker.join(10)
-        if self._heart.is_alive():
-            self._heart.join(10)
-        self._hypervisor.close()
+    def register(self) -> None:
+        """Ask the control plane for everything that this agent has to know."""
+        pem = keys.public_pem(self._key.public_key())
+        self._send(reports.Registration(hostname=self.hostname, public_key=pem))
 
-    def _await(self, body: bytes) -> None:
-        """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends."""
-        received = Received(body)
-        self._jobs.put(received)
-        while not futures.wait([received.done], LOOK_UP).done:
-            if self._stopped.is_set():
-                raise Later("the agent ends")
-        received.done.result()
+    def beat(self) -> None:
+        """Say that this agent is there."""
+        self._send(reports.Heartbeat(hostname=self.hostname))
 
-    def _beat(self) -> None:
-        while not self._stopped.wait(self._timing.heartbeat):
-            self._send(reports.Heartbeat(hostname=self.hostname))
-
-    def _work(self) -> None:
-        ticked = time.monotonic()
-        while True:
-            due = ticked + (UNHEARD if self._position is None else self._timing.sweep)
-            batch = self._next_jobs(due)
-            if any(isinstance(job, Stop) for job in batch):
-                return
-            self._carry_out(batch)
-            if time.monotonic() >= due:
-                self._tick()
-                ticked = time.monotonic()
-
-    def _next_jobs(self, due: float) -> list[Changed | Received | Stop]:
-        """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
-        batch: list[Changed | Received | Stop] = []
-        try:
-            batch.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
-            while True:
-                batch.append(self._jobs.get_nowait())
-        except queue.Empty:
-            return batch
-
-    def _carry_out(self, batch: list[Changed | Received | Stop]) -> None:
-        for job in batch:
-            if isinstance(job, Received):
-                self._receive(job)
-        changed = {job.server_id for job in batch if isinstance(job, Changed)}
-        if changed and self._position is not None:
-            self._look_at(changed)
-
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Look at everything because it is time to; without an answer to its registration, register again."""
         if self._position is None:
-            self._register()
+            self.register()
             return
         self._report_inventory()
         self._seal_what_waits()
         if self._active:
             self._sweep("sweep", None)
 
-    def _register(self) -> None:
-        pem = keys.public_pem(self._key.public_key())
-        self._send(reports.Registration(hostname=self.hostname, public_key=pem))
-
     def _send(self, report: reports.AnyReport) -> None:
         """Report; what could not be sent is made up for by registering anew."""
         try:
-            self._bus.submit(reports.INBOX, reports.seal(report, self._key))
+            self._submit(reports.seal(report, self._key))
         except BusUnavailable as away:
             log.warning("%s: the broker is away: %s", self.hostname, away)
             self._position = None
 
-    def _look_at(self, changed: set[str | None]) -> None:
-        """Look at the domains that changed; at all of them when nobody knows which."""
+    def look_at(self, changed: set[str | None]) -> None:
+        """Look at the domains that changed; at all of them, None, when nobody knows which."""
+        if self._position is None:
+            return
         self._report_inventory()
         if None in changed:
             self._seal_what_waits()
@@ -231,15 +140,7 @@ class Agent:
         known = self._inventory or ()
         return sum(1 for server_id, _ in known if server_id not in self._references)
 
-    def _receive(self, received: Received) -> None:
-        try:
-            self._act_on(received.body)
-        except Exception as broken:  # noqa: BLE001 - one bad message must not end the agent: it is buried
-            received.done.set_exception(broken)
-        else:
-            received.done.set_result(None)
-
-    def _act_on(self, body: bytes) -> None:
+    def receive(self, body: bytes) -> None:
         """Act on what the control plane says. Raises Poison."""
         try:
             desired = msgspec.json.decode(body, type=reports.Desired)

@@ -1,0 +1,159 @@
+"""Keeps an agent at work: messages from the bus, changes from libvirt and the clock, one after the other."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sealward.commands import reports
+from sealward.events.bus import Later
+from sealward.node_agent.agent import Agent
+from sealward.node_agent.hypervisor import Hypervisor, open_read_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import libvirt
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealward.events.bus import Bus
+    from sealward.node_agent.ledger import Ledger
+
+LOOK_UP: Final = 0.1
+"""Seconds after which whoever waits for a job looks whether the agent ends."""
+UNHEARD: Final = 5.0
+"""Seconds after which an agent that got no answer registers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often, in seconds, an agent sweeps and says that it is there."""
+
+    sweep: float
+    heartbeat: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A domain changed; None: any of them may have."""
+
+    server_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came from the control plane; `done` tells its consumer when it was worked on, and how."""
+
+    body: bytes
+    done: futures.Future[None] = field(default_factory=futures.Future)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No more work."""
+
+
+class Runner:
+    """The threads of one agent: one works, one says that it is there."""
+
+    def __init__(  # noqa: PLR0913 - the one place where an agent's parts meet
+        self,
+        *,
+        key: Ed25519PrivateKey,
+        ledger: Ledger,
+        bus: Bus,
+        uri: str,
+        timing: Timing,
+        clock: Callable[[], datetime],
+        opener: Callable[[str], libvirt.virConnect] = open_read_only,
+    ) -> None:
+        self._timing = timing
+        self._jobs: queue.SimpleQueue[Changed | Received | Stop] = queue.SimpleQueue()
+        self._hypervisor = Hypervisor(uri, lambda server_id: self._jobs.put(Changed(server_id)), opener)
+        self._agent = Agent(
+            key=key,
+            ledger=ledger,
+            hypervisor=self._hypervisor,
+            submit=lambda body: bus.submit(reports.INBOX, body),
+            clock=clock,
+        )
+        self.hostname = self._agent.hostname
+        self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
+        self._stopped = threading.Event()
+        self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
+        self._heart = threading.Thread(target=self._beat, name="agent-heart", daemon=True)
+
+    def start(self) -> None:
+        """Connect to libvirt, register, and work in the background."""
+        self._hypervisor.start()
+        self._consumer.start()
+        self._agent.register()
+        self._worker.start()
+        self._heart.start()
+
+    def stop(self) -> None:
+        """Finish the job at hand, then end."""
+        self._stopped.set()
+        self._consumer.stop()
+        self._jobs.put(Stop())
+        if self._worker.is_alive():
+            self._worker.join(10)
+        if self._heart.is_alive():
+            self._heart.join(10)
+        self._hypervisor.close()
+
+    def _await(self, body: bytes) -> None:
+        """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends."""
+        received = Received(body)
+        self._jobs.put(received)
+        while not futures.wait([received.done], LOOK_UP).done:
+            if self._stopped.is_set():
+                raise Later("the agent ends")
+        received.done.result()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._timing.heartbeat):
+            self._agent.beat()
+
+    def _work(self) -> None:
+        ticked = time.monotonic()
+        while True:
+            due = ticked + (self._timing.sweep if self._agent.registered else UNHEARD)
+            batch = self._next_jobs(due)
+            if any(isinstance(job, Stop) for job in batch):
+                return
+            self._carry_out(batch)
+            if time.monotonic() >= due:
+                self._agent.tick()
+                ticked = time.monotonic()
+
+    def _next_jobs(self, due: float) -> list[Changed | Received | Stop]:
+        """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
+        batch: list[Changed | Received | Stop] = []
+        try:
+            batch.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
+            while True:
+                batch.append(self._jobs.get_nowait())
+        except queue.Empty:
+            return batch
+
+    def _carry_out(self, batch: list[Changed | Received | Stop]) -> None:
+        for job in batch:
+            if isinstance(job, Received):
+                self._receive(job)
+        changed = {job.server_id for job in batch if isinstance(job, Changed)}
+        if changed:
+            self._agent.look_at(changed)
+
+    def _receive(self, received: Received) -> None:
+        try:
+            self._agent.receive(received.body)
+        except Exception as broken:  # noqa: BLE001 - one bad message must not end the agent: it is buried
+            received.done.set_exception(broken)
+        else:
+            received.done.set_result(None)
