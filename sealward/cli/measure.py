@@ -65,8 +65,9 @@ def _from_file(path: Path) -> Measured:
 
 def _from_libvirt(uri: str, name: str) -> Measured:
     from sealward.node_agent.canonical import DomainXmlRefused
-    from sealward.node_agent.hypervisor import NotMeasured, describe
+    from sealward.node_agent.hypervisor import describe
     from sealward.node_agent.measure import measure
+    from sealward.node_agent.not_measured import NotMeasured
 
     with refusing(NotMeasured, DomainXmlRefused):
         xml = describe(uri, name)

@@ -14,8 +14,9 @@ from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus import BusUnavailable, Poison
-from sealward.node_agent.hypervisor import NotMeasured, NotSealed
+from sealward.node_agent.hypervisor import NotSealed
 from sealward.node_agent.ledger import Entry
+from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.references import References
 from sealward.node_agent.validator import EQUAL, Order, Validator
 

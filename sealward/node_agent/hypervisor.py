@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import libvirt
 
+from sealward.node_agent.not_measured import NotMeasured
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,12 +27,6 @@ KEEPALIVE: Final = (5, 3)
 """Seconds between probes, and how many may stay unanswered before the connection counts as lost."""
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
-
-
-class NotMeasured(Exception):
-    """The server could not be measured; `code` is the reason that its verdict gets."""
-
-    code = "not-measured"
 
 
 class HypervisorGone(NotMeasured):

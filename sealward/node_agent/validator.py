@@ -14,8 +14,9 @@ from sealward.events.measurement import differing
 from sealward.events.statement import Statement
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.findings import findings
-from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone, NotMeasured
+from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
 from sealward.node_agent.measure import Measured, measure
+from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,0 +1,148 @@
+"""What a node knows of files it has read: their roots, the leaves under them, and how far a long read got.
+
+A root is known for a file as long as its device, inode, size, mtime and ctime stay. That saves work; it is no
+proof: who writes to the raw device leaves all of them alone. So files are read again on a schedule.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.sql import blocks
+from sealward.node_agent.files import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+SQL = blocks("sealward.node_agent.files", "cache.sql")
+MAX_LEAVES: Final = 256 * 1024 * 1024
+"""Bytes of leaves that are kept: enough for 32 TiB of images."""
+RACY: Final = 2.0
+"""Seconds that a file must have been left alone before a read of it counts for later, as in git's index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one content of a file from another without reading it."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Stamp:
+        """Return the stamp of a file."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    @property
+    def file(self) -> str:
+        """Name the file, whatever is in it; text, because an inode's number may exceed SQLite's integers."""
+        return f"{self.dev}:{self.ino}"
+
+    @property
+    def state(self) -> str:
+        """Name what the file is in now."""
+        return f"{self.size}:{self.mtime_ns}:{self.ctime_ns}"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A root, and when (seconds since the epoch) the reading of the file began."""
+
+    state: str
+    root: str
+    hashed_at: float
+
+
+class Cache:
+    """An SQLite file for its owner alone (None: nothing outlives the process); safe for threads."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        for name in ("create-digests", "create-leaves", "create-progress"):
+            self._database.execute(SQL[name])
+        # All of it can be made again: no flush to disk for each file read.
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=OFF")
+        self._known = {file: Known(*rest) for file, *rest in self._database.execute(SQL["digests"])}
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def known(self, stamp: Stamp) -> Known | None:
+        """Return what is known of a file in that state."""
+        known = self._known.get(stamp.file)
+        return known if known is not None and known.state == stamp.state else None
+
+    def put(self, stamp: Stamp, root: str, hashed_at: float) -> None:
+        """Know the root of a file, and that it was read."""
+        self._known[stamp.file] = Known(stamp.state, root, hashed_at)
+        self._write("put-digest", stamp.file, stamp.state, root, hashed_at)
+
+    def forget(self, stamp: Stamp) -> None:
+        """Know nothing of a file any more."""
+        if self._known.pop(stamp.file, None) is not None:
+            self._write("forget-digest", stamp.file)
+
+    def put_leaves(self, root: str, leaves: bytes | bytearray, now: float) -> None:
+        """Keep the leaves under a root, so that a later change has an offset."""
+        self._write("put-leaves", root, leaves, now)
+
+    def difference(self, signed: str | None, found: str | None) -> int | None:
+        """Return the offset at which the files of two roots begin to differ; None when it is not known."""
+        both = [self._leaves(root) for root in (signed, found)]
+        if both[0] is None or both[1] is None:
+            return None
+        return tree.first_difference(both[0], both[1])
+
+    def progress(self, stamp: Stamp) -> bytearray:
+        """Return the leaves of a file that are known already, from the first one on."""
+        leaves = bytearray()
+        with self._lock:
+            for first, digests in self._database.execute(SQL["progress"], (stamp.file, stamp.state)):
+                if first * tree.DIGEST == len(leaves):
+                    leaves += digests
+        return leaves
+
+    def keep_progress(self, stamp: Stamp, first: int, leaves: bytes) -> None:
+        """Keep some leaves of a file, the first of them by its index."""
+        self._write("put-progress", stamp.file, stamp.state, first, leaves)
+
+    def forget_progress(self, stamp: Stamp) -> None:
+        """Forget how far the reading of a file got."""
+        self._write("forget-progress", stamp.file)
+
+    def tidy(self, unread_since: float) -> None:
+        """Forget files that nobody read for long, and the oldest leaves beyond MAX_LEAVES."""
+        for file in [file for file, known in self._known.items() if known.hashed_at < unread_since]:
+            del self._known[file]
+        self._write("forget-digests", unread_since)
+        self._write("forget-leaves", MAX_LEAVES)
+
+    def _write(self, name: str, *values: object) -> None:
+        """Write if it can be: a full disk costs work, not the agent."""
+        try:
+            with self._lock:
+                self._database.execute(SQL[name], values)
+        except sqlite3.Error as failed:
+            log.warning("what is known of files is not kept: %s", failed)
+
+    def _leaves(self, root: str | None) -> bytes | None:
+        with self._lock:
+            row = self._database.execute(SQL["leaves"], (root,)).fetchone()
+        return None if row is None else bytes(row[0])

@@ -1,0 +1,168 @@
+"""Follow a disk from its image through all layers below it, by the images' own headers.
+
+libvirt's persistent XML does not show the chain (libvirt 9.0, observed), and what it shows of a running one
+is what it probed once. A raw image is never looked into: a guest can write any header there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.node_agent.files import qcow2
+from sealward.node_agent.files.refusals import (
+    ChainTooDeep,
+    FileMissing,
+    FileUnreadable,
+    ImageFormatUnknown,
+)
+from sealward.node_agent.not_measured import NotMeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_LAYERS: Final = 200
+"""libvirt follows as many."""
+WITHOUT_LINKS: Final = frozenset(("raw", "luks", "vdi", "vhdx", "vpc", "dmg", "parallels", "bochs", "cloop"))
+"""Formats that QEMU never lets refer to another file."""
+UNSTATED: Final = "(none)"
+"""In the place of a format that a header leaves to be guessed; no format has this name."""
+_MAGICS: Final = {
+    qcow2.MAGIC: "qcow2",
+    b"KDMV": "vmdk",
+    b"COWD": "vmdk",
+    b"# Di": "vmdk",
+    b"QED\0": "qed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One image of a chain. `path` is as the domain or the layer above names it, made absolute.
+
+    `depth` is 0 for the disk itself; a data file has the depth of the image whose data it holds. `size` is
+    what the guest sees, in bytes; `backing_format` is UNSTATED when the header leaves it to be guessed.
+    """
+
+    path: str
+    format: str
+    depth: int
+    is_block: bool
+    size: int
+    backing: str | None = None
+    backing_format: str | None = None
+    data_file: str | None = None
+    is_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A name to be followed."""
+
+    path: str
+    format: str
+    depth: int
+    is_data: bool = False
+
+
+def walk(path: str, image_format: str, root: Path) -> tuple[Layer, ...]:
+    """Return all layers below and including an image, top first; paths are looked up below `root`.
+
+    Raises NotMeasured: unreadable, missing or malformed images, names and formats that are not followed,
+    more than MAX_LAYERS or a chain that comes back to itself.
+    """
+    layers: list[Layer] = []
+    seen: set[tuple[int, int]] = set()
+    ahead = [_Link(path, image_format, 0)]
+    while ahead:
+        link = ahead.pop()
+        if len(layers) == MAX_LAYERS:
+            raise ChainTooDeep(f"{path}: more than {MAX_LAYERS} layers")
+        with opened(placed(root, link.path)) as fd:
+            found = os.fstat(fd)
+            if (found.st_dev, found.st_ino) in seen:
+                raise ChainTooDeep(f"{path}: it comes back to {link.path}")
+            seen.add((found.st_dev, found.st_ino))
+            layer = _layer(fd, found, link)
+        layers.append(layer)
+        ahead.extend(_links(layer))
+    return tuple(layers)
+
+
+def placed(root: Path, path: str) -> Path:
+    """Return where an absolute path lies for this process. Raises FileUnreadable for a relative one."""
+    if not path.startswith("/"):
+        raise FileUnreadable(f"{path}: not an absolute path")
+    return root / path.lstrip("/")
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a regular file or a block device for reading; other kinds could hang. Raises NotMeasured."""
+    with reading(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            mode = os.fstat(fd).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+                raise FileUnreadable(f"{path}: neither a file nor a block device")
+            yield fd
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of what goes wrong in reading a file which file it is. Raises NotMeasured."""
+    try:
+        yield
+    except NotMeasured as refused:
+        if str(path) in str(refused):
+            raise
+        raise type(refused)(f"{path}: {refused}") from refused
+    except (OSError, ValueError) as failed:
+        missing = isinstance(failed, OSError) and failed.errno in (errno.ENOENT, errno.ENOTDIR)
+        raise (FileMissing if missing else FileUnreadable)(f"{path}: {failed}") from failed
+
+
+def _layer(fd: int, found: os.stat_result, link: _Link) -> Layer:
+    is_block = stat.S_ISBLK(found.st_mode)
+    real = _guessed(fd) if link.format == UNSTATED else link.format
+    if real == "qcow2":
+        header = qcow2.read(fd)
+        guess = UNSTATED if header.backing and not header.backing_format else header.backing_format
+        return Layer(
+            link.path,
+            link.format,
+            link.depth,
+            is_block,
+            header.size,
+            header.backing,
+            guess,
+            header.data_file,
+        )
+    if real not in WITHOUT_LINKS:
+        raise ImageFormatUnknown(f"format {real}")
+    size = os.lseek(fd, 0, os.SEEK_END) if is_block else found.st_size
+    return Layer(link.path, link.format, link.depth, is_block, size, is_data=link.is_data)
+
+
+def _guessed(fd: int) -> str:
+    """Guess a format as QEMU would, so that nothing below it goes unseen should QEMU be let guess."""
+    return _MAGICS.get(os.pread(fd, 4, 0), "raw")
+
+
+def _links(layer: Layer) -> Iterator[_Link]:
+    if layer.backing is not None:
+        yield _Link(_beside(layer.path, layer.backing), layer.backing_format or UNSTATED, layer.depth + 1)
+    if layer.data_file is not None:
+        yield _Link(_beside(layer.path, layer.data_file), "raw", layer.depth, is_data=True)
+
+
+def _beside(path: str, name: str) -> str:
+    """Return the absolute path of a name in an image; a relative one is beside it, as QEMU has it."""
+    return name if name.startswith("/") else os.path.join(os.path.dirname(path), name)  # noqa: PTH118, PTH120 - text, as it stands in XML

@@ -1,0 +1,246 @@
+"""The content of files by its root: known already, read at once, or in the background while it takes.
+
+Two threads read one file at a time: that with the fewest bytes left, and last what nobody waits for.
+Between two stretches of a long file a shorter one gets its turn. How far a long read got survives a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sealward.node_agent.files import reader, tree
+from sealward.node_agent.files.cache import RACY, Cache, Stamp
+from sealward.node_agent.files.chain import opened, reading
+from sealward.node_agent.files.refusals import FileChanging, FilesBeingMeasured, FileUnreadable
+from sealward.node_agent.not_measured import NotMeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+THREADS: Final = 2
+AT_ONCE: Final = 64 * 1024 * 1024
+"""A file that just changed is read at once when it is smaller; a larger one after RACY, so that it counts."""
+TRY_AGAIN: Final = 10.0
+"""Seconds for which a file that could not be read is not read again."""
+SAY_EVERY: Final = 10.0
+"""Seconds between two lines of the log about how far a long read got."""
+NICE: Final = 10
+_WAITED_FOR, _SCHEDULED = 0, 1
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """A file that is being read, for the servers that use it."""
+
+    path: Path
+    stamp: Stamp
+    seen_at: float
+    rank: int
+    leaves: bytearray
+    servers: set[str] = field(default_factory=set)
+    began_at: float | None = None
+    counts_for_later: bool = False
+    said_at: float = 0.0
+    is_told: bool = False
+    """Whether somebody was told to come back."""
+    outcome: str | NotMeasured | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def bytes_done(self) -> int:
+        return min(len(self.leaves) // tree.DIGEST * tree.LEAF, self.stamp.size)
+
+    @property
+    def urgency(self) -> tuple[int, int]:
+        return self.rank, self.stamp.size - self.bytes_done
+
+    def ready_in(self, now: float) -> float:
+        """Return the seconds until it makes sense to begin."""
+        if self.began_at is not None or self.stamp.size < AT_ONCE:
+            return 0.0
+        age = max(time.time() - self.stamp.ctime_ns / 1e9, now - self.seen_at)
+        return max(0.0, RACY - age)
+
+
+class Contents:
+    """`tell` gets the id of each server whose files have been read after somebody was told to come back.
+
+    `reread_after` is how many seconds a root is believed without the file being read again.
+    """
+
+    def __init__(self, cache: Cache, tell: Callable[[str], None], reread_after: float) -> None:
+        self._cache = cache
+        self._tell = tell
+        self._reread_after = reread_after
+        self._changed = threading.Condition()
+        self._readings: dict[Stamp, _Reading] = {}
+        self._failed: dict[Stamp, tuple[float, NotMeasured]] = {}
+        self._is_stopped = False
+        self._pool = ThreadPoolExecutor(THREADS, "files", _give_way)
+        self._thread = threading.Thread(target=self._work, name="files", daemon=True)
+
+    def start(self) -> None:
+        """Read in the background from now on."""
+        self._cache.tidy(time.time() - 3 * self._reread_after)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the stretch at hand."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(10)
+        self._pool.shutdown(cancel_futures=True)
+
+    def root(
+        self,
+        path: Path,
+        server_id: str,
+        until: float,
+        *,
+        newer_than: float | None = None,
+        reread_after: float | None = None,
+    ) -> str:
+        """Return the root of a regular file's content, waiting for it until then (`time.monotonic()`).
+
+        With `newer_than` (`time.time()`) it is what was read since, unless the file is so large that it would
+        take long; without, it is what is known for the file as it is now. What is known for longer than
+        `reread_after` is read again in the background.
+        Raises FilesBeingMeasured when it takes longer, FileMissing, FileUnreadable, FileChanging.
+        """
+        with reading(path):
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise FileUnreadable("not a regular file")
+        stamp = Stamp.of(found)
+        known = self._cache.known(stamp)
+        since = newer_than if newer_than is not None and stamp.size < AT_ONCE else 0.0
+        if known is not None and known.hashed_at >= since:
+            if time.time() - known.hashed_at > (reread_after or self._reread_after):
+                self._read(path, stamp, server_id, _SCHEDULED)
+            return known.root
+        return self._waited_for(self._read(path, stamp, server_id, _WAITED_FOR), until)
+
+    def _read(self, path: Path, stamp: Stamp, server_id: str, rank: int) -> _Reading:
+        """Have a file read; who asks while it is being read shares the reading. Raises NotMeasured."""
+        with self._changed:
+            failed = self._failed.get(stamp)
+            if failed is not None and time.monotonic() - failed[0] < TRY_AGAIN:
+                raise failed[1]
+            wanted = self._readings.get(stamp)
+            if wanted is None:
+                wanted = _Reading(path, stamp, time.monotonic(), rank, self._cache.progress(stamp))
+                self._readings[stamp] = wanted
+            wanted.rank = min(wanted.rank, rank)
+            wanted.servers.add(server_id)
+            self._changed.notify_all()
+            return wanted
+
+    def _waited_for(self, wanted: _Reading, until: float) -> str:
+        wanted.done.wait(max(0.0, until - time.monotonic()))
+        with self._changed:
+            outcome = wanted.outcome
+            if outcome is None:
+                wanted.is_told = True
+                raise FilesBeingMeasured(_progress(wanted))
+        if isinstance(outcome, NotMeasured):
+            raise outcome
+        return outcome
+
+    def _work(self) -> None:
+        while (wanted := self._next()) is not None:
+            try:
+                with opened(wanted.path) as fd:
+                    self._advance(wanted, fd)
+            except NotMeasured as refused:
+                self._end(wanted, refused)
+
+    def _next(self) -> _Reading | None:
+        """Wait for the reading that is to go on; None at the end."""
+        with self._changed:
+            while not self._is_stopped:
+                now = time.monotonic()
+                waits = {one: one.ready_in(now) for one in self._readings.values()}
+                ready = [one for one, seconds in waits.items() if not seconds]
+                if ready:
+                    return min(ready, key=lambda one: one.urgency)
+                self._changed.wait(min(waits.values(), default=None))
+            return None
+
+    def _advance(self, wanted: _Reading, fd: int) -> None:
+        """Read one stretch of a file, all the time the same one."""
+        if wanted.began_at is None:
+            wanted.began_at = time.time()
+            age = max(wanted.began_at - wanted.stamp.ctime_ns / 1e9, time.monotonic() - wanted.seen_at)
+            wanted.counts_for_later = age > RACY
+            if not wanted.counts_for_later:
+                wanted.leaves.clear()
+        first = len(wanted.leaves) // tree.DIGEST
+        _require(fd, wanted.stamp)
+        part = next(reader.stretches(fd, wanted.stamp.size, first, self._pool), b"")
+        _require(fd, wanted.stamp)
+        wanted.leaves += part
+        if len(wanted.leaves) // tree.DIGEST == tree.leaf_count(wanted.stamp.size):
+            self._end(wanted, tree.root(wanted.leaves, wanted.stamp.size))
+            return
+        if wanted.counts_for_later:
+            self._cache.keep_progress(wanted.stamp, first, part)
+        if time.monotonic() - wanted.said_at > SAY_EVERY:
+            wanted.said_at = time.monotonic()
+            log.info("reading %s", _progress(wanted))
+
+    def _end(self, wanted: _Reading, outcome: str | NotMeasured) -> None:
+        """Keep what came of a reading, let those go on that wait for it, and tell those that do not."""
+        known = self._cache.known(wanted.stamp)
+        if isinstance(outcome, str):
+            self._keep(wanted, outcome)
+        else:
+            self._cache.forget(wanted.stamp)
+        is_news = known is not None and known.root != outcome
+        with self._changed:
+            del self._readings[wanted.stamp]
+            if isinstance(outcome, NotMeasured):
+                self._failed = {wanted.stamp: (time.monotonic(), outcome), **_recent(self._failed)}
+            wanted.outcome = outcome
+            wanted.done.set()
+            told = sorted(wanted.servers) if is_news or wanted.is_told else ()
+        for server_id in told:
+            self._tell(server_id)
+
+    def _keep(self, wanted: _Reading, root: str) -> None:
+        self._cache.forget_progress(wanted.stamp)
+        self._cache.put_leaves(root, wanted.leaves, time.time())
+        if wanted.counts_for_later and wanted.began_at is not None:
+            self._cache.put(wanted.stamp, root, wanted.began_at)
+        else:
+            self._cache.forget(wanted.stamp)
+
+
+def _require(fd: int, stamp: Stamp) -> None:
+    if Stamp.of(os.fstat(fd)) != stamp:
+        raise FileChanging("it changed while it was read")
+
+
+def _recent(failed: dict[Stamp, tuple[float, NotMeasured]]) -> dict[Stamp, tuple[float, NotMeasured]]:
+    now = time.monotonic()
+    return {stamp: one for stamp, one in failed.items() if now - one[0] < TRY_AGAIN}
+
+
+def _progress(wanted: _Reading) -> str:
+    return f"{wanted.path}: {wanted.bytes_done} of {wanted.stamp.size} bytes"
+
+
+def _give_way() -> None:
+    """Let everything else on the node go first."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

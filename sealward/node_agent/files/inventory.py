@@ -1,0 +1,118 @@
+"""Which files of a normalised domain count, in which role, and whether by content or by identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lxml import etree
+
+from sealward.node_agent.files.refusals import DiskKindUnknown, NetworkDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOOT_FILES: Final = {
+    "kernel": "os/kernel/text()",
+    "initrd": "os/initrd/text()",
+    "dtb": "os/dtb/text()",
+    "loader": "os/loader[not(@readonly='no')]/text()",
+    "nvram-template": "os/nvram/@template",
+    "acpi-table": "os/acpi/table/text()",
+    "option-rom": "devices/*/rom/@file",
+    "fwcfg": "sysinfo[@type='fwcfg']/entry/@file",
+}
+"""What runs, or is believed, before the guest does: role to where a domain names the file."""
+IDENTITY_FILES: Final = {
+    "loader": "os/loader[@readonly='no']/text()",
+    "nvram": "os/nvram/text() | os/nvram[not(@type) or @type='file']/source/@file",
+}
+"""What firmware writes to on every boot: its content says nothing."""
+WITHOUT_FILE: Final = frozenset(("nvme", "vhostuser", "vdpa"))
+"""Kinds of disks that are devices: the domain's XML says all there is."""
+
+_PATHS: Final = {
+    role: etree.XPath(xpath, smart_strings=False)
+    for role, xpath in (BOOT_FILES | {f"identity {k}": v for k, v in IDENTITY_FILES.items()}).items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BootFile:
+    """A file that counts as a whole, or (`is_identity`) by its name alone."""
+
+    role: str
+    path: str
+    is_identity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk that has an image; `role` is disk, lun, cdrom or floppy. A volume has no path here."""
+
+    role: str
+    target: str
+    path: str
+    format: str
+    is_read_only: bool
+    is_optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A disk that names a storage pool's volume: only libvirt knows where that is."""
+
+    role: str
+    target: str
+    pool: str
+    volume: str
+
+
+def boot_files(domain: etree._Element) -> Iterator[BootFile]:
+    """Yield the boot files, by role and then in document order."""
+    for role, xpath in _PATHS.items():
+        kind, _, name = role.rpartition(" ")
+        for path in _texts(xpath, domain):
+            yield BootFile(name, path, is_identity=bool(kind))
+
+
+def disks(domain: etree._Element) -> Iterator[Disk | Volume]:
+    """Yield the disks that have something in them. Raises NetworkDisk, DiskKindUnknown."""
+    for disk in domain.iterfind("devices/disk"):
+        found = _disk(disk)
+        if found is not None:
+            yield found
+
+
+def _disk(disk: etree._Element) -> Disk | Volume | None:
+    kind, role = disk.get("type", "file"), disk.get("device", "disk")
+    target = _attribute(disk, "target", "dev")
+    source = disk.find("source")
+    if source is None or kind in WITHOUT_FILE:  # an empty drive
+        return None
+    match kind:
+        case "file" | "block":
+            path = source.get("file" if kind == "file" else "dev")
+            return None if path is None else _image(disk, role, target, path)
+        case "volume":
+            return Volume(role, target, source.get("pool", ""), source.get("volume", ""))
+        case "network":
+            raise NetworkDisk(f"disk {target}: {source.get('protocol')}")
+    raise DiskKindUnknown(f"disk {target}: type {kind}")
+
+
+def _image(disk: etree._Element, role: str, target: str, path: str) -> Disk:
+    is_read_only = role == "cdrom" or disk.find("readonly") is not None
+    policy = _attribute(disk, "source", "startupPolicy")
+    image_format = _attribute(disk, "driver", "type") or "raw"  # libvirt's default: it does not guess
+    return Disk(role, target, path, image_format, is_read_only, policy in ("optional", "requisite"))
+
+
+def _attribute(element: etree._Element, child: str, name: str) -> str:
+    found = element.find(child)
+    return "" if found is None else found.get(name, "")
+
+
+def _texts(xpath: etree.XPath, domain: etree._Element) -> list[str]:
+    found = xpath(domain)
+    return [str(one) for one in found] if isinstance(found, list) else []

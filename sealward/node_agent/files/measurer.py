@@ -1,0 +1,184 @@
+"""The files of a domain as one `<files>` element: what the section "files" is measured from.
+
+One `<file>` for each file and layer, in the order of the inventory. Attributes, where they apply:
+
+    role, path      as in the inventory; for disks `target`, and `layer`: 0 for the image, then downwards
+    kind            "block": a device; "volume": named by `pool` and `volume`; "data": an image's data file
+    format          as the domain or the layer above states it; "(none)" where the layer above does not
+    backing, backing-format, data-file      links as the image's header states them
+    size            bytes the guest sees, where running does not change it
+    content         root of the tree hash; not for what the guest or the firmware may write
+    missing         "yes" for an image that the domain may start without
+
+A domain whose files are not measured has `<files measured="no"/>`, so that the two are never equal.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lxml import etree
+
+from sealward.node_agent.files import chain, inventory
+from sealward.node_agent.files.contents import Contents
+from sealward.node_agent.files.refusals import FileMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sealward.events.measurement import Finding
+    from sealward.node_agent.files.cache import Cache
+
+PATIENCE: Final = 1.0
+"""Seconds that a look at a server waits for files to be read; what takes longer is read in the background."""
+BOOT_AGE: Final = 30.0
+"""Seconds after which a look that does not insist has boot files read again in the background."""
+
+
+def unmeasured() -> etree._Element:
+    """Return what stands for files that are not measured."""
+    return etree.Element("files", measured="no")
+
+
+class FileMeasurer:
+    """One node's measuring of files. Paths of domains are looked up below `root`.
+
+    `tell` gets the id of a server that should be looked at again.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        tell: Callable[[str], None],
+        reread_after: float,
+        root: Path = Path("/"),
+        patience: float = PATIENCE,
+    ) -> None:
+        self._cache = cache
+        self._contents = Contents(cache, tell, reread_after)
+        self._root = root
+        self._patience = patience
+        self._users: dict[str, frozenset[Path]] = {}
+
+    def start(self) -> None:
+        """Read long files in the background from now on."""
+        self._contents.start()
+
+    def stop(self) -> None:
+        """End after what is at hand."""
+        self._contents.stop()
+        self._cache.close()
+
+    def look(self, server_id: str, *, fresh: bool) -> Look:
+        """Begin a look at a server; a fresh one reads boot files now, whatever is known of them."""
+        return Look(self._contents, self._root, server_id, self._patience, is_fresh=fresh, seen=self._saw)
+
+    def forget(self, server_id: str) -> None:
+        """Watch the files of a server no longer."""
+        self._users.pop(server_id, None)
+
+    def folders(self) -> frozenset[Path]:
+        """Return the folders in which a change may be one of a measured file: what inotify should watch."""
+        return frozenset(path.parent for paths in self._users.values() for path in paths)
+
+    def users(self, path: Path) -> tuple[str, ...]:
+        """Return the servers that use a file, to be looked at when it changed."""
+        return tuple(sorted(server_id for server_id, paths in self._users.items() if path in paths))
+
+    def localised(self, finding: Finding) -> str:
+        """Return a finding's XPath; of a changed content with the offset at which the change begins."""
+        if not finding.xpath.endswith("/@content"):
+            return finding.xpath
+        offset = self._cache.difference(finding.signed, finding.found)
+        return finding.xpath if offset is None else f"{finding.xpath} at {offset}"
+
+    def _saw(self, server_id: str, path: Path) -> None:
+        self._users[server_id] = self._users.get(server_id, frozenset()) | {path}
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at the files of one server: both forms of its domain share what it read."""
+
+    contents: Contents
+    root: Path
+    server_id: str
+    patience: float
+    is_fresh: bool
+    seen: Callable[[str, Path], None]
+    began_at: float = field(default_factory=time.time)
+    until: float = 0.0
+    roots: dict[Path, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Set the time until which this look waits."""
+        self.until = time.monotonic() + self.patience
+
+    def files(self, domain: etree._Element) -> etree._Element:
+        """Return the `<files>` of a normalised domain. Raises NotMeasured."""
+        files = etree.Element("files")
+        for facts in self._facts(domain):
+            etree.SubElement(
+                files, "file", {name: value for name, value in facts.items() if value is not None}
+            )
+        return files
+
+    def _facts(self, domain: etree._Element) -> Iterator[dict[str, str | None]]:
+        for boot_file in inventory.boot_files(domain):
+            content = None if boot_file.is_identity else self._boot_content(boot_file.path)
+            yield {"role": boot_file.role, "path": boot_file.path, "content": content}
+        for disk in inventory.disks(domain):
+            if isinstance(disk, inventory.Volume):
+                named = {"kind": "volume", "pool": disk.pool, "volume": disk.volume}
+                yield {"role": disk.role, "target": disk.target, **named}
+            else:
+                yield from self._disk(disk)
+
+    def _disk(self, disk: inventory.Disk) -> Iterator[dict[str, str | None]]:
+        start = {"role": disk.role, "target": disk.target}
+        self.seen(self.server_id, chain.placed(self.root, disk.path))
+        try:
+            layers = chain.walk(disk.path, disk.format, self.root)
+        except FileMissing:
+            if not disk.is_optional:
+                raise
+            yield {**start, "path": disk.path, "format": disk.format, "missing": "yes"}
+            return
+        for layer in layers:
+            is_read_only = disk.is_read_only or layer.depth > 0
+            yield {**start, **self._layer(layer, is_read_only=is_read_only)}
+
+    def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> dict[str, str | None]:
+        path = chain.placed(self.root, layer.path)
+        self.seen(self.server_id, path)
+        is_growing = layer.is_data and not is_read_only
+        return {
+            "layer": str(layer.depth),
+            "kind": "block" if layer.is_block else "data" if layer.is_data else None,
+            "path": layer.path,
+            "format": layer.format,
+            "size": None if is_growing else str(layer.size),
+            "backing": layer.backing,
+            "backing-format": layer.backing_format,
+            "data-file": layer.data_file,
+            "content": self._content(path) if is_read_only and not layer.is_block else None,
+        }
+
+    def _content(self, path: Path) -> str:
+        if path not in self.roots:
+            self.roots[path] = self.contents.root(path, self.server_id, self.until)
+        return self.roots[path]
+
+    def _boot_content(self, named: str) -> str:
+        """Return the root of a boot file: read now for a fresh look, else soon after."""
+        path = chain.placed(self.root, named)
+        self.seen(self.server_id, path)
+        if path not in self.roots:
+            newer_than = self.began_at if self.is_fresh else None
+            self.roots[path] = self.contents.root(
+                path, self.server_id, self.until, newer_than=newer_than, reread_after=BOOT_AGE
+            )
+        return self.roots[path]

@@ -1,0 +1,107 @@
+"""Read the leaves of a file: only where it has data, in parallel, polite to the page cache.
+
+Facts behind it (Linux 6.18, observed): SHA-256 is fastest on 256 KiB at a time and runs without the GIL;
+SEEK_DATA skips holes at no cost; DONTNEED behind the reader costs nothing measurable and leaves the guests
+their page cache; an mmap of an image that is truncated meanwhile kills the process, pread does not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from concurrent import futures
+from typing import TYPE_CHECKING, Final
+
+from sealward.node_agent.files import tree
+from sealward.node_agent.files.refusals import FileChanging
+
+if TYPE_CHECKING:
+    import hashlib
+    from collections.abc import Iterator
+
+CHUNK: Final = 256 * 1024
+STRETCH: Final = 64
+"""Leaves between two chances to keep what was read, and to let another file go first: 256 MiB."""
+POLITE_FROM: Final = 64 * 1024 * 1024
+"""Files smaller than this (kernels, firmware) stay in the page cache: they are read again soon."""
+
+_ZEROS: Final = memoryview(bytes(CHUNK))
+_buffers = threading.local()
+
+
+def stretches(fd: int, size: int, first: int, pool: futures.Executor) -> Iterator[bytes]:
+    """Yield the leaves from leaf `first` on, concatenated, a stretch at a time; the pool's threads read.
+
+    Raises FileChanging when the file is shorter than `size`, OSError when it cannot be read.
+    """
+    os.posix_fadvise(fd, first * tree.LEAF, 0, os.POSIX_FADV_SEQUENTIAL)
+    for start in range(first, tree.leaf_count(size), STRETCH):
+        yield _stretch(fd, size, start, pool)
+
+
+def _stretch(fd: int, size: int, start: int, pool: futures.Executor) -> bytes:
+    """Return the leaves from `start` on. When it ends or raises, no thread reads `fd` any more."""
+    stop = min(start + STRETCH, tree.leaf_count(size))
+    reading = {index: pool.submit(_leaf, fd, index, size) for index in _with_data(fd, start, stop, size)}
+    futures.wait(reading.values())
+    return b"".join(
+        reading[index].result() if index in reading else tree.hole(tree.leaf_length(index, size))
+        for index in range(start, stop)
+    )
+
+
+def _with_data(fd: int, start: int, stop: int, size: int) -> Iterator[int]:
+    """Yield the leaves in [start, stop) that hold data: one system call a leaf at most."""
+    offset, end = start * tree.LEAF, min(stop * tree.LEAF, size)
+    while offset < end:
+        data = _next_data(fd, offset)
+        if data is None or data >= end:
+            return
+        yield data // tree.LEAF
+        offset = (data // tree.LEAF + 1) * tree.LEAF
+
+
+def _next_data(fd: int, offset: int) -> int | None:
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as failed:
+        if failed.errno == errno.ENXIO:
+            return None
+        raise
+
+
+def _leaf(fd: int, index: int, size: int) -> bytes:
+    """Read and hash a leaf; of what lies in a hole nothing is read."""
+    offset = index * tree.LEAF
+    end = offset + tree.leaf_length(index, size)
+    digest = tree.leaf_hash()
+    while offset < end:
+        stop = min(offset + CHUNK, end)
+        data = _next_data(fd, offset)
+        if data is None or data >= stop:
+            digest.update(_ZEROS[: stop - offset])
+        else:
+            _update(digest, fd, offset, stop)
+        offset = stop
+    if size >= POLITE_FROM:
+        os.posix_fadvise(fd, index * tree.LEAF, tree.LEAF, os.POSIX_FADV_DONTNEED)
+    return digest.digest()
+
+
+def _update(digest: hashlib._Hash, fd: int, offset: int, stop: int) -> None:
+    view = _buffer()
+    while offset < stop:
+        count = os.preadv(fd, [view[: stop - offset]], offset)
+        if not count:
+            raise FileChanging("it became shorter")
+        digest.update(view[:count])
+        offset += count
+
+
+def _buffer() -> memoryview:
+    """Return this thread's buffer."""
+    view: memoryview | None = getattr(_buffers, "view", None)
+    if view is None:
+        view = _buffers.view = memoryview(bytearray(CHUNK))
+    return view

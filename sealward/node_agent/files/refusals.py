@@ -1,0 +1,65 @@
+"""Why a file of a server could not be measured; each code is a reason of a verdict."""
+
+from __future__ import annotations
+
+from sealward.node_agent.not_measured import NotMeasured
+
+
+class FileUnreadable(NotMeasured):
+    """A file that counts cannot be read."""
+
+    code = "file-unreadable"
+
+
+class FileMissing(NotMeasured):
+    """A file that counts is not there."""
+
+    code = "file-missing"
+
+
+class FileChanging(NotMeasured):
+    """A file changed while it was read."""
+
+    code = "file-changing"
+
+
+class FilesBeingMeasured(NotMeasured):
+    """A file takes long to read; the agent looks again when it has been."""
+
+    code = "files-being-measured"
+
+
+class NetworkDisk(NotMeasured):
+    """A disk lies behind the network, where this node cannot read it."""
+
+    code = "network-disk"
+
+
+class DiskKindUnknown(NotMeasured):
+    """A disk is of a kind whose content cannot be told by a file."""
+
+    code = "disk-kind-unknown"
+
+
+class ImageMalformed(NotMeasured):
+    """An image's header contradicts itself or the format."""
+
+    code = "image-malformed"
+
+
+class ImageFormatUnknown(NotMeasured):
+    """An image has a format that may refer to other files in ways not known here."""
+
+    code = "image-format-unknown"
+
+
+class ImageNameRefused(NotMeasured):
+    """An image refers to another one by something else than a file's name: a protocol, options as JSON."""
+
+    code = "image-name-refused"
+
+
+class ChainTooDeep(NotMeasured):
+    """A chain of images has more layers than are followed, or comes back to itself."""
+
+    code = "image-chain-refused"

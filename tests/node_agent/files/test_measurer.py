@@ -1,0 +1,226 @@
+"""The `<files>` of real domains on real files: what is in it, and what each kind of tampering changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from images import qemu_img
+
+from sealward.events.measurement import Finding
+from sealward.node_agent import canonical
+from sealward.node_agent.files import measurer as measurer_module
+from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.files.refusals import FileMissing, NetworkDisk
+
+SERVER = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"
+MIB = 1024 * 1024
+
+
+class Guest:
+    """A domain with a kernel, firmware, an ISO, a chain of two layers and a raw disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("vmlinuz", "initrd", "CODE.fd", "VARS.fd", "seed.iso"):
+            self.path(name).write_bytes(f"content of {name}".encode() * 100)
+        qemu_img("create", "-f", "raw", self.path("base.raw"), "9M")
+        layers = ("-f", "qcow2", "-b", "base.raw", "-F", "raw")
+        qemu_img("create", *layers, self.path("middle.qcow2"))
+        qemu_img(
+            "create", "-f", "qcow2", "-b", self.path("middle.qcow2"), "-F", "qcow2", self.path("disk.qcow2")
+        )
+        qemu_img("create", "-f", "raw", self.path("data.raw"), "1M")
+        self.devices = "".join(
+            f"<disk type='file' device='{device}'><driver type='{kind}'/><source file='{self.path(name)}'/>"
+            f"<target dev='{target}'/></disk>"
+            for device, kind, name, target in (
+                ("disk", "qcow2", "disk.qcow2", "vda"),
+                ("disk", "raw", "data.raw", "vdb"),
+                ("cdrom", "raw", "seed.iso", "sda"),
+            )
+        )
+
+    def path(self, name: str) -> Path:
+        """Return where a file lies."""
+        return self.folder / name
+
+    def xml(self, more: str = "") -> str:
+        """Return the domain."""
+        boot = (
+            f"<loader readonly='yes' type='pflash'>{self.path('CODE.fd')}</loader>"
+            f"<nvram template='{self.path('VARS.fd')}'>{self.path('nvram.fd')}</nvram>"
+            f"<kernel>{self.path('vmlinuz')}</kernel><initrd>{self.path('initrd')}</initrd>"
+        )
+        return f"<domain><os>{boot}</os><devices>{self.devices}{more}</devices></domain>"
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Guest:
+    """Return a guest with files of its own."""
+    return Guest(tmp_path)
+
+
+@pytest.fixture
+def measurer() -> Iterator[FileMeasurer]:
+    """Yield a measurer whose cache dies with it."""
+    one = FileMeasurer(Cache(None), lambda _: None, 3600.0)
+    one.start()
+    yield one
+    one.stop()
+
+
+def _files(measurer: FileMeasurer, xml: str) -> list[dict[str, str]]:
+    files = measurer.look(SERVER, fresh=True).files(canonical.normalise(xml))
+    return [dict(one.attrib) for one in files]
+
+
+def test_every_file_has_its_facts(guest: Guest, measurer: FileMeasurer) -> None:
+    """Content of what is only read, identity of what is written to."""
+    files = _files(measurer, guest.xml())
+    with_content = [Path(one["path"]).name for one in files if "content" in one]
+    by_name = {Path(one["path"]).name: one for one in files}
+
+    assert with_content == ["vmlinuz", "initrd", "CODE.fd", "VARS.fd", "middle.qcow2", "base.raw", "seed.iso"]
+    assert by_name["nvram.fd"] == {"role": "nvram", "path": str(guest.path("nvram.fd"))}
+    assert by_name["disk.qcow2"] == {
+        "role": "disk",
+        "target": "vda",
+        "layer": "0",
+        "path": str(guest.path("disk.qcow2")),
+        "format": "qcow2",
+        "size": str(9 * MIB),
+        "backing": str(guest.path("middle.qcow2")),
+        "backing-format": "qcow2",
+    }
+    assert by_name["data.raw"]["size"] == str(MIB)
+    assert (by_name["base.raw"]["layer"], by_name["base.raw"]["format"]) == ("2", "raw")
+
+
+def _append(guest: Guest, name: str) -> None:
+    with guest.path(name).open("ab") as file:
+        file.write(b"!")
+
+
+@pytest.mark.parametrize(
+    ("tamper", "changed"),
+    [
+        (lambda guest: _append(guest, "initrd"), {"initrd": {"content"}}),
+        (lambda guest: _append(guest, "CODE.fd"), {"CODE.fd": {"content"}}),
+        (lambda guest: _append(guest, "seed.iso"), {"seed.iso": {"content", "size"}}),
+        (
+            lambda guest: guest.path("middle.qcow2").write_bytes(
+                guest.path("middle.qcow2").read_bytes() + b"!"
+            ),
+            {"middle.qcow2": {"content"}},
+        ),
+        (
+            lambda guest: qemu_img(
+                "rebase", "-u", "-b", guest.path("middle.qcow2"), "-F", "raw", guest.path("disk.qcow2")
+            ),
+            {"disk.qcow2": {"backing-format"}, "middle.qcow2": {"format", "size", "backing"}},
+        ),
+        (
+            lambda guest: qemu_img("resize", "-f", "raw", guest.path("data.raw"), "2M"),
+            {"data.raw": {"size"}},
+        ),
+    ],
+)
+def test_tampering_changes_what_was_tampered_with(
+    guest: Guest, measurer: FileMeasurer, tamper: Callable[[Guest], object], changed: dict[str, set[str]]
+) -> None:
+    """And nothing else of what is left."""
+    before = {Path(one["path"]).name: one for one in _files(measurer, guest.xml())}
+    tamper(guest)
+    after = {Path(one["path"]).name: one for one in _files(measurer, guest.xml())}
+    differing = {
+        name: {key for key, value in before[name].items() if after[name].get(key) != value}
+        for name in after
+        if after[name] != before[name]
+    }
+
+    assert {name: keys & changed.get(name, set()) for name, keys in differing.items()} == changed
+
+
+def test_what_a_guest_and_its_firmware_write_changes_nothing(guest: Guest, measurer: FileMeasurer) -> None:
+    """Disk content, allocation, and NVRAM that appears at the first start."""
+    before = _files(measurer, guest.xml())
+    guest.path("nvram.fd").write_bytes(b"vars")
+    with guest.path("data.raw").open("r+b") as file:
+        file.write(b"written")
+    qemu_img("bench", "-f", "qcow2", "-w", "-c", "20", guest.path("disk.qcow2"))
+
+    assert _files(measurer, guest.xml()) == before
+
+
+def test_missing_files_and_network_disks_are_no_facts(guest: Guest, measurer: FileMeasurer) -> None:
+    """They are reasons for unknown; an image that may be missing is recorded as that."""
+    network = "<disk type='network'><source protocol='rbd' name='x'/><target dev='vdz'/></disk>"
+    with pytest.raises(NetworkDisk):
+        _files(measurer, guest.xml(network))
+    optional = (
+        "<disk device='cdrom'><source file='/nowhere' startupPolicy='optional'/><target dev='sdb'/></disk>"
+    )
+    assert _files(measurer, guest.xml(optional))[-1]["missing"] == "yes"
+    guest.path("base.raw").unlink()
+    with pytest.raises(FileMissing, match="base"):
+        _files(measurer, guest.xml())
+
+
+def test_the_files_of_a_server_are_known_to_whoever_watches(guest: Guest, measurer: FileMeasurer) -> None:
+    """The seam for inotify: which folders, and which servers use a file; also of a chain that is broken."""
+    guest.path("base.raw").unlink()
+    with pytest.raises(FileMissing):
+        _files(measurer, guest.xml())
+
+    assert measurer.folders() == {guest.folder}
+    assert measurer.users(guest.path("disk.qcow2")) == (SERVER,)
+    assert measurer.users(guest.path("other")) == ()
+    measurer.forget(SERVER)
+    assert measurer.folders() == frozenset()
+
+
+def test_a_changed_content_has_an_offset(guest: Guest, measurer: FileMeasurer) -> None:
+    """A finding's XPath goes on to where in the file the change begins."""
+    signed = {one["role"]: one for one in _files(measurer, guest.xml())}
+    base = next(one for one in _files(measurer, guest.xml()) if one["path"].endswith("base.raw"))
+    with guest.path("base.raw").open("r+b") as file:
+        file.seek(5 * MIB)
+        file.write(b"!")
+    found = next(one for one in _files(measurer, guest.xml()) if one["path"].endswith("base.raw"))
+    xpath = f'/domain/files/file[@path="{base["path"]}"]/@content'
+
+    finding = Finding("files", xpath, base["content"], found["content"])
+    assert measurer.localised(finding) == f"{xpath} at {4 * MIB}"
+    assert measurer.localised(Finding("boot", "/domain/os/@x", "a", "b")) == "/domain/os/@x"
+    assert signed["kernel"]["content"] != base["content"]
+
+
+def test_boot_files_are_read_again_soon_after_a_look_that_does_not_insist(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep takes what is known and has it checked behind its back; a fresh look waits for it."""
+    monkeypatch.setattr(measurer_module, "BOOT_AGE", 0.0)
+    asked: list[tuple[str, float | None, float | None]] = []
+
+    class Contents:
+        def root(
+            self, path: Path, *_: object, newer_than: float | None = None, reread_after: float | None = None
+        ) -> str:
+            asked.append((path.name, newer_than, reread_after))
+            return "root"
+
+    one = FileMeasurer(Cache(None), lambda _: None, 3600.0)
+    for fresh in (False, True):
+        look = one.look(SERVER, fresh=fresh)
+        look.contents = Contents()  # type: ignore[assignment]  # as far as a look needs it
+        look.files(canonical.normalise(guest.xml()))
+    kernel = [rest for name, *rest in asked if name == "vmlinuz"]
+    base = [rest for name, *rest in asked if name == "base.raw"]
+    one.stop()
+
+    assert kernel[0] == [None, 0.0]
+    assert kernel[1][0] is not None
+    assert base == [[None, None], [None, None]]
