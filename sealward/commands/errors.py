@@ -24,6 +24,12 @@ class NotSigned(Rejected):
     code = "sign.not-found"
 
 
+class Changed(Rejected):
+    """The sign is no longer what the If-Match header names. GET it, look at it, and ask again."""
+
+    code = "sign.changed"
+
+
 class ReportRefused(Rejected):
     """A node's report was refused."""
 

@@ -167,4 +167,8 @@ class Handler:
 
 def _from(command: ask.Command, events: list[Event]) -> list[Event]:
     """Let the facts say where the command came from; deciders need not know."""
-    return [replace(one, origin=command.origin) for one in events] if command.origin else events
+    if command.origin is None and command.global_request_id is None:
+        return events
+    return [
+        replace(one, origin=command.origin, global_request_id=command.global_request_id) for one in events
+    ]

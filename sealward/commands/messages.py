@@ -23,6 +23,18 @@ class Command:
     task_id: str | None = None
     request_id: str | None = None
     origin: Origin | None = None
+    global_request_id: str | None = None
+    """The id that a client gave to all requests that belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an administrator has looked at; a sign that is another by now is left alone."""
+
+    sign_id: int
+    ordered: int
+    sealed: int
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +56,9 @@ class CreateSign(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateSign(SignCommand):
-    """Make a new reference of what the server is now."""
+    """Make a new reference of what the server is now, if the sign is still as expected."""
+
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +68,9 @@ class RequestValidation(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeSign(SignCommand):
-    """Take a server off control."""
+    """Take a server off control, if the sign is still as expected."""
+
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sealward.commands.clock import refuse_future
-from sealward.commands.errors import AlreadySigned, NotSigned, UnknownGeneration, WrongNode
+from sealward.commands.errors import AlreadySigned, Changed, NotSigned, UnknownGeneration, WrongNode
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sealward.commands.messages import (
         Command,
         CreateSign,
+        Expected,
         RecordFailure,
         RecordMeasurement,
         RequestValidation,
@@ -70,8 +71,11 @@ def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: da
 
 
 def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> list[Event]:
-    """Order a re-sign; what is in force stays so until the node has measured. Raises NotSigned."""
-    sign = _signed(sign)
+    """Order a re-sign; what is in force stays so until the node has measured.
+
+    Raises NotSigned, Changed.
+    """
+    sign = _as_expected(_signed(sign), command.expected)
     order = facts.SignUpdated(
         timestamp=now,
         actor=command.actor,
@@ -94,8 +98,8 @@ def request_validation(sign: Sign | None, command: RequestValidation, *, now: da
 
 
 def revoke_sign(sign: Sign | None, command: RevokeSign, *, now: datetime) -> list[Event]:
-    """Take the server off control. Raises NotSigned."""
-    return [_fact(facts.SignRevoked, _signed(sign), command, now)]
+    """Take the server off control. Raises NotSigned, Changed."""
+    return [_fact(facts.SignRevoked, _as_expected(_signed(sign), command.expected), command, now)]
 
 
 def record_measurement(
@@ -260,6 +264,19 @@ def _fact(
         server_id=sign.server_id,
         node_id=sign.node_id,
     )
+
+
+def _as_expected(sign: Sign, expected: Expected | None) -> Sign:
+    """Return the sign. Raises Changed when it is not what was looked at."""
+    known = (sign.sign_id, sign.ordered, sign.sealed, sign.verdict.findings)
+    if expected is not None and known != (
+        expected.sign_id,
+        expected.ordered,
+        expected.sealed,
+        expected.findings,
+    ):
+        raise Changed
+    return sign
 
 
 def _signed(sign: Sign | None) -> Sign:

@@ -37,6 +37,8 @@ class Origin:
 class Event:
     """A fact: when it happened, who asked for it, for which task, in which HTTP request.
 
+    `global_request_id` is what a client sent as the id of all requests that belong together; orders have it.
+
     `timestamp` is aware, UTC. `actor` reads `user:NAME`, `node:HOSTNAME` or `system`. `topic` is the event's
     stable name; `version` counts the shapes its fields have had.
     """
@@ -49,6 +51,7 @@ class Event:
     task_id: str | None = None
     request_id: str | None = None
     origin: Origin | None = None
+    global_request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,12 @@ class EventFromNewerVersion(EventRefused):
 def encode(event: Event) -> bytes:
     """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it.
 
-    An event without an origin is written as before there were any.
+    An event without an origin or a global request id is written as before there were any.
     """
     fields = msgspec.to_builtins(event)
-    if event.origin is None:
-        del fields["origin"]
+    for late in ("origin", "global_request_id"):
+        if fields[late] is None:
+            del fields[late]
     fields["version"] = event.version
     return msgspec.json.encode(fields, order="sorted")
 

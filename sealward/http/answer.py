@@ -1,9 +1,10 @@
-"""How answers are written: JSON in the order given, dates as the seed has them."""
+"""How answers are written: JSON in the order of their structs' fields, dates as the seed has them."""
 
 from __future__ import annotations
 
 import email.utils
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlencode
 
 import falcon
 import msgspec
@@ -13,13 +14,40 @@ from sealward.events.verdict import NEVER
 if TYPE_CHECKING:
     from datetime import datetime
 
+Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+Date = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT$",
+        examples=["Mon, 03 Jun 2024 10:45:36 GMT"],
+    ),
+]
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+Id = Annotated[int, msgspec.Meta(ge=1)]
+Position = Annotated[int, msgspec.Meta(ge=0)]
 
-def answer(resp: falcon.Response, content: dict[str, Any]) -> None:
-    """Answer with JSON."""
+
+def answer(resp: falcon.Response, content: msgspec.Struct, *, order: Literal["sorted"] | None = None) -> None:
+    """Answer with JSON; `sorted` puts the keys as the seed prints them in lists and after POST and PUT."""
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = msgspec.json.encode(content)
+    resp.data = msgspec.json.encode(content, order=order)
 
 
 def rfc1123(moment: datetime | None) -> str | None:
     """Return a moment as "Mon, 03 Jun 2024 10:45:36 GMT"; None for never."""
-    return None if moment in (None, NEVER) else email.utils.format_datetime(moment, usegmt=True)
+    return None if moment is None or moment == NEVER else date(moment)
+
+
+def date(moment: datetime) -> str:
+    """Return a moment as "Mon, 03 Jun 2024 10:45:36 GMT"."""
+    return email.utils.format_datetime(moment, usegmt=True)
+
+
+def link_next(req: falcon.Request, resp: falcon.Response, **values: object) -> None:
+    """Name the next page in the Link header (RFC 8288): this one's query with other `values`.
+
+    The body stays as it is: lists have the form that the seed prints.
+    """
+    query = {name.removeprefix("$"): value for name, value in req.params.items() if name.strip("$")}
+    query.pop("offset", None)
+    resp.append_link(f"{req.prefix}{req.path}?{urlencode(query | values)}", "next")

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
-import falcon
-
 from sealward.http.errors import Problem
-from sealward.http.policy import PUBLIC, methods, rules
+from sealward.http.policy import PUBLIC, rules
 
 if TYPE_CHECKING:
+    import falcon
+
     from sealward.http.identity import Identify, Identity
     from sealward.http.policy import Policy, Rule
-
-
-class RequestId:
-    """Gives every request an id of its own; one that a client sends is not taken over."""
-
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Name the request before anything can go wrong with it."""
-        req.context.request_id = f"req-{uuid.uuid4()}"
-        resp.set_header("X-Openstack-Request-Id", req.context.request_id)
 
 
 class Authentication:
@@ -50,9 +40,8 @@ class Authentication:
         if req.path in PUBLIC or req.method == "OPTIONS":
             return
         template = (req.uri_template or "").removeprefix("/v1")
-        if req.method not in methods(template):
-            raise falcon.HTTPMethodNotAllowed(methods(template))
-        for rule in rules(req.method, template, req.params):
+        method = "GET" if req.method == "HEAD" else req.method
+        for rule in rules(method, template, req.params):
             self._demand(req.context.identity, rule)
 
     def _demand(self, identity: Identity, rule: Rule) -> None:

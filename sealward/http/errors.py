@@ -25,6 +25,7 @@ RETRY_AFTER: Final = 2
 STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.AlreadySigned: 409,
     refusals.NotSigned: 404,
+    refusals.Changed: 412,
     refusals.NotRegistered: 404,
     TooMuchContention: 503,
 }

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from sealward.events import cloudevent
 from sealward.events.codec import EVENTS
-from sealward.http.answer import answer
+from sealward.http.answer import Position, Uuid, answer
 from sealward.http.errors import Problem
-from sealward.http.request import Query, canonical_uuid, number
+from sealward.http.operation import Answer, Operation
+from sealward.http.parameter import NODE_ID, Query, choice, number, server, time, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,47 @@ LOOK_UP: Final = 0.2
 MAX_STREAMS: Final = 6
 CLOCKS: Final = timedelta(seconds=60)
 """How far apart the clocks of those who write the log may be."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No log is older."""
+
+AFTER: Final = whole("after", "Only events beyond that position.")
+SINCE: Final = time("since", "Only events of that time or later.")
+LIMIT: Final = whole("limit", f"How many to show: {PAGE} when it is not given, at most {MAX_PAGE}.")
+TYPE: Final = choice("type", tuple(EVENTS), "Only events of that topic.")
+SERVER_ID: Final = server("server_id", "Only events about that server.")
+
+
+class CloudEvent(msgspec.Struct, frozen=True):
+    """An event as a CloudEvent 1.0; `dataschema` names the schema of `data`, which GET /v1/schema shows."""
+
+    specversion: str
+    id: Uuid
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    dataschema: str
+    sequence: str
+    stream: Uuid
+    streamversion: int
+    data: dict[str, Any]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Events by ascending position; ask on with `after` = `next`. `head` is the log's last position."""
+
+    events: list[CloudEvent]
+    next: Position
+    head: Position
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """A page whose events are CloudEvents already."""
+
+    events: list[msgspec.Raw]
+    next: int
+    head: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +109,40 @@ class Events:
         self._door = door
         self._streams = threading.BoundedSemaphore(MAX_STREAMS)
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Give a page, or a stream to who accepts text/event-stream."""
-        query = Query(req, ("after", "since", "limit", "type", "server_id", "node_id"))
-        server_id = query.text("server_id")
-        wanted = Filter(
-            query.choice("type", tuple(EVENTS)),
-            None if server_id is None else canonical_uuid(server_id),
-            query.number("node_id"),
-            query.moment("since"),
-        )
-        after = max(query.number("after") or 0, self._before(wanted.since))
-        if "text/event-stream" in (req.accept or ""):
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation(
+                "GET",
+                "/events",
+                self.page,
+                {200: Answer(Page, also="text/event-stream")},
+                query=(AFTER, SINCE, LIMIT, TYPE, SERVER_ID, NODE_ID),
+                headers=("Last-Event-ID",),
+                refuses={400: ("server.bad-uuid",), 503: ("events.too-many-streams",)},
+            )
+        ]
+
+    def page(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Give a page of the whole log, or a stream to who accepts text/event-stream."""
+        query: Query = req.context.query
+        wanted = Filter(query.get(TYPE), query.get(SERVER_ID), query.get(NODE_ID), query.get(SINCE))
+        after = max(query.get(AFTER) or 0, self._before(wanted.since))
+        if "text/event-stream" in (req.accept or "") and req.method != "HEAD":
             self._stream(req, resp, wanted, after)
             return
-        limit = PAGE if (asked := query.number("limit")) is None else asked
-        found, position = self._page(wanted, after, min(limit, MAX_PAGE))
+        limit = PAGE if (asked := query.get(LIMIT)) is None else asked
+        found, position = self._collect(wanted, after, min(limit, MAX_PAGE))
         shown = [msgspec.Raw(cloudevent.render(one)) for one in found]
-        answer(resp, {"events": shown, "next": position, "head": self._door.store.head()})
+        answer(resp, Rendered(shown, position, self._door.store.head()))
 
     def _before(self, since: datetime | None) -> int:
         """Return a position before all events of that time or later, whoever's clock they have."""
-        return 0 if since is None else self._door.store.position_at(since - CLOCKS)
+        if since is None or since < EARLIEST:
+            return 0
+        return self._door.store.position_at(since - CLOCKS)
 
-    def _page(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
+    def _collect(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
         """Return up to `limit` wanted events beyond `after`, and the position up to which was looked."""
         found: list[Recorded] = []
         position, looked_at = after, 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
-from sealward.http.answer import answer, rfc1123
+from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.auth import actor
-from sealward.http.request import Query, body, number
+from sealward.http.operation import Answer, Operation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sealward.http.door import Door
     from sealward.projections.nodes import NodeRow
 
+UNKNOWN: Final = {404: ("node.not-found",)}
+
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of an action."""
@@ -27,71 +29,103 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: Literal["activate", "deactivate"]
 
 
-class NodeAction:
-    """`/sign/node/{node_id}/action`: GET, as the seed prints it, with a body; or POST."""
+class ActionAnswer(msgspec.Struct, frozen=True):
+    """An action that was recorded; GET the task to see what the node found."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    action: Literal["activate", "deactivate"]
+    node_id: Id
+    success: bool
+    task_id: Uuid
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, node_id: str) -> None:
-        """Switch validation on or off; the task tells what came of it."""
-        action = body(req, Action).action
-        node = found(self._door, node_id)
-        kind = ask.ActivateNode if action == "activate" else ask.DeactivateNode
-        command = kind(
-            actor=actor(req),
-            task_id=self._door.task_id(),
-            request_id=req.context.request_id,
-            hostname=node.hostname,
-        )
-        self._door.carry_out(command)
-        done = {"action": action, "node_id": node.node_id, "success": True, "task_id": command.task_id}
-        answer(resp, done)
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, node_id: str) -> None:
-        """Do the same: the seed uses GET."""
-        self.on_post(req, resp, node_id)
+class Node(msgspec.Struct, frozen=True):
+    """A node; `counts` are its servers by verdict, and the unsigned ones, as of its last sweep."""
+
+    id: Id
+    hostname: str
+    active: bool
+    reachable: bool
+    last_seen: Date | None
+    registered_at: Date
+    swept_at: Date | None
+    counts: dict[str, int]
+
+
+class NodeAnswer(msgspec.Struct, frozen=True):
+    """One node."""
+
+    node: Node
+
+
+class NodeList(msgspec.Struct, frozen=True):
+    """Nodes by ascending id."""
+
+    nodes: list[Node]
 
 
 class Nodes:
-    """`/node` and `/node/{node_id}`."""
+    """`/node`, `/node/{node_id}`, and `/sign/node/{node_id}/action` as the seed has it."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        action = "/sign/node/{node_id}/action"
+        done = {200: Answer(ActionAnswer)}
+        return [
+            Operation("GET", "/node", self.list, {200: Answer(NodeList)}),
+            Operation("GET", "/node/{node_id}", self.show, {200: Answer(NodeAnswer)}, refuses=UNKNOWN),
+            Operation("POST", action, self.act, done, body=Action, refuses=UNKNOWN),
+            Operation("GET", action, self.act, done, body=Action, refuses=UNKNOWN, changes=True),
+        ]
+
+    def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the nodes by ascending id."""
-        Query(req, ())
+        del req
         seen = self._door.leases.seen()
         with self._door.projections.reading() as tables:
             rows = self._door.projections.nodes.all(tables)
-        answer(resp, {"nodes": [_shown(row, seen.get(row.hostname)) for row in rows]})
+        answer(resp, NodeList([_shown(row, seen.get(row.hostname)) for row in rows]))
 
-    def on_get_one(self, req: falcon.Request, resp: falcon.Response, node_id: str) -> None:
+    def show(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Show a node."""
-        Query(req, ())
-        row = found(self._door, node_id)
-        answer(resp, {"node": _shown(row, self._door.leases.seen().get(row.hostname))})
+        del req
+        row = self._found(node_id)
+        answer(resp, NodeAnswer(_shown(row, self._door.leases.seen().get(row.hostname))))
+
+    def act(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
+        """Switch validation of a node on or off; the task tells what came of it."""
+        action = req.context.body.action
+        node = self._found(node_id)
+        kind = ask.ActivateNode if action == "activate" else ask.DeactivateNode
+        command = kind(
+            actor=actor(req),
+            task_id=(task_id := self._door.task_id()),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            hostname=node.hostname,
+        )
+        self._door.carry_out(command)
+        answer(resp, ActionAnswer(action, node.node_id, success=True, task_id=task_id))
+
+    def _found(self, node_id: int) -> NodeRow:
+        """Return a node. Raises NotRegistered."""
+        with self._door.projections.reading() as tables:
+            row = self._door.projections.nodes.one(tables, node_id)
+        if row is None:
+            raise NotRegistered
+        return row
 
 
-def found(door: Door, text: str) -> NodeRow:
-    """Return the node of an id in a path. Raises Problem 400, NotRegistered."""
-    node_id = number(text, "node_id")
-    with door.projections.reading() as tables:
-        row = door.projections.nodes.one(tables, node_id)
-    if row is None:
-        raise NotRegistered
-    return row
-
-
-def _shown(row: NodeRow, last_seen: datetime | None) -> dict[str, Any]:
-    return {
-        "id": row.node_id,
-        "hostname": row.hostname,
-        "active": row.active is True,
-        "reachable": not row.lost,
-        "last_seen": rfc1123(last_seen),
-        "registered_at": rfc1123(row.registered_at),
-        "swept_at": rfc1123(row.swept_at),
-        "counts": row.counts,
-    }
+def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
+    return Node(
+        row.node_id,
+        row.hostname,
+        row.active is True,
+        not row.lost,
+        rfc1123(last_seen),
+        date(row.registered_at),
+        rfc1123(row.swept_at),
+        row.counts,
+    )

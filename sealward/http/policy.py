@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sealward.http.identity import Identity
 
-PUBLIC: Final = frozenset(("/", "/healthcheck"))
+PUBLIC: Final = frozenset(("/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready"))
 """Paths that need no token."""
 
 PERSONAS: Final = {
@@ -111,8 +111,3 @@ def rules(method: str, template: str, parameters: Collection[str]) -> list[Rule]
     bare = {name.removeprefix("$") for name in parameters}
     past = "at" in bare and (method, f"{template}?at={{time}}") in PAST.operations
     return [POLICY[method, template], *([PAST] if past else [])]
-
-
-def methods(template: str) -> list[str]:
-    """Return what can be done at all on a route."""
-    return [method for method, known in POLICY if known == template]

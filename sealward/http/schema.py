@@ -4,28 +4,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sealward.events import cloudevent
 from sealward.events.codec import EVENTS
 from sealward.http.answer import answer
 from sealward.http.errors import Problem
-from sealward.http.request import Query
+from sealward.http.operation import Answer, Operation
 
 if TYPE_CHECKING:
     import falcon
 
 
+class SchemaList(msgspec.Struct, frozen=True):
+    """The topics of all events."""
+
+    schemas: list[str]
+
+
+class JsonSchema(msgspec.Struct, frozen=True):
+    """A JSON Schema (draft 2020-12)."""
+
+    title: str
+    type: str
+
+
 class Schemas:
     """`/schema` and `/schema/{topic}`."""
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List the topics."""
-        Query(req, ())
-        answer(resp, {"schemas": sorted(EVENTS)})
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation("GET", "/schema", self.list, {200: Answer(SchemaList)}),
+            Operation(
+                "GET",
+                "/schema/{topic}",
+                self.show,
+                {200: Answer(JsonSchema, "application/schema+json")},
+                refuses={404: ("schema.not-found",)},
+            ),
+        ]
 
-    def on_get_one(self, req: falcon.Request, resp: falcon.Response, topic: str) -> None:
+    def list(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List the topics."""
+        del req
+        answer(resp, SchemaList(sorted(EVENTS)))
+
+    def show(self, req: falcon.Request, resp: falcon.Response, topic: str) -> None:
         """Give the schema of a topic's CloudEvents."""
-        Query(req, ())
+        del req
         if topic not in EVENTS:
             raise Problem(404, "schema.not-found", "No event has this topic; GET /v1/schema lists them.")
-        answer(resp, cloudevent.schema_of(topic))
         resp.content_type = "application/schema+json"
+        resp.data = msgspec.json.encode(cloudevent.schema_of(topic))

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sealward.http.answer import answer
-from sealward.http.request import Query
+import msgspec
+
+from sealward.http.answer import Id, Uuid, answer, link_next
+from sealward.http.operation import Answer, Operation
+from sealward.http.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
 
 if TYPE_CHECKING:
     import falcon
 
     from sealward.http.door import Door
+
+SIGNED: Final = choice("signed", ("true", "false"), "Only those that are signed, or that are not.")
+MARKER: Final = server("marker", "Only servers beyond that one: the last of the page before.")
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A server that a node reports, and whether it is under control."""
+
+    server_id: Uuid
+    instance_name: str
+    node_id: Id
+    signed: bool
+
+
+class ServerList(msgspec.Struct, frozen=True):
+    """Servers by their ids."""
+
+    servers: list[Server]
 
 
 class Servers:
@@ -19,25 +40,34 @@ class Servers:
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation(
+                "GET",
+                "/server",
+                self.list,
+                {200: Answer(ServerList, headers=("Link",))},
+                query=(SIGNED, NODE_ID, OFFSET, LIMIT, MARKER),
+                refuses={400: ("server.bad-uuid",)},
+            )
+        ]
+
+    def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the servers by server_id; `signed=false` shows what is not under control."""
-        query = Query(req, ("signed", "node_id", "offset", "limit"))
-        signed = query.choice("signed", ("true", "false"))
+        query: Query = req.context.query
+        signed, limit = query.get(SIGNED), query.get(LIMIT)
         with self._door.projections.reading() as tables:
             rows = self._door.projections.servers.page(
                 tables,
                 signed=None if signed is None else signed == "true",
-                node_id=query.number("node_id"),
-                offset=query.number("offset") or 0,
-                limit=query.number("limit"),
+                node_id=query.get(NODE_ID),
+                after=query.get(MARKER) or "",
+                offset=query.get(OFFSET) or 0,
+                limit=None if limit is None else limit + 1,
             )
-        shown = [
-            {
-                "server_id": row.server_id,
-                "instance_name": row.instance_name,
-                "node_id": row.node_id,
-                "signed": row.signed,
-            }
-            for row in rows
-        ]
-        answer(resp, {"servers": shown})
+        page = rows[:limit]
+        if len(page) < len(rows) and page:
+            link_next(req, resp, marker=page[-1].server_id)
+        shown = [Server(row.server_id, row.instance_name, row.node_id, row.signed is True) for row in page]
+        answer(resp, ServerList(shown))

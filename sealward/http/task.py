@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sealward.http.answer import answer, rfc1123
+import msgspec
+
+from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.errors import Problem
-from sealward.http.request import Query
+from sealward.http.operation import Answer, Operation
 
 if TYPE_CHECKING:
     import falcon
@@ -14,27 +16,58 @@ if TYPE_CHECKING:
     from sealward.http.door import Door
 
 
-class Task:
+class Task(msgspec.Struct, frozen=True):
+    """A client's handle on an accepted request; `result` is what is known of its outcome."""
+
+    task_id: str
+    name: str
+    state: str
+    result: dict[str, Any] | None
+    node_id: Id
+    server_id: Uuid | None
+    created_at: Date
+    date_done: Date | None
+
+
+class TaskAnswer(msgspec.Struct, frozen=True):
+    """One task."""
+
+    task: Task
+
+
+class Tasks:
     """`/task/{task_id}`."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation(
+                "GET",
+                "/task/{task_id}",
+                self.show,
+                {200: Answer(TaskAnswer)},
+                refuses={404: ("task.not-found",)},
+            )
+        ]
+
+    def show(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """Show a task's state and result."""
-        Query(req, ())
+        del req
         with self._door.projections.reading() as tables:
             row = self._door.projections.tasks.one(tables, task_id)
         if row is None:
             raise Problem(404, "task.not-found", "No accepted request has this task id.")
-        shown = {
-            "task_id": row.task_id,
-            "name": row.name,
-            "state": row.state,
-            "result": row.result,
-            "node_id": row.node_id,
-            "server_id": row.server_id,
-            "created_at": rfc1123(row.created_at),
-            "date_done": rfc1123(row.done_at),
-        }
-        answer(resp, {"task": shown})
+        task = Task(
+            row.task_id,
+            row.name,
+            row.state,
+            row.result,
+            row.node_id,
+            row.server_id,
+            date(row.created_at),
+            rfc1123(row.done_at),
+        )
+        answer(resp, TaskAnswer(task))

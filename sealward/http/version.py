@@ -1,33 +1,66 @@
-"""What needs no token: which versions there are, and whether the service is well."""
+"""Version discovery, as OpenStack clients know it: no token is asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from sealward.http.answer import answer
+from sealward.http.operation import Answer, Operation
 
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.door import Door
+
+class Link(msgspec.Struct, frozen=True):
+    """Where something is."""
+
+    rel: str
+    href: str
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A version of the API; it has no microversions, so `version` and `min_version` are empty."""
+
+    id: str
+    status: Literal["CURRENT", "SUPPORTED", "DEPRECATED"]
+    version: str
+    min_version: str
+    links: list[Link]
+
+
+class VersionList(msgspec.Struct, frozen=True):
+    """All versions."""
+
+    versions: list[Version]
+
+
+class VersionAnswer(msgspec.Struct, frozen=True):
+    """One version."""
+
+    version: Version
 
 
 class Versions:
-    """`/`: version discovery as OpenStack clients know it."""
+    """`/` and `/v1`: keystoneauth finds the API by either."""
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation("GET", "/", self.list, {200: Answer(VersionList)}, public=True, bare=True),
+            Operation("GET", "/v1", self.show, {200: Answer(VersionAnswer)}, public=True, bare=True),
+        ]
+
+    def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the versions of the API."""
-        link = {"rel": "self", "href": f"{req.prefix}/v1/"}
-        answer(resp, {"versions": [{"id": "v1.0", "status": "CURRENT", "links": [link]}]})
+        answer(resp, VersionList([_first(req)]))
+
+    def show(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show this version of the API."""
+        answer(resp, VersionAnswer(_first(req)))
 
 
-class Healthcheck:
-    """`/healthcheck`: 200 when the store answers; the error handlers make it 503 when it does not."""
-
-    def __init__(self, door: Door) -> None:
-        self._door = door
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Ask the projections where they are."""
-        del req
-        answer(resp, {"status": "ok", "position": self._door.projections.position_now()})
+def _first(req: falcon.Request) -> Version:
+    links = [Link("self", f"{req.prefix}/v1/"), Link("describedby", f"{req.prefix}/openapi.json")]
+    return Version("v1.0", "CURRENT", "", "", links)

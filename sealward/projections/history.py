@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _META = frozenset(("timestamp", "actor", "task_id", "request_id", "origin", "server_id", "node_id"))
+GLOBAL = "global_request_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ def _values(recorded: Recorded) -> dict[str, object]:
 def _what(event: Event) -> dict[str, Any]:
     """Return the fields that only this kind of event has."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
+    if fields[GLOBAL] is None:
+        del fields[GLOBAL]
     return {name: value for name, value in fields.items() if name not in _META}
 
 

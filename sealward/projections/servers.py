@@ -55,19 +55,21 @@ class Servers:
         found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
-    def page(
+    def page(  # noqa: PLR0913 - the filters that the API has
         self,
         tables: Tables,
         *,
         signed: bool | None = None,
         node_id: int | None = None,
+        after: str = "",
         offset: int = 0,
         limit: int | None = None,
     ) -> list[ServerRow]:
-        """Return the servers by server_id, each with whether it is signed."""
+        """Return the servers beyond the id `after`, by server_id, each with whether it is signed."""
         values = {
             "signed": signed,
             "node_id": node_id,
+            "after": after,
             "offset": offset,
             "limit": WHOLE if limit is None else limit,
         }

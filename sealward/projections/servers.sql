@@ -27,7 +27,8 @@ SELECT * FROM servers WHERE server_id = :server_id ORDER BY position DESC LIMIT 
 -- name: page
 SELECT servers.*, signs.sign_id IS NOT NULL AS signed
 FROM servers LEFT JOIN signs USING (server_id)
-WHERE (CAST(:signed AS BOOLEAN) IS NULL OR :signed = (signs.sign_id IS NOT NULL))
+WHERE servers.server_id > :after
+  AND (CAST(:signed AS BOOLEAN) IS NULL OR :signed = (signs.sign_id IS NOT NULL))
   AND (CAST(:node_id AS BIGINT) IS NULL OR servers.node_id = :node_id)
 ORDER BY servers.server_id, servers.position
 LIMIT :limit OFFSET :offset

@@ -75,14 +75,16 @@ class Signs:
         tables: Tables,
         *,
         now: datetime,
+        after: int = 0,
         offset: int = 0,
         limit: int | None = None,
         is_valid: IsValid | None = None,
         node_id: int | None = None,
     ) -> list[SignRow]:
-        """Return the signs by ascending id, whole unless `limit` is given."""
+        """Return the signs beyond the id `after`, by ascending id, whole unless `limit` is given."""
         values = {
             "now": _stamp(now),
+            "after": after,
             "offset": offset,
             "limit": WHOLE if limit is None else limit,
             "is_valid": is_valid,

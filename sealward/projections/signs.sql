@@ -26,7 +26,8 @@ SELECT * FROM signs WHERE node_id = :node_id
 -- name: page
 -- A true that is no longer fresh reads as unknown (verdict rule 4).
 SELECT * FROM signs
-WHERE (CAST(:node_id AS BIGINT) IS NULL OR node_id = :node_id)
+WHERE sign_id > :after
+  AND (CAST(:node_id AS BIGINT) IS NULL OR node_id = :node_id)
   AND (CAST(:is_valid AS TEXT) IS NULL OR :is_valid =
        CASE WHEN is_valid = 'true' AND fresh_until <= :now THEN 'unknown' ELSE is_valid END)
 ORDER BY sign_id

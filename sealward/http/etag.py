@@ -1,0 +1,76 @@
+"""ETags of signs and verdicts: against lost updates (If-Match), and for cheap polling (If-None-Match).
+
+https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests. A sign's tag names what an administrator
+looks at before he decides: generations, verdict, reasons, findings. A verdict's tag is the sign's, a dot, and
+what merely goes by: when it was checked. So either can be sent with If-Match, and a sweep that found nothing
+new takes no tag's worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import falcon
+import msgspec
+
+from sealward.commands.errors import Changed, NotSigned
+from sealward.commands.messages import Expected
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sealward.http.door import Door
+    from sealward.projections.signs import SignRow
+
+SIZE = 16
+"""Hexadecimal digits of a tag."""
+
+
+def tag(row: SignRow, now: datetime) -> str:
+    """Return the tag of a sign, as it reads at `now`."""
+    verdict = row.verdict_at(now)
+    seen = (
+        (row.sign_id, row.node_id, row.instance_name, row.ordered, row.sealed, row.updated_at),
+        (verdict.is_valid, verdict.reasons, verdict.findings),
+    )
+    return _digest(seen)
+
+
+def verdict_tag(row: SignRow, now: datetime) -> str:
+    """Return the tag of a verdict, as it reads at `now`."""
+    verdict = row.verdict_at(now)
+    return f"{tag(row, now)}.{_digest((verdict.checked_at, verdict.fresh_until))}"
+
+
+def is_known(req: falcon.Request, resp: falcon.Response, current: str) -> bool:
+    """Tag the answer; where the client says that it has it already, answer 304 and say so."""
+    resp.etag = current
+    asked = req.if_none_match or ()
+    if not any(one in ("*", current) for one in asked):
+        return False
+    resp.status = falcon.HTTP_304
+    return True
+
+
+def only_if(req: falcon.Request, door: Door, server_id: str) -> Expected | None:
+    """Return what the sign must still be for a command to be carried out; None without If-Match.
+
+    Raises NotSigned, and Changed when the sign is not what the client has looked at.
+    """
+    wanted = req.get_header("If-Match")
+    if wanted is None:
+        return None
+    with door.projections.reading() as tables:
+        row = door.projections.signs.one(tables, server_id)
+    if row is None:
+        raise NotSigned
+    current = tag(row, door.clock())
+    tags = [one for one in req.if_match or () if one == "*" or not one.is_weak]
+    if not any(one == "*" or one.partition(".")[0] == current for one in tags):
+        raise Changed
+    return Expected(row.sign_id, row.ordered, row.sealed, row.verdict.findings)
+
+
+def _digest(seen: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()[:SIZE]

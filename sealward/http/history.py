@@ -1,0 +1,91 @@
+"""The history of a server: who did what to it, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sealward.commands.errors import NotSigned
+from sealward.http.answer import Id, Time, Uuid, answer, link_next
+from sealward.http.operation import SERVER_ID, Answer, Operation
+from sealward.http.parameter import LIMIT, Query, whole
+
+if TYPE_CHECKING:
+    import falcon
+
+    from sealward.http.door import Door
+    from sealward.projections.history import HistoryRow
+
+AFTER = whole("after", "Only events beyond that position in the log.")
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """One event about a server; `data` is what only this kind of event has."""
+
+    position: Id
+    type: str
+    time: Time
+    actor: str
+    task_id: Uuid | None
+    request_id: str | None
+    node_id: Id
+    data: dict[str, Any]
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True):
+    """Events by ascending position."""
+
+    events: list[Happened]
+
+
+class History:
+    """`/sign/{server_id}/events`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation(
+                "GET",
+                "/sign/{server_id}/events",
+                self.list,
+                {200: Answer(HistoryAnswer, headers=("Link",))},
+                query=(AFTER, LIMIT),
+                refuses=SERVER_ID,
+            )
+        ]
+
+    def list(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Show who did what to the server, and when; also after its sign was revoked."""
+        query: Query = req.context.query
+        limit, history = query.get(LIMIT), self._door.projections.history
+        with self._door.projections.reading() as tables:
+            rows = history.of_server(
+                tables,
+                server_id,
+                after=query.get(AFTER) or 0,
+                limit=None if limit is None else limit + 1,
+            )
+            known = rows or history.of_server(tables, server_id, limit=1)
+        if not known:
+            raise NotSigned
+        page = rows[:limit]
+        if len(page) < len(rows) and page:
+            link_next(req, resp, after=page[-1].position)
+        answer(resp, HistoryAnswer([_happened(row) for row in page]))
+
+
+def _happened(row: HistoryRow) -> Happened:
+    return Happened(
+        row.position,
+        row.topic,
+        row.at.isoformat(),
+        row.actor,
+        row.task_id,
+        row.request_id,
+        row.node_id,
+        row.data,
+    )

@@ -1,0 +1,127 @@
+"""The calls of the API: one description each, from which routes, checks and the OpenAPI document are made."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import falcon
+
+from sealward.http.parameter import PATH, Parameter, Query
+from sealward.http.request import body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import msgspec
+
+Handle = "Callable[..., None]"
+
+SERVER_ID: Final = {400: ("server.bad-uuid",), 404: ("sign.not-found",)}
+"""What a call about the sign of one server may be refused with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer of one status holds: the type of its body, its media type, its own headers."""
+
+    kind: type[msgspec.Struct] | None = None
+    media: str = "application/json"
+    headers: tuple[str, ...] = ()
+    also: str | None = None
+    """Another media type that a client can ask for by Accept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call: what it takes, who handles it, what it answers.
+
+    `handle` is called with the request, the response and what is in the path, read by `parameter.PATH`; the
+    first line of its docstring is the call's summary. The query, read by `query`, is `req.context.query`;
+    the body, read as `body`, is `req.context.body`.
+    """
+
+    method: str
+    template: str
+    """The path, without /v1."""
+    handle: Callable[..., None]
+    answers: Mapping[int, Answer]
+    query: tuple[Parameter[Any], ...] = ()
+    headers: tuple[str, ...] = ()
+    """Request headers that mean something to this call alone."""
+    body: type[msgspec.Struct] | None = None
+    refuses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Status → reasons that only this call, or few, are refused with."""
+    public: bool = False
+    """Whether no token is asked for."""
+    bare: bool = False
+    """Whether it is served without the prefix /v1 alone."""
+    changes: bool = False
+    """Whether it changes something although it is a GET: then there is no HEAD."""
+
+    @property
+    def summary(self) -> str:
+        """Return what the call does, in a line."""
+        return (self.handle.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def name(self) -> str:
+        """Return the call's name, which no other has: `get-sign-server_id-verdict`."""
+        words = self.template.replace(".", "/").translate(str.maketrans("", "", "{}")).split("/")
+        return "-".join([self.method.lower(), *(word for word in words if word)])
+
+    def respond(self, req: falcon.Request, resp: falcon.Response, **path: str) -> None:
+        """Read what the request brings, then have it handled. Raises Problem."""
+        read = {name: PATH[name].read(text, name) for name, text in path.items()}
+        req.context.query = Query(req, self.query)
+        if self.body is not None:
+            req.context.body = body(req, self.body)
+        self.handle(req, resp, **read)
+
+
+class Route:
+    """All calls of one path, as Falcon wants them; HEAD is GET without the body."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        for one in operations:
+            setattr(self, f"on_{one.method.lower()}", one.respond)
+            if one.method == "GET" and not one.changes:
+                self.on_head = one.respond
+
+    @property
+    def methods(self) -> list[str]:
+        """Return what can be done here: the Allow header."""
+        own = [name.removeprefix("on_").upper() for name in vars(self)]
+        return sorted([*own, "OPTIONS"])
+
+
+def routes(operations: Iterable[Operation]) -> dict[str, Route]:
+    """Return the routes by their templates; those that have a version with and without /v1."""
+    ordered = sorted(operations, key=lambda one: one.template)
+    made: dict[str, Route] = {}
+    for template, group in itertools.groupby(ordered, key=lambda one: one.template):
+        calls = list(group)
+        route = Route(calls)
+        made[template] = route
+        if not calls[0].bare:
+            made[f"/v1{template}"] = route
+    return made
+
+
+class Methods:
+    """405 with Allow for what a path does not have; OPTIONS says what it has."""
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
+        """Look at the method as soon as the path is known."""
+        del params
+        if not isinstance(resource, Route):
+            return
+        if req.method == "OPTIONS":
+            resp.status = falcon.HTTP_204
+            resp.set_header("Allow", ", ".join(resource.methods))
+            resp.complete = True
+        elif req.method not in resource.methods:
+            raise falcon.HTTPMethodNotAllowed(resource.methods)

@@ -1,0 +1,140 @@
+"""Parameters of path and query: how each is read, and what a client is told of it.
+
+What is not clear is refused.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from sealward.http.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    import falcon
+
+MAX_DIGITS: Final = 18
+"""Digits of a number that any database takes for a BIGINT."""
+UUID_LENGTHS: Final = frozenset((32, 36))
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Generic[Value]):
+    """One parameter: `read` makes its value of its text and name, or raises Problem 400."""
+
+    name: str
+    read: Callable[[str, str], Value]
+    schema: Mapping[str, Any]
+    means: str
+
+
+class Query:
+    """The query string: each parameter once, all of them known. `$offset` is `offset`."""
+
+    def __init__(self, req: falcon.Request, allowed: Collection[Parameter[Any]]) -> None:
+        known = {one.name: one for one in allowed}
+        self._values: dict[str, Any] = dict.fromkeys(known)
+        seen: set[str] = set()
+        for name, text in req.params.items():
+            bare = name.removeprefix("$")
+            if not bare:
+                continue  # what is left of `?$offset=0` when a shell has had its way with it
+            if bare not in known:
+                names = ", ".join(sorted(known)) or "none"
+                message = f"{bare[:40]!r} is no parameter here; known: {names}."
+                raise Problem(400, "parameter.unknown", message)
+            if bare in seen or not isinstance(text, str):
+                raise Problem(400, "parameter.twice", f"{bare} is given more than once.")
+            seen.add(bare)
+            self._values[bare] = known[bare].read(text, bare)
+
+    def get(self, parameter: Parameter[Value]) -> Value | None:
+        """Return a value, None when it is not given."""
+        value: Value | None = self._values[parameter.name]
+        return value
+
+
+def canonical_uuid(text: str, name: str = "server_id") -> str:
+    """Return a UUID in its canonical form. Raises Problem 400."""
+    try:
+        if len(text) in UUID_LENGTHS:
+            return str(uuid.UUID(text))
+    except ValueError:
+        pass
+    raise Problem(400, "server.bad-uuid", f"{name} must be a UUID.")
+
+
+def number(text: str, name: str) -> int:
+    """Return a whole number that is not negative. Raises Problem 400."""
+    if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
+        return int(text)
+    raise Problem(400, "parameter.bad-number", f"{name} must be a whole number, 0 or more.")
+
+
+def moment(text: str, name: str) -> datetime:
+    """Return a time in UTC. Raises Problem 400."""
+    try:
+        found = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that nobody escaped is a space
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Problem(400, "parameter.bad-time", f"{name} must be a time with its zone, as 2026-01-02T03:04:05Z.")
+
+
+def whole(name: str, means: str) -> Parameter[int]:
+    """Return a parameter that is a whole number."""
+    return Parameter(name, number, {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1}, means)
+
+
+def time(name: str, means: str) -> Parameter[datetime]:
+    """Return a parameter that is a time."""
+    return Parameter(name, moment, {"type": "string", "format": "date-time"}, means)
+
+
+def server(name: str, means: str) -> Parameter[str]:
+    """Return a parameter that is a server's UUID."""
+    return Parameter(name, canonical_uuid, {"type": "string", "format": "uuid"}, means)
+
+
+def choice(name: str, choices: Collection[str], means: str) -> Parameter[str]:
+    """Return a parameter that is one of a few words."""
+
+    def read(text: str, name: str) -> str:
+        if text in choices:
+            return text
+        raise Problem(400, "parameter.bad-choice", f"{name} must be one of {', '.join(sorted(choices))}.")
+
+    return Parameter(name, read, {"type": "string", "enum": sorted(choices)}, means)
+
+
+def word(name: str, means: str) -> Parameter[str]:
+    """Return a parameter that may be any text."""
+    return Parameter(name, lambda text, _: text, {"type": "string", "minLength": 1}, means)
+
+
+def flag(name: str, means: str) -> Parameter[str]:
+    """Return a parameter that says something by being there; it takes no value, or `true`."""
+    return choice(name, ("", "true"), means)
+
+
+OFFSET: Final = whole("offset", "How many to pass over.")
+LIMIT: Final = whole(
+    "limit", "How many to show at most; without it, all. What follows is in the Link header."
+)
+NODE_ID: Final = whole("node_id", "Only those of this node.")
+AT: Final = time("at", "Answer as it was known then.")
+
+PATH: Final[dict[str, Parameter[Any]]] = {
+    "server_id": server("server_id", "The server, by its UUID."),
+    "node_id": whole("node_id", "The node, by its id."),
+    "task_id": word("task_id", "The task, by its id."),
+    "topic": word("topic", "The event's topic, as sign.created."),
+}
+"""What the braces of a template may name."""

@@ -1,0 +1,25 @@
+"""The ids of a request: its own, and the one that a client gave to all that belongs together."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import falcon
+
+HEADER: Final = "X-Openstack-Request-Id"
+GLOBAL: Final = re.compile(r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""What a client may send; anything else is not taken over."""
+
+
+class RequestId:
+    """Gives every request an id of its own; a client's `req-UUID` is its global id, beside it."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Name the request before anything can go wrong with it."""
+        req.context.request_id = f"req-{uuid.uuid4()}"
+        sent = req.get_header(HEADER) or ""
+        req.context.global_request_id = sent.lower() if GLOBAL.fullmatch(sent) else None
+        resp.set_header(HEADER, req.context.request_id)

@@ -1,0 +1,139 @@
+"""The verdicts: what is known of a signed server, why, on what it rests, and how to have it looked at now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import falcon
+import msgspec
+
+from sealward.commands import messages as ask
+from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
+from sealward.events.verdict import IsValid  # noqa: TC001 - as above
+from sealward.http.answer import Date, Position, Uuid, answer, rfc1123
+from sealward.http.auth import actor
+from sealward.http.errors import Problem
+from sealward.http.etag import is_known, verdict_tag
+from sealward.http.operation import SERVER_ID, Answer, Operation
+from sealward.http.parameter import AT
+from sealward.http.sign import found
+
+if TYPE_CHECKING:
+    from sealward.http.door import Door
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What is known of a signed server; `generation` is the reference in force, 0 before the first seal."""
+
+    server_id: Uuid
+    is_valid: IsValid
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    checked_at: Date | None
+    fresh_until: Date | None
+    generation: Position
+
+
+class VerdictAnswer(msgspec.Struct, frozen=True):
+    """One verdict."""
+
+    verdict: Verdict
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """A signature over the payload, by the key of that id."""
+
+    keyid: str
+    sig: str
+
+
+class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """A DSSE envelope (v1) over an in-toto statement."""
+
+    payload: str
+    payload_type: str
+    signatures: list[Signature]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A request that was accepted; GET the task to see what comes of it."""
+
+    server_id: Uuid
+    task_id: Uuid
+
+
+class Verdicts:
+    """`/sign/{server_id}/verdict`, `/envelope` and `/validate`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        then = {503: ("past.busy",)}
+        return [
+            Operation(
+                "GET",
+                "/sign/{server_id}/verdict",
+                self.show,
+                {200: Answer(VerdictAnswer, headers=("ETag",)), 304: Answer(headers=("ETag",))},
+                query=(AT,),
+                headers=("If-None-Match",),
+                refuses=SERVER_ID | then,
+            ),
+            Operation(
+                "GET",
+                "/sign/{server_id}/envelope",
+                self.envelope,
+                {200: Answer(Envelope)},
+                query=(AT,),
+                refuses=SERVER_ID | then | {404: ("sign.not-found", "sign.not-sealed")},
+            ),
+            Operation(
+                "POST",
+                "/sign/{server_id}/validate",
+                self.validate,
+                {202: Answer(Accepted, headers=("Location",))},
+                refuses=SERVER_ID,
+            ),
+        ]
+
+    def show(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Show the verdict with its reasons and findings."""
+        row, now = found(self._door, server_id, req.context.query.get(AT))
+        if is_known(req, resp, verdict_tag(row, now)):
+            return
+        verdict = row.verdict_at(now)
+        known = Verdict(
+            row.server_id,
+            verdict.is_valid,
+            verdict.reasons,
+            verdict.findings,
+            rfc1123(verdict.checked_at),
+            rfc1123(verdict.fresh_until),
+            row.sealed,
+        )
+        answer(resp, VerdictAnswer(known))
+
+    def envelope(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Show the reference in force: the DSSE envelope signed by node and authority."""
+        row, _ = found(self._door, server_id, req.context.query.get(AT))
+        if row.envelope is None:
+            message = "The node has not measured this server yet; GET …/verdict says more."
+            raise Problem(404, "sign.not-sealed", message)
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = row.envelope.encode()
+
+    def validate(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Have a server measured and compared now."""
+        command = ask.RequestValidation(
+            actor=actor(req),
+            task_id=(task_id := self._door.task_id()),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            server_id=server_id,
+        )
+        self._door.carry_out(command)
+        resp.status = falcon.HTTP_202
+        resp.set_header("Location", f"/v1/task/{task_id}")
+        answer(resp, Accepted(server_id, task_id))
