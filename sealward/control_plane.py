@@ -30,7 +30,7 @@ from sealward.projections.runner import Runner
 from sealward.projections.sqlite import SqliteBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -175,16 +175,16 @@ class Worker:
         celery = CeleryEvents(bus, core.projections, settings.lease / 3, clock)
         desired = Assignments(core, settings.wait, clock)
 
-        def heard(report: reports.AnyReport) -> None:
-            core.leases.touch(report.hostname, clock())
-            if isinstance(report, reports.Heartbeat):
-                celery.heard(report.hostname)
+        def heard(batch: Sequence[reports.AnyReport]) -> None:
+            core.leases.touch({one.hostname for one in batch}, clock())
+            for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
+                celery.heard(hostname)
 
         intake = Intake(core.handler, heard, bus, desired.of, clock)
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [
             Runner(core.store, core.projections, _leader(settings, "projections")),
-            bus.inbox(reports.INBOX, intake.take),
+            bus.inbox_in_batches(reports.INBOX, intake.take),
             bus.inbox_with_headers(orders.INBOX, _orders(core, settings, clock).take),
             _relay(core, settings, bus),
             Relay(core.store, celery, FromNow(core.store), _leader(settings, "celery")),

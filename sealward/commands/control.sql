@@ -5,7 +5,8 @@ CREATE TABLE IF NOT EXISTS leases (
 )
 
 -- name: touch
-INSERT INTO leases (hostname, seen_at) VALUES (?, ?)
+-- A JSON object: hostname → moment.
+INSERT INTO leases (hostname, seen_at) SELECT key, value FROM json_each(?) WHERE TRUE
 ON CONFLICT (hostname) DO UPDATE SET seen_at = excluded.seen_at
 
 -- name: silent

@@ -1,53 +1,36 @@
-"""The one writer: load a stream, decide, append; again when another writer was first."""
+"""The one writer: load streams, decide, append; again when another writer was first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-import msgspec
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
+from sealward.commands.batch import Batch
 from sealward.commands.errors import Rejected
 from sealward.events import envelope as envelopes
-from sealward.events.base import node_stream, sign_stream
-from sealward.events.store import Snapshot, VersionConflict
+from sealward.events.store import VersionConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
-    from uuid import UUID
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.events.base import Event
+    from sealward.events.envelope import Envelope
     from sealward.events.store import EventStore
 
-ATTEMPTS = 20
-SNAPSHOT_EVERY = 50
-"""Events that a load may have to fold before the state is kept."""
-SIGN_SHAPE = "sign/1"
-NODE_SHAPE = "node/2"
-State = TypeVar("State")
+ATTEMPTS: Final = 20
+Done = TypeVar("Done")
 
 
 class TooMuchContention(Rejected):
     """Other writers were first too often: try again in a moment."""
 
     code = "store.contention"
-
-
-@dataclass(frozen=True, slots=True)
-class Stream(Generic[State]):
-    """A stream with the function that folds its events into a state."""
-
-    id: UUID
-    evolve: Callable[[State | None, Event], State | None]
-    state: type[State]
-    shape: str
-    """Names the shape of `state` in snapshots; a new name makes old snapshots unread."""
 
 
 class Handler:
@@ -71,49 +54,31 @@ class Handler:
 
         Raises Rejected: then nothing was written.
         """
-        match command:
-            case ask.SignCommand():
-                stream = Stream(sign_stream(command.server_id), signs.evolve, signs.Sign, SIGN_SHAPE)
-                return self._append(stream, lambda sign: _from(command, self._sign(sign, command)))
-            case ask.RegisterNode() | ask.NodeCommand():
-                on_node = Stream(node_stream(command.hostname), nodes.evolve, nodes.Node, NODE_SHAPE)
-                return self._append(on_node, lambda node: _from(command, self._node(node, command)))
-        raise TypeError(command)
+        position, _ = self.together(lambda batch: batch.handle(command))
+        return position
 
-    def _append(self, stream: Stream[State], decide: Callable[[State | None], list[Event]]) -> int:
+    def together(self, work: Callable[[Batch], Done]) -> tuple[int, Done]:
+        """Append what `work` decides, in one transaction; return the position, and what it returned.
+
+        When another writer was first, `work` is called again, with a new batch.
+        Raises TooMuchContention, and what `work` raises: then nothing was written.
+        """
         for _ in range(ATTEMPTS):
-            loaded = self._load(stream)
-            state, version = loaded
-            events = decide(state)
-            if not events:
-                return self._store.head()
+            batch = Batch(self._store, self._decide)
+            done = work(batch)
             try:
-                return self._store.append(stream.id, version, events)
+                return batch.append(), done
             except VersionConflict:
                 continue
         raise TooMuchContention
 
-    def node(self, hostname: str) -> nodes.Node | None:
-        """Return a node as the log has it now."""
-        stream = Stream(node_stream(hostname), nodes.evolve, nodes.Node, NODE_SHAPE)
-        return self._load(stream)[0]
-
-    def _load(self, stream: Stream[State]) -> tuple[State | None, int]:
-        kept = self._snapshot(stream)
-        state, version = kept
-        events = self._store.read(stream.id, after=version)
-        for event in events:
-            state = stream.evolve(state, event)
-        if len(events) >= SNAPSHOT_EVERY and state is not None:
-            made = Snapshot(stream.id, version + len(events), stream.shape, msgspec.json.encode(state))
-            self._store.keep_snapshot(made)
-        return state, version + len(events)
-
-    def _snapshot(self, stream: Stream[State]) -> tuple[State | None, int]:
-        kept = self._store.snapshot(stream.id)
-        if kept is None or kept.topic != stream.shape:
-            return None, 0
-        return msgspec.json.decode(kept.state, type=stream.state), kept.version
+    def _decide(self, state: Any, command: ask.Command) -> list[Event]:  # noqa: ANN401 - of any stream
+        match command:
+            case ask.SignCommand():
+                return _from(command, self._sign(state, command))
+            case ask.RegisterNode() | ask.NodeCommand():
+                return _from(command, self._node(state, command))
+        raise TypeError(command)
 
     def _sign(self, sign: signs.Sign | None, command: ask.SignCommand) -> list[Event]:
         now = self._clock()
@@ -130,16 +95,20 @@ class Handler:
             case ask.RecordFailure():
                 return signs.record_failure(sign, command, now=now)
             case ask.RecordMeasurement():
-                if self._authority is None:
-                    raise TypeError("a process without the authority's key takes no measurements")
                 return signs.record_measurement(
                     sign,
                     command,
-                    countersigned=envelopes.sign(command.envelope, self._authority),
+                    countersign=lambda: self._countersign(command),
                     now=now,
                     fresh_until=command.statement.measured_at + self._fresh_for,
                 )
         raise TypeError(command)
+
+    def _countersign(self, command: ask.RecordMeasurement) -> Envelope:
+        if self._authority is None:
+            raise TypeError("a process without the authority's key seals nothing")
+        envelopes.verify(command.envelope, [command.key])
+        return envelopes.sign(command.envelope, self._authority)
 
     def _node(  # noqa: PLR0911 - one return a command
         self, node: nodes.Node | None, command: ask.RegisterNode | ask.NodeCommand

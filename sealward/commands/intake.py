@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,9 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands import reports
-from sealward.commands.errors import NotRegistered, NotSigned, Rejected, UnknownGeneration
+from sealward.commands.batch import of_node, of_sign
+from sealward.commands.errors import NotRegistered, NotSigned, Rejected, UnknownGeneration, WrongNode
+from sealward.commands.handler import TooMuchContention
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.bus import BusUnavailable, Later, Poison
@@ -20,14 +23,16 @@ from sealward.events.node import Withheld
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from sealward.commands.batch import Batch, Stream
     from sealward.commands.handler import Handler
     from sealward.commands.node import Node
-    from sealward.events.bus import Bus
+    from sealward.events.bus import Bus, Delivered
 
+    Refusal = tuple[str, str, str | None]
     Desire = Callable[[Node], reports.Desired]
 
 log = logging.getLogger(__name__)
@@ -46,13 +51,31 @@ Refused = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A report as it came, not yet verified."""
+
+    report: reports.AnyReport
+    envelope: envelopes.Envelope
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What came of a batch: what to answer, whom to tell everything, which refusals are on record."""
+
+    answers: list[Poison | None] = field(default_factory=list)
+    heard: list[reports.AnyReport] = field(default_factory=list)
+    registered: dict[str, Node] = field(default_factory=dict)
+    recorded: set[Refusal] = field(default_factory=set)
+
+
 class Intake:
-    """Takes reports, one at a time. `desire` tells what a node has to know, `heard` learns who is there."""
+    """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there."""
 
     def __init__(
         self,
         handler: Handler,
-        heard: Callable[[reports.AnyReport], None],
+        heard: Callable[[Sequence[reports.AnyReport]], None],
         bus: Bus,
         desire: Desire,
         clock: Callable[[], datetime],
@@ -62,79 +85,119 @@ class Intake:
         self._bus = bus
         self._desire = desire
         self._clock = clock
-        self._refusals: OrderedDict[tuple[str, str, str | None], datetime] = OrderedDict()
+        self._refusals: OrderedDict[Refusal, datetime] = OrderedDict()
 
-    def take(self, body: bytes) -> None:
-        """Act on a report. Redelivery is harmless. Raises Poison for one that is refused, and Later."""
+    def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
+        """Act on reports in their order, with one append for all; return why each is poison, or None.
+
+        Redelivery is harmless. Raises Later: then it is not known whether anything was done.
+        """
+        read = [_read(one.body) for one in batch]
         try:
-            envelope = envelopes.parse(body)
-            report = reports.parse(envelope)
-        except Refused as refused:
-            raise _poison(refused) from refused
-        try:
-            self._act(report, envelope)
-        except (StoreUnavailable, BusUnavailable) as away:
+            _, outcome = self._handler.together(lambda decisions: self._decide(read, decisions))
+            self._heard(outcome.heard)
+            for node in outcome.registered.values():
+                self._tell(node)
+        except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
+        self._remember(outcome.recorded)
+        return outcome.answers
+
+    def _decide(self, read: Sequence[_Read | Poison], decisions: Batch) -> _Outcome:
+        decisions.load(stream for one in read if isinstance(one, _Read) for stream in _streams(one.report))
+        outcome = _Outcome()
+        for one in read:
+            outcome.answers.append(one if isinstance(one, Poison) else self._act(one, decisions, outcome))
+        return outcome
+
+    def _act(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
+        try:
+            node = decisions.node(one.report.hostname)
+            key = _key(node, one.report)
+            envelopes.verify(one.envelope, [key])
+            self._carry_out(one.report, node, key, decisions, outcome)
         except (NotSigned, UnknownGeneration) as late:
-            log.info("%s: %s", report.hostname, late)  # the sign was revoked or ordered anew meanwhile
+            log.info("%s: %s", one.report.hostname, late)  # the sign was revoked or ordered anew meanwhile
         except Refused as refused:
-            self._record(report, refused)
-            raise _poison(refused) from refused
+            poison = _poison(refused)
+            self._record(one.report, poison.reason, decisions, outcome)
+            return poison
+        outcome.heard.append(one.report)
+        return None
 
-    def _act(self, report: reports.AnyReport, envelope: envelopes.Envelope) -> None:
-        node = self._handler.node(report.hostname)
-        key = _key(node, report)
-        envelopes.verify(envelope, [key])
-        self._carry_out(report, node, key)
-        self._heard(report)
-
-    def _carry_out(self, report: reports.AnyReport, node: Node | None, key: Ed25519PublicKey) -> None:
+    def _carry_out(
+        self,
+        report: reports.AnyReport,
+        node: Node | None,
+        key: Ed25519PublicKey,
+        decisions: Batch,
+        outcome: _Outcome,
+    ) -> None:
         match report:
             case reports.Registration():
-                self._register(report.hostname, report.public_key)
+                _register(report.hostname, report.public_key, decisions, outcome)
             case _ if node is None:
                 raise NotRegistered
             case reports.Heartbeat():
                 if node.lost:
-                    self._register(node.hostname, node.public_key)
+                    _register(node.hostname, node.public_key, decisions, outcome)
             case _:
-                self._handler.handle(_command(report, node, key))
+                decisions.handle(_command(report, node, key))
 
-    def _register(self, hostname: str, pem: str) -> None:
-        """Take the node in (again), route its events to its queue, then tell it everything."""
-        self._handler.handle(ask.RegisterNode(actor=f"node:{hostname}", hostname=hostname, public_key=pem))
-        node = self._handler.node(hostname)
-        if node is None:
-            raise NotRegistered
-        queue = reports.queue_of(hostname)
+    def _tell(self, node: Node) -> None:
+        """Route the node's events to its queue, then tell it everything."""
+        queue = reports.queue_of(node.hostname)
         self._bus.bind(queue, f"#.node.{node.node_id}")
         self._bus.send(queue, msgspec.json.encode(self._desire(node)))
 
-    def _record(self, report: reports.AnyReport, refused: Exception) -> None:
-        reason = _poison(refused).reason
+    def _record(self, report: reports.AnyReport, reason: str, decisions: Batch, outcome: _Outcome) -> None:
         server_id = getattr(report, "server_id", None)
-        if self._is_quiet((report.hostname, reason, server_id)):
+        refusal = (report.hostname, reason, server_id)
+        if refusal in outcome.recorded or self._is_quiet(refusal):
             return
-        refusal = ask.RefuseReport(
+        command = ask.RefuseReport(
             actor="system", hostname=report.hostname, reason=reason, server_id=server_id
         )
         try:
-            self._handler.handle(refusal)
+            decisions.handle(command)
         except NotRegistered:
             log.warning("%s is no registered node", report.hostname)
-        except StoreUnavailable as away:
-            raise Later(str(away)) from away
+        outcome.recorded.add(refusal)
 
-    def _is_quiet(self, refusal: tuple[str, str, str | None]) -> bool:
-        now = self._clock()
+    def _is_quiet(self, refusal: Refusal) -> bool:
         last = self._refusals.get(refusal)
-        if last is not None and now - last < QUIET_FOR:
-            return True
-        self._refusals[refusal] = now
-        self._refusals.move_to_end(refusal)
-        if len(self._refusals) > REMEMBERED:
+        return last is not None and self._clock() - last < QUIET_FOR
+
+    def _remember(self, refusals: set[Refusal]) -> None:
+        for one in refusals:
+            self._refusals[one] = self._clock()
+            self._refusals.move_to_end(one)
+        while len(self._refusals) > REMEMBERED:
             self._refusals.popitem(last=False)
-        return False
+
+
+def _read(body: bytes) -> _Read | Poison:
+    try:
+        envelope = envelopes.parse(body)
+        return _Read(reports.parse(envelope), envelope)
+    except Refused as refused:
+        return _poison(refused)
+
+
+def _streams(report: reports.AnyReport) -> Iterator[Stream]:
+    """Return what is needed to decide on a report."""
+    yield of_node(report.hostname)
+    if isinstance(report, reports.Measurement | reports.Failure):
+        yield of_sign(report.server_id)
+
+
+def _register(hostname: str, pem: str, decisions: Batch, outcome: _Outcome) -> None:
+    """Take a node in (again)."""
+    decisions.handle(ask.RegisterNode(actor=f"node:{hostname}", hostname=hostname, public_key=pem))
+    node = decisions.node(hostname)
+    if node is None:
+        raise NotRegistered
+    outcome.registered[hostname] = node
 
 
 def _poison(refused: Exception) -> Poison:
@@ -156,7 +219,7 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
         case reports.Inventory():
             return ask.RecordInventory(actor=actor, hostname=node.hostname, instances=report.instances)
         case reports.Measurement():
-            return _measurement(report, actor, key)
+            return _measurement(report, node, key)
         case reports.Failure():
             return ask.RecordFailure(
                 actor=actor,
@@ -182,16 +245,19 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
     raise reports.ReportMalformed(type(report).__name__)
 
 
-def _measurement(report: reports.Measurement, actor: str, key: Ed25519PublicKey) -> ask.RecordMeasurement:
+def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey) -> ask.RecordMeasurement:
     envelope = envelopes.parse(report.envelope)
-    statement = statements.parse(envelopes.verify(envelope, [key]), envelope.payload_type)
+    statement = statements.parse(envelope.payload, envelope.payload_type)
     if statement.server_id != report.server_id:
         raise reports.ReportMalformed("the statement is about another server than the report")
+    if statement.node_id != node.node_id:
+        raise WrongNode
     return ask.RecordMeasurement(
-        actor=actor,
+        actor=f"node:{node.hostname}",
         task_id=report.task_id,
         server_id=report.server_id,
         envelope=envelope,
+        key=key,
         statement=statement,
         findings=report.findings,
         cause=report.cause,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from sealward.commands.messages import LoseNode
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sealward.commands.control import ControlDatabase
     from sealward.commands.handler import Handler
@@ -26,9 +27,10 @@ class Leases:
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database
 
-    def touch(self, hostname: str, now: datetime) -> None:
-        """A node was heard just now."""
-        self._database.run("touch", (hostname, _stamp(now)))
+    def touch(self, hostnames: Collection[str], now: datetime) -> None:
+        """Some nodes were heard just now."""
+        if hostnames:
+            self._database.run("touch", (json.dumps(dict.fromkeys(sorted(hostnames), _stamp(now))),))
 
     def silent_since(self, moment: datetime) -> list[str]:
         """Return the nodes that were not heard since that moment."""

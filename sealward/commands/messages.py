@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from sealward.events.base import Origin
     from sealward.events.envelope import Envelope
     from sealward.events.measurement import Finding
@@ -75,12 +77,14 @@ class RevokeSign(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMeasurement(SignCommand):
-    """A node measured a server: `statement` is what `envelope`, verified with that node's key, holds.
+    """A node measured a server: `statement` is what `envelope` holds; the report around it is verified.
 
-    Whether it seals or validates follows from its generation. `findings` explain a difference.
+    Whether it seals or validates follows from its generation. `findings` explain a difference. `key` is the
+    node's: the envelope itself must bear its signature when it becomes the reference.
     """
 
     envelope: Envelope
+    key: Ed25519PublicKey
     statement: Statement
     findings: tuple[Finding, ...]
     cause: str

@@ -9,11 +9,14 @@ from psycopg.rows import tuple_row
 
 from sealward.commands.control import SQL, NameTaken
 from sealward.events.postgres import Database
+from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()}
+STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blocks(
+    "sealward.commands", "control.postgres.sql"
+)
 
 
 class PostgresControl:

@@ -14,6 +14,7 @@ from sealward.events.measurement import Measurement  # noqa: TC001 - snapshots a
 from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, recorded, withheld
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sealward.commands.messages import (
@@ -106,14 +107,15 @@ def record_measurement(
     sign: Sign | None,
     command: RecordMeasurement,
     *,
-    countersigned: Envelope,
+    countersign: Callable[[], Envelope],
     now: datetime,
     fresh_until: datetime,
 ) -> list[Event]:
     """Seal the generation that was ordered, or judge a measurement against the reference in force.
 
-    `countersigned` is the command's envelope with the authority's signature. A report that changes nothing
-    and that nobody asked for gives no event. Raises NotSigned, WrongNode, UnknownGeneration.
+    `countersign` gives the command's envelope with the authority's signature; it is called for a seal alone.
+    A report that changes nothing and that nobody asked for gives no event.
+    Raises NotSigned, WrongNode, UnknownGeneration, FromTheFuture, and what `countersign` raises.
     """
     sign = _signed(sign)
     statement = command.statement
@@ -123,7 +125,7 @@ def record_measurement(
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
     refuse_future(statement.measured_at, now)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
-        return _seal(sign, command, countersigned, now, fresh_until)
+        return _seal(sign, command, countersign(), now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
         raise UnknownGeneration
     verdict = judged(

@@ -10,9 +10,12 @@ write to every queue (RabbitMQ, "Access control", and seen on 3.10.8).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 import uuid
+from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     OnMessage = Callable[[bytes, Mapping[str, Any]], None]
+    OnBatch = Callable[[Sequence["Delivered"]], Sequence["Poison | None"]]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,8 @@ DEAD_LETTERS: Final = "dead-letters"
 """The inbox of messages that cannot be worked on."""
 DETAIL: Final = 1000
 """Characters of a refusal that a dead letter carries."""
+BATCH: Final = 300
+"""Messages that are worked on together at most."""
 
 
 class BusUnavailable(Exception):
@@ -63,6 +69,14 @@ class Poison(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message as it came."""
+
+    body: bytes
+    headers: Mapping[str, Any]
 
 
 class Bus:
@@ -113,31 +127,47 @@ class Bus:
 
         That may raise Later and Poison.
         """
-        return self._consume([self._queue(queue)], lambda body, _: on_message(body))
+        return self._consume([self._queue(queue)], _one(lambda body, _: on_message(body)), 1)
 
     def inbox(self, name: str, on_message: Callable[[bytes], None]) -> Consumer:
-        """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well."""
+        """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well.
+
+        Of many who consume an inbox the broker serves one, until that one is gone: order is kept.
+        """
         return self.inbox_with_headers(name, lambda body, _: on_message(body))
 
     def inbox_with_headers(self, name: str, on_message: OnMessage) -> Consumer:
         """Do the same where a message's headers matter as well."""
-        return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], on_message)
+        return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], _one(on_message), 1)
+
+    def inbox_in_batches(self, name: str, on_batch: OnBatch) -> Consumer:
+        """Do the same with all messages that have arrived, up to `BATCH`, in their order.
+
+        `on_batch` says of each why it is poison, None for the others; Later means all of them.
+        """
+        return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], on_batch, BATCH)
 
     def close(self) -> None:
         """Close the publishing connection."""
         with self._lock:
             self._connection.release()
 
-    def _consume(self, queues: Sequence[kombu.Queue], on_message: OnMessage) -> Consumer:
+    def _consume(self, queues: Sequence[kombu.Queue], on_batch: OnBatch, limit: int) -> Consumer:
         dead_letters = None if self._in_memory else self._inbox(DEAD_LETTERS)
-        return Consumer(self._connection.clone(), queues, dead_letters, on_message)
+        return Consumer(self._connection.clone(), queues, dead_letters, on_batch, limit)
 
     def _queue(self, name: str) -> kombu.Queue:
         return kombu.Queue(f"{self._namespace}.{name}", durable=True)
 
     def _inbox(self, name: str) -> kombu.Queue:
         full = f"{self._namespace}.{name}"
-        return kombu.Queue(full, kombu.Exchange(full, "direct", durable=True), routing_key=full, durable=True)
+        return kombu.Queue(
+            full,
+            kombu.Exchange(full, "direct", durable=True),
+            routing_key=full,
+            durable=True,
+            queue_arguments={"x-single-active-consumer": True},
+        )
 
     def _publish(self, body: bytes, encoding: str = "binary", **where: Any) -> None:  # noqa: ANN401 - kombu
         with self._lock, reachable(self._connection):
@@ -179,21 +209,40 @@ def reachable(connection: kombu.Connection) -> Iterator[None]:
         raise BusUnavailable(str(away) or type(away).__name__) from away
 
 
+def _one(on_message: OnMessage) -> OnBatch:
+    def on_batch(batch: Sequence[Delivered]) -> list[Poison | None]:
+        (message,) = batch
+        try:
+            on_message(message.body, message.headers)
+        except Poison as poison:
+            return [poison]
+        return [None]
+
+    return on_batch
+
+
 class Consumer:
-    """A thread that works off one queue until it is stopped; it connects again when the broker was away."""
+    """A thread that works off one queue until it is stopped; it connects again when the broker was away.
+
+    It holds up to `limit` messages that are not acknowledged, and works on all that have arrived together.
+    What cannot be worked on now it keeps and tries again, so that nothing overtakes it.
+    """
 
     def __init__(
         self,
         connection: kombu.Connection,
         queues: Sequence[kombu.Queue],
         dead_letters: kombu.Queue | None,
-        on_message: OnMessage,
+        on_batch: OnBatch,
+        limit: int,
     ) -> None:
         self._connection = connection
         self._queues = queues
         self._queue = queues[-1]
         self._dead_letters = dead_letters
-        self._on_message = on_message
+        self._on_batch = on_batch
+        self._limit = limit
+        self._held: deque[Any] = deque()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"consumer-{self._queue.name}", daemon=True)
 
@@ -204,7 +253,7 @@ class Consumer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the message at hand, then end."""
+        """Finish the batch at hand, then end; what is held goes back to the queue."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -227,36 +276,60 @@ class Consumer:
 
     def _consume(self) -> None:
         self._declare()
-        consumer = kombu.Consumer(self._connection, [self._queue], on_message=self._deliver, prefetch_count=1)
+        self._held.clear()  # of an earlier connection: the broker delivers them again
+        consumer = kombu.Consumer(
+            self._connection, [self._queue], on_message=self._held.append, prefetch_count=self._limit
+        )
         with consumer:
             while not self._stopped.is_set():
-                with contextlib.suppress(TimeoutError):
-                    self._connection.drain_events(timeout=LOOK_UP)
+                self._receive()
+                self._work_off()
                 if self._connection.heartbeat:
                     self._connection.heartbeat_check()
 
-    def _deliver(self, message: Any) -> None:  # noqa: ANN401 - kombu has no types
-        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
-        try:
-            self._on_message(body, message.headers)
-        except Later as later:
-            log.info("%s: a message comes again: %s", self._queue.name, later)
-            message.requeue()
-            self._stopped.wait(PAUSE)
-            return
-        except Poison as poison:
-            log.warning("%s: a message is refused: %s", self._queue.name, poison)
-            self._bury(body, poison.reason, poison.detail)
-        except Exception as broken:
-            # A message that breaks its reader must not come again and again.
-            log.exception("%s: a message broke its reader", self._queue.name)
-            self._bury(body, "bus.reader-broken", repr(broken))
-        message.ack()
+    def _receive(self) -> None:
+        """Take what has arrived, no more than was subscribed to; wait only where that is nothing."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._connection.drain_events(timeout=0 if self._held else LOOK_UP)
 
-    def _bury(self, body: bytes, reason: str, detail: str) -> None:
-        """Lay a message with the dead, and wait until it is safe there; `memory://` has no such place."""
+    def _work_off(self) -> None:
+        size = len(self._held)
+        while self._held:
+            batch = list(itertools.islice(self._held, size))
+            try:
+                refused = self._on_batch([_delivered(one) for one in batch])
+            except Later as later:
+                log.info("%s: %d messages are tried again: %s", self._queue.name, len(self._held), later)
+                self._stopped.wait(PAUSE)
+                return
+            except Exception as broken:
+                # A message that breaks its reader must not come again and again, nor hurt its neighbours.
+                if len(batch) > 1:
+                    size = 1
+                    continue
+                log.exception("%s: a message broke its reader", self._queue.name)
+                refused = [Poison("bus.reader-broken", repr(broken))]
+            self._settle(batch, refused)
+
+    def _settle(self, batch: Sequence[Any], refused: Sequence[Poison | None]) -> None:
+        """Lay the refused with the dead letters, then acknowledge all."""
+        for message, poison in zip(batch, refused, strict=True):
+            if poison is not None:
+                self._bury(_delivered(message).body, poison)
         if self._dead_letters is None:
-            log.error("%s: a message was dropped: %s", self._queue.name, reason)
+            for message in batch:
+                message.ack()  # kombu's virtual transports take `multiple` for one (5.7)
+        else:
+            batch[-1].ack(multiple=True)
+        for _ in batch:
+            self._held.popleft()
+
+    def _bury(self, body: bytes, poison: Poison) -> None:
+        """Lay a message with the dead, and wait until it is safe there; `memory://` has no such place."""
+        log.warning("%s: a message is refused: %s", self._queue.name, poison)
+        if self._dead_letters is None:
+            log.error("%s: a message was dropped: %s", self._queue.name, poison.reason)
             return
         kombu.Producer(self._connection).publish(
             body,
@@ -268,8 +341,13 @@ class Consumer:
             message_id=str(uuid.uuid4()),
             headers={
                 "sealward-queue": self._queue.name,
-                "sealward-reason": reason,
-                "sealward-detail": detail[:DETAIL],
+                "sealward-reason": poison.reason,
+                "sealward-detail": poison.detail[:DETAIL],
                 "sealward-at": datetime.now(UTC).isoformat(),
             },
         )
+
+
+def _delivered(message: Any) -> Delivered:  # noqa: ANN401 - kombu has no types
+    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+    return Delivered(body, message.headers)

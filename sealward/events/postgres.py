@@ -26,12 +26,12 @@ from sealward.events.sql import blocks
 from sealward.events.store import EventStore, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from eventsourcing.persistence import Subscription
 
-    from sealward.events.store import NextId
+    from sealward.events.store import Found, Load, NextId
 
 log = logging.getLogger(__name__)
 
@@ -258,7 +258,9 @@ def postgres(url: str) -> EventStore:
             one.stop()
         database.close()
 
-    store = EventStore(PostgresLog(database), PostgresSnapshots(database), _next_id(database), close)
+    store = EventStore(
+        PostgresLog(database), PostgresSnapshots(database), _next_id(database), close, _load(database)
+    )
     listeners.append(Listener(url, CHANNEL, store.wake))
     return store
 
@@ -294,6 +296,25 @@ def check_migrated(database: Database) -> None:
 def _done(connection: Connection) -> int:
     row = connection.execute(SQL["done"]).fetchone()
     return 0 if row is None else int(row["number"])
+
+
+def _load(database: Database) -> Load:
+    def load(topics: Mapping[UUID, str]) -> Mapping[UUID, Found]:
+        """Read snapshots and the events that follow them in one statement, so that both are of one moment."""
+        with database.connection() as connection:
+            values = (list(topics), list(topics.values()))
+            rows = connection.execute(SQL["load"], values, prepare=True).fetchall()
+        kept: dict[UUID, StoredEvent] = {}
+        events: dict[UUID, list[StoredEvent]] = {stream: [] for stream in topics}
+        for row in rows:
+            one = StoredEvent(row["stream"], row["version"], row["topic"], row["state"])
+            if row["is_snapshot"]:
+                kept[row["stream"]] = one
+            else:
+                events[row["stream"]].append(one)
+        return {stream: (kept.get(stream), events[stream]) for stream in topics}
+
+    return load
 
 
 def _next_id(database: Database) -> NextId:

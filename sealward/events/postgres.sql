@@ -82,6 +82,28 @@ SELECT stream, version, topic, state FROM events
 WHERE stream = %(stream)s AND version > %(gt)s
 ORDER BY version
 
+-- name: load
+-- Streams with the topics that their snapshots must have to be of use.
+WITH wanted AS (
+    SELECT one.stream, kept.version, kept.topic, kept.state
+    FROM unnest(%s::uuid[], %s::text[]) AS one (stream, topic)
+    LEFT JOIN LATERAL (
+        SELECT version, topic, state FROM snapshots
+        WHERE snapshots.stream = one.stream AND snapshots.topic = one.topic
+        ORDER BY version DESC
+        LIMIT 1
+    ) AS kept ON TRUE
+)
+SELECT stream, version, topic, state, TRUE AS is_snapshot FROM wanted WHERE version IS NOT NULL
+UNION ALL
+SELECT events.stream, events.version, events.topic, events.state, FALSE
+FROM wanted
+CROSS JOIN LATERAL (
+    SELECT * FROM events
+    WHERE events.stream = wanted.stream AND events.version > coalesce(wanted.version, 0)
+    ORDER BY events.version
+) AS events
+
 -- name: follow
 SELECT position, stream, version, topic, state FROM events
 WHERE position > %(after)s

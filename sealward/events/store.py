@@ -22,12 +22,14 @@ from sealward.events.base import Event, Recorded
 from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
     from eventsourcing.persistence import AggregateRecorder, ApplicationRecorder
+
+    Found = tuple[StoredEvent | None, Sequence[StoredEvent]]
 
 
 class VersionConflict(Exception):
@@ -59,6 +61,21 @@ class Snapshot:
     state: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is known of a stream: the newest snapshot of the wanted topic, and the events that follow it."""
+
+    snapshot: Snapshot | None
+    events: list[Event]
+
+
+class Load(Protocol):
+    """Read many streams at once."""
+
+    def __call__(self, topics: Mapping[UUID, str]) -> Mapping[UUID, Found]:
+        """Return for each stream the newest snapshot, if it has that topic, and the events beyond it."""
+
+
 class EventStore:
     """The one log. Safe for many threads; on files for many processes."""
 
@@ -68,9 +85,11 @@ class EventStore:
         snapshots: AggregateRecorder,
         next_id: NextId,
         close: Callable[[], None],
+        load: Load | None = None,
     ) -> None:
         self._log = log
         self._snapshots = snapshots
+        self._load = load or self._one_by_one
         self.next_id = next_id
         self.close = close
         self._grown = threading.Condition()
@@ -80,9 +99,18 @@ class EventStore:
 
         Raises VersionConflict when the stream is longer than expected.
         """
+        return self.append_all(
+            [(stream, version, one) for version, one in enumerate(events, expected_version + 1)]
+        )
+
+    def append_all(self, events: Sequence[tuple[UUID, int, Event]]) -> int:
+        """Append events of many streams, each with its version there, all or none, in that order.
+
+        Returns the last's position. Raises VersionConflict when one of the versions is taken.
+        """
         stored = [
-            StoredEvent(stream, expected_version + number, event.topic, codec.encode(event))
-            for number, event in enumerate(events, 1)
+            StoredEvent(stream, version, event.topic, codec.encode(event))
+            for stream, version, event in events
         ]
         try:
             with available():
@@ -92,11 +120,31 @@ class EventStore:
         self.wake()
         return positions[-1] if positions else self.head()
 
+    def load(self, topics: Mapping[UUID, str]) -> dict[UUID, Loaded]:
+        """Return streams, each from its snapshot where that has the topic that is named for it.
+
+        On PostgreSQL one round trip, however many streams. Raises EventRefused.
+        """
+        with available():
+            found = self._load(topics)
+        return {
+            stream: Loaded(_snapshot(stream, kept), _decoded(events))
+            for stream, (kept, events) in found.items()
+        }
+
+    def _one_by_one(self, topics: Mapping[UUID, str]) -> Mapping[UUID, Found]:
+        found = {}
+        for stream, topic in topics.items():
+            newest = self._snapshots.select_events(stream, desc=True, limit=1)
+            kept = next((one for one in newest if one.topic == topic), None)
+            after = None if kept is None else kept.originator_version
+            found[stream] = (kept, self._log.select_events(stream, gt=after))
+        return found
+
     def read(self, stream: UUID, after: int = 0) -> list[Event]:
         """Return the stream's events beyond that version, in order. Raises EventRefused."""
         with available():
-            found = self._log.select_events(stream, gt=after)
-        return [codec.decode(one.topic, one.state) for one in found]
+            return _decoded(self._log.select_events(stream, gt=after))
 
     def follow(self, after: int, limit: int = 500) -> list[Recorded]:
         """Return up to `limit` events of the whole log beyond that position. Raises EventRefused."""
@@ -149,13 +197,21 @@ class EventStore:
         """Return the newest snapshot of a stream."""
         with available():
             found = self._snapshots.select_events(stream, desc=True, limit=1)
-        return next((Snapshot(stream, one.originator_version, one.topic, one.state) for one in found), None)
+        return _snapshot(stream, next(iter(found), None))
 
     def keep_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; one of the same version that another writer kept first is as good."""
         stored = StoredEvent(snapshot.stream, snapshot.version, snapshot.topic, snapshot.state)
         with available(), contextlib.suppress(IntegrityError):
             self._snapshots.insert_events([stored])
+
+
+def _snapshot(stream: UUID, kept: StoredEvent | None) -> Snapshot | None:
+    return None if kept is None else Snapshot(stream, kept.originator_version, kept.topic, kept.state)
+
+
+def _decoded(events: Sequence[StoredEvent]) -> list[Event]:
+    return [codec.decode(one.topic, one.state) for one in events]
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
+from sealward.commands.batch import SNAPSHOT_EVERY
 from sealward.commands.errors import AlreadySigned
-from sealward.commands.handler import SNAPSHOT_EVERY, Handler
+from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation, RevokeSign
 from sealward.commands.sign import Sign, evolve
 from sealward.events import store as stores

@@ -30,7 +30,7 @@ def test_silence_is_recorded_once_and_so_is_the_return(tmp_path: Path) -> None:
     keeper = LeaseKeeper(leases, handler, LEASE, lambda: now[0])
     hello = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")
     handler.handle(hello)
-    leases.touch("kvm2", NOON)
+    leases.touch({"kvm2"}, NOON)
     for seconds in (10, 30, 31, 60, 90):
         now[0] = NOON + timedelta(seconds=seconds)
         keeper.look()

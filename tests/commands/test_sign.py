@@ -70,6 +70,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
         task_id=task_id,
         server_id=SERVER,
         envelope=envelope,
+        key=NODE.public_key(),
         statement=statement,
         findings=(),
         cause="domain-changed",
@@ -77,7 +78,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
     return decider.record_measurement(
         sign,
         command,
-        countersigned=envelopes.sign(envelope, AUTHORITY),
+        countersign=lambda: envelopes.sign(envelope, AUTHORITY),
         now=at,
         fresh_until=at + timedelta(minutes=15),
     )

@@ -15,7 +15,7 @@ from sealward.events.base import node_stream, sign_stream
 from sealward.events.node import NodeActivated
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignRevoked
-from sealward.events.store import EventStore, Snapshot, VersionConflict
+from sealward.events.store import EventStore, Loaded, Snapshot, VersionConflict
 
 STREAM = sign_stream("s")
 CREATED, REVOKED = event(SignCreated), event(SignRevoked)
@@ -97,6 +97,35 @@ def test_an_append_wakes_who_waits(store: EventStore) -> None:
 
     assert woken == [True]
     assert not store.wait_beyond(store.head(), 0.01)
+
+
+def test_events_of_many_streams_are_appended_together(store: EventStore) -> None:
+    """In the order in which they are given, streams among each other too; or none of them."""
+    node = node_stream("n")
+    batch = [(STREAM, 1, CREATED), (node, 1, event(NodeActivated)), (STREAM, 2, REVOKED)]
+    last = store.append_all(batch)
+
+    assert [(one.stream, one.version, one.event) for one in store.follow(0)] == batch
+    assert last == store.head()
+    with pytest.raises(VersionConflict):
+        store.append_all([(node, 2, event(NodeActivated)), (STREAM, 2, REVOKED)])
+    assert (store.head(), len(store.read(node))) == (last, 1)
+
+
+def test_many_streams_are_loaded_together(store: EventStore) -> None:
+    """Each from its newest snapshot, where that has the wanted topic, and in order."""
+    other, third = sign_stream("other"), sign_stream("third")
+    store.append(STREAM, 0, [CREATED, REVOKED, CREATED, REVOKED])
+    store.append(other, 0, [CREATED, REVOKED])
+    for version in (2, 3):
+        store.keep_snapshot(Snapshot(STREAM, version, "sign/1", b"state"))
+    store.keep_snapshot(Snapshot(other, 1, "sign/0", b"of an older shape"))
+    loaded = store.load(dict.fromkeys((STREAM, other, third), "sign/1"))
+
+    assert loaded[STREAM] == Loaded(Snapshot(STREAM, 3, "sign/1", b"state"), [REVOKED])
+    assert loaded[other] == Loaded(None, [CREATED, REVOKED])
+    assert loaded[third] == Loaded(None, [])
+    assert store.load({}) == {}
 
 
 def test_the_newest_snapshot_is_found(store: EventStore) -> None:

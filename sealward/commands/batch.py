@@ -1,0 +1,134 @@
+"""Commands decided one after the other over the same streams, and appended together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from sealward.commands import messages as ask
+from sealward.commands import node as nodes
+from sealward.commands import sign as signs
+from sealward.events.base import node_stream, sign_stream
+from sealward.events.store import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from sealward.events.base import Event
+    from sealward.events.store import EventStore, Loaded
+
+    Decide = Callable[[Any, ask.Command], list[Event]]
+
+SNAPSHOT_EVERY: Final = 50
+"""Events beyond a snapshot after which there is a new one: what a load may have to fold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream with the function that folds its events into a state."""
+
+    id: UUID
+    evolve: Callable[[Any, Event], Any]
+    state: type[Any]
+    shape: str
+    """Names the shape of `state` in snapshots; a new name makes old snapshots unread."""
+
+
+def of_sign(server_id: str) -> Stream:
+    """Return the stream of a server's signs."""
+    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/1")
+
+
+def of_node(hostname: str) -> Stream:
+    """Return the stream of a node."""
+    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/2")
+
+
+def of(command: ask.Command) -> Stream:
+    """Return the stream that a command is about."""
+    match command:
+        case ask.SignCommand():
+            return of_sign(command.server_id)
+        case ask.RegisterNode() | ask.NodeCommand():
+            return of_node(command.hostname)
+    raise TypeError(command)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A stream as it is after what was decided so far: `state` folds all but `unfolded`."""
+
+    stream: Stream
+    state: Any
+    version: int
+    unfolded: list[Event]
+    beyond: int
+    """Events beyond the snapshot that it was loaded from."""
+
+    def now(self) -> Any:  # noqa: ANN401 - the state of any stream
+        """Return the state; what was decided is folded only when somebody asks."""
+        for event in self.unfolded:
+            self.state = self.stream.evolve(self.state, event)
+        self.unfolded.clear()
+        return self.state
+
+
+class Batch:
+    """Nothing is written before `append`; for one thread."""
+
+    def __init__(self, store: EventStore, decide: Decide) -> None:
+        self._store = store
+        self._decide = decide
+        self._known: dict[UUID, _Known] = {}
+        self._decided: list[tuple[UUID, int, Event]] = []
+
+    def load(self, streams: Iterable[Stream]) -> None:
+        """Load streams, all in one go: those that are not loaded by then are, one by one, when needed."""
+        wanted = {one.id: one for one in streams}
+        found = self._store.load({one.id: one.shape for one in wanted.values()})
+        self._known |= {stream: _known(wanted[stream], loaded) for stream, loaded in found.items()}
+
+    def node(self, hostname: str) -> nodes.Node | None:
+        """Return a node as it is after what was decided so far."""
+        node: nodes.Node | None = self._of(of_node(hostname)).now()
+        return node
+
+    def handle(self, command: ask.Command) -> None:
+        """Decide on a command. Raises Rejected: then nothing is added."""
+        known = self._of(of(command))
+        for event in self._decide(known.now(), command):
+            known.version += 1
+            known.beyond += 1
+            known.unfolded.append(event)
+            self._decided.append((known.stream.id, known.version, event))
+
+    def append(self) -> int:
+        """Append all that was decided, in one transaction; return the position it can be read back from.
+
+        Raises VersionConflict: another writer was first, and all is to be decided anew.
+        """
+        position = self._store.append_all(self._decided) if self._decided else self._store.head()
+        for known in self._known.values():
+            if known.beyond >= SNAPSHOT_EVERY and (state := known.now()) is not None:
+                kept = msgspec.json.encode(state)
+                self._store.keep_snapshot(Snapshot(known.stream.id, known.version, known.stream.shape, kept))
+        return position
+
+    def _of(self, stream: Stream) -> _Known:
+        if stream.id not in self._known:
+            self.load([stream])
+        return self._known[stream.id]
+
+
+def _known(stream: Stream, loaded: Loaded) -> _Known:
+    state, version = None, 0
+    if loaded.snapshot is not None:
+        state, version = (
+            msgspec.json.decode(loaded.snapshot.state, type=stream.state),
+            loaded.snapshot.version,
+        )
+    count = len(loaded.events)
+    return _Known(stream, state, version + count, loaded.events, count)

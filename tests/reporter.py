@@ -1,0 +1,98 @@
+"""A node that reports without a libvirt: it signs what it is told to say, with a real key."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealward.commands import reports
+from sealward.commands.messages import CreateSign
+from sealward.events import envelope as envelopes
+from sealward.events import keys
+from sealward.events.measurement import LIBVIRT_DOMAIN, Finding, Measurement
+from sealward.events.statement import Statement
+
+SECTIONS = ("boot", "cpu", "devices", "disks", "features", "identity", "memory", "network", "security")
+FINDING = Finding("disks", '/domain/devices/disk[target/@dev="vda"]/source/@file', "/a/disk", "/a/other")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """A node by its hostname and id; `evidence` is how many bytes explain each of its measurements."""
+
+    hostname: str
+    node_id: int
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
+    evidence: int = 2000
+
+    def seal(self, report: reports.AnyReport, key: Ed25519PrivateKey | None = None) -> bytes:
+        """Return a report as it stands on the bus."""
+        return reports.seal(report, key or self.key)
+
+    def registration(self) -> bytes:
+        """Say that it is there."""
+        pem = keys.public_pem(self.key.public_key())
+        return self.seal(reports.Registration(hostname=self.hostname, public_key=pem))
+
+    def inventory(self, *servers: str) -> bytes:
+        """Say which servers it has."""
+        instances = tuple((one, f"instance-{one[:8]}") for one in servers)
+        return self.seal(reports.Inventory(hostname=self.hostname, instances=instances))
+
+    def measured(  # noqa: PLR0913 - each caller changes one of them
+        self,
+        server_id: str,
+        sign_id: int,
+        at: datetime,
+        *,
+        generation: int = 1,
+        disk: str = "disk",
+        task_id: str | None = None,
+        node_id: int | None = None,
+    ) -> bytes:
+        """Say what a server is: one with another `disk` differs, and the finding says so."""
+        sections = {name: hashlib.sha256(name.encode()).hexdigest() for name in SECTIONS}
+        sections["disks"] = hashlib.sha256(disk.encode()).hexdigest()
+        found = Measurement(LIBVIRT_DOMAIN, sections, {}, "libvirt 9.0.0")
+        evidence = hashlib.shake_128(server_id.encode()).digest(self.evidence)
+        who = self.node_id if node_id is None else node_id
+        statement = Statement(server_id, sign_id, who, generation, at, found, evidence)
+        return self.seal(
+            reports.Measurement(
+                hostname=self.hostname,
+                server_id=server_id,
+                envelope=envelopes.sign(statement.envelope(), self.key).to_json(),
+                cause="domain-changed",
+                task_id=task_id,
+                findings=() if disk == "disk" else (FINDING,),
+            )
+        )
+
+    def swept(self, at: datetime, vouched: str) -> bytes:
+        """Say which signs it vouches for."""
+        return self.seal(
+            reports.Sweep(
+                hostname=self.hostname,
+                cause="sweep",
+                started_at=at,
+                vouched=vouched,
+                withheld=(),
+                counts={"true": 1, "false": 0, "unknown": 0, "unsigned": 0},
+                digest="ab" * 32,
+            )
+        )
+
+    def order(self, server_id: str) -> CreateSign:
+        """Return the command to sign one of its servers."""
+        return CreateSign(
+            actor="user:admin",
+            task_id=f"t-{server_id}",
+            server_id=server_id,
+            node_id=self.node_id,
+            hostname=self.hostname,
+            instance_name=f"instance-{server_id[:8]}",
+            profile=LIBVIRT_DOMAIN,
+        )
