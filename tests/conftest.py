@@ -8,12 +8,17 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from sealward.events.postgres import migrate
 from stack.certificates import Certificates, issue
 from stack.postgres import Postgres
 from stack.rabbitmq import RabbitMQ
+
+# A deadline would measure what else the machine does.
+hypothesis.settings.register_profile("sealward", deadline=None)
+hypothesis.settings.load_profile("sealward")
 
 
 @pytest.fixture(scope="session")

@@ -111,10 +111,9 @@ class Batch:
         Raises VersionConflict: another writer was first, and all is to be decided anew.
         """
         position = self._store.append_all(self._decided) if self._decided else self._store.head()
-        for known in self._known.values():
-            if known.beyond >= SNAPSHOT_EVERY and (state := known.now()) is not None:
-                kept = msgspec.json.encode(state)
-                self._store.keep_snapshot(Snapshot(known.stream.id, known.version, known.stream.shape, kept))
+        self._store.keep_snapshots(
+            _snapshot(one) for one in self._known.values() if one.beyond >= SNAPSHOT_EVERY
+        )
         return position
 
     def _of(self, stream: Stream) -> _Known:
@@ -132,3 +131,7 @@ def _known(stream: Stream, loaded: Loaded) -> _Known:
         )
     count = len(loaded.events)
     return _Known(stream, state, version + count, loaded.events, count)
+
+
+def _snapshot(known: _Known) -> Snapshot:
+    return Snapshot(known.stream.id, known.version, known.stream.shape, msgspec.json.encode(known.now()))

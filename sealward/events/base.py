@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ import msgspec
 
 STREAMS = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d00001")
 """Namespace of the stream ids: the log's own, never to be changed."""
+
+KNOWN = 20_000
+"""Stream ids that are remembered: each is a hash, and is asked for several times in a row."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time that says where it stands: naive ones are refused when an event is read."""
@@ -69,11 +73,13 @@ class Recorded:
         return uuid.uuid5(self.stream, str(self.version))
 
 
+@functools.lru_cache(maxsize=KNOWN)
 def sign_stream(server_id: str) -> uuid.UUID:
     """Return the id of the stream that holds all signs of a server, one after the other."""
     return uuid.uuid5(STREAMS, f"sign/{server_id}")
 
 
+@functools.lru_cache(maxsize=KNOWN)
 def node_stream(hostname: str) -> uuid.UUID:
     """Return the id of a node's stream; a hostname has one, so it can register but once."""
     return uuid.uuid5(STREAMS, f"node/{hostname}")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from sealward.events.keys import keyid
@@ -101,7 +101,7 @@ def parse(text: bytes | str | Mapping[str, object]) -> Envelope:
     Raises EnvelopeRefused.
     """
     try:
-        fields = text if isinstance(text, Mapping) else json.loads(text)
+        fields = text if isinstance(text, Mapping) else msgspec.json.decode(text)
         signatures = fields["signatures"]
         if not isinstance(signatures, list) or len(signatures) > MAX_SIGNATURES:
             raise EnvelopeRefused(f"signatures: a list of at most {MAX_SIGNATURES}")
@@ -114,7 +114,7 @@ def parse(text: bytes | str | Mapping[str, object]) -> Envelope:
         raise EnvelopeRefused(
             "payload, payloadType or signatures is missing or of the wrong type"
         ) from missing
-    except (UnicodeError, json.JSONDecodeError, binascii.Error) as unreadable:
+    except (UnicodeError, msgspec.MsgspecError, binascii.Error) as unreadable:
         raise EnvelopeRefused(f"not readable: {unreadable}") from unreadable
 
 

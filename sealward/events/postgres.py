@@ -108,15 +108,9 @@ class PostgresLog(ApplicationRecorder):
         """Append in one round trip. Raises IntegrityError when a version is taken."""
         if not stored_events:
             return []
-        columns = (
-            [one.originator_id for one in stored_events],
-            [one.originator_version for one in stored_events],
-            [one.topic for one in stored_events],
-            [one.state for one in stored_events],
-        )
         try:
             with self._database.connection() as connection:
-                found = connection.execute(SQL["append"], columns, prepare=True).fetchall()
+                found = connection.execute(SQL["append"], _columns(stored_events), prepare=True).fetchall()
         except psycopg.errors.UniqueViolation as taken:
             raise IntegrityError(str(taken)) from taken
         return [row["position"] for row in found]
@@ -179,6 +173,15 @@ class PostgresLog(ApplicationRecorder):
         raise NotImplementedError
 
 
+def _columns(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
+    return (
+        [one.originator_id for one in stored_events],
+        [one.originator_version for one in stored_events],
+        [one.topic for one in stored_events],
+        [one.state for one in stored_events],
+    )
+
+
 class PostgresSnapshots(AggregateRecorder):
     """The newest snapshot of each stream."""
 
@@ -187,11 +190,8 @@ class PostgresSnapshots(AggregateRecorder):
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
         """Keep snapshots; older ones of their streams are forgotten."""
-        with self._database.transaction() as connection:
-            for one in stored_events:
-                values = (one.originator_id, one.originator_version, one.topic, one.state)
-                connection.execute(SQL["keep-snapshot"], values)
-                connection.execute(SQL["forget-snapshots"], (one.originator_id, one.originator_version))
+        with self._database.connection() as connection:
+            connection.execute(SQL["keep-snapshots"], _columns(stored_events), prepare=True)
 
     def select_events(
         self,

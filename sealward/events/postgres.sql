@@ -75,7 +75,8 @@ INSERT INTO migrations (number) VALUES (%(number)s)
 SELECT pg_advisory_xact_lock(7265461)
 
 -- name: append
-SELECT append_events(%s, %s, %s, %s) AS position
+-- In binary: as text the arrays cost psycopg (3.3.9) 18 µs an event, so 1.3 µs.
+SELECT append_events(%b, %b, %b, %b) AS position
 
 -- name: stream
 SELECT stream, version, topic, state FROM events
@@ -86,7 +87,7 @@ ORDER BY version
 -- Streams with the topics that their snapshots must have to be of use.
 WITH wanted AS (
     SELECT one.stream, kept.version, kept.topic, kept.state
-    FROM unnest(%s::uuid[], %s::text[]) AS one (stream, topic)
+    FROM unnest(%b::uuid[], %b::text[]) AS one (stream, topic)
     LEFT JOIN LATERAL (
         SELECT version, topic, state FROM snapshots
         WHERE snapshots.stream = one.stream AND snapshots.topic = one.topic
@@ -119,12 +120,15 @@ WHERE stream = %(stream)s
 ORDER BY version DESC
 LIMIT 1
 
--- name: keep-snapshot
-INSERT INTO snapshots (stream, version, topic, state) VALUES (%s, %s, %s, %s)
+-- name: keep-snapshots
+WITH wanted AS (
+    SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) AS one (stream, version, topic, state)
+), older AS (
+    DELETE FROM snapshots USING wanted
+    WHERE snapshots.stream = wanted.stream AND snapshots.version < wanted.version
+)
+INSERT INTO snapshots (stream, version, topic, state) SELECT * FROM wanted
 ON CONFLICT DO NOTHING
-
--- name: forget-snapshots
-DELETE FROM snapshots WHERE stream = %s AND version < %s
 
 -- name: next-id
 INSERT INTO sequences (name, value) VALUES (%(name)s, 1)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from sealward.events.envelope import Envelope
 from sealward.events.measurement import Measurement
 
@@ -73,7 +75,7 @@ def parse(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Statement:
     Raises StatementRefused, also when the subject's digest is not that of the sections.
     """
     try:
-        fields = json.loads(payload)
+        fields = msgspec.json.decode(payload)
         kind = (payload_type, fields["_type"], fields["predicateType"])
         statement = _statement(fields["predicate"])
         (subject,) = fields["subject"]

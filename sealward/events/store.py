@@ -22,7 +22,7 @@ from sealward.events.base import Event, Recorded
 from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -199,11 +199,12 @@ class EventStore:
             found = self._snapshots.select_events(stream, desc=True, limit=1)
         return _snapshot(stream, next(iter(found), None))
 
-    def keep_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot; one of the same version that another writer kept first is as good."""
-        stored = StoredEvent(snapshot.stream, snapshot.version, snapshot.topic, snapshot.state)
+    def keep_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
+        """Keep snapshots of many streams; ones that another writer kept first are as good."""
+        stored = [StoredEvent(one.stream, one.version, one.topic, one.state) for one in snapshots]
         with available(), contextlib.suppress(IntegrityError):
-            self._snapshots.insert_events([stored])
+            if stored:
+                self._snapshots.insert_events(stored)
 
 
 def _snapshot(stream: UUID, kept: StoredEvent | None) -> Snapshot | None:

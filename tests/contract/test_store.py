@@ -117,9 +117,9 @@ def test_many_streams_are_loaded_together(store: EventStore) -> None:
     other, third = sign_stream("other"), sign_stream("third")
     store.append(STREAM, 0, [CREATED, REVOKED, CREATED, REVOKED])
     store.append(other, 0, [CREATED, REVOKED])
-    for version in (2, 3):
-        store.keep_snapshot(Snapshot(STREAM, version, "sign/1", b"state"))
-    store.keep_snapshot(Snapshot(other, 1, "sign/0", b"of an older shape"))
+    store.keep_snapshots([Snapshot(STREAM, 2, "sign/1", b"older state")])
+    older = Snapshot(other, 1, "sign/0", b"of an older shape")
+    store.keep_snapshots([Snapshot(STREAM, 3, "sign/1", b"state"), older])
     loaded = store.load(dict.fromkeys((STREAM, other, third), "sign/1"))
 
     assert loaded[STREAM] == Loaded(Snapshot(STREAM, 3, "sign/1", b"state"), [REVOKED])
@@ -131,7 +131,7 @@ def test_many_streams_are_loaded_together(store: EventStore) -> None:
 def test_the_newest_snapshot_is_found(store: EventStore) -> None:
     """Keeping a snapshot twice is harmless; the newest is the one that counts."""
     for version in (50, 100, 100):
-        store.keep_snapshot(Snapshot(STREAM, version, "sign", b"{}"))
+        store.keep_snapshots([Snapshot(STREAM, version, "sign", b"{}")])
 
     assert store.snapshot(STREAM) == Snapshot(STREAM, 100, "sign", b"{}")
     assert store.snapshot(sign_stream("other")) is None
