@@ -43,11 +43,12 @@ bench: setup-dev ## run every benchmark
 secrets: setup-dev ## write the secrets that compose.yaml needs to secrets/, those that are missing
 	@$(BIN)/python -m stack.secrets secrets
 
-schemas: setup-dev ## write the JSON Schemas of all events to docs/schemas
+schemas: setup-dev ## write the JSON Schemas of all events, and the OpenAPI document, to docs
 	@mkdir -p docs/schemas && rm -f docs/schemas/*.json
 	@for topic in $$($(BIN)/python -m sealward schema); do \
 		$(BIN)/python -m sealward schema "$$topic" > "docs/schemas/$$topic.json" || exit 1; \
 	done
+	@$(BIN)/python -m sealward openapi > docs/openapi.json
 
 lock: ## pin the newest allowed versions in requirements/
 	@test -x "$$(command -v $(UV))" || scripts/setup.sh dev

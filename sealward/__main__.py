@@ -12,6 +12,7 @@ from sealward.cli import (
     health,
     measure,
     node,
+    openapi,
     parts,
     replay,
     run,
@@ -37,7 +38,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, demo, parts, health, node, dead_letters, subscribe, replay, token, measure, verify):
+    for module in (
+        run,
+        demo,
+        parts,
+        health,
+        node,
+        dead_letters,
+        subscribe,
+        openapi,
+        replay,
+        token,
+        measure,
+        verify,
+    ):
         module.add_to(commands)
     args = parser.parse_args(argv)
     try:

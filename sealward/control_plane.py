@@ -145,6 +145,7 @@ class Core:
             settings.wait,
             self._past,
         )
+        self.door = door
         self.closing = door.closing
         self.app: falcon.App[Any, Any] = create_app(door)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import falcon
 
@@ -13,6 +13,7 @@ from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.identity import NoClaims
 from sealward.http.node import Nodes
+from sealward.http.openapi import Description
 from sealward.http.operation import Methods, Operation, routes
 from sealward.http.request_id import RequestId
 from sealward.http.schema import Schemas
@@ -34,9 +35,15 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     errors.register(app)
-    for template, route in routes(operations(door)).items():
+    calls = operations(door)
+    for template, route in routes([*calls, *Description(calls).operations()]).items():
         app.add_route(template, route)
     return app
+
+
+def description() -> Description:
+    """Return the OpenAPI document of the API, wherever it runs."""
+    return Description(operations(cast("Door", None)))  # nobody calls what is only described
 
 
 def operations(door: Door) -> list[Operation]:

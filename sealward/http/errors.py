@@ -35,6 +35,22 @@ FALCON: Final = {404: "path.not-found", 405: "method.not-allowed", 400: "request
 """Stable codes of what Falcon itself refuses."""
 
 
+class Error(msgspec.Struct, frozen=True):
+    """What is wrong, and what to do about it; `reason` is a stable code."""
+
+    code: int
+    title: str
+    message: str
+    reason: str
+    request_id: str
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """A request that was refused: nothing was written."""
+
+    error: Error
+
+
 class Problem(Exception):
     """A request that cannot be answered as asked."""
 
@@ -57,16 +73,10 @@ def register(app: falcon.App[Any, Any]) -> None:
 
 
 def _answer(req: falcon.Request, resp: falcon.Response, status: int, reason: str, message: str) -> None:
-    error = {
-        "code": status,
-        "title": HTTPStatus(status).phrase,
-        "message": message,
-        "reason": reason,
-        "request_id": req.context.request_id,
-    }
+    error = Error(status, HTTPStatus(status).phrase, message, reason, req.context.request_id)
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = msgspec.json.encode({"error": error})
+    resp.data = msgspec.json.encode(ErrorAnswer(error))
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         resp.set_header("Retry-After", str(RETRY_AFTER))
 

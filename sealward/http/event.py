@@ -119,7 +119,7 @@ class Events:
                 {200: Answer(Page, also="text/event-stream")},
                 query=(AFTER, SINCE, LIMIT, TYPE, SERVER_ID, NODE_ID),
                 headers=("Last-Event-ID",),
-                refuses={400: ("server.bad-uuid",), 503: ("events.too-many-streams",)},
+                refuses={400: ("parameter.bad-number",), 503: ("events.too-many-streams",)},
             )
         ]
 
@@ -127,7 +127,8 @@ class Events:
         """Give a page of the whole log, or a stream to who accepts text/event-stream."""
         query: Query = req.context.query
         wanted = Filter(query.get(TYPE), query.get(SERVER_ID), query.get(NODE_ID), query.get(SINCE))
-        after = max(query.get(AFTER) or 0, self._before(wanted.since))
+        last = number(req.get_header("Last-Event-ID") or "0", "Last-Event-ID")
+        after = max(query.get(AFTER) or 0, self._before(wanted.since), last)
         if "text/event-stream" in (req.accept or "") and req.method != "HEAD":
             self._stream(req, resp, wanted, after)
             return
@@ -159,9 +160,7 @@ class Events:
             looked_at += len(batch)
         return found, position
 
-    def _stream(self, req: falcon.Request, resp: falcon.Response, wanted: Filter, after: int) -> None:
-        last = req.get_header("Last-Event-ID")
-        position = after if last is None else max(after, number(last, "Last-Event-ID"))
+    def _stream(self, req: falcon.Request, resp: falcon.Response, wanted: Filter, position: int) -> None:
         if not self._streams.acquire(blocking=False):
             message = f"{MAX_STREAMS} streams are open already; try again, or ask for pages of JSON."
             raise Problem(503, "events.too-many-streams", message)

@@ -10,7 +10,7 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.auth import actor
-from sealward.http.operation import Answer, Operation
+from sealward.http.operation import TASK, Answer, Operation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +72,7 @@ class Nodes:
     def operations(self) -> list[Operation]:
         """Return the calls."""
         action = "/sign/node/{node_id}/action"
-        done = {200: Answer(ActionAnswer)}
+        done = {200: Answer(ActionAnswer, links=TASK)}
         return [
             Operation("GET", "/node", self.list, {200: Answer(NodeList)}),
             Operation("GET", "/node/{node_id}", self.show, {200: Answer(NodeAnswer)}, refuses=UNKNOWN),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Handle = "Callable[..., None]"
 
-SERVER_ID: Final = {400: ("server.bad-uuid",), 404: ("sign.not-found",)}
+TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
+"""The link of an answer that names a task."""
+SERVER_ID: Final = {404: ("sign.not-found",)}
 """What a call about the sign of one server may be refused with."""
 
 
@@ -31,6 +33,8 @@ class Answer:
     headers: tuple[str, ...] = ()
     also: str | None = None
     """Another media type that a client can ask for by Accept."""
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Names of operations → where in this answer their parameters are, as OpenAPI writes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ What is not clear is refused.
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_DIGITS: Final = 18
 """Digits of a number that any database takes for a BIGINT."""
+WORD: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 UUID_LENGTHS: Final = frozenset((32, 36))
 
 Value = TypeVar("Value")
@@ -32,6 +34,8 @@ class Parameter(Generic[Value]):
     read: Callable[[str, str], Value]
     schema: Mapping[str, Any]
     means: str
+    refuses: tuple[str, ...] = ()
+    """The reasons of what `read` raises."""
 
 
 class Query:
@@ -90,17 +94,20 @@ def moment(text: str, name: str) -> datetime:
 
 def whole(name: str, means: str) -> Parameter[int]:
     """Return a parameter that is a whole number."""
-    return Parameter(name, number, {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1}, means)
+    schema = {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1}
+    return Parameter(name, number, schema, means, ("parameter.bad-number",))
 
 
 def time(name: str, means: str) -> Parameter[datetime]:
     """Return a parameter that is a time."""
-    return Parameter(name, moment, {"type": "string", "format": "date-time"}, means)
+    schema = {"type": "string", "format": "date-time"}
+    return Parameter(name, moment, schema, means, ("parameter.bad-time",))
 
 
 def server(name: str, means: str) -> Parameter[str]:
     """Return a parameter that is a server's UUID."""
-    return Parameter(name, canonical_uuid, {"type": "string", "format": "uuid"}, means)
+    schema = {"type": "string", "format": "uuid"}
+    return Parameter(name, canonical_uuid, schema, means, ("server.bad-uuid",))
 
 
 def choice(name: str, choices: Collection[str], means: str) -> Parameter[str]:
@@ -111,12 +118,21 @@ def choice(name: str, choices: Collection[str], means: str) -> Parameter[str]:
             return text
         raise Problem(400, "parameter.bad-choice", f"{name} must be one of {', '.join(sorted(choices))}.")
 
-    return Parameter(name, read, {"type": "string", "enum": sorted(choices)}, means)
+    schema = {"type": "string", "enum": sorted(choices)}
+    return Parameter(name, read, schema, means, ("parameter.bad-choice",))
 
 
 def word(name: str, means: str) -> Parameter[str]:
-    """Return a parameter that may be any text."""
-    return Parameter(name, lambda text, _: text, {"type": "string", "minLength": 1}, means)
+    """Return a parameter that is a word: of letters, digits, dots, hyphens and underscores."""
+
+    def read(text: str, name: str) -> str:
+        if WORD.fullmatch(text):
+            return text
+        raise Problem(400, "parameter.bad-word", f"{name} has characters that it never has.")
+
+    return Parameter(
+        name, read, {"type": "string", "pattern": f"^{WORD.pattern}$"}, means, ("parameter.bad-word",)
+    )
 
 
 def flag(name: str, means: str) -> Parameter[str]:

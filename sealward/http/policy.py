@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from sealward.http.identity import Identity
 
-PUBLIC: Final = frozenset(("/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready"))
+PUBLIC: Final = frozenset(
+    ("/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready", "/openapi.json")
+)
 """Paths that need no token."""
 
 PERSONAS: Final = {

@@ -34,8 +34,9 @@ class Schemas:
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
+        first = {"get-schema-topic": {"topic": "$response.body#/schemas/0"}}
         return [
-            Operation("GET", "/schema", self.list, {200: Answer(SchemaList)}),
+            Operation("GET", "/schema", self.list, {200: Answer(SchemaList, links=first)}),
             Operation(
                 "GET",
                 "/schema/{topic}",

@@ -49,7 +49,6 @@ class Servers:
                 self.list,
                 {200: Answer(ServerList, headers=("Link",))},
                 query=(SIGNED, NODE_ID, OFFSET, LIMIT, MARKER),
-                refuses={400: ("server.bad-uuid",)},
             )
         ]
 

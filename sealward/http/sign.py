@@ -31,8 +31,8 @@ IS_VALID: Final = choice("is_valid", tuple(IsValid), "Only those of this verdict
 MISMATCH: Final = {412: ("sign.changed",)}
 
 
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST and PUT."""
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The server that is to be signed, by its UUID."""
 
     server_id: Uuid
 
@@ -84,7 +84,7 @@ class Signs:
                 "/sign",
                 self.create,
                 {201: Answer(SignAnswer, headers=("Location", "ETag"))},
-                body=Server,
+                body=Named,
                 refuses={
                     400: ("server.bad-uuid",),
                     404: ("server.not-found",),
@@ -98,8 +98,8 @@ class Signs:
                 self.update,
                 {200: one},
                 headers=("If-Match",),
-                body=Server,
-                refuses=SERVER_ID | MISMATCH | {410: ("sign.revoked-meanwhile",)},
+                body=Named,
+                refuses=SERVER_ID | MISMATCH | {400: ("server.bad-uuid",), 410: ("sign.revoked-meanwhile",)},
             ),
             Operation(
                 "GET",

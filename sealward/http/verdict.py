@@ -14,7 +14,7 @@ from sealward.http.answer import Date, Position, Uuid, answer, rfc1123
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, verdict_tag
-from sealward.http.operation import SERVER_ID, Answer, Operation
+from sealward.http.operation import SERVER_ID, TASK, Answer, Operation
 from sealward.http.parameter import AT
 from sealward.http.sign import found
 
@@ -93,7 +93,7 @@ class Verdicts:
                 "POST",
                 "/sign/{server_id}/validate",
                 self.validate,
-                {202: Answer(Accepted, headers=("Location",))},
+                {202: Answer(Accepted, headers=("Location",), links=TASK)},
                 refuses=SERVER_ID,
             ),
         ]
