@@ -20,6 +20,7 @@ from sealward.events.leader import Alone
 from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
+from sealward.http.condition import Monitor
 from sealward.http.door import Door
 from sealward.http.identity import LocalTokens
 from sealward.http.policy import Defaults
@@ -98,6 +99,13 @@ def storage(settings: Settings) -> Storage:
     )
 
 
+def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Monitor:
+    """Return what looks at how the control plane is. Only a broker has a relay that can be behind."""
+    relay = None if settings.database_url is None else ControlPlace(found.control, "relay").load
+    lease = timedelta(seconds=settings.lease)
+    return Monitor(found.store, found.projections, Leases(found.control), relay, lease, clock)
+
+
 def control(settings: Settings) -> ControlDatabase:
     """Open the control plane's own tables alone."""
     if settings.database_url is None:
@@ -144,6 +152,8 @@ class Core:
             clock,
             settings.wait,
             self._past,
+            monitor(self._storage, settings, clock),
+            settings.metrics == "public",
         )
         self.door = door
         self.closing = door.closing

@@ -44,6 +44,11 @@ class Settings:
     fresh_for: float = 900.0
     lease: float = 30.0
     wait: float = 5.0
+    metrics: str = "public"
+    """Who reads /metrics: everybody (`public`), or who has a token that may (`token`)."""
+    log: str = "console"
+    """For eyes (`console`) or for programs (`json`)."""
+    log_level: str = "info"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -67,6 +72,9 @@ class Settings:
             fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
             wait=_seconds(env, "SEALWARD_WAIT", default.wait),
+            metrics=_one_of(env, "SEALWARD_METRICS", ("public", "token")),
+            log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
+            log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
         )
 
 
@@ -98,6 +106,14 @@ def secret(env: Mapping[str, str], name: str) -> str | None:
         return Path(file).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeError) as unreadable:
         raise SettingRefused(f"{name}_FILE: {unreadable}") from unreadable
+
+
+def _one_of(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    """Return which of a few words a variable holds; the first is the default."""
+    word = env.get(name) or words[0]
+    if word not in words:
+        raise SettingRefused(f"{name}={word!r}: give one of {', '.join(words)}")
+    return word
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from sealward.control_plane import Storage
+    from sealward.http.condition import Lag, Monitor
     from sealward.settings import Settings
 
 PATIENCE: Final = 5.0
@@ -70,34 +70,32 @@ def _broker(where: Settings) -> None:
 
 
 def _store(where: Settings) -> None:
-    from sealward.control_plane import storage
+    from sealward.control_plane import monitor, storage
     from sealward.events.postgres import NotMigrated
     from sealward.events.store import StoreUnavailable
 
     try:
         found = storage(where)
         try:
-            _keeps_up("projections", found, found.projections.position_now)
-            if where.broker_url is not None:
-                _keeps_up("relay", found, lambda: _relayed(found))
+            look = monitor(found, where)
+            _keeps_up("projections", look, found.projections.position_now)
+            if where.broker_url is not None and look.relay is not None:
+                _keeps_up("relay", look, look.relay)
         finally:
             found.close()
     except (NotMigrated, StoreUnavailable) as away:
         raise Refusal(f"the store: {away}") from away
 
 
-def _relayed(found: Storage) -> int:
-    from sealward.commands.control import ControlPlace
-
-    return ControlPlace(found.control, "relay").load()
-
-
-def _keeps_up(what: str, found: Storage, position: Callable[[], int]) -> None:
+def _keeps_up(what: str, look: Monitor, position: Callable[[], int]) -> None:
     """Say how far something is behind. Raises Refusal when it does not move."""
-    first, head = position(), found.store.head()
-    deadline = time.monotonic() + PATIENCE
-    while (now := position()) < head and now == first:
+    first, deadline = position(), time.monotonic() + PATIENCE
+    while (lag := look.lag(position())).events and lag.position == first:
         if time.monotonic() > deadline:
-            raise Refusal(f"{what}: stuck at {now}, {head - now} events behind")
+            raise Refusal(f"{what}: stuck at {lag.position}, {_said(lag)}")
         time.sleep(0.2)
-    print(f"{what}: {max(0, head - now)} events behind")
+    print(f"{what}: {_said(lag)}")
+
+
+def _said(lag: Lag) -> str:
+    return f"{lag.events} events behind" + (f", the first for {lag.seconds:.1f} s" if lag.events else "")

@@ -64,7 +64,7 @@ def _api(args: argparse.Namespace) -> int:
 
     where = settings()
     _database(where)
-    process = Process()
+    process = Process(where)
     with refusing(NotMigrated, StoreUnavailable):
         core = Core(where, seals=False)
         try:
@@ -92,7 +92,7 @@ def _worker(args: argparse.Namespace) -> int:
     where = settings()
     _database(where)
     bus = Bus(broker(where), tls=Tls.of(where))
-    process = Process()
+    process = Process(where)
     with refusing(NotMigrated, StoreUnavailable, KeyRefused, EventRefused):
         core = Core(where)
         worker = Worker(core, where, bus)
@@ -115,7 +115,7 @@ def _agent(args: argparse.Namespace) -> int:
 
     where = settings()
     bus = Bus(broker(where), tls=Tls.of(where))
-    process = Process()
+    process = Process(where)
     with refusing(KeyRefused):
         node = Node(where, bus)
         try:

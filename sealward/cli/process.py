@@ -6,6 +6,12 @@ import logging
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
+
+from sealward import logs
+
+if TYPE_CHECKING:
+    from sealward.settings import Settings
 
 log = logging.getLogger("sealward")
 
@@ -13,13 +19,9 @@ log = logging.getLogger("sealward")
 class Process:
     """Make it before any part is started; `wait` returns the exit status."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Settings) -> None:
         self._stopped, self._died = threading.Event(), threading.Event()
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
-        logging.getLogger("kombu").setLevel(logging.ERROR)  # it warns that memory:// has no host
-        logging.getLogger("pika").setLevel(logging.CRITICAL)  # the relay says what pika finds
+        logs.set_up(where.log, where.log_level, sys.stderr)
         threading.excepthook = self._die
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stopped.set())

@@ -53,7 +53,7 @@ def _serve(where: Settings) -> int:
     from sealward.events.codec import EventRefused
     from sealward.events.keys import KeyRefused
 
-    process = Process()
+    process = Process(where)
     with refusing(KeyRefused, EventRefused):
         try:
             embedded = Embedded(where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
@@ -54,7 +55,9 @@ class Handler:
 
         Raises Rejected: then nothing was written.
         """
-        position, _ = self.together(lambda batch: batch.handle(command))
+        ids = {"request_id": command.request_id, "task_id": command.task_id}
+        with logs.about(actor=command.actor, **ids):
+            position, _ = self.together(lambda batch: batch.handle(command))
         return position
 
     def together(self, work: Callable[[Batch], Done]) -> tuple[int, Done]:

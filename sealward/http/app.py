@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 import falcon
 
 from sealward.http import errors
+from sealward.http.access import Access
 from sealward.http.auth import Authentication
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.identity import NoClaims
+from sealward.http.metrics import Metrics
 from sealward.http.node import Nodes
 from sealward.http.openapi import Description
 from sealward.http.operation import Methods, Operation, routes
+from sealward.http.policy import PUBLIC
 from sealward.http.request_id import RequestId
 from sealward.http.schema import Schemas
 from sealward.http.server import Servers
@@ -24,18 +27,21 @@ from sealward.http.verdict import Verdicts
 from sealward.http.version import Versions
 
 if TYPE_CHECKING:
+    from sealward.http.condition import Monitor
     from sealward.http.door import Door
 
 
 def create_app(door: Door) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     app: falcon.App[Any, Any] = falcon.App()
+    metrics = Metrics(door.monitor, public=door.metrics_public)
+    public = PUBLIC | {"/metrics"} if door.metrics_public else PUBLIC
     app.add_middleware([NoClaims(), RequestId()])
-    app.add_middleware([Methods(), Authentication(door.identify, door.policy)])
+    app.add_middleware([Access(metrics), Methods(), Authentication(door.identify, door.policy, public)])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     errors.register(app)
-    calls = operations(door)
+    calls = operations(door, metrics)
     for template, route in routes([*calls, *Description(calls).operations()]).items():
         app.add_route(template, route)
     return app
@@ -43,14 +49,16 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
 
 def description() -> Description:
     """Return the OpenAPI document of the API, wherever it runs."""
-    return Description(operations(cast("Door", None)))  # nobody calls what is only described
+    door, monitor = cast("Door", None), cast("Monitor", None)  # nobody calls what is only described
+    return Description(operations(door, Metrics(monitor, public=True)))
 
 
-def operations(door: Door) -> list[Operation]:
+def operations(door: Door, metrics: Metrics) -> list[Operation]:
     """Return every call of the API."""
     resources = (
         Versions(),
         Healthcheck(door),
+        metrics,
         Signs(door),
         Verdicts(door),
         History(door),

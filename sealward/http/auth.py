@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealward import logs
 from sealward.http.errors import Problem
-from sealward.http.policy import PUBLIC, rules
+from sealward.http.policy import PUBLIC, is_public, rules
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import falcon
 
     from sealward.http.identity import Identify, Identity
@@ -17,27 +20,29 @@ if TYPE_CHECKING:
 class Authentication:
     """401 without a good token, 403 for what its roles may not."""
 
-    def __init__(self, identify: Identify, policy: Policy) -> None:
+    def __init__(self, identify: Identify, policy: Policy, public: Collection[str] = PUBLIC) -> None:
         self._identify = identify
         self._policy = policy
+        self._public = public
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Find out who asks, for all but the public paths."""
         del resp
-        if req.path in PUBLIC:
+        if is_public(req.path, req.params, self._public):
             return
         identity = self._identify.who(req)
         if identity is None:
             message = f"Send a valid token in the header X-Auth-Token; {self._identify.advice}."
             raise Problem(401, "auth.required", message, {"WWW-Authenticate": self._identify.challenge})
         req.context.identity = identity
+        logs.add(actor=actor(req))
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
         """Ask the policy, once it is known what is asked for."""
         del resp, resource, params
-        if req.path in PUBLIC or req.method == "OPTIONS":
+        if is_public(req.path, req.params, self._public) or req.method == "OPTIONS":
             return
         template = (req.uri_template or "").removeprefix("/v1")
         method = "GET" if req.method == "HEAD" else req.method

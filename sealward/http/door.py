@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sealward import logs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from sealward.commands.leases import Leases
     from sealward.commands.messages import Command
     from sealward.events.store import EventStore
+    from sealward.http.condition import Monitor
     from sealward.http.identity import Identify
     from sealward.http.policy import Policy
     from sealward.projections.database import Projections
@@ -41,13 +44,17 @@ class Door:
     clock: Callable[[], datetime]
     wait: float
     past: Past
+    monitor: Monitor
+    metrics_public: bool = True
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the process ends: streams end, too."""
     waiters: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(12))
 
     def task_id(self) -> str:
         """Return a fresh task id, as Celery makes them."""
-        return str(uuid.uuid4())
+        task_id = str(uuid.uuid4())
+        logs.add(task_id=task_id)
+        return task_id
 
     @contextlib.contextmanager
     def signs_at(self, at: datetime | None) -> Iterator[tuple[Signs, Tables, datetime]]:

@@ -1,24 +1,47 @@
-"""Whether the service is well: for load balancers, which have no token and learn no more than yes or no."""
+"""Whether the service is well: yes or no for load balancers, in detail for who has a token."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from sealward.http.answer import answer
 from sealward.http.operation import Answer, Operation
+from sealward.http.parameter import Query, flag
 
 if TYPE_CHECKING:
     import falcon
 
+    from sealward.http.condition import Lag
     from sealward.http.door import Door
+
+DETAILED: Final = flag("detailed", "Say what lags and who is silent; needs a token.")
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Well enough to be asked."""
+    """Whether requests can be answered. What follows `status` is there when it was asked for in detail."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "not ok"]
+    problems: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """projections.lagging, relay.stuck, node.silent"""
+    head: int | msgspec.UnsetType = msgspec.UNSET
+    projections: Behind | msgspec.UnsetType = msgspec.UNSET
+    relay: Behind | msgspec.UnsetType | None = msgspec.UNSET
+    silent: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Hostnames of silent nodes."""
+    verdicts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    oldest: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    """Verdict → seconds since the one that was checked longest ago was."""
+    tasks: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """How far something is behind the log, and how old the next event is that waits for it."""
+
+    position: int
+    events: int
+    seconds: float
 
 
 class Healthcheck:
@@ -29,13 +52,31 @@ class Healthcheck:
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
+        known: dict[str, Any] = {"public": True, "bare": True}
         well = {200: Answer(Health)}
         away = {503: ("store.unavailable",)}
         return [
-            Operation("GET", "/healthcheck", self.ready, well, refuses=away, public=True, bare=True),
-            Operation("GET", "/healthcheck/ready", self.ready, well, refuses=away, public=True, bare=True),
-            Operation("GET", "/healthcheck/live", self.live, well, public=True, bare=True),
+            Operation(
+                "GET",
+                "/healthcheck",
+                self.show,
+                well,
+                query=(DETAILED,),
+                refuses=away,
+                guarded=True,
+                **known,
+            ),
+            Operation("GET", "/healthcheck/ready", self.ready, well, refuses=away, **known),
+            Operation("GET", "/healthcheck/live", self.live, well, **known),
         ]
+
+    def show(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say whether requests can be answered; in detail, what lags and who is silent."""
+        query: Query = req.context.query
+        if query.get(DETAILED) is None:
+            self.ready(req, resp)
+        else:
+            answer(resp, self._detailed())
 
     def ready(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Say whether requests can be answered: the store does; 503 when it does not."""
@@ -47,3 +88,21 @@ class Healthcheck:
         """Say that the process is there, whatever it can reach."""
         del req
         answer(resp, Health("ok"))
+
+    def _detailed(self) -> Health:
+        found = self._door.monitor.look()
+        return Health(
+            "not ok" if found.problems else "ok",
+            found.problems,
+            found.head,
+            _behind(found.projections),
+            None if found.relay is None else _behind(found.relay),
+            [node.hostname for node in found.nodes if node.silent],
+            {name: one.signs for name, one in found.verdicts.items()},
+            {name: round(seconds, 3) for name, seconds in found.oldest.items()},
+            dict(found.tasks),
+        )
+
+
+def _behind(lag: Lag) -> Behind:
+    return Behind(lag.position, lag.events, round(lag.seconds, 3))

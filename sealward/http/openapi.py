@@ -149,7 +149,7 @@ def _sources(operation: Operation) -> Iterable[Mapping[int, Iterable[str]]]:
     yield EVERYWHERE
     yield {400: [reason for one in parameters for reason in one.refuses]}
     yield operation.refuses
-    if not operation.public:
+    if operation.guarded or not operation.public:
         yield WITH_TOKEN
     if operation.body is not None:
         yield WITH_BODY
@@ -172,7 +172,7 @@ def _operation(one: Operation) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {str(status): _response(status, answer) for status, answer in one.answers.items()}
         | {str(status): _refusal(status, reasons) for status, reasons in refusals(one).items()},
-        "security": [] if one.public else [{"token": []}],
+        "security": _security(one),
     }
     rule = POLICY.get((one.method, one.template))
     if rule is not None:
@@ -183,13 +183,20 @@ def _operation(one: Operation) -> dict[str, Any]:
     return described
 
 
+def _security(one: Operation) -> list[dict[str, Any]]:
+    needs: list[dict[str, Any]] = [{"token": []}]
+    if not one.public:
+        return needs
+    return [{}, *needs] if one.guarded else []
+
+
 def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
     return {"name": parameter.name, "description": parameter.means, "schema": dict(parameter.schema)}
 
 
 def _response(status: int, answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "description": (answer.kind.__doc__ or "").strip() if answer.kind else HTTPStatus(status).phrase,
+        "description": _about(status, answer),
         "headers": _headers(*answer.headers),
     }
     if answer.kind is not None:
@@ -202,6 +209,12 @@ def _response(status: int, answer: Answer) -> dict[str, Any]:
         }
         described["links"] = links
     return described
+
+
+def _about(status: int, answer: Answer) -> str:
+    if answer.kind in (None, str):
+        return HTTPStatus(status).phrase
+    return (answer.kind.__doc__ or "").strip()
 
 
 def _refusal(status: int, reasons: list[str]) -> dict[str, Any]:
@@ -217,14 +230,16 @@ def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Openstack-Request-Id", *names)}
 
 
-def _ref(kind: type[msgspec.Struct]) -> dict[str, str]:
+def _ref(kind: type[msgspec.Struct | str]) -> dict[str, str]:
+    if kind is str:
+        return {"type": "string"}
     return {"$ref": REF.format(name=kind.__name__)}
 
 
 def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
-    kinds: set[type[msgspec.Struct]] = {ErrorAnswer}
+    kinds: set[type[Any]] = {ErrorAnswer}
     for one in operations:
-        kinds |= {answer.kind for answer in one.answers.values() if answer.kind is not None}
+        kinds |= {answer.kind for answer in one.answers.values() if answer.kind not in (None, str)}
         kinds |= set() if one.body is None else {one.body}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)

@@ -28,7 +28,7 @@ SERVER_ID: Final = {404: ("sign.not-found",)}
 class Answer:
     """What an answer of one status holds: the type of its body, its media type, its own headers."""
 
-    kind: type[msgspec.Struct] | None = None
+    kind: type[msgspec.Struct | str] | None = None
     media: str = "application/json"
     headers: tuple[str, ...] = ()
     also: str | None = None
@@ -59,6 +59,8 @@ class Operation:
     """Status → reasons that only this call, or few, are refused with."""
     public: bool = False
     """Whether no token is asked for."""
+    guarded: bool = False
+    """Whether a token is asked for after all, with some parameter (`policy.GUARDED`)."""
     bare: bool = False
     """Whether it is served without the prefix /v1 alone."""
     changes: bool = False

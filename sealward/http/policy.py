@@ -20,6 +20,8 @@ PUBLIC: Final = frozenset(
     ("/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready", "/openapi.json")
 )
 """Paths that need no token."""
+GUARDED: Final = {"/healthcheck": "detailed"}
+"""Those of them that need one with that parameter."""
 
 PERSONAS: Final = {
     Role.ADMIN: "role:admin",
@@ -85,6 +87,8 @@ RULES: Final = (
     Rule("server:list", "List the inventory of servers.", _LOOKS, (("GET", "/server"),)),
     Rule("task:show", "Show a task.", _LOOKS, (("GET", "/task/{task_id}"),)),
     Rule("event:list", "Read the log, as pages or as a stream.", _PROOF, (("GET", "/events"),)),
+    Rule("health:detailed", "See in detail how the service is.", _PROOF, (("GET", "/healthcheck"),)),
+    Rule("metrics:show", "Read the metrics, where they are not public.", _LOOKS, (("GET", "/metrics"),)),
     Rule("schema:list", "List the schemas of the events.", _LOOKS, (("GET", "/schema"),)),
     Rule("schema:show", "Show the schema of an event.", _LOOKS, (("GET", "/schema/{topic}"),)),
 )
@@ -106,6 +110,12 @@ class Defaults:
     def may(self, who: Identity, rule: Rule) -> bool:
         """Say whether one of the roles has the permission."""
         return any(role in who.roles and (who.everywhere or role is not Role.READER) for role in rule.roles)
+
+
+def is_public(path: str, parameters: Collection[str], public: Collection[str]) -> bool:
+    """Say whether a request needs no token, given the paths that are public."""
+    bare = {name.removeprefix("$") for name in parameters}
+    return path in public and GUARDED.get(path) not in bare
 
 
 def rules(method: str, template: str, parameters: Collection[str]) -> list[Rule]:

@@ -10,6 +10,7 @@ from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
 from sealward.projections.signs import Signs
 from sealward.projections.tasks import Tasks
+from sealward.projections.totals import Totals
 
 if TYPE_CHECKING:
     import contextlib
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.projections.tables import Tables
 
-SHAPE: Final = "3"
+SHAPE: Final = "4"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 
@@ -70,7 +71,15 @@ class Projections:
         self.servers = Servers()
         self.tasks = Tasks()
         self.history = History()
-        known: tuple[Projection, ...] = (self.signs, self.nodes, self.servers, self.tasks, self.history)
+        self.totals = Totals()
+        known: tuple[Projection, ...] = (
+            self.signs,
+            self.nodes,
+            self.servers,
+            self.tasks,
+            self.history,
+            self.totals,
+        )
         self.all = tuple(one for one in known if only is None or one.name in only)
         self.backend = backend
         self.reading = backend.reading

@@ -28,6 +28,8 @@ class NodeRow:
     registered_at: datetime
     swept_at: datetime | None
     counts: dict[str, int]
+    sweep_seconds: float | None
+    """How long the last sweep took."""
 
 
 class Nodes:
@@ -72,7 +74,8 @@ def _fold(event: of_node.NodeEvent, tables: Tables) -> None:
             tables.run("nodes.set-lost", values | {"lost": isinstance(event, of_node.NodeLost)})
         case of_node.NodeSwept():
             counts = msgspec.json.encode(event.counts, order="sorted").decode()
-            tables.run("nodes.set-swept", values | {"counts": counts})
+            took = (event.timestamp - event.started_at).total_seconds()
+            tables.run("nodes.set-swept", values | {"counts": counts, "sweep_seconds": took})
 
 
 def _row(found: Row) -> NodeRow:
@@ -84,4 +87,5 @@ def _row(found: Row) -> NodeRow:
         datetime.fromisoformat(found["registered_at"]),
         None if found["swept_at"] is None else datetime.fromisoformat(found["swept_at"]),
         {} if found["counts"] is None else msgspec.json.decode(found["counts"], type=dict[str, int]),
+        found["sweep_seconds"],
     )

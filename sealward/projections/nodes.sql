@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS nodes (
     lost BOOLEAN NOT NULL,
     registered_at TEXT NOT NULL,
     swept_at TEXT,
-    counts TEXT
+    counts TEXT,
+    sweep_seconds DOUBLE PRECISION
 )
 
 -- name: drop
@@ -22,7 +23,7 @@ UPDATE nodes SET active = :active WHERE node_id = :node_id
 UPDATE nodes SET lost = :lost WHERE node_id = :node_id
 
 -- name: set-swept
-UPDATE nodes SET swept_at = :at, counts = :counts WHERE node_id = :node_id
+UPDATE nodes SET swept_at = :at, counts = :counts, sweep_seconds = :sweep_seconds WHERE node_id = :node_id
 
 -- name: one
 SELECT * FROM nodes WHERE node_id = :node_id

@@ -59,3 +59,15 @@ DELETE FROM main.history
 
 -- name: history-fill
 INSERT INTO main.history SELECT * FROM shadow.history
+
+-- name: totals-wrong
+SELECT * FROM main.totals EXCEPT SELECT * FROM shadow.totals
+
+-- name: totals-missing
+SELECT * FROM shadow.totals EXCEPT SELECT * FROM main.totals
+
+-- name: totals-clear
+DELETE FROM main.totals
+
+-- name: totals-fill
+INSERT INTO main.totals SELECT * FROM shadow.totals

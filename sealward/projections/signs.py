@@ -11,7 +11,7 @@ import msgspec
 from sealward.events import node as of_node
 from sealward.events import ranges
 from sealward.events import sign as of_sign
-from sealward.events.verdict import UNSEALED, IsValid, Verdict, at, recorded, vouched, withheld
+from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, at, recorded, vouched, withheld
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
@@ -41,6 +41,14 @@ class SignRow:
     def verdict_at(self, now: datetime) -> Verdict:
         """Return the verdict as it reads at `now`."""
         return at(self.verdict, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many signs have a verdict, and when the one was checked that was checked longest ago."""
+
+    signs: int
+    oldest: datetime | None
 
 
 class Signs:
@@ -91,6 +99,16 @@ class Signs:
             "node_id": node_id,
         }
         return [_row(found) for found in tables.all("signs.page", values)]
+
+    def tally(self, tables: Tables, now: datetime) -> dict[str, Tally]:
+        """Return the signs counted by the verdict that each has at `now`."""
+        found = tables.all("signs.tally", {"now": _stamp(now)})
+        return {
+            row["verdict"]: Tally(
+                row["signs"], None if row["oldest"] is None else datetime.fromisoformat(row["oldest"])
+            )
+            for row in found
+        }
 
 
 class _Batch:
@@ -205,6 +223,7 @@ def _values(row: SignRow) -> dict[str, object]:
         "ordered": row.ordered,
         "sealed": row.sealed,
         "is_valid": row.verdict.is_valid.value,
+        "checked_at": None if row.verdict.checked_at == NEVER else _stamp(row.verdict.checked_at),
         "fresh_until": _stamp(row.verdict.fresh_until),
         "created_at": _stamp(row.created_at),
         "updated_at": None if row.updated_at is None else _stamp(row.updated_at),

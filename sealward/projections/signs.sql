@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS signs (
     sealed INTEGER NOT NULL,
     is_valid TEXT NOT NULL,
     fresh_until TEXT NOT NULL,
+    checked_at TEXT,
     created_at TEXT NOT NULL,
     updated_at TEXT,
     verdict TEXT NOT NULL,
@@ -33,11 +34,17 @@ WHERE sign_id > :after
 ORDER BY sign_id
 LIMIT :limit OFFSET :offset
 
+-- name: tally
+SELECT CASE WHEN is_valid = 'true' AND fresh_until <= :now THEN 'unknown' ELSE is_valid END AS verdict,
+       COUNT(*) AS signs, MIN(checked_at) AS oldest
+FROM signs
+GROUP BY 1
+
 -- name: delete
 DELETE FROM signs WHERE server_id = :server_id
 
 -- name: put
 INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
-                   created_at, updated_at, verdict, envelope)
+                   checked_at, created_at, updated_at, verdict, envelope)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
-        :created_at, :updated_at, :verdict, :envelope)
+        :checked_at, :created_at, :updated_at, :verdict, :envelope)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, object]
     Row = Mapping[str, Any]
 
-FILES: Final = ("database", "history", "nodes", "replay", "servers", "signs", "tasks")
+FILES: Final = ("database", "history", "nodes", "replay", "servers", "signs", "tasks", "totals")
 PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
 WHOLE: Final = 2**63 - 1

@@ -78,6 +78,10 @@ class Tasks:
         found = tables.one("tasks.one", {"task_id": task_id})
         return _row(found) if found else None
 
+    def by_state(self, tables: Tables) -> dict[str, int]:
+        """Return how many tasks are in each state."""
+        return {found["state"]: found["tasks"] for found in tables.all("tasks.by-state")}
+
     def superseded(self, tables: Tables, event: Event) -> list[TaskRow]:
         """Return the tasks whose place an event took."""
         values = {"node_id": getattr(event, "node_id", 0), "at": event.timestamp.isoformat()}

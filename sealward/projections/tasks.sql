@@ -23,6 +23,9 @@ ON CONFLICT (task_id) DO UPDATE SET
 -- name: one
 SELECT * FROM tasks WHERE task_id = :task_id
 
+-- name: by-state
+SELECT state, COUNT(*) AS tasks FROM tasks GROUP BY state
+
 -- name: superseded
 SELECT * FROM tasks WHERE node_id = :node_id AND done_at = :at AND state = 'REVOKED' ORDER BY task_id
 

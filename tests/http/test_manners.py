@@ -11,6 +11,8 @@ import pytest
 from keystoneauth1 import discover, noauth, session
 from running import BATCH, DATABASE, WEB, Answer, Running, until
 
+from sealward.commands.role import Role
+
 PUBLIC = ("/", "/v1", "/v1/", "/healthcheck", "/healthcheck/live", "/healthcheck/ready")
 GETS = (
     "/v1/sign",
@@ -249,3 +251,16 @@ def test_a_time_beyond_all_calendars_is_refused(shared: Running, query: str) -> 
 def test_the_feed_since_the_beginning_of_all_calendars(shared: Running) -> None:
     """Is the whole feed."""
     assert shared.ask("GET", "/v1/events?since=0001-01-01T00:00:00Z").json["events"]
+
+
+def test_in_detail_for_who_may_know(shared: Running) -> None:
+    """What lags, who is silent, verdicts and tasks; 401 without a token, 403 for a reader."""
+    reader = shared.token_of(Role.READER)
+    detailed = shared.ask("GET", "/healthcheck?detailed").json
+
+    assert shared.ask("GET", "/healthcheck?detailed", headers={"X-Auth-Token": None}).status == 401
+    assert shared.ask("GET", "/healthcheck?$detailed=true", headers={"X-Auth-Token": None}).status == 401
+    assert shared.ask("GET", "/healthcheck?detailed", headers={"X-Auth-Token": reader}).status == 403
+    assert (detailed["status"], detailed["problems"], detailed["silent"]) == ("ok", [], [])
+    assert detailed["projections"] == {"position": detailed["head"], "events": 0, "seconds": 0.0}
+    assert detailed["relay"] is None

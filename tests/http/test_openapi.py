@@ -13,6 +13,7 @@ import pytest
 from running import ADMIN, WEB, Running
 
 from sealward.http.app import operations
+from sealward.http.metrics import Metrics
 from sealward.http.openapi import document, refusals
 from sealward.http.operation import Operation
 from sealward.http.policy import RULES
@@ -37,7 +38,8 @@ def described(shared: Running) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def calls(shared: Running) -> list[Operation]:
     """Return all calls."""
-    return operations(shared.embedded.control_plane.door)
+    door = shared.embedded.control_plane.door
+    return operations(door, Metrics(door.monitor, public=True))
 
 
 def test_the_published_document_is_the_served_one(described: dict[str, Any]) -> None:

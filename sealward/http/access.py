@@ -1,0 +1,46 @@
+"""Every request leaves one line in the log and one count in the metrics; neither holds what a client sent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from sealward import logs
+
+if TYPE_CHECKING:
+    import falcon
+
+    from sealward.http.metrics import Metrics
+
+log = logging.getLogger("sealward.access")
+
+NOWHERE: Final = "none"
+"""The route of a request that has none: paths that clients make up are no label."""
+METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"))
+
+
+class Access:
+    """Names the request in the log while it is answered, then says what was answered."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Begin: from here on messages have the request's ids."""
+        del resp
+        req.context.began = time.perf_counter()
+        logs.begin(request_id=req.context.request_id, global_request_id=req.context.global_request_id)
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: object
+    ) -> None:
+        """Count it and log it, whatever became of it."""
+        del resource, succeeded
+        seconds = time.perf_counter() - req.context.began
+        method = req.method if req.method in METHODS else "other"
+        route = req.uri_template or NOWHERE
+        self._metrics.answered(method, route, resp.status_code, seconds)
+        fields = {"method": method, "route": route, "status": resp.status_code, "seconds": round(seconds, 6)}
+        log.info("%s %s %d", method, route, resp.status_code, extra={"fields": fields})
+        logs.begin()

@@ -1,0 +1,120 @@
+"""How the control plane is: what lags, who is silent, what is known of the servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
+
+    from sealward.commands.leases import Leases
+    from sealward.events.store import EventStore
+    from sealward.projections.database import Projections
+    from sealward.projections.nodes import NodeRow
+    from sealward.projections.signs import Tally
+
+PATIENCE: Final = 5.0
+"""Seconds that an event may wait for projections and relay before something is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far something is behind the log: it stands at `position`, and its next event is `seconds` old."""
+
+    position: int
+    events: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCondition:
+    """How a node is; `seen` and `swept` are seconds ago, None for never."""
+
+    hostname: str
+    active: bool
+    silent: bool
+    seen: float | None
+    swept: float | None
+    sweep_seconds: float | None
+    """How long its last sweep took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """All that a look has found. `relay` is None where the bus is in the process and keeps nothing."""
+
+    head: int
+    projections: Lag
+    relay: Lag | None
+    nodes: tuple[NodeCondition, ...]
+    verdicts: Mapping[str, Tally]
+    oldest: Mapping[str, float]
+    """Verdict → seconds since the one that was checked longest ago was."""
+    tasks: Mapping[str, int]
+    events: Mapping[str, int]
+
+    @property
+    def problems(self) -> list[str]:
+        """Return stable codes of what is wrong."""
+        found = {
+            "projections.lagging": self.projections.seconds > PATIENCE,
+            "relay.stuck": self.relay is not None and self.relay.seconds > PATIENCE,
+            "node.silent": any(node.silent for node in self.nodes),
+        }
+        return [code for code, is_so in found.items() if is_so]
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Looks at store, projections, leases and the relay's place. A node may be silent for its `lease`."""
+
+    store: EventStore
+    projections: Projections
+    leases: Leases
+    relay: Callable[[], int] | None
+    lease: timedelta
+    clock: Callable[[], datetime]
+
+    def look(self) -> Condition:
+        """Return how everything is now. Raises StoreUnavailable."""
+        now, seen = self.clock(), self.leases.seen()
+        with self.projections.reading() as tables:
+            nodes = self.projections.nodes.all(tables)
+            verdicts = self.projections.signs.tally(tables, now)
+            tasks = self.projections.tasks.by_state(tables)
+            events = self.projections.totals.by_topic(tables)
+        return Condition(
+            self.store.head(),
+            self.lag(self.projections.position_now()),
+            None if self.relay is None else self.lag(self.relay()),
+            tuple(self._node(node, seen.get(node.hostname), now) for node in nodes),
+            verdicts,
+            {
+                name: (now - one.oldest).total_seconds()
+                for name, one in verdicts.items()
+                if one.oldest is not None
+            },
+            tasks,
+            events,
+        )
+
+    def lag(self, position: int) -> Lag:
+        """Return how far what stands at `position` is behind. Raises StoreUnavailable."""
+        waiting = self.store.follow(position, 1)
+        if not waiting:
+            return Lag(position, 0, 0.0)
+        age = self.clock() - waiting[0].event.timestamp
+        return Lag(position, max(1, self.store.head() - position), max(0.0, age.total_seconds()))
+
+    def _node(self, node: NodeRow, seen: datetime | None, now: datetime) -> NodeCondition:
+        unheard = None if seen is None else now - seen
+        return NodeCondition(
+            node.hostname,
+            node.active is True,
+            node.lost or unheard is None or unheard > self.lease,
+            None if unheard is None else unheard.total_seconds(),
+            None if node.swept_at is None else (now - node.swept_at).total_seconds(),
+            node.sweep_seconds,
+        )

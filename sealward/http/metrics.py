@@ -1,0 +1,173 @@
+"""Metrics for Prometheus: what this process has answered, and how the whole control plane is.
+
+https://prometheus.io/docs/practices/naming. Every API process says the same of the control plane, which it
+reads from the database: workers need no listener of their own. No label names a user, a project or a server.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from sealward.events.codec import EVENTS
+from sealward.events.store import StoreUnavailable
+from sealward.events.verdict import IsValid
+from sealward.http.operation import Answer, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import falcon
+    from prometheus_client.core import Metric
+
+    from sealward.http.condition import Condition, Monitor, NodeCondition
+
+FRESH: Final = 2.0
+"""Seconds for which a look at the control plane is good: who asks all the time costs no more."""
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STATES: Final = ("PENDING", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
+
+
+class Metrics:
+    """`/metrics`, with a registry of its own."""
+
+    def __init__(self, monitor: Monitor, *, public: bool) -> None:
+        self._public = public
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "sealward_http_requests",
+            "Requests answered, by route and status.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "sealward_http_request_duration_seconds",
+            "How long requests took, by route.",
+            ("method", "route"),
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_ControlPlane(monitor))
+
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        text = {200: Answer(str, CONTENT_TYPE_PLAIN_0_0_4)}
+        return [Operation("GET", "/metrics", self.show, text, public=self._public, bare=True)]
+
+    def show(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Give the metrics in Prometheus' text format."""
+        del req
+        resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
+        resp.data = generate_latest(self._registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+
+class _ControlPlane:
+    """Looks at the control plane when it is asked."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._lock = threading.Lock()
+        self._known: tuple[float, Condition] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics; without the store, that it is away and nothing else."""
+        try:
+            found = self._fresh()
+        except StoreUnavailable:
+            yield _gauge("store_available", "Whether the event store answers.", 0)
+            return
+        yield _gauge("store_available", "Whether the event store answers.", 1)
+        yield from _lags(found)
+        yield from _servers(found)
+        yield from _nodes(found)
+
+    def _fresh(self) -> Condition:
+        with self._lock:
+            now = time.monotonic()
+            if self._known is None or now - self._known[0] > FRESH:
+                self._known = (now, self._monitor.look())
+            return self._known[1]
+
+
+def _lags(found: Condition) -> Iterator[Metric]:
+    lags = {"projections": found.projections} | ({} if found.relay is None else {"relay": found.relay})
+    yield _gauge("log_head_position", "The last position of the log.", found.head)
+    yield _gauge(
+        "lag_events",
+        "Events that wait for the projections or the relay.",
+        {part: lag.events for part, lag in lags.items()},
+        "part",
+    )
+    yield _gauge(
+        "lag_seconds",
+        "Age of the next event that waits for the projections or the relay.",
+        {part: lag.seconds for part, lag in lags.items()},
+        "part",
+    )
+    events = CounterMetricFamily("sealward_events", "Events in the log, by topic.", labels=("topic",))
+    for topic in sorted(EVENTS):
+        events.add_metric((topic,), found.events.get(topic, 0))
+    yield events
+
+
+def _servers(found: Condition) -> Iterator[Metric]:
+    yield _gauge(
+        "verdicts",
+        "Signed servers, by verdict.",
+        {value: found.verdicts[value].signs if value in found.verdicts else 0 for value in IsValid},
+        "is_valid",
+    )
+    yield _gauge(
+        "oldest_verdict_seconds",
+        "Time since the server was checked that was checked longest ago, by verdict.",
+        found.oldest,
+        "is_valid",
+    )
+    yield _gauge(
+        "tasks",
+        "Tasks, by Celery's states.",
+        {state: found.tasks.get(state, 0) for state in STATES},
+        "state",
+    )
+
+
+def _nodes(found: Condition) -> Iterator[Metric]:
+    active = sum(node.active for node in found.nodes)
+    counts = {"true": active, "false": len(found.nodes) - active}
+    yield _gauge("nodes", "Registered nodes, by whether validation is on.", counts, "active")
+    silent = sum(node.silent for node in found.nodes)
+    yield _gauge("silent_nodes", "Nodes that were not heard within their lease.", silent)
+    for name, what, value_of in OF_A_NODE:
+        values = {node.hostname: value for node in found.nodes if (value := value_of(node)) is not None}
+        yield _gauge(f"node_{name}", what, values, "node")
+
+
+OF_A_NODE: Final[tuple[tuple[str, str, Callable[[NodeCondition], float | None]], ...]] = (
+    ("seen_seconds", "Time since a node was heard.", lambda node: node.seen),
+    ("swept_seconds", "Time since a node has swept its servers.", lambda node: node.swept),
+    ("sweep_duration_seconds", "How long a node's last sweep took.", lambda node: node.sweep_seconds),
+)
+
+
+def _gauge(
+    name: str, what: str, values: Mapping[str, float] | float, label: str | None = None
+) -> GaugeMetricFamily:
+    """Return a gauge: one number, or one for each value of a label."""
+    if not isinstance(values, Mapping):
+        return GaugeMetricFamily(f"sealward_{name}", what, value=values)
+    family = GaugeMetricFamily(f"sealward_{name}", what, labels=(label or "",))
+    for value, number in values.items():
+        family.add_metric((value,), number)
+    return family

@@ -1,0 +1,102 @@
+"""The log of a process: ids on each line, one line for each request, no secret in any."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import TOKEN, started
+from running import WEB
+
+from sealward import logs
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Return where messages go; the root logger is put back at the end."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:], root.level = before
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """Return JSON lines."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_message_says_what_it_is_about(stream: io.StringIO) -> None:
+    """As long as it is about that, and no longer."""
+    logs.set_up("json", "info", stream)
+    log = logging.getLogger("sealward.tests")
+    with logs.about(request_id="req-1", actor="user:alice", task_id=None):
+        log.info("inside %d", 1)
+        with logs.about(task_id="t-1"):
+            log.warning("deeper", extra={"fields": {"route": "/x"}})
+    log.info("outside")
+    inside, deeper, outside = lines(stream.getvalue())
+
+    assert inside | {"time": ""} == {
+        "time": "",
+        "level": "info",
+        "logger": "sealward.tests",
+        "message": "inside 1",
+        "request_id": "req-1",
+        "actor": "user:alice",
+    }
+    assert (deeper["task_id"], deeper["actor"], deeper["route"]) == ("t-1", "user:alice", "/x")
+    assert "actor" not in outside
+
+
+def test_a_failure_is_one_line(stream: io.StringIO) -> None:
+    """With its traceback as text inside."""
+    logs.set_up("json", "error", stream)
+    try:
+        int("broken")
+    except ValueError:
+        logging.getLogger("sealward.tests").exception("failed")
+    logging.getLogger("sealward.tests").warning("not said")
+    (line,) = lines(stream.getvalue())
+
+    assert "ValueError: invalid literal" in line["exception"]
+
+
+def test_lines_for_eyes_have_the_ids_behind(stream: io.StringIO) -> None:
+    """In brackets; a line without ids has none."""
+    logs.set_up("console", "info", stream)
+    with logs.about(request_id="req-1"):
+        logging.getLogger("x").info("hello")
+    logging.getLogger("x").info("bye")
+    first, second = stream.getvalue().splitlines()
+
+    assert first.endswith("INFO x: hello [request_id=req-1]")
+    assert second.endswith("INFO x: bye")
+
+
+def test_every_request_is_a_line_with_its_ids(tmp_path: Path) -> None:
+    """Method, route, status, duration, request, actor, task; no token, no query, no path as it was sent."""
+    with started(tmp_path, SEALWARD_LOG="json") as process:
+        status, _ = process.ask("POST", "/v1/sign", {"server_id": WEB})
+        assert status == 201
+        process.ask("GET", "/v1/sign/made-up-secret?query=secret-value")
+        process.ask("GET", "/v1/sign", token="wrong-secret")
+        _, history = process.ask("GET", f"/v1/sign/{WEB}/events")
+    text = process.output("err")
+    access = [one for one in lines(text) if one["logger"] == "sealward.access"]
+    (posted,) = [one for one in access if one["method"] == "POST"]
+    (order,) = [one for one in history["events"] if one["type"] == "sign.created"]
+
+    assert (posted["route"], posted["status"], posted["actor"]) == ("/v1/sign", 201, "user:admin")
+    assert (posted["request_id"], posted["task_id"]) == (order["request_id"], order["task_id"])
+    assert 0 < posted["seconds"] < 10
+    assert [(one["route"], one["status"]) for one in access[-3:]] == [
+        ("/v1/sign/{server_id}", 400),
+        ("none", 401),
+        ("/v1/sign/{server_id}/events", 200),
+    ]
+    assert not any(secret in text for secret in (TOKEN, "secret"))
