@@ -42,6 +42,13 @@ ONE_OF_EACH: tuple[Event, ...] = (
         checked_at=NOON,
         fresh_until=LATER,
     ),
+    sign.HostBoundChanged(
+        **SIGN,
+        generation=1,
+        host_bound={"config": "ef" * 32},
+        findings=(Finding("graphics", "/domain/devices/graphics/@listen", "10.0.0.1", "10.0.0.2"),),
+        checked_at=NOON,
+    ),
     sign.SignRevoked(**SIGN),
     node.NodeRegistered(**NODE, public_key="PEM"),
     node.NodeActivated(**NODE),

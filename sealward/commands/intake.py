@@ -260,5 +260,6 @@ def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey)
         key=key,
         statement=statement,
         findings=report.findings,
+        host_bound=report.host_bound,
         cause=report.cause,
     )

@@ -79,8 +79,9 @@ class RevokeSign(SignCommand):
 class RecordMeasurement(SignCommand):
     """A node measured a server: `statement` is what `envelope` holds; the report around it is verified.
 
-    Whether it seals or validates follows from its generation. `findings` explain a difference. `key` is the
-    node's: the envelope itself must bear its signature when it becomes the reference.
+    Whether it seals or validates follows from its generation. `findings` explain a difference, `host_bound`
+    one that is no violation. `key` is the node's: the envelope itself must bear its signature when it becomes
+    the reference.
     """
 
     envelope: Envelope
@@ -88,6 +89,7 @@ class RecordMeasurement(SignCommand):
     statement: Statement
     findings: tuple[Finding, ...]
     cause: str
+    host_bound: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

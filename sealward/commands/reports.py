@@ -56,13 +56,17 @@ class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
 
 
 class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
-    """I measured a server: `envelope` holds the statement, signed by me. `findings` explain a difference."""
+    """I measured a server: `envelope` holds the statement, signed by me. `findings` explain a difference.
+
+    `host_bound` are findings about what is no violation.
+    """
 
     server_id: str
     envelope: dict[str, Any]
     cause: str
     task_id: str | None = None
     findings: tuple[Finding, ...] = ()
+    host_bound: tuple[Finding, ...] = ()
 
 
 class Failure(Report, frozen=True, kw_only=True, tag="failure"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
+from dataclasses import dataclass, field, replace
+from datetime import datetime  # noqa: TC003 - as above
 from typing import TYPE_CHECKING
 
 from sealward.commands.clock import refuse_future
@@ -10,12 +12,11 @@ from sealward.commands.errors import AlreadySigned, Changed, NotSigned, UnknownG
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
-from sealward.events.measurement import Measurement  # noqa: TC001 - snapshots are read by the annotations
-from sealward.events.verdict import UNSEALED, IsValid, Verdict, judged, recorded, withheld
+from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement, rebound
+from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, judged, recorded, withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from sealward.commands.messages import (
         Command,
@@ -49,6 +50,9 @@ class Sign:
     verdict: Verdict = UNSEALED
     ordered_task: str | None = None
     ordered_request: str | None = None
+    host_bound: Mapping[str, str] = field(default_factory=dict)
+    """The digests of the host-bound parts as they were recorded last."""
+    host_bound_at: datetime = NEVER
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -72,7 +76,7 @@ def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: da
 
 
 def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> list[Event]:
-    """Order a re-sign; what is in force stays so until the node has measured.
+    """Order a re-sign under today's profile; what is in force stays so until the node has measured.
 
     Raises NotSigned, Changed.
     """
@@ -87,7 +91,7 @@ def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> lis
         node_id=sign.node_id,
         hostname=sign.hostname,
         instance_name=sign.instance_name,
-        profile=sign.profile,
+        profile=LIBVIRT_DOMAIN,
         generation=sign.ordered + 1,
     )
     return [order]
@@ -139,9 +143,8 @@ def record_measurement(
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     was_asked = command.task_id is not None and command.cause != "sealed"  # a seal can be reported twice
-    if news == known and not was_asked:
-        return []
-    return [_validated(sign, command, verdict, statement.measured_at, now)]
+    judgement = [_validated(sign, command, verdict, statement.measured_at, now)]
+    return (judgement if news != known or was_asked else []) + _host_bound(sign, command, verdict, now)
 
 
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
@@ -161,7 +164,7 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     return [_validated(sign, command, verdict, command.failed_at, now)]
 
 
-def evolve(sign: Sign | None, event: Event) -> Sign | None:
+def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - one return a fact
     """Return the sign after a fact of its stream; None when there is none."""
     match event:
         case facts.SignCreated():
@@ -169,10 +172,11 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
         case facts.SignUpdated() if sign is not None:
             return _reordered(sign, event)
         case facts.SignSealed() if sign is not None:
-            payload = envelopes.parse(event.envelope).payload
-            return replace(sign, sealed=event.generation, reference=statements.parse(payload).measurement)
+            return _in_force(sign, event)
         case facts.SignValidated() if sign is not None:
             return replace(sign, verdict=recorded(sign.verdict, event))
+        case facts.HostBoundChanged() if sign is not None:
+            return replace(sign, host_bound=event.host_bound, host_bound_at=event.checked_at)
         case facts.SignRevoked():
             return None
     return sign
@@ -181,10 +185,43 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
 def _reordered(sign: Sign, event: facts.SignUpdated) -> Sign:
     return replace(
         sign,
+        profile=event.profile,
         ordered=event.generation,
         ordered_task=event.task_id,
         ordered_request=event.request_id,
     )
+
+
+def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
+    statement = statements.parse(envelopes.parse(event.envelope).payload)
+    return replace(
+        sign,
+        sealed=event.generation,
+        reference=statement.measurement,
+        host_bound=statement.measurement.host_bound,
+        host_bound_at=statement.measured_at,
+    )
+
+
+def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> list[Event]:
+    """Record host-bound parts that changed while all else is as it was signed."""
+    found, measured_at = command.statement.measurement, command.statement.measured_at
+    if sign.reference is None or verdict.is_valid is not IsValid.TRUE or measured_at <= sign.host_bound_at:
+        return []
+    if not rebound(sign.reference, sign.host_bound, found):
+        return []
+    changed = facts.HostBoundChanged(
+        timestamp=now,
+        actor=command.actor,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+        generation=sign.sealed,
+        host_bound=dict(found.host_bound),
+        findings=command.host_bound,
+        checked_at=measured_at,
+    )
+    return [changed]
 
 
 def _seal(

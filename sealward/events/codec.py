@@ -24,6 +24,7 @@ EVENTS: dict[str, type[Event]] = {
         sign.SignSealed,
         sign.SignValidationRequested,
         sign.SignValidated,
+        sign.HostBoundChanged,
         sign.SignRevoked,
         node.NodeRegistered,
         node.NodeActivated,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CONFIG = "config"
 LIVE = "live"
 
-LIBVIRT_DOMAIN = "libvirt-domain/1"
+LIBVIRT_DOMAIN = "libvirt-domain/2"
 """The profile in force: the rules of `node_agent.profile`, by name and version."""
 
 
@@ -27,12 +27,16 @@ class Measurement:
     when the server is shut off or in step. The section `cpu` never appears there, because libvirt replaces
     it by what the node's processor offers (libvirt 9.0, observed). `hypervisor` reads like "libvirt 9.0.0"
     and is empty when the XML came from a file.
+
+    `host_bound` has the digest of the parts that a move to another node rewrites: of the persistent form and,
+    where it differs, of the running one. It judges nothing: a change of it is recorded.
     """
 
     profile: str
     sections: Mapping[str, str]
     live: Mapping[str, str]
     hypervisor: str
+    host_bound: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def manifest(self) -> bytes:
@@ -83,6 +87,16 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
         if digest not in (reference.sections.get(name), reference.live.get(name))
     }
     return tuple(sorted(config | live))
+
+
+def rebound(reference: Measurement, last: Mapping[str, str], found: Measurement) -> bool:
+    """Say whether host-bound parts of `found` are others than were recorded `last`.
+
+    Like a running section, a running form is accounted for by what was signed: it may be gone and come again.
+    """
+    config, live = found.host_bound.get(CONFIG), found.host_bound.get(LIVE)
+    known = {*reference.host_bound.values(), *last.values(), None}
+    return config != last.get(CONFIG) or live not in known
 
 
 def _shown(value: str | None) -> str:

@@ -77,6 +77,21 @@ class SignValidated(SignEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostBoundChanged(SignEvent):
+    """What a node decides for itself is another than was signed or last recorded: no violation, but a fact.
+
+    `host_bound` has the digests of those parts by form; `findings` say how they differ from the signed ones.
+    """
+
+    topic: ClassVar[str] = "sign.host-bound-changed"
+
+    generation: int
+    host_bound: dict[str, str]
+    findings: tuple[Finding, ...]
+    checked_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignRevoked(SignEvent):
     """The server was taken off control."""
 

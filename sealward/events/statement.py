@@ -59,6 +59,7 @@ class Statement:
             "sections": dict(self.measurement.sections),
             "live": dict(self.measurement.live),
             "hypervisor": self.measurement.hypervisor,
+            "hostBound": dict(self.measurement.host_bound),
             "evidence": base64.b64encode(self.evidence).decode("ascii"),
         }
         return {
@@ -98,6 +99,7 @@ def _statement(predicate: dict[str, Any]) -> Statement:
         _digests(predicate["sections"]),
         _digests(predicate["live"]),
         str(predicate["hypervisor"]),
+        _digests(predicate.get("hostBound", {})),  # libvirt-domain/1 had none
     )
     return Statement(
         str(predicate["serverId"]),

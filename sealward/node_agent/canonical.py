@@ -73,6 +73,23 @@ def normalise(xml: str | bytes) -> etree._Element:
     return root
 
 
+def take_host_bound(domain: etree._Element) -> str:
+    """Cut the host-bound parts out of a normalised domain and return their SHA-256 hex.
+
+    The digest covers place and value of each. Raises DomainXmlRefused.
+    """
+    found = hashlib.sha256(_DIGEST_HEADER + b"host-bound\0")
+    nodes = _select(_host_bound_xpath(), domain)
+    for text in [_located(node) for node in nodes]:
+        found.update(len(text).to_bytes(8, "big") + text)
+    for node in nodes:
+        owner = node.getparent()
+        _drop(node)
+        if isinstance(node, etree._Element) and owner is not None:
+            _drop_bare(owner)
+    return found.hexdigest()
+
+
 def placed(domain: etree._Element) -> Iterator[tuple[str, str, etree._Element]]:
     """Yield (section, XPath of the parent, element) for each measured part of a normalised domain, in order.
 
@@ -173,6 +190,21 @@ def _noise_xpath() -> etree.XPath:
     return etree.XPath(union, namespaces=profile.NAMESPACES)
 
 
+@functools.cache
+def _host_bound_xpath() -> etree.XPath:
+    union = " | ".join(xpath for part in profile.HOST_BOUND for xpath in part.xpaths)
+    return etree.XPath(union, namespaces=profile.NAMESPACES)
+
+
+def _located(node: etree._Element | etree._ElementUnicodeResult) -> bytes:
+    """Return where a node is and what it holds."""
+    if isinstance(node, etree._Element):
+        return node.getroottree().getpath(node).encode() + b"\0" + canonical_bytes(node)
+    owner = node.getparent()
+    place = "" if owner is None else owner.getroottree().getpath(owner)
+    return f"{place}/@{node.attrname}\0{node}".encode()
+
+
 def _select(xpath: etree.XPath, root: etree._Element) -> list[etree._Element | etree._ElementUnicodeResult]:
     return cast("list[etree._Element | etree._ElementUnicodeResult]", xpath(root))
 
@@ -205,6 +237,15 @@ def _drop(node: etree._Element | etree._ElementUnicodeResult) -> None:
         return
     if not owner.attrib and not len(owner) and not owner.text:
         parent.remove(owner)
+
+
+def _drop_bare(element: etree._Element) -> None:
+    """Drop an element that carries nothing any more, unless it is a device or holds the devices."""
+    parent = element.getparent()
+    if parent is None or "devices" in (parent.tag, element.tag):
+        return
+    if not element.attrib and not len(element) and not element.text:
+        parent.remove(element)
 
 
 def _section(tag: str, table: dict[str, str]) -> str:

@@ -83,22 +83,40 @@ def findings(
     return tuple(result)
 
 
+def host_bound_findings(signed_evidence: bytes, found_evidence: bytes) -> tuple[Finding, ...]:
+    """Say which host-bound parts differ between two measurements whose strict sections are equal."""
+    signed, found = _read(signed_evidence, whole=True), _read(found_evidence, whole=True)
+    if signed is None or found is None:
+        return ()
+    return tuple(
+        Finding(section, xpath, old, new, form)
+        for section in profile.SECTIONS
+        for form in (CONFIG, LIVE)
+        if section in profile.HOST_BOUND_SECTIONS and (form == CONFIG or section in found[LIVE])
+        for xpath, old, new in _changes(signed, found, section, form)
+    )
+
+
 def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: str) -> list[_Change]:
     if signed is None or found is None:
         return [("/domain", _readable(signed), _readable(found))]
+    changes = _changes(signed, found, section, form)
+    after = found[form].get(section, [])
+    return changes or _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
+
+
+def _changes(signed: _Forms, found: _Forms, section: str, form: str) -> list[_Change]:
     old = signed[LIVE].get(section) if form == LIVE else None
     before = signed[CONFIG].get(section, []) if old is None else old
-    after = found[form].get(section, [])
-    changes = list(islice(_changed_parts(before, after), MAX_FINDINGS))
-    return changes or _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
+    return list(islice(_changed_parts(before, found[form].get(section, [])), MAX_FINDINGS))
 
 
 def _readable(forms: _Forms | None) -> str:
     return _UNREADABLE if forms is None else masking.MASK
 
 
-def _read(evidence: bytes) -> _Forms | None:
-    """Return the parts of evidence, or None when it is damaged, too large or of another profile."""
+def _read(evidence: bytes, *, whole: bool = False) -> _Forms | None:
+    """Return the strict parts of evidence, or all; None if it is damaged, too large or of another profile."""
     try:
         inflater = zlib.decompressobj()
         text = inflater.decompress(evidence, canonical.MAX_BYTES)
@@ -109,6 +127,8 @@ def _read(evidence: bytes) -> _Forms | None:
     config = root.find("config/domain")
     if config is None or root.get("profile") != profile.PROFILE or not inflater.eof:
         return None
+    for domain in () if whole else root.iterfind("*/domain"):
+        canonical.take_host_bound(domain)
     masking.mask_tree(root)  # it comes from another machine: trust it with nothing
     return {CONFIG: _sections(config), LIVE: _live_sections(root)}
 

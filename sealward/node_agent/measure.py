@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
-from sealward.events.measurement import Measurement
+from sealward.events.measurement import CONFIG, LIVE, Measurement
 from sealward.node_agent import canonical, masking, profile
 
 if TYPE_CHECKING:
@@ -29,17 +29,20 @@ class Measured:
     def evidence(self) -> bytes:
         """Return what findings need later: deflated canonical XML with the secrets masked, about 2 KB.
 
-        It holds the persistent form, and of the running form the sections listed in `measurement.live`.
-        Costs about a millisecond, so it is not part of measuring.
+        It holds the persistent form, and of the running form the sections that deviate, those with deviating
+        host-bound parts among them. Costs about a millisecond, so it is not part of measuring.
         """
         root = etree.Element("evidence", profile=self.measurement.profile)
         etree.SubElement(root, "config").append(canonical.normalise(self._config))
-        if self._live is not None and self.measurement.live:
-            names = sorted(self.measurement.live)
+        names = sorted(self.measurement.live.keys() | self._bound_sections())
+        if self._live is not None and names:
             form = etree.SubElement(root, "live", sections=" ".join(names))
             form.append(_only(canonical.normalise(self._live), names))
         masking.mask_tree(root)
         return zlib.compress(canonical.canonical_bytes(root), 9)
+
+    def _bound_sections(self) -> frozenset[str]:
+        return profile.HOST_BOUND_SECTIONS if LIVE in self.measurement.host_bound else frozenset()
 
 
 def measure(config_xml: str | bytes, live_xml: str | bytes | None, hypervisor: str) -> Measured:
@@ -49,13 +52,27 @@ def measure(config_xml: str | bytes, live_xml: str | bytes | None, hypervisor: s
     without flags, or None when the domain is shut off. SECURE makes no difference.
     Raises DomainXmlRefused.
     """
-    sections = canonical.section_digests(canonical.normalise(config_xml))
-    live = {} if live_xml is None else _deviating(sections, live_xml)
-    return Measured(Measurement(profile.PROFILE, sections, live, hypervisor), config_xml, live_xml)
+    sections, bound = _digests(config_xml)
+    live: dict[str, str] = {}
+    host_bound = {CONFIG: bound}
+    if live_xml is not None:
+        running, bound = _digests(live_xml)
+        live = _deviating(sections, running)
+        if bound != host_bound[CONFIG]:
+            host_bound[LIVE] = bound
+    return Measured(
+        Measurement(profile.PROFILE, sections, live, hypervisor, host_bound), config_xml, live_xml
+    )
 
 
-def _deviating(sections: dict[str, str], live_xml: str | bytes) -> dict[str, str]:
-    running = canonical.section_digests(canonical.normalise(live_xml))
+def _digests(xml: str | bytes) -> tuple[dict[str, str], str]:
+    """Return the digests of the strict sections, and that of all host-bound parts."""
+    domain = canonical.normalise(xml)
+    bound = canonical.take_host_bound(domain)
+    return canonical.section_digests(domain), bound
+
+
+def _deviating(sections: dict[str, str], running: dict[str, str]) -> dict[str, str]:
     return {
         name: digest
         for name, digest in running.items()

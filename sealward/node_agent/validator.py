@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events import ranges
-from sealward.events.measurement import differing
+from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
 from sealward.node_agent.canonical import DomainXmlRefused
-from sealward.node_agent.findings import findings
+from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
 from sealward.node_agent.measure import Measured, measure
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -77,6 +77,8 @@ class Validator:
         self._send = send
         self.node_id = 0
         self.said: dict[str, str] = {}
+        self._bound: dict[str, tuple[int, Mapping[str, str]]] = {}
+        """By server the host-bound parts that were reported last, and for which generation."""
 
     def seal(self, order: Order) -> bool:
         """Measure a server for its new reference; say whether it could be."""
@@ -137,7 +139,7 @@ class Validator:
         is_equal = not differing(reference.measurement, measured.measurement)
         if is_equal and known:
             sweep.vouched.append(reference.sign_id)
-        else:
+        if not (is_equal and known) or self._is_rebound(reference, measured):
             self._compare(reference, measured, moment, cause, None)
         sweep.counts["true" if is_equal else "false"] += 1
         sweep.lines.append(f"{reference.sign_id} {_found(measured)}")
@@ -163,20 +165,32 @@ class Validator:
     ) -> None:
         pairs = differing(reference.measurement, measured.measurement)
         found = _found(measured) if pairs else EQUAL
-        if task_id is None and self.said.get(reference.server_id) == found:
+        moved = not pairs and self._is_rebound(reference, measured)
+        if task_id is None and self.said.get(reference.server_id) == found and not moved:
             return
-        explained = findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
         order = Order(reference.server_id, reference.sign_id, reference.generation, task_id)
-        self._report(order, measured, moment, cause, explained)
+        explained, bound = _explained(reference, measured, pairs, moved=moved)
+        self._report(order, measured, moment, cause, explained=explained, host_bound=bound)
         self.said[reference.server_id] = found
+        if moved:
+            self._bound[reference.server_id] = (reference.generation, measured.measurement.host_bound)
 
-    def _report(
+    def _is_rebound(self, reference: Reference, measured: Measured) -> bool:
+        """Say whether host-bound parts are news."""
+        generation, last = self._bound.get(reference.server_id, (0, {}))
+        if generation != reference.generation:
+            last = reference.measurement.host_bound
+        return rebound(reference.measurement, last, measured.measurement)
+
+    def _report(  # noqa: PLR0913 - one argument for each thing that a report says
         self,
         order: Order,
         measured: Measured,
         moment: datetime,
         cause: str,
+        *,
         explained: tuple[Finding, ...] = (),
+        host_bound: tuple[Finding, ...] = (),
     ) -> None:
         statement = Statement(
             order.server_id,
@@ -194,6 +208,7 @@ class Validator:
             cause=cause,
             task_id=order.task_id,
             findings=explained,
+            host_bound=host_bound,
         )
         self._send(report)
 
@@ -219,6 +234,15 @@ class Validator:
             return measure(xml.config, xml.live, xml.hypervisor)
         except DomainXmlRefused as refused:
             raise DomainUnreadable(str(refused)) from refused
+
+
+def _explained(
+    reference: Reference, measured: Measured, pairs: tuple[tuple[str, str], ...], *, moved: bool
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return the findings about violations, and those about host-bound parts."""
+    if pairs:
+        return findings(reference.evidence, measured.evidence(), pairs), ()
+    return (), host_bound_findings(reference.evidence, measured.evidence()) if moved else ()
 
 
 def _found(measured: Measured) -> str:

@@ -22,7 +22,13 @@ from sealward.commands.sign import Sign, evolve
 from sealward.events import envelope as envelopes
 from sealward.events.base import Event
 from sealward.events.measurement import Measurement
-from sealward.events.sign import SignRevoked, SignSealed, SignValidated, SignValidationRequested
+from sealward.events.sign import (
+    HostBoundChanged,
+    SignRevoked,
+    SignSealed,
+    SignValidated,
+    SignValidationRequested,
+)
 from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
 
@@ -192,3 +198,44 @@ def test_a_measurement_for_a_revoked_sign_never_seals_the_next_one() -> None:
     """Signed, revoked, signed again: what was measured for the first sign is too old for the second."""
     with pytest.raises(UnknownGeneration):
         report(created(), sign_id=114)
+
+
+MOVED = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0", {"config": "cc"})
+
+
+def test_a_host_bound_change_is_recorded_once_and_judges_nothing() -> None:
+    """What a node decides for itself is a fact of its own; the verdict and its time stay."""
+    (changed,) = report(sealed(), MOVED, second=2)
+    after = evolve(sealed(), changed)
+
+    assert isinstance(changed, HostBoundChanged)
+    assert changed.host_bound == {"config": "cc"}
+    assert after is not None
+    assert after.verdict == sealed().verdict
+    assert report(after, MOVED, second=3) == []
+    assert [type(one) for one in report(after, SIGNED, second=4)] == [HostBoundChanged]
+
+
+def test_a_late_host_bound_change_is_no_news() -> None:
+    """A report that is delivered again after a newer one does not undo it."""
+    after = evolve(sealed(), report(sealed(), MOVED, second=5)[0])
+
+    assert report(after, SIGNED, second=4) == []
+
+
+def test_a_violation_is_no_host_bound_change() -> None:
+    """Where the server itself differs, that alone is said."""
+    found = Measurement("libvirt-domain/1", {"boot": "bb"}, {}, "libvirt 9.0.0", {"config": "cc"})
+
+    assert [type(one) for one in report(sealed(), found, second=2)] == [SignValidated]
+
+
+def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() -> None:
+    """What was sealed under libvirt-domain/1 is not red for being measured under its successor."""
+    newer = Measurement("libvirt-domain/2", {"boot": "a2"}, {}, "libvirt 9.0.0")
+    (verdict,) = report(sealed(), newer, second=2)
+
+    assert isinstance(verdict, SignValidated)
+    assert (verdict.is_valid, verdict.reasons) == (IsValid.UNKNOWN, ("profile-changed",))
+    update = decider.update_sign(sealed(), UpdateSign(**ASK), now=NOW)
+    assert [getattr(one, "profile", None) for one in update] == ["libvirt-domain/2"]

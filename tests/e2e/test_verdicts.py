@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import BATCH, DATABASE, WEB, Running, running, until
 
+from sealward.node_agent import hypervisor
 from sealward.node_agent.fleet import SampleFleet
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
 OTHER = f"/var/lib/nova/instances/{WEB}/other"
+ANY = "0.0.0.0"  # noqa: S104 - where the consoles of the sample fleet listen
 BRISK = Settings(sweep_interval=0.2, fresh_for=1.0, lease=0.6)
 DEAD_URI = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
 
@@ -285,3 +288,44 @@ def test_an_order_that_a_later_one_replaced_is_revoked(tmp_path: Path) -> None:
         assert (sealward.task(first)["state"], sealward.task(second)["state"]) == ("REVOKED", "PENDING")
     with running(tmp_path) as sealward:
         until(lambda: sealward.task(second)["state"] == "SUCCESS")
+
+
+def test_another_libvirt_is_a_reason_and_no_violation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What measures equal is true; what differs may be its doing: unknown until it is signed anew."""
+    with monkeypatch.context() as older:
+        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
+        with running(tmp_path) as sealward:
+            sealward.sign()
+            sealward.sign(DATABASE)
+    with running(tmp_path) as sealward:
+        assert sealward.is_valid() == "true"
+        sealward.fleet.replace(WEB, DISK, OTHER)
+        until(lambda: sealward.is_valid() == "unknown")
+        assert sealward.verdict()["reasons"] == ["profile-changed"]
+        assert sealward.is_valid(DATABASE) == "true"
+        assert sealward.ask("PUT", "/v1/sign", {"server_id": WEB}).json["sign"]["is_valid"] == "true"
+
+
+def test_a_host_bound_change_is_an_event_with_findings_and_stays_true(sealward: Running) -> None:
+    """Another console address is what a move brings along; going back to the signed one is a fact, too."""
+    sealward.sign()
+    sealward.action("activate")
+    topic = "sign.host-bound-changed"
+
+    def changes() -> list[dict[str, Any]]:
+        events = sealward.ask("GET", f"/v1/sign/{WEB}/events").json["events"]
+        return [one["data"] for one in events if one["type"] == topic]
+
+    sealward.fleet.replace(WEB, ANY, "10.0.0.7")
+    until(lambda: len(changes()) == 1)
+    sealward.fleet.replace(WEB, "10.0.0.7", ANY)
+    until(lambda: len(changes()) == 2)
+
+    (first, _) = changes()
+    assert [(one["xpath"], one["signed"], one["found"]) for one in first["findings"]] == [
+        ('/domain/devices/graphics[@type="vnc"]/@listen', ANY, "10.0.0.7"),
+        ('/domain/devices/graphics[@type="vnc"]/listen/@address', ANY, "10.0.0.7"),
+    ]
+    assert sealward.is_valid() == "true"

@@ -137,7 +137,7 @@ def test_measurement_names_profile_and_hypervisor() -> None:
     xml = _read("test-driver-xmldesc")
     measurement = measure(xml.decode(), None, "libvirt 9.0.0").measurement
 
-    assert (measurement.profile, measurement.hypervisor) == ("libvirt-domain/1", "libvirt 9.0.0")
+    assert (measurement.profile, measurement.hypervisor) == ("libvirt-domain/2", "libvirt 9.0.0")
     assert measurement == measure(xml, None, "libvirt 9.0.0").measurement
 
 
