@@ -61,6 +61,18 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """The layers below a disk's image as its XML states them: (path, format); it may stop before the end."""
+
+    layers: tuple[tuple[str, str], ...] = ()
+    is_whole: bool = False
+
+
+UNDECLARED: Final = Declared()
+"""All is left to the headers."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Link:
     """A name to be followed."""
 
@@ -70,9 +82,10 @@ class _Link:
     is_data: bool = False
 
 
-def walk(path: str, image_format: str, root: Path) -> tuple[Layer, ...]:
+def walk(path: str, image_format: str, root: Path, declared: Declared = UNDECLARED) -> tuple[Layer, ...]:
     """Return all layers below and including an image, top first; paths are looked up below `root`.
 
+    Where the XML declares another layer than the header above it, that is followed: QEMU is made to.
     Raises NotMeasured: unreadable, missing or malformed images, names and formats that are not followed,
     more than MAX_LAYERS or a chain that comes back to itself.
     """
@@ -90,7 +103,7 @@ def walk(path: str, image_format: str, root: Path) -> tuple[Layer, ...]:
             seen.add((found.st_dev, found.st_ino))
             layer = _layer(fd, found, link)
         layers.append(layer)
-        ahead.extend(_links(layer))
+        ahead.extend(_links(layer, declared))
     return tuple(layers)
 
 
@@ -156,11 +169,27 @@ def _guessed(fd: int) -> str:
     return _MAGICS.get(os.pread(fd, 4, 0), "raw")
 
 
-def _links(layer: Layer) -> Iterator[_Link]:
-    if layer.backing is not None:
-        yield _Link(_beside(layer.path, layer.backing), layer.backing_format or UNSTATED, layer.depth + 1)
+def _links(layer: Layer, declared: Declared) -> Iterator[_Link]:
+    below = None if layer.is_data else _below(layer, declared)
+    if below is not None:
+        yield below
     if layer.data_file is not None:
         yield _Link(_beside(layer.path, layer.data_file), "raw", layer.depth, is_data=True)
+
+
+def _below(layer: Layer, declared: Declared) -> _Link | None:
+    """Return the layer below: as the header has it, unless the XML says otherwise."""
+    link = None
+    if layer.backing is not None:
+        stated = layer.backing_format or UNSTATED
+        link = _Link(_beside(layer.path, layer.backing), stated, layer.depth + 1)
+    if layer.depth >= len(declared.layers):
+        return None if declared.is_whole else link
+    path, image_format = declared.layers[layer.depth]
+    is_same = link is not None and os.path.normpath(path) == os.path.normpath(link.path)
+    if is_same and link is not None and link.format in (image_format, UNSTATED):
+        return link
+    return _Link(path, image_format, layer.depth + 1)
 
 
 def _beside(path: str, name: str) -> str:

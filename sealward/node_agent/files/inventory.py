@@ -1,4 +1,7 @@
-"""Which files of a normalised domain count, in which role, and whether by content or by identity."""
+"""Which files of a domain count, in which role, and whether by content or by identity.
+
+Works on the parsed XML with all that is noise elsewhere: the chain of images that it may declare counts here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
+from sealward.node_agent.files.chain import UNDECLARED, UNSTATED, Declared
 from sealward.node_agent.files.refusals import DiskKindUnknown, NetworkDisk
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ class Disk:
     format: str
     is_read_only: bool
     is_optional: bool
+    declared: Declared = UNDECLARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,21 @@ def _image(disk: etree._Element, role: str, target: str, path: str) -> Disk:
     is_read_only = role == "cdrom" or disk.find("readonly") is not None
     policy = _attribute(disk, "source", "startupPolicy")
     image_format = _attribute(disk, "driver", "type") or "raw"  # libvirt's default: it does not guess
-    return Disk(role, target, path, image_format, is_read_only, policy in ("optional", "requisite"))
+    is_optional = policy in ("optional", "requisite")
+    return Disk(role, target, path, image_format, is_read_only, is_optional, _declared(disk, target))
+
+
+def _declared(disk: etree._Element, target: str) -> Declared:
+    """Return the chain that the XML states; an empty <backingStore/> is its end. Raises NetworkDisk."""
+    layers: list[tuple[str, str]] = []
+    store = disk.find("backingStore")
+    while store is not None and store.get("type") is not None:
+        path = _attribute(store, "source", "file") or _attribute(store, "source", "dev")
+        if not path:
+            raise NetworkDisk(f"disk {target}: a layer of type {store.get('type')}")
+        layers.append((path, _attribute(store, "format", "type") or UNSTATED))
+        store = store.find("backingStore")
+    return Declared(tuple(layers), is_whole=store is not None)
 
 
 def _attribute(element: etree._Element, child: str, name: str) -> str:

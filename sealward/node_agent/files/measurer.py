@@ -3,7 +3,8 @@
 One `<file>` for each file and layer, in the order of the inventory. Attributes, where they apply:
 
     role, path      as in the inventory; for disks `target`, and `layer`: 0 for the image, then downwards
-    kind            "block": a device; "volume": named by `pool` and `volume`; "data": an image's data file
+    kind            "block": a device, whose path is in the XML and host-bound; "volume": named by `pool` and
+                    `volume`; "data": an image's data file
     format          as the domain or the layer above states it; "(none)" where the layer above does not
     backing, backing-format, data-file      links as the image's header states them
     size            bytes the guest sees, where running does not change it
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
+from sealward.node_agent import canonical
 from sealward.node_agent.files import chain, inventory
 from sealward.node_agent.files.contents import Contents
 from sealward.node_agent.files.refusals import FileMissing
@@ -38,7 +40,7 @@ BOOT_AGE: Final = 30.0
 """Seconds after which a look that does not insist has boot files read again in the background."""
 
 
-def unmeasured() -> etree._Element:
+def unmeasured(_xml: str | bytes) -> etree._Element:
     """Return what stands for files that are not measured."""
     return etree.Element("files", measured="no")
 
@@ -117,10 +119,10 @@ class Look:
         """Set the time until which this look waits."""
         self.until = time.monotonic() + self.patience
 
-    def files(self, domain: etree._Element) -> etree._Element:
-        """Return the `<files>` of a normalised domain. Raises NotMeasured."""
+    def files(self, xml: str | bytes) -> etree._Element:
+        """Return the `<files>` of a domain. Raises NotMeasured, DomainXmlRefused."""
         files = etree.Element("files")
-        for facts in self._facts(domain):
+        for facts in self._facts(canonical.parse(xml)):
             etree.SubElement(
                 files, "file", {name: value for name, value in facts.items() if value is not None}
             )
@@ -141,7 +143,7 @@ class Look:
         start = {"role": disk.role, "target": disk.target}
         self.seen(self.server_id, chain.placed(self.root, disk.path))
         try:
-            layers = chain.walk(disk.path, disk.format, self.root)
+            layers = chain.walk(disk.path, disk.format, self.root, disk.declared)
         except FileMissing:
             if not disk.is_optional:
                 raise
@@ -158,7 +160,7 @@ class Look:
         return {
             "layer": str(layer.depth),
             "kind": "block" if layer.is_block else "data" if layer.is_data else None,
-            "path": layer.path,
+            "path": None if layer.is_block and not layer.depth else layer.path,
             "format": layer.format,
             "size": None if is_growing else str(layer.size),
             "backing": layer.backing,

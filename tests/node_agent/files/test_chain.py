@@ -167,3 +167,28 @@ def test_paths_are_looked_up_below_a_root(tmp_path: Path) -> None:
     ]
     with pytest.raises(FileUnreadable):
         chain.walk("images/top", "qcow2", tmp_path)
+
+
+def test_a_chain_that_the_xml_declares_is_followed(tmp_path: Path) -> None:
+    """Libvirt makes QEMU open what <backingStore> says, whatever the header says; its end is an end."""
+    for name in ("good", "evil"):
+        (tmp_path / name).write_bytes(name.encode() * 512)
+    (tmp_path / "top").write_bytes(header(name=b"good", extensions=((BACKING_FORMAT, b"raw"),)))
+    top, good, evil = (str(tmp_path / name) for name in ("top", "good", "evil"))
+
+    def walked(*layers: tuple[str, str], is_whole: bool = False) -> list[tuple[str, str]]:
+        found = chain.walk(top, "qcow2", ROOT, chain.Declared(layers, is_whole))
+        return [(one.path, one.format) for one in found[1:]]
+
+    assert walked() == walked((good, "raw")) == walked((f"{tmp_path}/./good", "raw"), is_whole=True)
+    assert walked((evil, "raw")) == [(evil, "raw")]
+    assert walked(is_whole=True) == []
+
+
+def test_a_declared_format_does_not_hide_that_the_header_has_none(tmp_path: Path) -> None:
+    """The running form states what libvirt found out; persistent and running form stay equal."""
+    (tmp_path / "base").write_bytes(b"x" * 512)
+    (tmp_path / "top").write_bytes(header(name=b"base"))
+    declared = chain.Declared(((str(tmp_path / "base"), "raw"),), is_whole=True)
+
+    assert chain.walk(str(tmp_path / "top"), "qcow2", ROOT, declared) == _walk(tmp_path / "top")

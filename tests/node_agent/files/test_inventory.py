@@ -16,12 +16,17 @@ DOMAINS = Path(__file__).parents[2] / "assets" / "domains"
 
 
 def _domain(devices: str = "", os: str = "", more: str = "") -> etree._Element:
-    return canonical.normalise(f"<domain><os>{os}</os>{more}<devices>{devices}</devices></domain>")
+    return canonical.parse(f"<domain><os>{os}</os>{more}<devices>{devices}</devices></domain>")
+
+
+def _image(disk: Disk | Volume) -> tuple[str, str, str]:
+    assert isinstance(disk, Disk)
+    return disk.target, disk.path, disk.format
 
 
 def test_a_real_uefi_domain_has_loader_template_kernel_and_disks() -> None:
     """From a dump of libvirt 9.0: what boots by content, NVRAM by its name."""
-    domain = canonical.normalise((DOMAINS / "uefi6.0-running.inactive.xml").read_bytes())
+    domain = canonical.parse((DOMAINS / "uefi6.0-running.inactive.xml").read_bytes())
     by_role = {one.role: one for one in boot_files(domain)}
 
     assert set(by_role) == {"kernel", "initrd", "loader", "nvram-template", "nvram"}
@@ -35,12 +40,12 @@ def test_a_real_uefi_domain_has_loader_template_kernel_and_disks() -> None:
 def test_both_forms_of_a_running_domain_name_the_same_files() -> None:
     """What libvirt adds to the running form are no other files."""
     config, live = (
-        canonical.normalise((DOMAINS / f"uefi6.1-running.{form}.xml").read_bytes())
+        canonical.parse((DOMAINS / f"uefi6.1-running.{form}.xml").read_bytes())
         for form in ("inactive", "live")
     )
 
     assert list(boot_files(config)) == list(boot_files(live))
-    assert list(disks(config)) == list(disks(live))
+    assert [_image(one) for one in disks(config)] == [_image(one) for one in disks(live)]
 
 
 def test_what_runs_before_the_guest_counts_by_content() -> None:
@@ -108,3 +113,16 @@ def test_what_no_file_can_tell_is_refused(kind: str, refusal: type[NotMeasured])
     """A disk behind the network is no reason to say false, and none to say true."""
     with pytest.raises(refusal, match="disk vda"):
         list(disks(_domain(f"<disk type='{kind}'><source protocol='rbd'/><target dev='vda'/></disk>")))
+
+
+@pytest.mark.parametrize(
+    ("form", "layers", "is_whole"),
+    [("inactive", ["disk"], False), ("live", ["disk", "base.img"], True)],
+)
+def test_a_declared_chain_is_read(form: str, layers: list[str], is_whole: bool) -> None:  # noqa: FBT001 - a parameter
+    """After a snapshot both forms declare layers, the running one down to the end (libvirt 9.0)."""
+    domain = canonical.parse((DOMAINS / f"real1-qemu.5-snap.{form}.xml").read_bytes())
+    first = next(one for one in disks(domain) if isinstance(one, Disk))
+
+    assert [Path(path).name for path, _ in first.declared.layers] == layers
+    assert first.declared.is_whole == is_whole
