@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from sealward.events import keys
 from sealward.events.base import utc_now
+from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import open_read_only
 from sealward.node_agent.ledger import Ledger
@@ -41,6 +43,9 @@ class Node:
             uri=settings.libvirt_uri or sample_uri(),
             timing=Timing(sweep=settings.sweep_interval, heartbeat=settings.lease / 3),
             clock=clock,
+            files=lambda tell: FileMeasurer(
+                Cache(folder / "files.sqlite"), tell, settings.rehash_interval, mode=settings.files
+            ),
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
         )
 

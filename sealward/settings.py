@@ -49,6 +49,10 @@ class Settings:
     log: str = "console"
     """For eyes (`console`) or for programs (`json`)."""
     log_level: str = "info"
+    files: str = "auto"
+    """Whether the agent measures files: yes, no, or auto, for all hypervisors but libvirt's test driver."""
+    rehash_interval: float = 86400.0
+    """How long the content of a file is believed while nothing tells of a change."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -75,6 +79,8 @@ class Settings:
             metrics=_one_of(env, "SEALWARD_METRICS", ("public", "token")),
             log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
             log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
+            files=_one_of(env, "SEALWARD_FILES", ("auto", "yes", "no")),
+            rehash_interval=_seconds(env, "SEALWARD_REHASH_INTERVAL", default.rehash_interval),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.cli.refusal import refusing
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import argparse
 
     from sealward.node_agent.measure import Measured
+
+A_DAY: Final = 86400.0
+"""Seconds that a command waits for files to be read."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,10 +68,17 @@ def _from_file(path: Path) -> Measured:
 
 def _from_libvirt(uri: str, name: str) -> Measured:
     from sealward.node_agent.canonical import DomainXmlRefused
+    from sealward.node_agent.files.cache import Cache
+    from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import describe
     from sealward.node_agent.measure import measure
     from sealward.node_agent.not_measured import NotMeasured
 
-    with refusing(NotMeasured, DomainXmlRefused):
-        xml = describe(uri, name)
-        return measure(xml.config, xml.live, xml.hypervisor)
+    files = FileMeasurer(Cache(None), lambda _: None, A_DAY, patience=A_DAY)
+    files.start()
+    try:
+        with refusing(NotMeasured, DomainXmlRefused):
+            xml = describe(uri, name)
+            return measure(xml.config, xml.live, xml.hypervisor, files.look(name, xml.driver, fresh=True))
+    finally:
+        files.stop()

@@ -2,7 +2,8 @@
 
 Rules, each with a test of its name in tests/events/test_verdict.py:
 
-1. Before the first seal a verdict is unknown ("not-sealed"), and nothing but a measurement changes that.
+1. Before the first seal a verdict is unknown ("not-sealed", and why the node could not seal it), and nothing
+   but a measurement changes that.
 2. A measurement equal to the reference makes it true, until `fresh_until`.
 3. A measurement that differs makes it false, with what differs as findings.
 4. Freshness runs out by itself: a true read at `fresh_until` or later is unknown ("stale").
@@ -141,7 +142,10 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
     """Return the verdict that an event states; that trust was withdrawn before stays dated."""
     if event.is_valid is IsValid.UNKNOWN:
-        return withheld(verdict, event.reasons[0], event.checked_at)
+        after = withheld(verdict, event.reasons[0], event.checked_at)
+        if after.checked_at == NEVER:
+            return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", event.reasons[0]))))
+        return after
     return replace(
         verdict,
         is_valid=event.is_valid,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import Hypervisor
     from sealward.node_agent.ledger import Ledger
 
@@ -42,12 +43,13 @@ class Agent:
     For one thread; `beat` for any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each part
         self,
         *,
         key: Ed25519PrivateKey,
         ledger: Ledger,
         hypervisor: Hypervisor,
+        files: FileMeasurer,
         submit: Callable[[bytes], None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -55,12 +57,20 @@ class Agent:
         self._key = key
         self._ledger = ledger
         self._hypervisor = hypervisor
+        self._files = files
         self._submit = submit
         self._validator = Validator(
-            hypervisor, self.hostname, key, lambda: ledger.next_moment(clock()), self._send
+            hypervisor,
+            files,
+            hostname=self.hostname,
+            key=key,
+            moment=lambda: ledger.next_moment(clock()),
+            send=self._send,
         )
         self._references = References(ledger, ())
         self._orders: dict[str, Order] = {}
+        self._asked: dict[str, list[str]] = {}
+        """By server the tasks whose validation waits for files to be measured."""
         self._active: bool | None = None
         self._position: int | None = None
         self._inventory: tuple[tuple[str, str], ...] | None = None
@@ -111,6 +121,8 @@ class Agent:
             order = self._orders.get(server_id)
             if order is not None and not order.sent:
                 self._seal(order)
+            for task_id in self._asked.pop(server_id, ()):
+                self._validate(server_id, task_id)
             reference = self._references.get(server_id)
             if reference is not None and self._active is not False:
                 self._validator.validate(reference, "domain-changed")
@@ -174,6 +186,7 @@ class Agent:
             for one in desired.assignments
             if one.ordered > one.sealed
         }
+        self._asked = {}
         self._inventory = None
         self._report_inventory()
         self._seal_what_waits()
@@ -224,6 +237,8 @@ class Agent:
                 self._validate(event.server_id, event.task_id)
             case of_sign.SignRevoked():
                 self._orders.pop(event.server_id, None)
+                self._asked.pop(event.server_id, None)
+                self._files.forget(event.server_id)
                 self._references.remove(event.server_id)
                 self._validator.said.pop(event.server_id, None)
 
@@ -232,8 +247,8 @@ class Agent:
         reference = self._references.get(server_id)
         if reference is None:
             self._validator.refuse(server_id, NotSealed(), "requested", task_id)
-        else:
-            self._validator.validate(reference, "requested", task_id)
+        elif not self._validator.validate(reference, "requested", task_id) and task_id is not None:
+            self._asked.setdefault(server_id, []).append(task_id)
 
     def _sealed(self, event: of_sign.SignSealed) -> None:
         """Take the new reference, and look again: the server may have changed since it was measured."""

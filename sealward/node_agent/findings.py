@@ -34,6 +34,7 @@ _Change: TypeAlias = "tuple[str, str | None, str | None]"
 # An element without an entry is identified by its name and, among equals, by its position.
 _KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "disk": (("target/@dev",),),
+    "file": (("@path",), ("@role", "@target")),
     "filesystem": (("target/@dir",),),
     "interface": (("mac/@address",),),
     "hostdev": (

@@ -57,12 +57,15 @@ class NotSealed(NotMeasured):
 class DomainXml:
     """A domain as libvirt describes it: persistent, running (None when shut off), and libvirt's version.
 
+    `driver` is libvirt's name for the kind of hypervisor: "QEMU", "Test".
+
     Never the SECURE form: the agent does not hold passwords.
     """
 
     config: str
     live: str | None
     hypervisor: str
+    driver: str
 
 
 def open_read_only(uri: str) -> libvirt.virConnect:
@@ -204,7 +207,7 @@ class Hypervisor:
 def _described(connection: libvirt.virConnect, domain: libvirt.virDomain) -> DomainXml:
     config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     live = domain.XMLDesc(0) if domain.isActive() else None
-    return DomainXml(config, live, _version(connection))
+    return DomainXml(config, live, _version(connection), str(connection.getType()))
 
 
 def _found(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:

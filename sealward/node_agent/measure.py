@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lxml import etree
 
@@ -12,7 +13,36 @@ from sealward.events.measurement import CONFIG, LIVE, Measurement
 from sealward.node_agent import canonical, masking, profile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+Files: TypeAlias = "Callable[[str | bytes], etree._Element]"
+"""Gives the `<files>` of a domain's XML."""
+
+
+def unmeasured(_xml: str | bytes) -> etree._Element:
+    """Return what stands for files that nobody looks at: never equal to files that were measured."""
+    return etree.Element("files", measured="no")
+
+
+def unread(reason: str) -> Files:
+    """Return what gives the `<files>` of a domain whose files could not be measured, for that reason."""
+    return lambda _xml: etree.Element("files", measured="no", reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The persistent or running form of a domain, and what was measured of its files."""
+
+    xml: str | bytes
+    files: etree._Element
+
+    def domain(self) -> etree._Element:
+        """Return the normalised domain with its files. Raises DomainXmlRefused."""
+        domain = canonical.normalise(self.xml)
+        if domain.find("files") is not None:
+            raise canonical.DomainXmlRefused("it has a <files> of its own")
+        domain.append(copy.copy(self.files))
+        return domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +53,8 @@ class Measured:
     """
 
     measurement: Measurement
-    _config: str | bytes = field(repr=False, compare=False)
-    _live: str | bytes | None = field(repr=False, compare=False)
+    _config: _Form = field(repr=False, compare=False)
+    _live: _Form | None = field(repr=False, compare=False)
 
     def evidence(self) -> bytes:
         """Return what findings need later: deflated canonical XML with the secrets masked, about 2 KB.
@@ -33,11 +63,11 @@ class Measured:
         host-bound parts among them. Costs about a millisecond, so it is not part of measuring.
         """
         root = etree.Element("evidence", profile=self.measurement.profile)
-        etree.SubElement(root, "config").append(canonical.normalise(self._config))
+        etree.SubElement(root, "config").append(self._config.domain())
         names = sorted(self.measurement.live.keys() | self._bound_sections())
         if self._live is not None and names:
             form = etree.SubElement(root, "live", sections=" ".join(names))
-            form.append(_only(canonical.normalise(self._live), names))
+            form.append(_only(self._live.domain(), names))
         masking.mask_tree(root)
         return zlib.compress(canonical.canonical_bytes(root), 9)
 
@@ -45,29 +75,32 @@ class Measured:
         return profile.HOST_BOUND_SECTIONS if LIVE in self.measurement.host_bound else frozenset()
 
 
-def measure(config_xml: str | bytes, live_xml: str | bytes | None, hypervisor: str) -> Measured:
+def measure(
+    config_xml: str | bytes, live_xml: str | bytes | None, hypervisor: str, files: Files = unmeasured
+) -> Measured:
     """Measure the persistent form of a domain and, when it runs, how the running form deviates from it.
 
     `config_xml` is the INACTIVE dump, or the stdin of the hook operation `prepare`; `live_xml` is the dump
     without flags, or None when the domain is shut off. SECURE makes no difference.
-    Raises DomainXmlRefused.
+    Raises DomainXmlRefused, and whatever `files` raises.
     """
-    sections, bound = _digests(config_xml)
+    config = _Form(config_xml, files(config_xml))
+    running_form = None if live_xml is None else _Form(live_xml, files(live_xml))
+    sections, bound = _digests(config)
     live: dict[str, str] = {}
     host_bound = {CONFIG: bound}
-    if live_xml is not None:
-        running, bound = _digests(live_xml)
+    if running_form is not None:
+        running, bound = _digests(running_form)
         live = _deviating(sections, running)
         if bound != host_bound[CONFIG]:
             host_bound[LIVE] = bound
-    return Measured(
-        Measurement(profile.PROFILE, sections, live, hypervisor, host_bound), config_xml, live_xml
-    )
+    measurement = Measurement(profile.PROFILE, sections, live, hypervisor, host_bound)
+    return Measured(measurement, config, running_form)
 
 
-def _digests(xml: str | bytes) -> tuple[dict[str, str], str]:
+def _digests(form: _Form) -> tuple[dict[str, str], str]:
     """Return the digests of the strict sections, and that of all host-bound parts."""
-    domain = canonical.normalise(xml)
+    domain = form.domain()
     bound = canonical.take_host_bound(domain)
     return canonical.section_digests(domain), bound
 

@@ -33,6 +33,7 @@ SECTIONS = (
     "security",
     "metadata",
     "qemu-ext",
+    "files",
     "other",
 )
 
@@ -85,6 +86,7 @@ ELEMENT_SECTIONS = {
     "keywrap": "security",
     "idmap": "security",
     "metadata": "metadata",
+    "files": "files",  # no element of libvirt's: what was measured of the domain's files
 }
 
 DEVICE_SECTIONS = {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.events.bus import Bus
+    from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.ledger import Ledger
 
 LOOK_UP: Final = 0.1
@@ -59,7 +60,10 @@ class Stop:
 
 
 class Runner:
-    """The threads of one agent: one works, one says that it is there."""
+    """The threads of one agent: one works, one says that it is there.
+
+    `files` makes what measures files; it is given whom to tell that a server is to be looked at again.
+    """
 
     def __init__(  # noqa: PLR0913 - the one place where an agent's parts meet
         self,
@@ -70,15 +74,18 @@ class Runner:
         uri: str,
         timing: Timing,
         clock: Callable[[], datetime],
+        files: Callable[[Callable[[str], None]], FileMeasurer],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
     ) -> None:
         self._timing = timing
         self._jobs: queue.SimpleQueue[Changed | Received | Stop] = queue.SimpleQueue()
         self._hypervisor = Hypervisor(uri, lambda server_id: self._jobs.put(Changed(server_id)), opener)
+        self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
         self._agent = Agent(
             key=key,
             ledger=ledger,
             hypervisor=self._hypervisor,
+            files=self._files,
             submit=lambda body: bus.submit(reports.INBOX, body),
             clock=clock,
         )
@@ -91,6 +98,7 @@ class Runner:
     def start(self) -> None:
         """Connect to libvirt, register, and work in the background."""
         self._hypervisor.start()
+        self._files.start()
         self._consumer.start()
         self._agent.register()
         self._worker.start()
@@ -106,6 +114,7 @@ class Runner:
         if self._heart.is_alive():
             self._heart.join(10)
         self._hypervisor.close()
+        self._files.stop()
 
     def _await(self, body: bytes) -> None:
         """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends."""

@@ -13,9 +13,10 @@ from sealward.events import ranges
 from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
 from sealward.node_agent.canonical import DomainXmlRefused
+from sealward.node_agent.files.refusals import FilesBeingMeasured, FilesNotMeasured
 from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
-from sealward.node_agent.measure import Measured, measure
+from sealward.node_agent.measure import Measured, measure, unread
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.events.measurement import Finding
-    from sealward.node_agent.hypervisor import Hypervisor
+    from sealward.node_agent.files.measurer import FileMeasurer
+    from sealward.node_agent.hypervisor import DomainXml, Hypervisor
+    from sealward.node_agent.measure import Files
     from sealward.node_agent.references import Reference
 
 log = logging.getLogger(__name__)
 
 EQUAL: Final = "equal"
 """What is said of a server that was found equal; of others it is a digest of what was found, or a reason."""
+
+FILES: Final = "files"
+"""The section that is measured from files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +68,18 @@ class Validator:
     What was said of each server is remembered, so that only news is reported.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what measuring, judging and reporting need
         self,
         hypervisor: Hypervisor,
+        files: FileMeasurer,
+        *,
         hostname: str,
         key: Ed25519PrivateKey,
         moment: Callable[[], datetime],
         send: Callable[[reports.AnyReport], None],
     ) -> None:
         self._hypervisor = hypervisor
+        self._files = files
         self._hostname = hostname
         self._key = key
         self._moment = moment
@@ -85,6 +94,10 @@ class Validator:
         moment = self._moment()
         try:
             measured = self._measured(order.server_id)
+        except FilesBeingMeasured as later:
+            if self.said.get(order.server_id) not in (EQUAL, later.code):
+                self._report_failure(order.server_id, later, moment, "sealed", order.task_id)
+            return False
         except NotMeasured as failed:
             self._report_failure(order.server_id, failed, moment, "sealed", order.task_id)
             return False
@@ -95,20 +108,27 @@ class Validator:
         """Report that a server cannot be measured."""
         self._report_failure(server_id, failed, self._moment(), cause, task_id)
 
-    def validate(self, reference: Reference, cause: str, task_id: str | None = None) -> None:
-        """Compare a server with its reference; report what is news, and whatever a task asked for."""
+    def validate(self, reference: Reference, cause: str, task_id: str | None = None) -> bool:
+        """Compare a server with its reference; report what is news, and whatever a task asked for.
+
+        Say whether that is done: False while files are being measured, and what is known stands.
+        """
         moment = self._moment()
         try:
-            measured = self._measured(reference.server_id)
-        except HypervisorGone as gone:
-            if task_id is not None:  # else the sweep that follows says it for all servers at once
-                self._report_failure(reference.server_id, gone, moment, cause, task_id)
-            return
+            measured = self._measured(reference.server_id, reference)
+        except FilesBeingMeasured as later:
+            self._await(reference.server_id, later)
+            return False
         except NotMeasured as failed:
-            if task_id is not None or self.said.get(reference.server_id) != failed.code:
+            # Without libvirt, the sweep that follows says it for all servers at once.
+            is_news = self.said.get(reference.server_id) != failed.code and not isinstance(
+                failed, HypervisorGone
+            )
+            if task_id is not None or is_news:
                 self._report_failure(reference.server_id, failed, moment, cause, task_id)
-            return
+            return True
         self._compare(reference, measured, moment, cause, task_id)
+        return True
 
     def sweep(self, references: Iterable[Reference], unsigned: int, cause: str, task_id: str | None) -> None:
         """Look at all servers; those found as they were last said to be cost no report of their own."""
@@ -129,7 +149,12 @@ class Validator:
     def _sweep_one(self, reference: Reference, sweep: _Sweep, cause: str) -> None:
         moment = self._moment()
         try:
-            measured = self._measured(reference.server_id)
+            measured = self._measured(reference.server_id, reference, fresh=False)
+        except FilesBeingMeasured as later:
+            self._await(reference.server_id, later)
+            sweep.counts["unknown"] += 1
+            sweep.lines.append(f"{reference.sign_id} {later.code}")
+            return
         except NotMeasured as failed:
             sweep.withheld.setdefault(failed.code, []).append(reference.sign_id)
             sweep.counts["unknown"] += 1
@@ -170,6 +195,7 @@ class Validator:
             return
         order = Order(reference.server_id, reference.sign_id, reference.generation, task_id)
         explained, bound = _explained(reference, measured, pairs, moved=moved)
+        explained = tuple(self._files.localised(one) for one in explained)
         self._report(order, measured, moment, cause, explained=explained, host_bound=bound)
         self.said[reference.server_id] = found
         if moved:
@@ -227,13 +253,36 @@ class Validator:
         self._send(report)
         self.said[server_id] = failed.code
 
-    def _measured(self, server_id: str) -> Measured:
-        """Measure a server. Raises NotMeasured."""
+    def _await(self, server_id: str, later: FilesBeingMeasured) -> None:
+        """Say nothing until the files have been read; what is found then is news."""
+        log.info("%s is not measured yet: %s", server_id, later)
+        self.said.pop(server_id, None)
+
+    def _measured(
+        self, server_id: str, reference: Reference | None = None, *, fresh: bool = True
+    ) -> Measured:
+        """Measure a server. Raises NotMeasured.
+
+        Where files keep it from being measured, the XML alone may differ from the reference: that counts.
+        """
         xml = self._hypervisor.describe(server_id)
         try:
-            return measure(xml.config, xml.live, xml.hypervisor)
-        except DomainXmlRefused as refused:
-            raise DomainUnreadable(str(refused)) from refused
+            return _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
+        except FilesNotMeasured as failed:
+            if reference is None:
+                raise
+            measured = _measured(xml, unread(failed.code))
+            differs = differing(reference.measurement, measured.measurement)
+            if all(section == FILES for section, _ in differs):
+                raise
+            return measured
+
+
+def _measured(xml: DomainXml, files: Files) -> Measured:
+    try:
+        return measure(xml.config, xml.live, xml.hypervisor, files)
+    except DomainXmlRefused as refused:
+        raise DomainUnreadable(str(refused)) from refused
 
 
 def _explained(

@@ -5,61 +5,67 @@ from __future__ import annotations
 from sealward.node_agent.not_measured import NotMeasured
 
 
-class FileUnreadable(NotMeasured):
+class FilesNotMeasured(NotMeasured):
+    """The files of a server could not be measured."""
+
+    code = "files-not-measured"
+
+
+class FileUnreadable(FilesNotMeasured):
     """A file that counts cannot be read."""
 
     code = "file-unreadable"
 
 
-class FileMissing(NotMeasured):
+class FileMissing(FilesNotMeasured):
     """A file that counts is not there."""
 
     code = "file-missing"
 
 
-class FileChanging(NotMeasured):
+class FileChanging(FilesNotMeasured):
     """A file changed while it was read."""
 
     code = "file-changing"
 
 
-class FilesBeingMeasured(NotMeasured):
+class FilesBeingMeasured(FilesNotMeasured):
     """A file takes long to read; the agent looks again when it has been."""
 
     code = "files-being-measured"
 
 
-class NetworkDisk(NotMeasured):
+class NetworkDisk(FilesNotMeasured):
     """A disk lies behind the network, where this node cannot read it."""
 
     code = "network-disk"
 
 
-class DiskKindUnknown(NotMeasured):
+class DiskKindUnknown(FilesNotMeasured):
     """A disk is of a kind whose content cannot be told by a file."""
 
     code = "disk-kind-unknown"
 
 
-class ImageMalformed(NotMeasured):
+class ImageMalformed(FilesNotMeasured):
     """An image's header contradicts itself or the format."""
 
     code = "image-malformed"
 
 
-class ImageFormatUnknown(NotMeasured):
+class ImageFormatUnknown(FilesNotMeasured):
     """An image has a format that may refer to other files in ways not known here."""
 
     code = "image-format-unknown"
 
 
-class ImageNameRefused(NotMeasured):
+class ImageNameRefused(FilesNotMeasured):
     """An image refers to another one by something else than a file's name: a protocol, options as JSON."""
 
     code = "image-name-refused"
 
 
-class ChainTooDeep(NotMeasured):
+class ChainTooDeep(FilesNotMeasured):
     """A chain of images has more layers than are followed, or comes back to itself."""
 
     code = "image-chain-refused"

@@ -72,7 +72,7 @@ def measurer() -> Iterator[FileMeasurer]:
 
 
 def _files(measurer: FileMeasurer, xml: str) -> list[dict[str, str]]:
-    files = measurer.look(SERVER, fresh=True).files(xml)
+    files = measurer.look(SERVER, "QEMU", fresh=True)(xml)
     return [dict(one.attrib) for one in files]
 
 
@@ -192,8 +192,8 @@ def test_a_changed_content_has_an_offset(guest: Guest, measurer: FileMeasurer) -
     xpath = f'/domain/files/file[@path="{base["path"]}"]/@content'
 
     finding = Finding("files", xpath, base["content"], found["content"])
-    assert measurer.localised(finding) == f"{xpath} at {4 * MIB}"
-    assert measurer.localised(Finding("boot", "/domain/os/@x", "a", "b")) == "/domain/os/@x"
+    assert measurer.localised(finding).xpath == f"{xpath} at {4 * MIB}"
+    assert measurer.localised(Finding("boot", "/domain/os/@x", "a", "b")).xpath == "/domain/os/@x"
     assert signed["kernel"]["content"] != base["content"]
 
 
@@ -212,14 +212,26 @@ def test_boot_files_are_read_again_soon_after_a_look_that_does_not_insist(
             return "root"
 
     one = FileMeasurer(Cache(None), lambda _: None, 3600.0)
+    one._contents.stop()
+    one._contents = Contents()  # type: ignore[assignment]  # as far as a look needs it
     for fresh in (False, True):
-        look = one.look(SERVER, fresh=fresh)
-        look.contents = Contents()  # type: ignore[assignment]  # as far as a look needs it
-        look.files(guest.xml())
+        one.look(SERVER, "QEMU", fresh=fresh)(guest.xml())
     kernel = [rest for name, *rest in asked if name == "vmlinuz"]
     base = [rest for name, *rest in asked if name == "base.raw"]
-    one.stop()
 
     assert kernel[0] == [None, 0.0]
     assert kernel[1][0] is not None
     assert base == [[None, None], [None, None]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "driver", "is_measured"),
+    [("auto", "QEMU", True), ("auto", "Test", False), ("no", "QEMU", False), ("yes", "Test", True)],
+)
+def test_the_test_driver_has_no_files(mode: str, driver: str, *, is_measured: bool) -> None:
+    """What is not measured says so, so that it never equals what is; a setting decides otherwise."""
+    one = FileMeasurer(Cache(None), lambda _: None, 3600.0, mode=mode)
+    files = one.look(SERVER, driver, fresh=True)("<domain><devices/></domain>")
+    one.stop()
+
+    assert (files.get("measured") != "no") == is_measured

@@ -1,0 +1,171 @@
+"""Files of a server, through the agent and the HTTP API: tampering is false, ignorance is unknown."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from images import qemu_img
+from running import BATCH, WEB, Running, running, until
+
+from sealward.node_agent.files import reader
+from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.settings import Settings
+
+DISK = f"/var/lib/nova/instances/{WEB}/disk"
+MIB = 1024 * 1024
+SETTINGS = Settings(files="yes", sweep_interval=0.2)
+
+
+class Place:
+    """A Sealward whose server WEB has real files."""
+
+    def __init__(self, sealward: Running, folder: Path) -> None:
+        self.sealward = sealward
+        self.folder = folder
+        for name in ("vmlinuz", "initrd"):
+            (folder / name).write_bytes(name.encode() * 1000)
+        for name in ("base.raw", "other.raw"):
+            qemu_img("create", "-f", "raw", folder / name, "9M")
+        qemu_img("create", "-f", "qcow2", "-b", folder / "base.raw", "-F", "raw", folder / "disk")
+        fleet = sealward.fleet
+        fleet.replace(WEB, DISK, str(folder / "disk"))
+        boot = f"<kernel>{folder / 'vmlinuz'}</kernel><initrd>{folder / 'initrd'}</initrd></os>"
+        fleet.replace(WEB, "</os>", boot)
+        fleet.stop(WEB)
+        fleet.start(WEB)
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Wait until the server is false, and return why."""
+        until(lambda: self.sealward.is_valid() == "false")
+        found: list[dict[str, Any]] = self.sealward.verdict()["findings"]
+        return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Yield a place whose node looks at everything five times a second."""
+    with running(tmp_path / "data", settings=SETTINGS) as sealward:
+        one = Place(sealward, tmp_path)
+        sealward.sign()
+        sealward.action("activate")
+        until(lambda: sealward.is_valid() == "true")
+        yield one
+
+
+def _poke(path: Path, offset: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"!")
+
+
+def test_a_tampered_initrd_is_false(place: Place) -> None:
+    """The finding names the file, and both contents."""
+    _poke(place.folder / "initrd", 10)
+    (finding,) = place.findings()
+
+    assert finding["section"] == "files"
+    assert finding["xpath"] == f'/domain/files/file[@path="{place.folder / "initrd"}"]/@content at 0'
+    assert finding["signed"].startswith("sealward-tree/1:")
+    assert finding["found"] != finding["signed"]
+
+
+def test_a_tampered_base_image_is_false_and_has_an_offset(place: Place) -> None:
+    """The layer below a writable one is only read: a change in it is one of every server on it."""
+    before = (place.folder / "base.raw").read_bytes()
+    _poke(place.folder / "base.raw", 5 * MIB)
+    (finding,) = place.findings()
+
+    assert (
+        finding["xpath"] == f'/domain/files/file[@path="{place.folder / "base.raw"}"]/@content at {4 * MIB}'
+    )
+    (place.folder / "base.raw").write_bytes(before)
+    until(lambda: place.sealward.is_valid() == "true")
+
+
+def test_another_backing_link_is_false(place: Place) -> None:
+    """The writable layer counts by what it refers to."""
+    qemu_img("rebase", "-u", "-b", place.folder / "other.raw", "-F", "raw", place.folder / "disk")
+    by_xpath = {one["xpath"]: one for one in place.findings()}
+    link = by_xpath[f'/domain/files/file[@path="{place.folder / "disk"}"]/@backing']
+
+    assert (link["signed"], link["found"]) == (
+        str(place.folder / "base.raw"),
+        str(place.folder / "other.raw"),
+    )
+
+
+def test_what_the_guest_writes_is_no_change(place: Place) -> None:
+    """No red from a running guest."""
+    qemu_img("bench", "-f", "qcow2", "-w", "-c", "10", place.folder / "disk")
+    place.sealward.action("activate")
+
+    assert place.sealward.is_valid() == "true"
+
+
+def test_a_missing_file_is_unknown_and_says_so(place: Place) -> None:
+    """Not false: nobody knows what is in it; and true again when it is back as it was."""
+    (place.folder / "vmlinuz").rename(place.folder / "away")
+    until(lambda: place.sealward.verdict()["reasons"] == ["file-missing"])
+
+    assert place.sealward.is_valid() == "unknown"
+    (place.folder / "away").rename(place.folder / "vmlinuz")
+    until(lambda: place.sealward.is_valid() == "true")
+
+
+def test_a_changed_domain_is_false_whatever_its_files_are(place: Place) -> None:
+    """A file that cannot be measured hides no change of the XML."""
+    place.sealward.fleet.replace(WEB, str(place.folder / "initrd"), str(place.folder / "nothing-there"))
+    sections = {one["section"] for one in place.findings()}
+
+    assert sections == {"boot", "files"}
+
+
+def test_a_network_disk_cannot_be_sealed(place: Place) -> None:
+    """It stays unknown, and the verdict says why."""
+    network = "<source protocol='rbd' name='pool/image'><host name='203.0.113.7'/></source>"
+    fleet = place.sealward.fleet
+    xml = fleet.xml(BATCH)
+    disk = xml[xml.index("<disk type='file'") : xml.index("</disk>")]
+    source = disk[disk.index("<source") : disk.index("/>", disk.index("<source")) + 2]
+    fleet.define(xml.replace(disk, disk.replace("type='file'", "type='network'", 1).replace(source, network)))
+    place.sealward.sign(BATCH)
+    until(lambda: place.sealward.verdict(BATCH)["reasons"] == ["not-sealed", "network-disk"])
+
+    assert place.sealward.is_valid(BATCH) == "unknown"
+
+
+def test_long_hashing_seals_by_itself_and_blocks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """POST answers unknown, the task says what it waits for, other servers go on, and then it is true."""
+    gate, really = threading.Event(), reader.stretches
+
+    def slow(*args: object) -> Iterator[bytes]:
+        gate.wait(20)
+        return really(*args)  # type: ignore[arg-type]  # the same arguments
+
+    monkeypatch.setitem(FileMeasurer.__init__.__kwdefaults__, "patience", 0.05)
+    monkeypatch.setattr(reader, "stretches", slow)
+    settings = Settings(files="yes", wait=0.3)
+    with running(tmp_path / "data", settings=settings) as sealward:
+        Place(sealward, tmp_path)
+        assert sealward.sign()["is_valid"] == "unknown"
+        until(lambda: sealward.verdict()["reasons"] == ["not-sealed", "files-being-measured"])
+        sealward.action("activate")  # the agent sweeps, and answers
+        gate.set()
+        until(lambda: sealward.is_valid() == "true")
+        gate.clear()
+        _poke(tmp_path / "base.raw", 5 * MIB)
+        task_id = sealward.ask("POST", f"/v1/sign/{WEB}/validate").json["task_id"]
+        time.sleep(0.3)
+
+        assert sealward.is_valid() == "true"  # what is known stands until the file has been read
+        assert sealward.task(task_id)["state"] == "PENDING"
+        gate.set()
+        until(lambda: sealward.is_valid() == "false")
+        until(lambda: sealward.task(task_id)["state"] == "SUCCESS")
