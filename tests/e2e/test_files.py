@@ -149,7 +149,7 @@ def test_long_hashing_seals_by_itself_and_blocks_nobody(
         gate.wait(20)
         return really(*args)  # type: ignore[arg-type]  # the same arguments
 
-    monkeypatch.setitem(FileMeasurer.__init__.__kwdefaults__, "patience", 0.05)
+    monkeypatch.setitem(FileMeasurer.__init__.__kwdefaults__ or {}, "patience", 0.05)
     monkeypatch.setattr(reader, "stretches", slow)
     settings = Settings(files="yes", wait=0.3)
     with running(tmp_path / "data", settings=settings) as sealward:
