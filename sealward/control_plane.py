@@ -290,4 +290,7 @@ class Assignments:
             for row in signs
         )
         duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
-        return reports.Desired(node.node_id, position, node.active, self._authority, assignments, duties)
+        accepted = None if node.firmware is None else dict(node.firmware.accepted)
+        return reports.Desired(
+            node.node_id, position, node.active, self._authority, assignments, duties, accepted
+        )

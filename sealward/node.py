@@ -46,6 +46,7 @@ class Node:
             files=lambda tell: FileMeasurer(
                 Cache(folder / "files.sqlite"), tell, settings.rehash_interval, mode=settings.files
             ),
+            firmware_dirs=settings.firmware_dirs,
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
         )
 

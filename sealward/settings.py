@@ -53,6 +53,8 @@ class Settings:
     """Whether the agent measures files: yes, no, or auto, for all hypervisors but libvirt's test driver."""
     rehash_interval: float = 86400.0
     """How long the content of a file is believed while nothing tells of a change."""
+    firmware_dirs: tuple[Path, ...] = ()
+    """Folders with the node's firmware, which belongs to no server: it is to stay as it was first found."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -80,6 +82,7 @@ class Settings:
             log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
             log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
             files=_one_of(env, "SEALWARD_FILES", ("auto", "yes", "no")),
+            firmware_dirs=tuple(Path(one) for one in env.get("SEALWARD_FIRMWARE_DIRS", "").split(":") if one),
             rehash_interval=_seconds(env, "SEALWARD_REHASH_INTERVAL", default.rehash_interval),
         )
 

@@ -67,6 +67,13 @@ ONE_OF_EACH: tuple[Event, ...] = (
     node.NodeReturned(**NODE),
     node.InstanceAppeared(**INSTANCE),
     node.InstanceLeft(**INSTANCE),
+    node.NodeFirmwareAccepted(**NODE, digest="ab" * 32, files={"/usr/share/OVMF/OVMF_CODE_4M.fd": "root"}),
+    node.NodeFirmwareChanged(
+        **NODE,
+        digest="cd" * 32,
+        files={"/usr/share/OVMF/OVMF_CODE_4M.fd": "other"},
+        findings=(Finding("firmware", "/usr/share/OVMF/OVMF_CODE_4M.fd", "root", "other"),),
+    ),
     node.NodeReportRefused(**NODE, reason="envelope.not-verified", server_id=None),
 )
 

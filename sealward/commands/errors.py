@@ -66,6 +66,18 @@ class HostnameTaken(Rejected):
     code = "node.hostname-taken"
 
 
+class FirmwareUnknown(Rejected):
+    """The node has not reported any firmware files: name their folders in its SEALWARD_FIRMWARE_DIRS."""
+
+    code = "node.firmware-unknown"
+
+
+class FirmwareIsAnother(Rejected):
+    """The digest is not that of the firmware files found last. GET the node, look at them, and ask again."""
+
+    code = "node.firmware-changed"
+
+
 class NotRegistered(Rejected):
     """No such node is registered."""
 

@@ -129,6 +129,10 @@ class Handler:
                 return nodes.lose_node(node, command, now=now)
             case ask.RecordInventory():
                 return nodes.record_inventory(node, command, now=now)
+            case ask.RecordFirmware():
+                return nodes.record_firmware(node, command, now=now)
+            case ask.AcceptFirmware():
+                return nodes.accept_firmware(node, command, now=now)
             case ask.RefuseReport():
                 return nodes.refuse_report(node, command, now=now)
             case ask.RecordSweep():

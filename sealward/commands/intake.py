@@ -218,6 +218,8 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
     match report:
         case reports.Inventory():
             return ask.RecordInventory(actor=actor, hostname=node.hostname, instances=report.instances)
+        case reports.Firmware():
+            return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
         case reports.Measurement():
             return _measurement(report, node, key)
         case reports.Failure():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -137,6 +138,20 @@ class RecordInventory(NodeCommand):
     """All servers that the node has now, as (server_id, instance_name)."""
 
     instances: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFirmware(NodeCommand):
+    """All firmware files that the node has now: roots of their content by path."""
+
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptFirmware(NodeCommand):
+    """Accept the firmware files that a node found last, which have that digest."""
+
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from sealward.commands import firmware as firmwares
 from sealward.commands.clock import refuse_future
 from sealward.commands.errors import HostnameTaken, NotRegistered, SweepMalformed
 from sealward.events import node as facts
 from sealward.events import ranges
+from sealward.events.firmware import Firmware  # noqa: TC001 - snapshots are read by the annotations
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.messages import (
+        AcceptFirmware,
         ActivateNode,
         Command,
         DeactivateNode,
         LoseNode,
+        RecordFirmware,
         RecordInventory,
         RecordSweep,
         RefuseReport,
@@ -43,6 +47,8 @@ class Node:
     """(server_id, instance_name) of every server on it."""
     switched: tuple[str, ...] = ()
     """The task ids of the last orders: one that comes again is not a new one."""
+    firmware: Firmware | None = None
+    """None until the node has reported any."""
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
@@ -126,6 +132,16 @@ def record_sweep(
     return [swept]
 
 
+def record_firmware(node: Node | None, command: RecordFirmware, *, now: datetime) -> list[Event]:
+    """Record which firmware files a node has, where that is news."""
+    return firmwares.record(_registered(node), command, now=now)
+
+
+def accept_firmware(node: Node | None, command: AcceptFirmware, *, now: datetime) -> list[Event]:
+    """Accept the firmware files that a node found. Raises FirmwareUnknown, FirmwareIsAnother."""
+    return firmwares.accept(_registered(node), command, now=now)
+
+
 def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) -> list[Event]:
     """Record that something was said in the node's name that it may not say, or did not say."""
     node = _registered(node)
@@ -153,6 +169,8 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - o
             return replace(node, lost=True)
         case facts.NodeReturned() if node is not None:
             return replace(node, lost=False)
+        case facts.NodeFirmwareAccepted() | facts.NodeFirmwareChanged() if node is not None:
+            return firmwares.evolve(node, event)
         case facts.InstanceAppeared() if node is not None:
             return replace(node, instances=node.instances | {(event.server_id, event.instance_name)})
         case facts.InstanceLeft() if node is not None:

@@ -55,6 +55,12 @@ class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
     instances: tuple[tuple[str, str], ...]
 
 
+class Firmware(Report, frozen=True, kw_only=True, tag="firmware"):
+    """These are all the firmware files that I have: roots of their content by path."""
+
+    files: dict[str, str]
+
+
 class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
     """I measured a server: `envelope` holds the statement, signed by me. `findings` explain a difference.
 
@@ -98,7 +104,7 @@ class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
     task_id: str | None = None
 
 
-AnyReport = Registration | Heartbeat | Inventory | Measurement | Failure | Sweep
+AnyReport = Registration | Heartbeat | Inventory | Firmware | Measurement | Failure | Sweep
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -134,6 +140,8 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     authority: str
     assignments: tuple[Assignment, ...]
     duties: tuple[Duty, ...]
+    firmware: dict[str, str] | None = None
+    """The firmware files that were accepted; None where none were ever reported."""
 
 
 def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:

@@ -34,6 +34,8 @@ EVENTS: dict[str, type[Event]] = {
         node.NodeReturned,
         node.InstanceAppeared,
         node.InstanceLeft,
+        node.NodeFirmwareAccepted,
+        node.NodeFirmwareChanged,
         node.NodeReportRefused,
     )
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sealward.events.base import Event, Moment
+from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,30 @@ class InstanceLeft(NodeEvent):
 
     server_id: str
     instance_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFirmwareAccepted(NodeEvent):
+    """The firmware files that the node is to have: those that it reported first, or an administrator's act.
+
+    `files` are roots of the content by path; `digest` is SHA-256 over all of them.
+    """
+
+    topic: ClassVar[str] = "node.firmware-accepted"
+
+    digest: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFirmwareChanged(NodeEvent):
+    """Other firmware files were found than before; without findings they are again what was accepted."""
+
+    topic: ClassVar[str] = "node.firmware-changed"
+
+    digest: str
+    files: dict[str, str]
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

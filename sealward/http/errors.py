@@ -27,6 +27,8 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.NotSigned: 404,
     refusals.Changed: 412,
     refusals.NotRegistered: 404,
+    refusals.FirmwareUnknown: 404,
+    refusals.FirmwareIsAnother: 409,
     TooMuchContention: 503,
 }
 """What a refused command is in HTTP."""

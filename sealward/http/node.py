@@ -8,6 +8,7 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
+from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.auth import actor
 from sealward.http.operation import TASK, Answer, Operation
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import falcon
 
     from sealward.http.door import Door
-    from sealward.projections.nodes import NodeRow
+    from sealward.projections.nodes import FirmwareRow, NodeRow
 
 UNKNOWN: Final = {404: ("node.not-found",)}
 
@@ -38,8 +39,25 @@ class ActionAnswer(msgspec.Struct, frozen=True):
     task_id: Uuid
 
 
+class Firmware(msgspec.Struct, frozen=True):
+    """The firmware files that a node found last; findings say what of them is not as it was accepted."""
+
+    is_valid: Literal["true", "false"]
+    digest: str
+    findings: tuple[Finding, ...]
+
+
+class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The digest of the firmware files that are to be accepted: what GET of the node shows."""
+
+    digest: str
+
+
 class Node(msgspec.Struct, frozen=True):
-    """A node; `counts` are its servers by verdict, and the unsigned ones, as of its last sweep."""
+    """A node; `counts` are its servers by verdict, and the unsigned ones, as of its last sweep.
+
+    `firmware` is null where no folders are named in its settings.
+    """
 
     id: Id
     hostname: str
@@ -49,6 +67,7 @@ class Node(msgspec.Struct, frozen=True):
     registered_at: Date
     swept_at: Date | None
     counts: dict[str, int]
+    firmware: Firmware | None
 
 
 class NodeAnswer(msgspec.Struct, frozen=True):
@@ -76,6 +95,14 @@ class Nodes:
         return [
             Operation("GET", "/node", self.list, {200: Answer(NodeList)}),
             Operation("GET", "/node/{node_id}", self.show, {200: Answer(NodeAnswer)}, refuses=UNKNOWN),
+            Operation(
+                "PUT",
+                "/node/{node_id}/firmware",
+                self.accept,
+                {200: Answer(NodeAnswer)},
+                body=Accepted,
+                refuses={404: (*UNKNOWN[404], "node.firmware-unknown"), 409: ("node.firmware-changed",)},
+            ),
             Operation("POST", action, self.act, done, body=Action, refuses=UNKNOWN),
             Operation("GET", action, self.act, done, body=Action, refuses=UNKNOWN, changes=True),
         ]
@@ -109,6 +136,18 @@ class Nodes:
         self._door.carry_out(command)
         answer(resp, ActionAnswer(action, node.node_id, success=True, task_id=task_id))
 
+    def accept(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
+        """Accept the firmware files that a node found."""
+        command = ask.AcceptFirmware(
+            actor=actor(req),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            hostname=self._found(node_id).hostname,
+            digest=req.context.body.digest,
+        )
+        self._door.carry_out(command)
+        self.show(req, resp, node_id)
+
     def _found(self, node_id: int) -> NodeRow:
         """Return a node. Raises NotRegistered."""
         with self._door.projections.reading() as tables:
@@ -128,4 +167,9 @@ def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
         date(row.registered_at),
         rfc1123(row.swept_at),
         row.counts,
+        None if row.firmware is None else _firmware(row.firmware),
     )
+
+
+def _firmware(row: FirmwareRow) -> Firmware:
+    return Firmware("false" if row.findings else "true", row.digest, row.findings)

@@ -84,6 +84,12 @@ RULES: Final = (
     ),
     Rule("node:list", "List the nodes.", _LOOKS, (("GET", "/node"),)),
     Rule("node:show", "Show a node.", _LOOKS, (("GET", "/node/{node_id}"),)),
+    Rule(
+        "node:accept-firmware",
+        "Accept the firmware files that a node found.",
+        _CHANGES,
+        (("PUT", "/node/{node_id}/firmware"),),
+    ),
     Rule("server:list", "List the inventory of servers.", _LOOKS, (("GET", "/server"),)),
     Rule("task:show", "Show a task.", _LOOKS, (("GET", "/task/{task_id}"),)),
     Rule("event:list", "Read the log, as pages or as a stream.", _PROOF, (("GET", "/events"),)),

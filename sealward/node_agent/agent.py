@@ -14,6 +14,7 @@ from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus import BusUnavailable, Poison
+from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hypervisor import NotSealed
 from sealward.node_agent.ledger import Entry
 from sealward.node_agent.not_measured import NotMeasured
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealward.node_agent.files.firmware import Firmware
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import Hypervisor
     from sealward.node_agent.ledger import Ledger
@@ -50,6 +52,7 @@ class Agent:
         ledger: Ledger,
         hypervisor: Hypervisor,
         files: FileMeasurer,
+        firmware: Firmware,
         submit: Callable[[bytes], None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -58,6 +61,8 @@ class Agent:
         self._ledger = ledger
         self._hypervisor = hypervisor
         self._files = files
+        self._firmware = firmware
+        self._said_firmware: dict[str, str] | None = None
         self._submit = submit
         self._validator = Validator(
             hypervisor,
@@ -95,6 +100,7 @@ class Agent:
             self.register()
             return
         self._report_inventory()
+        self._report_firmware()
         self._seal_what_waits()
         if self._active:
             self._sweep("sweep", None)
@@ -112,6 +118,8 @@ class Agent:
         if self._position is None:
             return
         self._report_inventory()
+        if NO_SERVER in changed:
+            self._report_firmware()
         if None in changed:
             self._seal_what_waits()
             if self._active is not False:
@@ -136,6 +144,13 @@ class Agent:
         if servers != self._inventory:
             self._send(reports.Inventory(hostname=self.hostname, instances=servers))
             self._inventory = servers
+
+    def _report_firmware(self) -> None:
+        """Report which firmware files are here when that is news."""
+        found = self._firmware.measure()
+        if found is not None and found != self._said_firmware:
+            self._send(reports.Firmware(hostname=self.hostname, files=found))
+            self._said_firmware = found
 
     def _seal_what_waits(self) -> None:
         for order in tuple(self._orders.values()):
@@ -187,8 +202,11 @@ class Agent:
             if one.ordered > one.sealed
         }
         self._asked = {}
+        self._firmware.accept(desired.firmware)
+        self._said_firmware = None
         self._inventory = None
         self._report_inventory()
+        self._report_firmware()
         self._seal_what_waits()
         self._do_duties(desired.duties)
 
@@ -217,6 +235,8 @@ class Agent:
         match event:
             case of_sign.SignEvent():
                 self._hear_of_sign(event)
+            case of_node.NodeFirmwareAccepted():
+                self._firmware.accept(event.files)
             case of_node.NodeActivated():
                 self._active = True
                 self._sweep("node-activated", event.task_id)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 from sealward.commands import reports
 from sealward.events.bus import Later
 from sealward.node_agent.agent import Agent
+from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import libvirt
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -75,6 +77,7 @@ class Runner:
         timing: Timing,
         clock: Callable[[], datetime],
         files: Callable[[Callable[[str], None]], FileMeasurer],
+        firmware_dirs: Sequence[Path],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
     ) -> None:
         self._timing = timing
@@ -86,6 +89,7 @@ class Runner:
             ledger=ledger,
             hypervisor=self._hypervisor,
             files=self._files,
+            firmware=Firmware(firmware_dirs, self._files.content, ledger),
             submit=lambda body: bus.submit(reports.INBOX, body),
             clock=clock,
         )

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealward.events import node as of_node
+from sealward.events.measurement import Finding  # noqa: TC001 - rows are read by the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sealward.events.base import Recorded
     from sealward.projections.tables import Row, Tables
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareRow:
+    """The firmware files found last: their digest, and what of them is not as it was accepted."""
+
+    digest: str
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,7 @@ class NodeRow:
     counts: dict[str, int]
     sweep_seconds: float | None
     """How long the last sweep took."""
+    firmware: FirmwareRow | None
 
 
 class Nodes:
@@ -72,6 +82,11 @@ def _fold(event: of_node.NodeEvent, tables: Tables) -> None:
             tables.run("nodes.set-active", values | {"active": active})
         case of_node.NodeLost() | of_node.NodeReturned():
             tables.run("nodes.set-lost", values | {"lost": isinstance(event, of_node.NodeLost)})
+        case of_node.NodeFirmwareAccepted():
+            tables.run("nodes.set-firmware", values | {"firmware": _firmware(event.digest)})
+        case of_node.NodeFirmwareChanged():
+            found = _firmware(event.digest, event.findings)
+            tables.run("nodes.set-firmware", values | {"firmware": found})
         case of_node.NodeSwept():
             counts = msgspec.json.encode(event.counts, order="sorted").decode()
             took = (event.timestamp - event.started_at).total_seconds()
@@ -88,4 +103,9 @@ def _row(found: Row) -> NodeRow:
         None if found["swept_at"] is None else datetime.fromisoformat(found["swept_at"]),
         {} if found["counts"] is None else msgspec.json.decode(found["counts"], type=dict[str, int]),
         found["sweep_seconds"],
+        None if found["firmware"] is None else msgspec.json.decode(found["firmware"], type=FirmwareRow),
     )
+
+
+def _firmware(digest: str, findings: tuple[Finding, ...] = ()) -> str:
+    return msgspec.json.encode(FirmwareRow(digest, findings)).decode()

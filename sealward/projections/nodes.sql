@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS nodes (
     registered_at TEXT NOT NULL,
     swept_at TEXT,
     counts TEXT,
-    sweep_seconds DOUBLE PRECISION
+    sweep_seconds DOUBLE PRECISION,
+    firmware TEXT
 )
 
 -- name: drop
@@ -24,6 +25,9 @@ UPDATE nodes SET lost = :lost WHERE node_id = :node_id
 
 -- name: set-swept
 UPDATE nodes SET swept_at = :at, counts = :counts, sweep_seconds = :sweep_seconds WHERE node_id = :node_id
+
+-- name: set-firmware
+UPDATE nodes SET firmware = :firmware WHERE node_id = :node_id
 
 -- name: one
 SELECT * FROM nodes WHERE node_id = :node_id

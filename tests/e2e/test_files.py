@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -169,3 +170,36 @@ def test_long_hashing_seals_by_itself_and_blocks_nobody(
         gate.set()
         until(lambda: sealward.is_valid() == "false")
         until(lambda: sealward.task(task_id)["state"] == "SUCCESS")
+
+
+def test_the_firmware_of_a_node_changes_by_an_administrator_alone(tmp_path: Path) -> None:
+    """First believed, then a violation with findings, accepted as looked at; a restart absorbs nothing."""
+    code = tmp_path / "OVMF" / "CODE.fd"
+    code.parent.mkdir()
+    code.write_bytes(b"good")
+    settings = dataclasses.replace(SETTINGS, firmware_dirs=(code.parent,))
+
+    def firmware(sealward: Running) -> dict[str, Any]:
+        shown: dict[str, Any] = sealward.ask("GET", "/v1/node/1").json["node"]["firmware"] or {}
+        return shown
+
+    with running(tmp_path / "data", settings=settings) as sealward:
+        until(lambda: firmware(sealward).get("is_valid") == "true")
+        good = firmware(sealward)["digest"]
+        code.write_bytes(b"evil")
+        until(lambda: firmware(sealward)["is_valid"] == "false")
+    with running(tmp_path / "data", settings=settings) as sealward:
+        until(lambda: firmware(sealward).get("is_valid") == "false")
+        (finding,) = firmware(sealward)["findings"]
+        path = "/v1/node/1/firmware"
+
+        assert finding["xpath"] == str(code)
+        assert sealward.ask("PUT", path, {"digest": good}).status == 409
+        assert sealward.ask("PUT", path, {"digest": firmware(sealward)["digest"]}).status == 200
+        assert firmware(sealward)["is_valid"] == "true"
+        types = [one["type"] for one in sealward.ask("GET", "/v1/events?limit=1000").json["events"]]
+        assert [one for one in types if "firmware" in one] == [
+            "io.sealward.node.firmware-accepted",
+            "io.sealward.node.firmware-changed",
+            "io.sealward.node.firmware-accepted",
+        ]

@@ -42,6 +42,9 @@ PATIENCE: Final = 1.0
 BOOT_AGE: Final = 30.0
 """Seconds after which a look that does not insist has boot files read again in the background."""
 
+NO_SERVER: Final = ""
+"""Stands for the id of a server where a file belongs to the node."""
+
 
 class FileMeasurer:
     """One node's measuring of files. Paths of domains are looked up below `root`.
@@ -86,6 +89,11 @@ class FileMeasurer:
             return unmeasured
         look = Look(self._contents, self._root, server_id, self._patience, is_fresh=fresh, seen=self._saw)
         return look.files
+
+    def content(self, path: Path) -> str:
+        """Return the root of a file that belongs to no server; `tell` gets NO_SERVER. Raises NotMeasured."""
+        until = time.monotonic() + self._patience
+        return self._contents.root(path, NO_SERVER, until, reread_after=BOOT_AGE)
 
     def forget(self, server_id: str) -> None:
         """Watch the files of a server no longer."""

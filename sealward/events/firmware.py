@@ -1,0 +1,36 @@
+"""The firmware files of a node: what was accepted, what was found, and how these differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
+from dataclasses import dataclass, field
+from itertools import islice
+
+from sealward.events.measurement import Finding
+
+MAX_FINDINGS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """Files by path, each by the root of its content or by what else it is."""
+
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    found: Mapping[str, str] = field(default_factory=dict)
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """Return SHA-256 hex over files: canonical JSON."""
+    text = json.dumps(dict(files), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(firmware: Firmware) -> tuple[Finding, ...]:
+    """Return what is not as it was accepted, by path; at most MAX_FINDINGS."""
+    accepted, found = firmware.accepted, firmware.found
+    paths = sorted(path for path in accepted.keys() | found.keys() if accepted.get(path) != found.get(path))
+    return tuple(
+        Finding("firmware", path, accepted.get(path), found.get(path)) for path in islice(paths, MAX_FINDINGS)
+    )
