@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -101,21 +101,33 @@ def parse(text: bytes | str | Mapping[str, object]) -> Envelope:
     Raises EnvelopeRefused.
     """
     try:
-        fields = text if isinstance(text, Mapping) else msgspec.json.decode(text)
-        signatures = fields["signatures"]
-        if not isinstance(signatures, list) or len(signatures) > MAX_SIGNATURES:
-            raise EnvelopeRefused(f"signatures: a list of at most {MAX_SIGNATURES}")
-        return Envelope(
-            _decoded(fields["payload"]),
-            _text(fields["payloadType"]),
-            tuple(Signature(_text(one.get("keyid") or ""), _decoded(one["sig"])) for one in signatures),
+        fields = (
+            msgspec.convert(text, _Fields)
+            if isinstance(text, Mapping)
+            else msgspec.json.decode(text, type=_Fields)
         )
-    except (KeyError, TypeError, AttributeError, RecursionError) as missing:
-        raise EnvelopeRefused(
-            "payload, payloadType or signatures is missing or of the wrong type"
-        ) from missing
-    except (UnicodeError, msgspec.MsgspecError, binascii.Error) as unreadable:
+        return Envelope(
+            _decoded(fields.payload),
+            fields.payload_type,
+            tuple(Signature(one.keyid or "", _decoded(one.sig)) for one in fields.signatures),
+        )
+    except (UnicodeError, msgspec.MsgspecError, RecursionError, binascii.Error) as unreadable:
         raise EnvelopeRefused(f"not readable: {unreadable}") from unreadable
+
+
+class _Signature(msgspec.Struct, frozen=True):
+    """A signature as the specification has it in JSON; `sig` in base64."""
+
+    sig: str
+    keyid: str | None = None
+
+
+class _Fields(msgspec.Struct, frozen=True, rename="camel"):
+    """An envelope as the specification has it in JSON; `payload` in base64."""
+
+    payload: str
+    payload_type: str
+    signatures: Annotated[list[_Signature], msgspec.Meta(max_length=MAX_SIGNATURES)]
 
 
 def _made_by(key: Ed25519PublicKey, sig: bytes, signed: bytes) -> bool:
@@ -126,12 +138,6 @@ def _made_by(key: Ed25519PublicKey, sig: bytes, signed: bytes) -> bool:
     return True
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _decoded(value: object) -> bytes:
-    standard = _text(value).replace("-", "+").replace("_", "/")
+def _decoded(value: str) -> bytes:
+    standard = value.replace("-", "+").replace("_", "/")
     return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sealward.events.base import Moment
 from sealward.events.envelope import Envelope
 from sealward.events.measurement import Measurement
 
@@ -76,41 +77,57 @@ def parse(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Statement:
     Raises StatementRefused, also when the subject's digest is not that of the sections.
     """
     try:
-        fields = msgspec.json.decode(payload)
-        kind = (payload_type, fields["_type"], fields["predicateType"])
-        statement = _statement(fields["predicate"])
-        (subject,) = fields["subject"]
-        digest = subject["digest"]["sha256"]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as unreadable:
-        raise StatementRefused(f"not readable: {unreadable!r}") from unreadable
-    if kind != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
+        fields = msgspec.json.decode(payload, type=_Fields)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+        raise StatementRefused(f"not readable: {unreadable}") from unreadable
+    if (payload_type, fields.type_, fields.predicate_type) != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
         raise StatementRefused("not a statement about a measurement")
-    if digest != statement.measurement.digest:
+    statement = fields.predicate.statement()
+    (subject,) = fields.subject
+    if subject.digest.sha256 != statement.measurement.digest:
         raise StatementRefused("the subject's digest is not that of the sections")
     return statement
 
 
-def _statement(predicate: dict[str, Any]) -> Statement:
-    measured_at = datetime.fromisoformat(predicate["measuredAt"])
-    if measured_at.tzinfo is None:
-        raise StatementRefused("measuredAt has no time zone")
-    measurement = Measurement(
-        str(predicate["profile"]),
-        _digests(predicate["sections"]),
-        _digests(predicate["live"]),
-        str(predicate["hypervisor"]),
-        _digests(predicate.get("hostBound", {})),  # libvirt-domain/1 had none
-    )
-    return Statement(
-        str(predicate["serverId"]),
-        int(predicate["signId"]),
-        int(predicate["nodeId"]),
-        int(predicate["generation"]),
-        measured_at,
-        measurement,
-        base64.b64decode(predicate["evidence"], validate=True),
-    )
+class _Digest(msgspec.Struct, frozen=True):
+    sha256: str
 
 
-def _digests(value: dict[str, Any]) -> dict[str, str]:
-    return {str(name): str(digest) for name, digest in value.items()}
+class _Subject(msgspec.Struct, frozen=True):
+    digest: _Digest
+
+
+class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
+    """What is stated, as it stands in JSON; `evidence` in base64."""
+
+    server_id: str
+    sign_id: int
+    node_id: int
+    generation: int
+    measured_at: Moment
+    profile: str
+    sections: dict[str, str]
+    live: dict[str, str]
+    hypervisor: str
+    evidence: bytes
+    host_bound: dict[str, str] = msgspec.field(default_factory=dict)  # libvirt-domain/1 had none
+
+    def statement(self) -> Statement:
+        return Statement(
+            self.server_id,
+            self.sign_id,
+            self.node_id,
+            self.generation,
+            self.measured_at,
+            Measurement(self.profile, self.sections, self.live, self.hypervisor, self.host_bound),
+            self.evidence,
+        )
+
+
+class _Fields(msgspec.Struct, frozen=True, rename={"type_": "_type", "predicate_type": "predicateType"}):
+    """A statement as in-toto has it in JSON."""
+
+    type_: str
+    predicate_type: str
+    subject: tuple[_Subject]
+    predicate: _Predicate
