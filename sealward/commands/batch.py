@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Decide = Callable[[Any, ask.Command], list[Event]]
 
-SNAPSHOT_EVERY: Final = 50
+SNAPSHOT_EVERY: Final = 20
 """Events beyond a snapshot after which there is a new one: what a load may have to fold."""
 
 
@@ -124,11 +124,8 @@ class Batch:
 
 def _known(stream: Stream, loaded: Loaded) -> _Known:
     state, version = None, 0
-    if loaded.snapshot is not None:
-        state, version = (
-            msgspec.json.decode(loaded.snapshot.state, type=stream.state),
-            loaded.snapshot.version,
-        )
+    if (kept := loaded.snapshot) is not None:
+        state, version = msgspec.json.decode(kept.state, type=stream.state | None), kept.version
     count = len(loaded.events)
     return _Known(stream, state, version + count, loaded.events, count)
 

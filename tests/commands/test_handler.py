@@ -119,3 +119,17 @@ def test_a_long_stream_is_loaded_from_its_snapshot() -> None:
     for event in store.read(sign_stream(SERVER))[: kept.version]:
         folded = evolve(folded, event)
     assert state == folded
+
+
+def test_a_long_stream_may_end_with_a_revocation() -> None:
+    """Its snapshot says that there is no sign, and the server can be signed again."""
+    store = stores.in_memory()
+    handle = handler(store).handle
+    for _ in range(SNAPSHOT_EVERY):
+        handle(create())
+        handle(RevokeSign(actor="user:admin", server_id=SERVER))
+    kept = store.snapshot(sign_stream(SERVER))
+    handle(create())
+
+    assert kept is not None
+    assert kept.state == b"null"
