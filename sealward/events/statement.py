@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
 from typing import Any
 
 import msgspec
 
-from sealward.events.base import Moment
+from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.envelope import Envelope
 from sealward.events.measurement import Measurement
 
