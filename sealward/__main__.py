@@ -20,22 +20,21 @@ from sealward.cli import (
     token,
     verify,
 )
+from sealward.cli.help import finish
 from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EPILOG = """exit status: 0 fine; 1 differences, a bad signature or a part that failed; 2 could not be done.
+
 Settings are environment variables: SEALWARD_LISTEN, SEALWARD_DATA_DIR and others; see README."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command and return its exit status."""
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="sealward",
-        description="Integrity signatures of libvirt servers.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="sealward", description="Integrity signatures of libvirt servers.", epilog=EPILOG
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
@@ -53,7 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         verify,
     ):
         module.add_to(commands)
-    args = parser.parse_args(argv)
+    finish(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit status."""
+    args = parser().parse_args(argv)
     try:
         status: int = args.run(args)
     except (Refusal, OSError) as refused:

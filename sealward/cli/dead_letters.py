@@ -25,12 +25,17 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "with the reason, until they are put back (after an upgrade, say) or dropped.",
     )
     verbs = letters.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("list", help="list them, oldest first").set_defaults(run=_list)
-    show = verbs.add_parser("show", help="print one as it came")
-    show.add_argument("id")
+    listing = verbs.add_parser(
+        "list", help="list them, oldest first", description="List id, time, queue, reason and detail of each."
+    )
+    listing.set_defaults(run=_list)
+    show = verbs.add_parser(
+        "show", help="print one as it came", description="Print the body of one as it came."
+    )
+    show.add_argument("id", help="as `dead-letters list` shows it")
     show.set_defaults(run=_show)
     for verb, what in (("replay", "put back into the queues they came from"), ("drop", "drop for good")):
-        parser = verbs.add_parser(verb, help=what)
+        parser = verbs.add_parser(verb, help=what, description=f"{what.capitalize()}: those that are named.")
         parser.add_argument("id", nargs="*", help="which ones")
         parser.add_argument("--all", action="store_true", help="all there are")
         parser.add_argument("--reason", metavar="CODE", help="those with this reason")

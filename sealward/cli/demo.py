@@ -32,7 +32,11 @@ PATIENCE: Final = 10.0
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command."""
-    demo = commands.add_parser("demo", help="a tour on a sample fleet: sign, change, detect, re-sign, replay")
+    demo = commands.add_parser(
+        "demo",
+        help="a tour on a sample fleet: sign, change, detect, re-sign, replay",
+        description="Show the main job in a process of its own on libvirt's test driver; nothing is kept.",
+    )
     demo.set_defaults(run=_demo)
 
 

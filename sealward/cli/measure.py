@@ -20,15 +20,28 @@ A_DAY: Final = 86400.0
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both sub-commands."""
-    measure = commands.add_parser("measure", help="print the measurement of a domain as JSON")
+    measure = commands.add_parser(
+        "measure",
+        help="print the measurement of a domain as JSON",
+        description="Print the profile, the digest and those of all sections of a domain, as an agent does.",
+    )
     source = measure.add_mutually_exclusive_group(required=True)
     source.add_argument("--xml", type=Path, metavar="FILE", help="an XML dump, - for stdin")
     source.add_argument("--uri", nargs=2, metavar=("URI", "NAME"), help="a domain by name or UUID")
     measure.set_defaults(run=_measure)
     diff = commands.add_parser(
-        "diff", help="print what differs between two XML dumps; status 1 when anything does"
+        "diff",
+        help="print what differs between two XML dumps; status 1 when anything does",
+        description="Print the findings that an agent would report, one a line: section, XPath, values.",
     )
-    diff.add_argument("--xml", type=Path, nargs=2, required=True, metavar=("SIGNED", "FOUND"))
+    diff.add_argument(
+        "--xml",
+        type=Path,
+        nargs=2,
+        required=True,
+        metavar=("SIGNED", "FOUND"),
+        help="XML dumps (`virsh dumpxml --inactive`), the one that was signed first",
+    )
     diff.set_defaults(run=_diff)
 
 

@@ -32,7 +32,11 @@ rm {file}.password
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its verb."""
-    node = commands.add_parser("node", help="let a node's agent use the broker")
+    node = commands.add_parser(
+        "node",
+        help="let a node's agent use the broker",
+        description="What an operator does for a node before its agent starts there.",
+    )
     verbs = node.add_subparsers(required=True, metavar="VERB")
     enroll = verbs.add_parser(
         "enroll",

@@ -32,7 +32,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "then as they come, until Ctrl-C. Nothing is left out or printed twice when the connection breaks. "
         "SEALWARD_TOKEN (or SEALWARD_TOKEN_FILE) holds the API token.",
     )
-    subscribe.add_argument("--url", default=os.environ.get("SEALWARD_URL") or "http://127.0.0.1:9362")
+    subscribe.add_argument(
+        "--url",
+        default=os.environ.get("SEALWARD_URL") or "http://127.0.0.1:9362",
+        help="where an API process listens; default: SEALWARD_URL, or http://127.0.0.1:9362",
+    )
     subscribe.add_argument(
         "--from",
         dest="start",
@@ -45,7 +49,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     subscribe.add_argument("--node", metavar="ID", help="about this node alone")
     subscribe.add_argument("--count", type=int, metavar="N", help="end after N events")
     subscribe.set_defaults(run=_subscribe)
-    schema = commands.add_parser("schema", help="print the JSON Schema of an event, or list the events")
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of an event, or list the events",
+        description="Print the JSON Schema of the CloudEvents of a topic; without one, list the topics.",
+    )
     schema.add_argument("topic", nargs="?", help="as sign.validated")
     schema.set_defaults(run=_schema)
 

@@ -23,17 +23,35 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the sub-command with its three verbs."""
     from sealward.commands.role import Role
 
-    token = commands.add_parser("token", help="issue, list and revoke API tokens")
+    token = commands.add_parser(
+        "token",
+        help="issue, list and revoke API tokens",
+        description="API tokens of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR. Every API process takes or "
+        "refuses them from the next request on. Only hashes are kept.",
+    )
     verbs = token.add_subparsers(required=True, metavar="VERB")
-    issue = verbs.add_parser("issue", help="make a token and print it, this once")
+    issue = verbs.add_parser(
+        "issue",
+        help="make a token and print it, this once",
+        description="Make a token and print it; nobody can read it again.",
+    )
     issue.add_argument("name", help="the user that the log will show")
     issue.add_argument("--role", choices=tuple(Role), default="reader", help="default: reader")
     issue.add_argument("--days", type=float, metavar="N", help="how long it lives; default: until revoked")
     issue.set_defaults(run=_issue)
-    revoke = verbs.add_parser("revoke", help="make a token worthless, at once")
-    revoke.add_argument("name")
+    revoke = verbs.add_parser(
+        "revoke",
+        help="make a token worthless, at once",
+        description="Make the token of a name worthless, at once. The log keeps what its user did.",
+    )
+    revoke.add_argument("name", help="the user, as `token list` shows it")
     revoke.set_defaults(run=_revoke)
-    verbs.add_parser("list", help="list the issued tokens").set_defaults(run=_list)
+    listing = verbs.add_parser(
+        "list",
+        help="list the issued tokens",
+        description="List names, roles, and until when, tab-separated; never the tokens.",
+    )
+    listing.set_defaults(run=_list)
 
 
 def _issue(args: argparse.Namespace) -> int:
