@@ -40,10 +40,10 @@ class Stack:
         self.rabbitmq = RabbitMQ(folder / "mq")
         self._services = services()
         self.settings = settings or {}
-        self._secrets = folder / "secrets"
+        self.secrets = folder / "secrets"
         broker = self.rabbitmq.url.replace("guest:guest", "{user}:{password}")
-        make(self._secrets, self.postgres.url(), broker, socket.gethostname())
-        self.token = (self._secrets / "admin-token").read_text(encoding="ascii").strip()
+        make(self.secrets, self.postgres.url(), broker, socket.gethostname())
+        self.token = (self.secrets / "admin-token").read_text(encoding="ascii").strip()
         self.apis: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -51,7 +51,7 @@ class Stack:
         """Start everything and wait until it answers. Raises NotStarted."""
         self.postgres.start()
         self.rabbitmq.start()
-        self.rabbitmq.ctl("import_definitions", str(self._secrets / "rabbitmq-definitions"))
+        self.rabbitmq.ctl("import_definitions", str(self.secrets / "rabbitmq-definitions"))
         for service in self._services.values():
             if service.once:
                 self.run(service.name)
@@ -126,4 +126,4 @@ class Stack:
             return url.removeprefix("http://")
         if key == "SEALWARD_DATA_DIR":
             return str(self._folder / name)
-        return value.replace(SECRETS, f"{self._secrets}/")
+        return value.replace(SECRETS, f"{self.secrets}/")
