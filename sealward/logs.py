@@ -43,11 +43,11 @@ def _with(ids: Mapping[str, str | None]) -> Mapping[str, str]:
 
 
 class Ids(logging.Filter):
-    """Gives every record the ids of its moment, and the fields that its caller named."""
+    """Gives every record the ids of its moment."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let everything through."""
-        record.known = {**_IDS.get(), **getattr(record, "fields", {})}
+        record.ids = _IDS.get()
         return True
 
 
@@ -59,13 +59,13 @@ class Console(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line, ids behind."""
-        known: Mapping[str, Any] = getattr(record, "known", {})
+        known: Mapping[str, str] = getattr(record, "ids", {})
         ids = " ".join(f"{name}={value}" for name, value in known.items())
         return super().formatMessage(record) + (f" [{ids}]" if ids else "")
 
 
 class Json(logging.Formatter):
-    """For programs: a JSON object a line."""
+    """For programs: a JSON object a line, with the ids and with what its caller named as `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -74,7 +74,8 @@ class Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "known", {}),
+            **getattr(record, "ids", {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

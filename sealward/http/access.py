@@ -42,5 +42,6 @@ class Access:
         route = req.uri_template or NOWHERE
         self._metrics.answered(method, route, resp.status_code, seconds)
         fields = {"method": method, "route": route, "status": resp.status_code, "seconds": round(seconds, 6)}
-        log.info("%s %s %d", method, route, resp.status_code, extra={"fields": fields})
+        line = "%s %s %d, %.1f ms"
+        log.info(line, method, route, resp.status_code, seconds * 1000, extra={"fields": fields})
         logs.begin()

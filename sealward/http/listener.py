@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import waitress
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask
+
+from sealward.http.errors import Error, ErrorAnswer
+from sealward.http.request_id import HEADER, new_request_id
 
 if TYPE_CHECKING:
     import falcon
@@ -15,6 +22,37 @@ if TYPE_CHECKING:
 THREADS: Final = 16
 MAX_REQUEST: Final = 16 * 1024 * 1024
 """Bytes of a body beyond which waitress itself refuses; the application refuses far earlier."""
+
+
+REASONS: Final = {
+    413: "http.too-large",
+    431: "http.too-large",
+    500: "internal",
+    501: "http.not-implemented",
+}
+"""Stable codes of what waitress itself refuses, before there is a request; everything else is malformed."""
+
+
+class Refused(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """Answers what is no request in the form that all errors have."""
+
+    def execute(self) -> None:
+        """Answer, and close the connection."""
+        refused, request_id = self.request.error, new_request_id()
+        reason = REASONS.get(refused.code, "http.malformed")
+        error = Error(refused.code, HTTPStatus(refused.code).phrase, str(refused.body), reason, request_id)
+        body = msgspec.json.encode(ErrorAnswer(error))
+        self.status = f"{refused.code} {refused.reason}"
+        self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]  # as above
+    """A connection."""
+
+    error_task_class = Refused
 
 
 class Listener:
@@ -33,6 +71,7 @@ class Listener:
             clear_untrusted_proxy_headers=True,
             channel_request_lookahead=1,  # so that streams learn when their client has gone
         )
+        self._server.channel_class = Channel
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
 
     @property

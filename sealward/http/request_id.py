@@ -14,12 +14,17 @@ GLOBAL: Final = re.compile(r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.
 """What a client may send; anything else is not taken over."""
 
 
+def new_request_id() -> str:
+    """Return an id that no other request has."""
+    return f"req-{uuid.uuid4()}"
+
+
 class RequestId:
     """Gives every request an id of its own; a client's `req-UUID` is its global id, beside it."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Name the request before anything can go wrong with it."""
-        req.context.request_id = f"req-{uuid.uuid4()}"
+        req.context.request_id = new_request_id()
         sent = req.get_header(HEADER) or ""
         req.context.global_request_id = sent.lower() if GLOBAL.fullmatch(sent) else None
         resp.set_header(HEADER, req.context.request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -177,3 +178,28 @@ def test_what_is_no_http_breaks_nothing(shared: Running, raw: bytes) -> None:
 
     assert b" 500 " not in first
     assert shared.ask("GET", "/healthcheck").status == 200
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "reason"),
+    [
+        (b"GARBAGE\r\n\r\n", 400, "http.malformed"),
+        (b"POST /v1/sign HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400, "http.malformed"),
+        (b"POST /v1/sign HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "http.not-implemented"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 300_000 + b"\r\n\r\n", 431, "http.too-large"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413, "http.too-large"),
+    ],
+)
+def test_the_server_itself_answers_in_the_same_form(
+    shared: Running, raw: bytes, status: int, reason: str
+) -> None:
+    """What never becomes a request has a code, a reason and an id all the same."""
+    where = urlsplit(shared.url)
+    with socket.create_connection((str(where.hostname), where.port or 0), timeout=5) as connection:
+        connection.sendall(raw)
+        with http.client.HTTPResponse(connection) as got:
+            got.begin()
+            headers = {name.lower(): value for name, value in got.getheaders()}
+            answer = Answer(got.status, headers, got.read())
+
+    is_refused(answer, status, reason)
