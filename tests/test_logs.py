@@ -7,13 +7,16 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from factories import NOON
 from programs import TOKEN, started
 from running import WEB
 
 from sealward import logs
+from sealward.commands.handler import Handler
+from sealward.commands.orders import Orders
 
 
 @pytest.fixture
@@ -76,6 +79,17 @@ def test_lines_for_eyes_have_the_ids_behind(stream: io.StringIO) -> None:
 
     assert first.endswith("INFO x: hello [request_id=req-1]")
     assert second.endswith("INFO x: bye")
+
+
+def test_an_order_that_is_worked_on_is_named(stream: io.StringIO) -> None:
+    """A worker has no request; it has the task and who asked."""
+    logs.set_up("json", "info", stream)
+    orders = Orders(cast("Handler", None), lambda _: None, lambda _: False, lambda: NOON)
+    headers = {"id": "t-9", "task": "sealward.node_action", "expires": "2026-01-01T00:00:00+00:00"}
+    orders.take(b'[[1, "activate"], {}, {}]', headers)
+    (line,) = lines(stream.getvalue())
+
+    assert (line["task_id"], line["actor"]) == ("t-9", "user:celery")
 
 
 def test_every_request_is_a_line_with_its_ids(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands import reports
 from sealward.commands.batch import of_node, of_sign
@@ -111,6 +112,11 @@ class Intake:
         return outcome
 
     def _act(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
+        task_id = getattr(one.report, "task_id", None)
+        with logs.about(actor=f"node:{one.report.hostname}", task_id=task_id):
+            return self._judge(one, decisions, outcome)
+
+    def _judge(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
         try:
             node = decisions.node(one.report.hostname)
             key = _key(node, one.report)

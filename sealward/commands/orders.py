@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands.errors import Rejected
 from sealward.events.bus import Later, Poison
@@ -63,6 +64,10 @@ class Orders:
     def take(self, body: bytes, headers: Mapping[str, Any]) -> None:
         """Carry out an order, once however often it comes. Raises Poison and Later."""
         head, action = _read(body, headers)
+        with logs.about(actor=ACTOR, task_id=head.id):
+            self._take(head, action)
+
+    def _take(self, head: Headers, action: NodeAction) -> None:
         if head.expires is not None and head.expires <= self._clock():
             log.info("order %s came after its expiry", head.id)
             return

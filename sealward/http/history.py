@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sealward.commands.errors import NotSigned
-from sealward.http.answer import Id, Time, Uuid, answer, link_next
+from sealward.http.answer import Id, Time, answer, link_next
 from sealward.http.operation import SERVER_ID, Answer, Operation
 from sealward.http.parameter import LIMIT, Query, whole
 
@@ -27,7 +27,7 @@ class Happened(msgspec.Struct, frozen=True):
     type: str
     time: Time
     actor: str
-    task_id: Uuid | None
+    task_id: str | None
     request_id: str | None
     node_id: Id
     data: dict[str, Any]

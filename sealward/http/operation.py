@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     import msgspec
 
-Handle = "Callable[..., None]"
-
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""
 SERVER_ID: Final = {404: ("sign.not-found",)}
