@@ -53,10 +53,10 @@ schemas: setup-dev ## write the JSON Schemas of all events, and the OpenAPI docu
 lock: ## pin the newest allowed versions in requirements/
 	@test -x "$$(command -v $(UV))" || scripts/setup.sh dev
 	$(COMPILE) --group build -o requirements/build.txt
-	$(COMPILE) -c requirements/build.txt --all-extras pyproject.toml -o requirements/run.txt
-	$(COMPILE) -c requirements/build.txt -c requirements/run.txt --all-extras --group dev pyproject.toml \
-		-o requirements/dev.txt
+	$(COMPILE) --group keystone -o requirements/keystone.txt
+	$(COMPILE) -c requirements/build.txt --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) -c requirements/build.txt -c requirements/dev.txt --all-extras pyproject.toml -o requirements/run.txt
 
 clean: ## remove .venv and caches; var/ stays
-	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-keystone build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find sealward tests -name __pycache__ -prune -exec rm -rf {} +

@@ -133,6 +133,13 @@ say "installing build tools"
 retry "${pip[@]}" --require-hashes -r requirements/build.txt
 say "installing requirements/$kind.txt"
 retry "${pip[@]}" --require-hashes -r "requirements/$kind.txt"
+if [[ $kind == dev ]]; then
+    say "making .venv-keystone, a Keystone for the tests"
+    rm -rf .venv-keystone
+    "$python" -m venv .venv-keystone
+    retry .venv-keystone/bin/python -m pip --disable-pip-version-check -qq install --no-deps --only-binary :all: \
+        --require-hashes -r requirements/keystone.txt
+fi
 say "installing sealward, editable"
 "${pip[@]}" -e .
 touch "$(stamp run)" "$(stamp "$kind")"

@@ -14,6 +14,8 @@ from sealward.cli import (
     node,
     openapi,
     parts,
+    policy,
+    register,
     replay,
     run,
     subscribe,
@@ -48,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
         openapi,
         replay,
         token,
+        policy,
+        register,
         measure,
         verify,
     ):

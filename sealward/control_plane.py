@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
     from sealward.events.store import EventStore
+    from sealward.http.identity import Identify
+    from sealward.http.policy import Policy
     from sealward.settings import Settings
 
 
@@ -142,27 +146,53 @@ class Core:
         )
         self.tokens = Tokens(self.control, clock, settings.admin_token)
         self._past = Past(self.store)
-        door = Door(
+        self._settings = settings
+        self._clock = clock
+        self.closing = threading.Event()
+
+    @functools.cached_property
+    def door(self) -> Door:
+        """Return the door, for who serves HTTP. Raises SettingRefused, PolicyRefused."""
+        return Door(
             self.store,
             self.handler,
             self.projections,
             self.leases,
-            LocalTokens(self.tokens),
-            Defaults(),
-            clock,
-            settings.wait,
+            _identify(self._settings, self.tokens),
+            _policy(self._settings),
+            self._clock,
+            self._settings.wait,
             self._past,
-            monitor(self._storage, settings, clock),
-            settings.metrics == "public",
+            monitor(self._storage, self._settings, self._clock),
+            self._settings.metrics == "public",
+            self.closing,
         )
-        self.door = door
-        self.closing = door.closing
-        self.app: falcon.App[Any, Any] = create_app(door)
+
+    @functools.cached_property
+    def app(self) -> falcon.App[Any, Any]:
+        """Return the WSGI application. Raises SettingRefused, PolicyRefused."""
+        return create_app(self.door)
 
     def close(self) -> None:
         """Close all databases."""
         self._past.close()
         self._storage.close()
+
+
+def _identify(settings: Settings, tokens: Tokens) -> Identify:
+    if settings.keystone is None:
+        return LocalTokens(tokens)
+    from sealward.http.keystone import KeystoneTokens  # noqa: PLC0415 - local tokens need no OpenStack
+
+    return KeystoneTokens(settings.keystone)
+
+
+def _policy(settings: Settings) -> Policy:
+    if settings.keystone is None and settings.policy_file is None:
+        return Defaults()
+    from sealward.http.oslo import OsloPolicy  # noqa: PLC0415 - as above
+
+    return OsloPolicy(settings.policy_file)
 
 
 def _authority(settings: Settings) -> Ed25519PrivateKey:

@@ -93,3 +93,4 @@ def set_up(form: str, level: str, stream: TextIO) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kombu").setLevel(logging.ERROR)  # it warns that memory:// has no host
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # the relay says what pika finds
+    logging.getLogger("keystonemiddleware").setLevel(logging.ERROR)  # it logs the answer to every bad token

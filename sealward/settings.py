@@ -20,6 +20,59 @@ class SettingRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Keystone:
+    """How tokens are checked by an OpenStack identity service, as the service user that may check them."""
+
+    auth_url: str | None = None
+    public_url: str | None = None
+    """Where clients get their tokens, if that is not `auth_url`."""
+    username: str = "sealward"
+    password: str | None = field(default=None, repr=False)
+    user_domain: str = "Default"
+    project: str = "service"
+    project_domain: str = "Default"
+    region: str | None = None
+    interface: str = "internal"
+    ca: Path | None = None
+    memcached: tuple[str, ...] = ()
+    """HOST:PORT of the servers that remember checked tokens; none means that this process does."""
+    cache_time: float = 0.0
+    """Seconds for which a checked token passes unchecked, even if it is revoked; 0 checks each time."""
+    config_file: Path | None = None
+    """An INI file whose section [keystone_authtoken] takes the place of all the others."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Keystone:
+        """Read SEALWARD_KEYSTONE_AUTH_URL and so on. Raises SettingRefused."""
+        default = cls()
+
+        def text(name: str) -> str | None:
+            return env.get(f"SEALWARD_KEYSTONE_{name}") or None
+
+        found = cls(
+            auth_url=text("AUTH_URL"),
+            public_url=text("PUBLIC_URL"),
+            username=text("USERNAME") or default.username,
+            password=secret(env, "SEALWARD_KEYSTONE_PASSWORD"),
+            user_domain=text("USER_DOMAIN") or default.user_domain,
+            project=text("PROJECT") or default.project,
+            project_domain=text("PROJECT_DOMAIN") or default.project_domain,
+            region=text("REGION"),
+            interface=text("INTERFACE") or default.interface,
+            ca=_path(text("CA")),
+            memcached=tuple((text("MEMCACHED") or "").replace(",", " ").split()),
+            cache_time=0.0
+            if text("CACHE_TIME") == "0"
+            else _seconds(env, "SEALWARD_KEYSTONE_CACHE_TIME", 0.0),
+            config_file=_path(text("CONFIG_FILE")),
+        )
+        if found.config_file is None and (found.auth_url is None or found.password is None):
+            message = "set SEALWARD_KEYSTONE_AUTH_URL and _PASSWORD (or _PASSWORD_FILE), or _CONFIG_FILE"
+            raise SettingRefused(f"SEALWARD_AUTH=keystone: {message}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator can set; durations are seconds, every default is fit for one machine."""
 
@@ -40,6 +93,10 @@ class Settings:
     broker_certificate: Path | None = None
     broker_key: Path | None = None
     """What this process shows to the broker, PEM; None means nothing but the URL's user."""
+    keystone: Keystone | None = None
+    """None means that tokens are Sealward's own."""
+    policy_file: Path | None = None
+    """Rules of oslo.policy that override the defaults."""
     sweep_interval: float = 60.0
     fresh_for: float = 900.0
     lease: float = 30.0
@@ -74,6 +131,8 @@ class Settings:
             broker_ca=_path(env.get("SEALWARD_BROKER_CA")),
             broker_certificate=_path(env.get("SEALWARD_BROKER_CERTIFICATE")),
             broker_key=_path(env.get("SEALWARD_BROKER_KEY")),
+            keystone=_keystone(env),
+            policy_file=_path(env.get("SEALWARD_POLICY_FILE")),
             sweep_interval=_seconds(env, "SEALWARD_SWEEP_INTERVAL", default.sweep_interval),
             fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
@@ -85,6 +144,13 @@ class Settings:
             firmware_dirs=tuple(Path(one) for one in env.get("SEALWARD_FIRMWARE_DIRS", "").split(":") if one),
             rehash_interval=_seconds(env, "SEALWARD_REHASH_INTERVAL", default.rehash_interval),
         )
+
+
+def _keystone(env: Mapping[str, str]) -> Keystone | None:
+    auth = env.get("SEALWARD_AUTH") or "local"
+    if auth not in ("local", "keystone"):
+        raise SettingRefused(f"SEALWARD_AUTH={auth!r}: give local or keystone")
+    return Keystone.from_env(env) if auth == "keystone" else None
 
 
 def _address(value: str | None) -> tuple[str, int] | None:

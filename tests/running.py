@@ -129,7 +129,7 @@ def until(done: Callable[[], bool], seconds: float = PATIENCE) -> float:
 
 @contextlib.contextmanager
 def running(
-    data_dir: Path, fleet: SampleFleet | None = None, settings: Settings | None = None
+    data_dir: Path, fleet: SampleFleet | None = None, settings: Settings | None = None, token: str = ADMIN
 ) -> Iterator[Running]:
     """Run Sealward on that data; a fleet that is handed in outlives it."""
     given = fleet or SampleFleet()
@@ -141,7 +141,7 @@ def running(
     embedded.start()
     try:
         assert embedded.wait_ready(PATIENCE)
-        sealward = Running(embedded, given, started_at)
+        sealward = Running(embedded, given, started_at, token)
         until(sealward.is_quiet)
         yield sealward
     finally:

@@ -61,11 +61,13 @@ def _api(args: argparse.Namespace) -> int:
     from sealward.events.postgres import NotMigrated
     from sealward.events.store import StoreUnavailable
     from sealward.http.listener import Listener
+    from sealward.http.policy import PolicyRefused
+    from sealward.settings import SettingRefused
 
     where = settings()
     _database(where)
     process = Process(where)
-    with refusing(NotMigrated, StoreUnavailable):
+    with refusing(NotMigrated, StoreUnavailable, SettingRefused, PolicyRefused):
         core = Core(where, seals=False)
         try:
             listener = Listener(core.app, *where.listen)

@@ -52,9 +52,11 @@ def _serve(where: Settings) -> int:
     from sealward.embedded import Embedded
     from sealward.events.codec import EventRefused
     from sealward.events.keys import KeyRefused
+    from sealward.http.policy import PolicyRefused
+    from sealward.settings import SettingRefused
 
     process = Process(where)
-    with refusing(KeyRefused, EventRefused):
+    with refusing(KeyRefused, EventRefused, SettingRefused, PolicyRefused):
         try:
             embedded = Embedded(where)
         except OSError as refused:

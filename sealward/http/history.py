@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sealward.commands.errors import NotSigned
+from sealward.events.base import Origin  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.answer import Id, Time, answer, link_next
 from sealward.http.operation import SERVER_ID, Answer, Operation
 from sealward.http.parameter import LIMIT, Query, whole
@@ -29,6 +30,7 @@ class Happened(msgspec.Struct, frozen=True):
     actor: str
     task_id: str | None
     request_id: str | None
+    origin: Origin | None
     node_id: Id
     data: dict[str, Any]
 
@@ -86,6 +88,7 @@ def _happened(row: HistoryRow) -> Happened:
         row.actor,
         row.task_id,
         row.request_id,
+        row.origin,
         row.node_id,
         row.data,
     )

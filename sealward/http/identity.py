@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import falcon
 
     from sealward.commands.tokens import Tokens
+    from sealward.events.base import Origin
 
 MAX_TOKEN: Final = 4096
 
@@ -35,6 +36,8 @@ class Identity:
     name: str
     roles: frozenset[str]
     everywhere: bool
+    origin: Origin | None = None
+    """Their ids, where an identity service knows them."""
 
 
 class Identify(Protocol):

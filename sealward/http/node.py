@@ -131,6 +131,7 @@ class Nodes:
             task_id=(task_id := self._door.task_id()),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
             hostname=node.hostname,
         )
         self._door.carry_out(command)

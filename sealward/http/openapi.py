@@ -73,7 +73,11 @@ OF_STATUS: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
 """Headers that every answer of a status has."""
 
 EVERYWHERE: Final = {400: ("parameter.unknown", "parameter.twice", "request.malformed")}
-WITH_TOKEN: Final = {401: ("auth.required",), 403: ("auth.forbidden",), 503: ("store.unavailable",)}
+WITH_TOKEN: Final = {
+    401: ("auth.required",),
+    403: ("auth.forbidden",),
+    503: ("auth.unavailable", "store.unavailable"),
+}
 WITH_BODY: Final = {
     400: ("body.missing", "body.malformed"),
     413: ("body.too-large",),

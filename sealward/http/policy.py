@@ -35,6 +35,12 @@ In Keystone every member of every project is a `reader` there, too; servers are 
 readers of the whole system count. The other roles are given to nobody by themselves.
 """
 
+SAMPLE: Final = """\
+# The policy of Sealward: copy the rules that are to differ, without their #, into the file that
+# SEALWARD_POLICY_FILE names. What that file leaves out stays as it is here. How rules are written:
+# https://docs.openstack.org/oslo.policy/latest/admin/policy-yaml-file.html
+"""
+
 _CHANGES: Final = frozenset((Role.ADMIN, Role.SECURITY_OFFICER))
 _PROOF: Final = _CHANGES | {Role.AUDITOR}
 _LOOKS: Final = _PROOF | {Role.READER}
@@ -103,6 +109,12 @@ POLICY: Final = {operation: rule for rule in RULES if rule is not PAST for opera
 """(method, path without /v1) → the rule that is asked."""
 
 
+class PolicyRefused(ValueError):
+    """A policy file cannot be used."""
+
+    code = "policy.refused"
+
+
 class Policy(Protocol):
     """Says who may do what."""
 
@@ -129,3 +141,18 @@ def rules(method: str, template: str, parameters: Collection[str]) -> list[Rule]
     bare = {name.removeprefix("$") for name in parameters}
     past = "at" in bare and (method, f"{template}?at={{time}}") in PAST.operations
     return [POLICY[method, template], *([PAST] if past else [])]
+
+
+def check(rule: Rule) -> str:
+    """Return who has a permission by default, as oslo.policy writes it."""
+    return " or ".join(f"rule:{role}" for role in Role if role in rule.roles)
+
+
+def sample() -> str:
+    """Return a policy file that changes nothing: every rule, in comments."""
+    lines = [SAMPLE]
+    lines += [f'# Who has the role {role}.\n#"{role}": "{who}"\n' for role, who in PERSONAS.items()]
+    for rule in RULES:
+        calls = "".join(f"# {method} /v1{path}\n" for method, path in rule.operations)
+        lines.append(f'# {rule.description}\n{calls}#"{rule.name}": "{check(rule)}"\n')
+    return "\n".join(lines)

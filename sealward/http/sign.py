@@ -163,6 +163,7 @@ class Signs:
             task_id=self._door.task_id(),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
             server_id=asked,
             expected=only_if(req, self._door, asked),
         )
@@ -182,6 +183,7 @@ class Signs:
             task_id=self._door.task_id(),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
             server_id=server_id,
             expected=only_if(req, self._door, server_id),
         )
@@ -234,6 +236,7 @@ def _create(server: ServerRow, req: falcon.Request, task_id: str) -> ask.CreateS
         task_id=task_id,
         request_id=req.context.request_id,
         global_request_id=req.context.global_request_id,
+        origin=req.context.identity.origin,
         server_id=server.server_id,
         node_id=server.node_id,
         hostname=server.hostname,

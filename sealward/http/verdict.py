@@ -131,6 +131,7 @@ class Verdicts:
             task_id=(task_id := self._door.task_id()),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
             server_id=server_id,
         )
         self._door.carry_out(command)

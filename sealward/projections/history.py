@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sealward.events.base import Origin
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class HistoryRow:
     actor: str
     task_id: str | None
     request_id: str | None
-    origin: dict[str, str | None] | None
+    origin: Origin | None
     node_id: int
     data: dict[str, Any]
 
@@ -96,7 +97,7 @@ def _row(found: Row) -> HistoryRow:
         found["actor"],
         found["task_id"],
         found["request_id"],
-        msgspec.json.decode(found["origin"], type=dict[str, str | None] | None),
+        msgspec.json.decode(found["origin"], type=Origin | None),
         found["node_id"],
         msgspec.json.decode(found["data"], type=dict[str, Any]),
     )

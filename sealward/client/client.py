@@ -1,0 +1,187 @@
+"""The calls of the API, one method each; answers are the API's JSON as dictionaries."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from keystoneauth1.adapter import Adapter
+from keystoneauth1.session import Session
+from keystoneauth1.token_endpoint import Token
+
+from sealward.client.errors import RequestRefused
+from sealward.client.feed import events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import requests
+
+    Record = dict[str, Any]
+
+SERVICE_TYPE: Final = "integrity"
+POLL: Final = 0.2
+"""Seconds between two looks at a task that is waited for."""
+NOTHING: Final[dict[str, str | int | None]] = {}
+WAITED_FOR: Final = frozenset(("PENDING", "STARTED", "RETRY"))
+"""States of a task that has more to come."""
+
+
+def connect(url: str, token: str) -> Client:
+    """Return a client for the API at that URL, with a token that Sealward or Keystone has issued."""
+    return Client(Session(auth=Token(url, token)))
+
+
+class Client:
+    """One Sealward, through a session that knows who asks.
+
+    `options` are those of keystoneauth1's Adapter: region_name, interface, endpoint_override,
+    global_request_id and so on; without an endpoint_override the endpoint is the session's, or that of the
+    service type `integrity` in the catalogue. Every method raises RequestRefused, and keystoneauth1's
+    ClientException where nothing was answered.
+    """
+
+    def __init__(self, session: Session, **options: Any) -> None:  # noqa: ANN401 - Adapter's own options
+        self._adapter = Adapter(session, **{"service_type": SERVICE_TYPE, **options})
+
+    def list_signs(
+        self, *, is_valid: str | None = None, node_id: int | None = None, at: str | None = None
+    ) -> list[Record]:
+        """Return the signs by ascending id; `at` is a time in the past, as 2026-01-02T03:04:05Z."""
+        return self._list("/sign", "signs", is_valid=is_valid, node_id=node_id, at=at)
+
+    def show_sign(self, server_id: str, *, at: str | None = None) -> Record:
+        """Return the sign of a server; `etag` is for `if_match`."""
+        answer = self._ask("GET", f"/sign/{server_id}", query={"at": at})
+        return _body(answer, "sign") | _etag(answer)
+
+    def create_sign(self, server_id: str) -> Record:
+        """Sign a server. `is_valid` is "unknown" when its node has not measured it yet; it seals later."""
+        return _body(self._ask("POST", "/sign", json={"server_id": server_id}), "sign")
+
+    def update_sign(self, server_id: str, *, if_match: str | None = None) -> Record:
+        """Make a new reference of what the server is now; with `if_match` only of what was looked at."""
+        headers = {} if if_match is None else {"If-Match": if_match}
+        answer = self._ask("PUT", "/sign", json={"server_id": server_id}, headers=headers)
+        return _body(answer, "sign")
+
+    def delete_sign(self, server_id: str, *, if_match: str | None = None) -> None:
+        """Take a server off control; its history stays."""
+        headers = {} if if_match is None else {"If-Match": if_match}
+        self._ask("DELETE", f"/sign/{server_id}", headers=headers)
+
+    def validate_sign(self, server_id: str) -> str:
+        """Have a server measured and compared now; return the task's id."""
+        return str(self._ask("POST", f"/sign/{server_id}/validate").json()["task_id"])
+
+    def show_verdict(self, server_id: str, *, at: str | None = None) -> Record:
+        """Return the verdict with reasons and findings; `etag` is for `if_match`."""
+        answer = self._ask("GET", f"/sign/{server_id}/verdict", query={"at": at})
+        return _body(answer, "verdict") | _etag(answer)
+
+    def show_envelope(self, server_id: str, *, at: str | None = None) -> Record:
+        """Return the reference in force: a DSSE envelope, signed by node and authority."""
+        envelope: Record = self._ask("GET", f"/sign/{server_id}/envelope", query={"at": at}).json()
+        return envelope
+
+    def list_history(self, server_id: str) -> list[Record]:
+        """Return who did what to a server, and when."""
+        return self._list(f"/sign/{server_id}/events", "events")
+
+    def list_servers(self, *, signed: bool | None = None, node_id: int | None = None) -> list[Record]:
+        """Return the inventory of servers, signed or not."""
+        wanted = None if signed is None else str(signed).lower()
+        return self._list("/server", "servers", signed=wanted, node_id=node_id)
+
+    def list_nodes(self) -> list[Record]:
+        """Return the nodes."""
+        return self._list("/node", "nodes")
+
+    def show_node(self, node_id: int) -> Record:
+        """Return a node."""
+        return _body(self._ask("GET", f"/node/{node_id}"), "node")
+
+    def activate_node(self, node_id: int) -> str:
+        """Switch validation of a node on; return the task's id."""
+        return self._act(node_id, "activate")
+
+    def deactivate_node(self, node_id: int) -> str:
+        """Switch validation of a node off; return the task's id."""
+        return self._act(node_id, "deactivate")
+
+    def show_task(self, task_id: str) -> Record:
+        """Return a task; `state` is Celery's."""
+        return _body(self._ask("GET", f"/task/{task_id}"), "task")
+
+    def wait_for_task(self, task_id: str, timeout: float) -> Record:
+        """Return a task when it is done, or as it is after so many seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            task = self.show_task(task_id)
+            if task["state"] not in WAITED_FOR or time.monotonic() >= deadline:
+                return task
+            time.sleep(POLL)
+
+    def list_events(self, *, after: int = 0, limit: int | None = None, **wanted: str | int | None) -> Record:
+        """Return a page of the log: `events` (CloudEvents), `next` to go on after, and `head`.
+
+        `wanted` narrows it down by type, server_id, node_id, since.
+        """
+        page: Record = self._ask("GET", "/events", query={"after": after, "limit": limit, **wanted}).json()
+        return page
+
+    def follow_events(self, *, after: int = 0, **wanted: str | int | None) -> Iterator[Record]:
+        """Give the events beyond a position, and then as they come. Raises StreamBroken."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        return events_of(self._ask("GET", "/events", headers=headers, stream=True, query=wanted))
+
+    def _act(self, node_id: int, action: str) -> str:
+        answer = self._ask("POST", f"/sign/node/{node_id}/action", json={"action": action})
+        return str(answer.json()["task_id"])
+
+    def _list(self, path: str, name: str, **query: str | int | None) -> list[Record]:
+        found: list[Record] = self._ask("GET", path, query=query).json()[name]
+        return found
+
+    def _ask(  # noqa: PLR0913 - what a request has
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        headers: dict[str, str] | None = None,
+        query: Mapping[str, str | int | None] = NOTHING,
+        stream: bool = False,
+    ) -> requests.Response:
+        answer = self._adapter.request(
+            path,
+            method,
+            json=json,
+            headers=headers or {},
+            params={name: value for name, value in query.items() if value is not None},
+            raise_exc=False,
+            stream=stream,
+        )
+        if not answer.ok:
+            raise _refused(answer)
+        return answer
+
+
+def _body(answer: requests.Response, name: str) -> Record:
+    body: Record = answer.json()[name]
+    return body
+
+
+def _etag(answer: requests.Response) -> Record:
+    return {"etag": answer.headers.get("ETag")}
+
+
+def _refused(answer: requests.Response) -> RequestRefused:
+    """Return what the API says of a refusal, or what a proxy in front of it does."""
+    request_id = answer.headers.get("X-Openstack-Request-Id")
+    try:
+        error = answer.json()["error"]
+        return RequestRefused(answer.status_code, error["reason"], error["message"], request_id)
+    except (ValueError, KeyError, TypeError):
+        message = f"{answer.url} answers {answer.status_code} {answer.reason}"
+        return RequestRefused(answer.status_code, "http", message, request_id)

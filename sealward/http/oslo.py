@@ -1,0 +1,75 @@
+"""The policy as oslo.policy runs it: the same rules as defaults, and a file that overrides some."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from oslo_config import cfg
+from oslo_policy import policy as oslo
+
+from sealward.http.policy import PERSONAS, RULES, PolicyRefused, check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sealward.http.identity import Identity
+    from sealward.http.policy import Rule
+
+
+NOBODY: Final = "!"
+"""The check that always fails; oslo.policy puts it in place of what it cannot read."""
+
+
+def defaults() -> list[oslo.RuleDefault]:
+    """Return the rules; also the entry point `oslo.policy.policies`, for oslo.policy's own tools."""
+    personas = [
+        oslo.RuleDefault(role.value, who, f"Who has the role {role}.") for role, who in PERSONAS.items()
+    ]
+    return personas + [
+        oslo.DocumentedRuleDefault(
+            rule.name,
+            check(rule),
+            rule.description,
+            [{"method": method, "path": path} for method, path in rule.operations],
+        )
+        for rule in RULES
+    ]
+
+
+class OsloPolicy:
+    """Asks oslo.policy; a file that changes is read again. Raises PolicyRefused for one that is wrong."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        configuration = cfg.ConfigOpts()
+        configuration([], project="sealward", default_config_files=[], default_config_dirs=[])
+        self._enforcer = oslo.Enforcer(configuration, policy_file=str(file or os.devnull))
+        configuration.set_override("policy_dirs", [], group="oslo_policy")
+        self._enforcer.register_defaults(defaults())
+        if file is not None:
+            self._refuse_what_is_wrong(file)
+
+    def may(self, who: Identity, rule: Rule) -> bool:
+        """Say whether somebody has a permission."""
+        credentials = {
+            "roles": sorted(who.roles),
+            "system_scope": "all" if who.everywhere else None,
+            "user_id": who.origin.user_id if who.origin else None,
+            "project_id": who.origin.project_id if who.origin else None,
+        }
+        return bool(self._enforcer.enforce(rule.name, {}, credentials))
+
+    def _refuse_what_is_wrong(self, file: Path) -> None:
+        """Refuse what oslo.policy would pass over: a rule that nobody asks for, one that it cannot read."""
+        try:
+            found = msgspec.yaml.decode(file.read_bytes(), type=dict[str, str] | None) or {}
+            self._enforcer.load_rules()
+            self._enforcer.check_rules(raise_on_violation=True)
+        except (OSError, UnicodeError, msgspec.MsgspecError, oslo.InvalidDefinitionError) as refused:
+            raise PolicyRefused(f"{file}: {refused}") from refused
+        for name, text in found.items():
+            if name not in self._enforcer.registered_rules:
+                raise PolicyRefused(f"{file}: no rule is called {name}; `sealward policy sample` shows all")
+            if str(self._enforcer.rules[name]) == NOBODY != text.strip():
+                raise PolicyRefused(f"{file}: {name}: {text!r} cannot be read")

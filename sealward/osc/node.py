@@ -1,0 +1,79 @@
+"""`openstack sign node list|show|activate|deactivate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from osc_lib.command import command
+
+from sealward.osc.command import Sealward, listed, shown
+from sealward.osc.sign import PATIENCE
+
+if TYPE_CHECKING:
+    import argparse
+
+NODES: Final = ("id", "hostname", "active", "reachable", "last_seen", "swept_at")
+
+
+class ListNode(Sealward, command.Lister):
+    """List the nodes: hosts with an agent."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call GET /v1/node."""
+        del parsed_args
+        return listed(NODES, self.sealward.list_nodes())
+
+
+class OneNode(Sealward):
+    """A command about one node."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the node."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("node", type=int, metavar="<node>", help="the node's ID")
+        return parser
+
+
+class ShowNode(OneNode, command.ShowOne):
+    """Show a node."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call GET /v1/node/{node_id}."""
+        return shown(self.sealward.show_node(parsed_args.node))
+
+
+class NodeAction(OneNode, command.ShowOne):
+    """A command that switches validation of a node."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the wait."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--wait", action="store_true", help="wait for the node, and show what it found")
+        parser.add_argument("--timeout", type=float, default=PATIENCE, metavar="<seconds>", help="of --wait")
+        return parser
+
+    def switch(self, node: int) -> str:
+        """Order it; return the task's id."""
+        raise NotImplementedError
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call POST /v1/sign/node/{node_id}/action."""
+        task_id = self.switch(parsed_args.node)
+        timeout = parsed_args.timeout if parsed_args.wait else 0
+        return shown(self.sealward.wait_for_task(task_id, timeout))
+
+
+class ActivateNode(NodeAction):
+    """Switch validation of a node on."""
+
+    def switch(self, node: int) -> str:
+        """Order it; return the task's id."""
+        return self.sealward.activate_node(node)
+
+
+class DeactivateNode(NodeAction):
+    """Switch validation of a node off."""
+
+    def switch(self, node: int) -> str:
+        """Order it; return the task's id."""
+        return self.sealward.deactivate_node(node)

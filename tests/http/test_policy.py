@@ -1,0 +1,116 @@
+"""One list of rules, whoever asks about it: the table, oslo.policy, and what a file overrides."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from programs import sealward
+from running import WEB, Running, running
+
+from sealward.commands.role import Role
+from sealward.http.identity import Identity
+from sealward.http.oslo import OsloPolicy, defaults
+from sealward.http.policy import PERSONAS, RULES, Defaults, PolicyRefused, Rule, check, sample
+from sealward.settings import Settings
+
+SAMPLE = Path(__file__).parent.parent.parent / "docs" / "policy.yaml.sample"
+CREATE = next(rule for rule in RULES if rule.name == "sign:create")
+
+
+def someone(*roles: str, everywhere: bool = True) -> Identity:
+    """Return a user with roles."""
+    return Identity("u", frozenset(roles), everywhere)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_table_and_oslo_policy_agree(rule: Rule) -> None:
+    """Every role alone, everywhere or in a project, none, and all together."""
+    oslo = OsloPolicy()
+    alone = [[str(role)] for role in Role]
+    for roles in [[], ["member"], [str(role) for role in Role], *alone]:
+        for everywhere in (True, False):
+            who = someone(*roles, everywhere=everywhere)
+
+            assert Defaults().may(who, rule) == oslo.may(who, rule)
+
+
+def test_every_rule_says_what_it_is_for() -> None:
+    """Names are unique; each has a description and the calls that it is asked for."""
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert all(rule.description and rule.operations and Role.ADMIN in rule.roles for rule in RULES)
+
+
+def test_the_sample_in_docs_is_the_one_that_is_printed(tmp_path: Path) -> None:
+    """`sealward policy sample` writes it."""
+    assert sealward(tmp_path, "policy", "sample").stdout == SAMPLE.read_text(encoding="utf-8") == sample()
+
+
+def test_the_sample_holds_the_defaults() -> None:
+    """Without its comment signs it changes nothing."""
+    uncommented = yaml.safe_load(re.sub(r'^#"', '"', sample(), flags=re.MULTILINE))
+
+    assert uncommented == {role.value: who for role, who in PERSONAS.items()} | {
+        rule.name: check(rule) for rule in RULES
+    }
+    assert yaml.safe_load(sample()) is None
+
+
+def test_stock_tools_find_the_rules() -> None:
+    """The generator of oslo.policy lists them by the entry point."""
+    done = subprocess.run(
+        [".venv/bin/oslopolicy-sample-generator", "--namespace", "sealward"],
+        cwd=SAMPLE.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert all(f'#"{one.name}": "{one.check_str}"' in done.stdout for one in defaults())
+
+
+def test_a_file_overrides_what_it_names(tmp_path: Path) -> None:
+    """Also for local tokens; what it leaves out stays, and a change counts at once."""
+    file = tmp_path / "policy.yaml"
+    file.write_text('"sign:create": "role:admin"\n')
+    with running(tmp_path / "data", settings=Settings(policy_file=file)) as one:
+        officer: dict[str, str | None] = {"X-Auth-Token": one.token_of(Role.SECURITY_OFFICER)}
+        before = signed(one, officer)
+        file.write_text('"sign:create": "rule:security-officer"\n')
+
+        assert (before, signed(one, officer)) == (403, 201)
+        assert one.ask("PUT", "/v1/sign", {"server_id": WEB}, headers=officer).status == 200
+
+
+def signed(one: Running, headers: dict[str, str | None]) -> int:
+    """Sign a server and return the status."""
+    return one.ask("POST", "/v1/sign", {"server_id": WEB}, headers=headers).status
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"sign:crate": "role:admin"', "no rule is called sign:crate"),
+        ('"sign:create": "rule:nobody"', "nobody|sign:create"),
+        ('"sign:create": "rule:sign:create"', "sign:create"),
+        ("[", "policy.yaml"),
+        ("- a list", "policy.yaml"),
+        ('"sign:create": 7', "policy.yaml"),
+        (None, "No such file"),
+        ('"sign:create": "role:admin or"', "cannot be read"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_at_start(tmp_path: Path, text: str | None, message: str) -> None:
+    """A typing error must not leave a door open, or nobody in."""
+    file = tmp_path / "policy.yaml"
+    if text is not None:
+        file.write_text(text)
+
+    with pytest.raises(PolicyRefused, match=message):
+        OsloPolicy(file)
+    done = sealward(tmp_path, "run", SEALWARD_POLICY_FILE=str(file))
+    assert (done.returncode, f"sealward: {file}" in done.stderr) == (2, True)

@@ -1,0 +1,42 @@
+"""A real Keystone for all tests of this folder, started once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cloud import Cloud, furnish
+from running import Running, running
+
+from sealward.settings import Settings
+from stack.keystone import Keystone
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """Return a cloud with a running Keystone."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-ks-", dir="/tmp"))
+    keystone = Keystone(folder)
+    keystone.start()
+    yield furnish(keystone)
+    keystone.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def shared(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return a Sealward in that cloud that the tests of a module share."""
+    settings = Settings(keystone=cloud.settings())
+    with running(tmp_path_factory.mktemp("shared"), settings=settings, token=cloud.token("admin")) as one:
+        yield one
+
+
+@pytest.fixture
+def sealward(cloud: Cloud, tmp_path: Path) -> Iterator[Running]:
+    """Return a fresh Sealward in that cloud."""
+    settings = Settings(keystone=cloud.settings())
+    with running(tmp_path, settings=settings, token=cloud.token("admin")) as fresh:
+        yield fresh

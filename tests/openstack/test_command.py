@@ -1,0 +1,202 @@
+"""The real `openstack` program, against a real Keystone and a running Sealward."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud import USERS, Cloud
+from running import BASTION, BATCH, DATABASE, WEB, Running, until
+
+from stack.keystone import PASSWORD
+
+OPENSTACK = str(Path(sys.executable).parent / "openstack")
+
+
+class Command:
+    """Runs `openstack sign …` as a user of the cloud."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def environment(self, user: str) -> dict[str, str]:
+        """Return what the program reads."""
+        scope = {"OS_PROJECT_NAME": "admin" if user == "admin" else USERS[user][1]}
+        scope["OS_PROJECT_DOMAIN_NAME"] = "Default"
+        if scope["OS_PROJECT_NAME"] == "system":
+            scope = {"OS_SYSTEM_SCOPE": "all"}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+        return clean | self._cloud.keystone.environment(user, PASSWORD, **scope)
+
+    def run(
+        self, *words: str, user: str = "admin", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `openstack sign` with those words to its end."""
+        return subprocess.run(  # noqa: S603 - a program of this environment
+            [OPENSTACK, "sign", *words],
+            env=self.environment(user) if env is None else env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def json(self, *words: str, user: str = "admin") -> Any:  # noqa: ANN401 - whatever JSON there is
+        """Return what it prints with -f json."""
+        done = self.run(*words, "-f", "json", user=user)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def sign(cloud: Cloud, shared: Running) -> Command:
+    """Return the command, with the Sealward of this module in the catalogue."""
+    cloud.register(shared.url)
+    return Command(cloud)
+
+
+def test_the_life_of_a_sign(shared: Running, sign: Command) -> None:
+    """Signed, changed behind its back, looked at, signed anew, validated, deleted: by a security officer."""
+    created = sign.json("create", WEB, user="olga")
+    shared.fleet.replace(WEB, f"/{WEB}/disk", f"/{WEB}/other")
+    until(lambda: shared.is_valid(WEB) == "false")
+    verdict = sign.json("verdict", WEB, user="olga")
+    again = sign.json("set", WEB, "--if-match", verdict["etag"], user="olga")
+    task = sign.json("validate", WEB, "--wait", user="olga")
+    history = sign.json("history", WEB, user="olga")
+    deleted = sign.run("delete", WEB, user="olga")
+
+    assert (created["is_valid"], created["server_id"]) == ("true", WEB)
+    assert verdict["reasons"] == ["measurement-differs"]
+    assert verdict["findings"][0]["section"] == "disks"
+    assert (again["id"], again["is_valid"]) == (created["id"], "true")
+    assert (task["state"], task["result"]["is_valid"]) == ("SUCCESS", "true")
+    assert [one["Type"] for one in history if one["Actor"] == "user:olga"] == [
+        "sign.created",
+        "sign.updated",
+        "sign.validation-requested",
+    ]
+    assert (deleted.returncode, deleted.stdout) == (0, "")
+    assert shared.ask("GET", f"/v1/sign/{WEB}").status == 404
+
+
+def test_lists_and_tables(shared: Running, sign: Command) -> None:
+    """The formats that every list of OpenStack has."""
+    shared.sign(DATABASE)
+    (one,) = sign.json("list", user="rita")
+    table = sign.run("list", "--is-valid", "true")
+    values = sign.run("list", "-f", "value", "-c", "Server ID", "-c", "Is Valid")
+    yaml = sign.run("show", DATABASE, "-f", "yaml", "-c", "is_valid")
+    unsigned = sign.json("server", "list", "--unsigned")
+
+    assert one["Server ID"] == DATABASE
+    assert list(one) == [
+        "ID",
+        "Server ID",
+        "Instance Name",
+        "Node ID",
+        "Is Valid",
+        "Created At",
+        "Updated At",
+    ]
+    assert f"| {DATABASE} |" in table.stdout
+    assert values.stdout == f"{DATABASE} true\n"
+    assert yaml.stdout == "is_valid: 'true'\n"
+    assert {BATCH} <= {server["Server ID"] for server in unsigned}
+    assert DATABASE not in {server["Server ID"] for server in unsigned}
+
+
+def test_nodes_and_tasks(sign: Command) -> None:
+    """Switching waits for what the node found; the task can be looked at later."""
+    (node,) = sign.json("node", "list")
+    task = sign.json("node", "activate", str(node["ID"]), "--wait")
+    later = sign.json("task", "show", task["task_id"])
+    shown = sign.json("node", "show", str(node["ID"]))
+    off = sign.json("node", "deactivate", str(node["ID"]))
+
+    assert (task["state"], later) == ("SUCCESS", task)
+    assert (shown["hostname"], shown["active"]) == (node["Hostname"], True)
+    assert off["name"] == "sealward.node.deactivate"
+
+
+def test_events_are_listed_and_followed(shared: Running, sign: Command, tmp_path: Path) -> None:
+    """A page has an end; --follow prints what comes, a CloudEvent a line, until it is interrupted."""
+    (first,) = sign.json("event", "list", "--limit", "1", user="arne")
+    path = tmp_path / "events"
+    words = [OPENSTACK, "sign", "event", "list", "--follow", "--type", "sign.created", "-f", "json"]
+    with path.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - as above
+            words, env=sign.environment("arne"), stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        until(lambda: path.stat().st_size > 0, 20)
+        shared.sign(BATCH)
+        until(lambda: BATCH in path.read_text(), 20)
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    finally:
+        process.kill()
+        process.wait(20)
+    lines = [line for line in path.read_text().splitlines() if line.startswith("{")]
+
+    assert (first["Position"], first["Type"]) == (1, "node.registered")
+    assert json.loads(lines[-1])["data"]["server_id"] == BATCH
+    assert "Traceback" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "user", "message"),
+    [
+        (["show", BATCH.replace("5", "6")], "admin", "(sign.not-found, HTTP 404, request req-"),
+        (
+            ["create", "nonsense"],
+            "admin",
+            "server_id must be a UUID. (server.bad-uuid, HTTP 400, request req-",
+        ),
+        (["create", WEB], "mia", "The policy's rule sign:create does not allow this to member, reader"),
+        (["delete", BATCH.replace("5", "6"), BASTION], "olga", "2 of 2 signs were not deleted."),
+        (["set", DATABASE, "--if-match", '"stale"'], "admin", "(sign.changed, HTTP 412"),
+        (["node", "show", "99"], "admin", "(node.not-found, HTTP 404"),
+    ],
+)
+def test_what_is_refused_is_said_and_fails(sign: Command, words: list[str], user: str, message: str) -> None:
+    """The API's message, its reason and the request's id; the exit status is not 0."""
+    done = sign.run(*words, user=user)
+
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_os_cloud_names_a_cloud(sign: Command, tmp_path: Path, cloud: Cloud) -> None:
+    """As every command of OpenStack; without Sealward in the catalogue the message says so."""
+    known = {
+        "auth": {
+            "auth_url": cloud.keystone.url,
+            "username": "rita",
+            "password": PASSWORD,
+            "user_domain_name": "Default",
+            "system_scope": "all",
+        },
+        "identity_api_version": "3",
+    }
+    elsewhere = known | {"region_name": "Nowhere"}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(json.dumps({"clouds": {"mine": known, "elsewhere": elsewhere}}))
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    env |= {"OS_CLIENT_CONFIG_FILE": str(file)}
+    good = sign.run("--os-cloud", "mine", "list", "-f", "json", env=env)
+    bad = sign.run("--os-cloud", "elsewhere", "list", env=env)
+
+    assert good.returncode == 0, good.stderr
+    assert isinstance(json.loads(good.stdout), list)
+    assert (bad.returncode, "endpoint for integrity service in Nowhere region not found" in bad.stderr) == (
+        1,
+        True,
+    )
