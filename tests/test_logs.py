@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -94,11 +96,14 @@ def test_an_order_that_is_worked_on_is_named(stream: io.StringIO) -> None:
 
 def test_every_request_is_a_line_with_its_ids(tmp_path: Path) -> None:
     """Method, route, status, duration, request, actor, task; no token, no query, no path as it was sent."""
+    sent = f"req-{uuid.uuid4()}"
     with started(tmp_path, SEALWARD_LOG="json") as process:
         status, _ = process.ask("POST", "/v1/sign", {"server_id": WEB})
         assert status == 201
         process.ask("GET", "/v1/sign/made-up-secret?query=secret-value")
         process.ask("GET", "/v1/sign", token="wrong-secret")
+        named = urllib.request.Request(process.url, headers={"X-Openstack-Request-Id": sent})  # noqa: S310 - ours
+        urllib.request.urlopen(named, timeout=10).close()  # noqa: S310 - as above
         _, history = process.ask("GET", f"/v1/sign/{WEB}/events")
     text = process.output("err")
     access = [one for one in lines(text) if one["logger"] == "sealward.access"]
@@ -108,9 +113,11 @@ def test_every_request_is_a_line_with_its_ids(tmp_path: Path) -> None:
     assert (posted["route"], posted["status"], posted["actor"]) == ("/v1/sign", 201, "user:admin")
     assert (posted["request_id"], posted["task_id"]) == (order["request_id"], order["task_id"])
     assert 0 < posted["seconds"] < 10
-    assert [(one["route"], one["status"]) for one in access[-3:]] == [
+    assert [(one["route"], one["status"]) for one in access[-4:]] == [
         ("/v1/sign/{server_id}", 400),
         ("none", 401),
+        ("/", 200),
         ("/v1/sign/{server_id}/events", 200),
     ]
+    assert [one["route"] for one in access if one.get("global_request_id") == sent] == ["/"]
     assert not any(secret in text for secret in (TOKEN, "secret"))

@@ -113,6 +113,6 @@ def _past_busy(req: falcon.Request, resp: falcon.Response, error: PastBusy, _par
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
-    log.error("%s %s failed (%s)", req.method, req.path, req.context.request_id, exc_info=error)
+    log.error("%s %s failed (%s)", req.method, req.uri_template, req.context.request_id, exc_info=error)
     message = "Something failed inside Sealward; its log says more under this request id."
     _answer(req, resp, 500, "internal", message)

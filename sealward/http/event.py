@@ -15,7 +15,7 @@ import msgspec
 
 from sealward.events import cloudevent
 from sealward.events.codec import EVENTS
-from sealward.http.answer import Position, Uuid, answer
+from sealward.http.answer import Position, Time, Uuid, answer
 from sealward.http.errors import Problem
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import NODE_ID, Query, choice, number, server, time, whole
@@ -57,7 +57,7 @@ class CloudEvent(msgspec.Struct, frozen=True):
     source: str
     type: str
     subject: str
-    time: datetime
+    time: Time
     datacontenttype: str
     dataschema: str
     sequence: str

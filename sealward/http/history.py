@@ -9,7 +9,7 @@ import msgspec
 from sealward.commands.errors import NotSigned
 from sealward.events.base import Origin  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.answer import Id, Time, answer, link_next
-from sealward.http.operation import SERVER_ID, Answer, Operation
+from sealward.http.operation import OF_A_SIGN, Answer, Operation
 from sealward.http.parameter import LIMIT, Query, whole
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class History:
                 self.list,
                 {200: Answer(HistoryAnswer, headers=("Link",))},
                 query=(AFTER, LIMIT),
-                refuses=SERVER_ID,
+                refuses=OF_A_SIGN,
             )
         ]
 

@@ -247,4 +247,7 @@ def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
         kinds |= set() if one.body is None else {one.body}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)
+    ambiguous = [name for name in schemas if "." in name]
+    if ambiguous:
+        raise TypeError(f"structs that go by one name: {', '.join(ambiguous)}")
     return dict(sorted(schemas.items()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""
-SERVER_ID: Final = {404: ("sign.not-found",)}
+OF_A_SIGN: Final = {404: ("sign.not-found",)}
 """What a call about the sign of one server may be refused with."""
 
 

@@ -15,7 +15,7 @@ from sealward.http.answer import Date, Id, Uuid, answer, date, link_next
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, only_if, tag
-from sealward.http.operation import SERVER_ID, Answer, Operation
+from sealward.http.operation import OF_A_SIGN, Answer, Operation
 from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Signs:
                 {200: one},
                 headers=("If-Match",),
                 body=Named,
-                refuses=SERVER_ID | MISMATCH | {400: ("server.bad-uuid",), 410: ("sign.revoked-meanwhile",)},
+                refuses=OF_A_SIGN | MISMATCH | {400: ("server.bad-uuid",), 410: ("sign.revoked-meanwhile",)},
             ),
             Operation(
                 "GET",
@@ -108,7 +108,7 @@ class Signs:
                 {200: one, 304: Answer(headers=("ETag",))},
                 query=(AT,),
                 headers=("If-None-Match",),
-                refuses=SERVER_ID | {503: ("past.busy",)},
+                refuses=OF_A_SIGN | {503: ("past.busy",)},
             ),
             Operation(
                 "DELETE",
@@ -116,7 +116,7 @@ class Signs:
                 self.revoke,
                 {204: Answer()},
                 headers=("If-Match",),
-                refuses=SERVER_ID | MISMATCH,
+                refuses=OF_A_SIGN | MISMATCH,
             ),
         ]
 

@@ -14,7 +14,7 @@ from sealward.http.answer import Date, Position, Uuid, answer, rfc1123
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, verdict_tag
-from sealward.http.operation import SERVER_ID, TASK, Answer, Operation
+from sealward.http.operation import OF_A_SIGN, TASK, Answer, Operation
 from sealward.http.parameter import AT
 from sealward.http.sign import found
 
@@ -55,7 +55,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     signatures: list[Signature]
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Requested(msgspec.Struct, frozen=True):
     """A request that was accepted; GET the task to see what comes of it."""
 
     server_id: Uuid
@@ -79,7 +79,7 @@ class Verdicts:
                 {200: Answer(VerdictAnswer, headers=("ETag",)), 304: Answer(headers=("ETag",))},
                 query=(AT,),
                 headers=("If-None-Match",),
-                refuses=SERVER_ID | then,
+                refuses=OF_A_SIGN | then,
             ),
             Operation(
                 "GET",
@@ -87,14 +87,14 @@ class Verdicts:
                 self.envelope,
                 {200: Answer(Envelope)},
                 query=(AT,),
-                refuses=SERVER_ID | then | {404: ("sign.not-found", "sign.not-sealed")},
+                refuses=OF_A_SIGN | then | {404: ("sign.not-found", "sign.not-sealed")},
             ),
             Operation(
                 "POST",
                 "/sign/{server_id}/validate",
                 self.validate,
-                {202: Answer(Accepted, headers=("Location",), links=TASK)},
-                refuses=SERVER_ID,
+                {202: Answer(Requested, headers=("Location",), links=TASK)},
+                refuses=OF_A_SIGN,
             ),
         ]
 
@@ -137,4 +137,4 @@ class Verdicts:
         self._door.carry_out(command)
         resp.status = falcon.HTTP_202
         resp.set_header("Location", f"/v1/task/{task_id}")
-        answer(resp, Accepted(server_id, task_id))
+        answer(resp, Requested(server_id, task_id))

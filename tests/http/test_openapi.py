@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,25 @@ def calls(shared: Running) -> list[Operation]:
 def test_the_published_document_is_the_served_one(described: dict[str, Any]) -> None:
     """`make schemas` writes docs/openapi.json."""
     assert json.loads((DOCS / "openapi.json").read_text(encoding="utf-8")) == described
+
+
+def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
+    """To a schema or a header of the document."""
+
+    def references(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+        if isinstance(part, dict):
+            if isinstance(part.get("$ref"), str):
+                yield part["$ref"]
+            part = list(part.values())
+        if isinstance(part, list):
+            for one in part:
+                yield from references(one)
+
+    for reference in set(references(described)):
+        found: Any = described
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in found, reference
+            found = found[step]
 
 
 def test_every_call_has_a_rule_or_is_public(calls: list[Operation]) -> None:
