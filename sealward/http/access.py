@@ -37,7 +37,8 @@ class Access:
     ) -> None:
         """Count it and log it, whatever became of it."""
         del resource, succeeded
-        seconds = time.perf_counter() - req.context.began
+        began = req.context.get("began") or time.perf_counter()  # Falcon refuses some before it begins
+        seconds = time.perf_counter() - began
         method = req.method if req.method in METHODS else "other"
         route = req.uri_template or NOWHERE
         self._metrics.answered(method, route, resp.status_code, seconds)

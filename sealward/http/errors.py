@@ -12,6 +12,7 @@ import msgspec
 from sealward.commands import errors as refusals
 from sealward.commands.handler import TooMuchContention
 from sealward.events.store import StoreUnavailable
+from sealward.http.request_id import name
 from sealward.projections.past import PastBusy
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def register(app: falcon.App[Any, Any]) -> None:
 
 
 def _answer(req: falcon.Request, resp: falcon.Response, status: int, reason: str, message: str) -> None:
-    error = Error(status, HTTPStatus(status).phrase, message, reason, req.context.request_id)
+    error = Error(
+        status, HTTPStatus(status).phrase, message, reason, name(req, resp)
+    )  # Falcon refuses some unnamed
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
     resp.data = msgspec.json.encode(ErrorAnswer(error))

@@ -19,12 +19,19 @@ def new_request_id() -> str:
     return f"req-{uuid.uuid4()}"
 
 
-class RequestId:
-    """Gives every request an id of its own; a client's `req-UUID` is its global id, beside it."""
-
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Name the request before anything can go wrong with it."""
+def name(req: falcon.Request, resp: falcon.Response) -> str:
+    """Return the request's id, which it gets when it has none; a client's `req-UUID` is its global id."""
+    if "request_id" not in req.context:
         req.context.request_id = new_request_id()
         sent = req.get_header(HEADER) or ""
         req.context.global_request_id = sent.lower() if GLOBAL.fullmatch(sent) else None
         resp.set_header(HEADER, req.context.request_id)
+    return str(req.context.request_id)
+
+
+class RequestId:
+    """Gives every request an id of its own, before anything else looks at it."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Name the request."""
+        name(req, resp)

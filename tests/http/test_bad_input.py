@@ -60,6 +60,8 @@ PATHS = [
     ("PATCH", "/v1/sign", 405, "method.not-allowed"),
     ("POST", f"/v1/sign/{WEB}/verdict", 405, "method.not-allowed"),
     ("TRACE", "/v1/sign", 405, "method.not-allowed"),
+    ("BREW", "/v1/sign", 405, "method.not-allowed"),
+    ("WEBSOCKET", "/v1/sign", 400, "request.malformed"),
 ]
 
 
