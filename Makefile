@@ -35,10 +35,8 @@ check: setup-dev ## lint, formatting, types, import rules
 test: check ## check, then all tests
 	@echo "== pytest";      $(BIN)/python -m pytest
 
-bench: setup-dev ## run every benchmark
-	@status=0; for file in tests/benchmarks/bench_*.py; do \
-		echo "== $$file"; $(BIN)/python "$$file" || status=1; \
-	done; exit $$status
+bench: setup-dev ## run every benchmark and print all figures beside their bounds; ONLY="append relay" picks some
+	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 secrets: setup-dev ## write the secrets that compose.yaml needs to secrets/, those that are missing
 	@$(BIN)/python -m stack.secrets secrets

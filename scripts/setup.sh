@@ -103,6 +103,7 @@ stamp() { echo ".venv/.sealward-$1-$now"; }
 need gcc libc6-dev pkg-config libvirt-dev libvirt0 curl ca-certificates
 if [[ $kind == dev ]]; then
     quietly need postgresql rabbitmq-server # the tests start servers of their own
+    need wrk                                # asks the API in a benchmark
     quietly need prometheus                  # the tests check metrics and alerts with it
     need docker-compose systemd              # these check compose.yaml and the units; neither is run
     # The tests of real hypervisors start a libvirtd and guests of their own, where they may.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands import reports
+from sealward.commands.batch import Batch
+from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign
 from sealward.events import envelope as envelopes
 from sealward.events import keys
@@ -84,6 +87,15 @@ class Reporter:
                 digest="ab" * 32,
             )
         )
+
+    def sign(self, handler: Handler, servers: Sequence[str]) -> None:
+        """Have all of them signed, in one go."""
+
+        def order(batch: Batch) -> None:
+            for one in servers:
+                batch.handle(self.order(one))
+
+        handler.together(order)
 
     def order(self, server_id: str) -> CreateSign:
         """Return the command to sign one of its servers."""

@@ -33,7 +33,8 @@ class PostgresControl:
                 connection.cursor(row_factory=tuple_row) as cursor,
             ):
                 cursor.execute(STATEMENTS[block], values)
-                return (cursor.fetchall() if cursor.description else []), cursor.rowcount
+                found = cursor.pgresult is not None and cursor.pgresult.nfields  # `description` costs more
+                return (cursor.fetchall() if found else []), cursor.rowcount
         except psycopg.errors.UniqueViolation as taken:
             raise NameTaken from taken
 

@@ -6,6 +6,8 @@ for both. Measured on RabbitMQ 3.10.8: about nine times the rate of confirming e
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +20,7 @@ from sealward.events.bus import BusUnavailable
 from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sealward.events.base import Recorded
 
@@ -28,6 +30,8 @@ EXCHANGE: Final = "sealward.events"
 STREAM: Final = "sealward.audit"
 PATIENCE: Final = 30.0
 """Seconds that a batch may take to be confirmed."""
+PIECE: Final = 100
+"""Messages that are sent together: the broker works on them while the next are rendered."""
 
 
 def parameters(url: str, tls: Tls | None = None) -> pika.URLParameters:
@@ -67,6 +71,31 @@ class AmqpPublisher:
             self._session = None
 
 
+class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
+    """Sends many messages in one piece.
+
+    pika (1.4.4) makes three writes to the socket of each message, and they cost as much as all the rest.
+    """
+
+    _pieces: list[bytes] | None = None
+
+    @contextlib.contextmanager
+    def one_piece(self) -> Iterator[None]:
+        """Hold back what is sent, and send it at the end."""
+        self._pieces = []
+        try:
+            yield
+        finally:
+            pieces, self._pieces = self._pieces, None
+            self._adapter_emit_data(b"".join(pieces))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._pieces is None:
+            super()._adapter_emit_data(data)
+        else:
+            self._pieces.append(data)
+
+
 class _Session:
     """One connection with its own thread; it ends with the first thing that goes wrong."""
 
@@ -78,7 +107,7 @@ class _Session:
         self._open: set[int] = set()
         self._channel: Any = None
         self._why = "the broker does not answer"
-        self._connection = pika.SelectConnection(
+        self._connection = _Connection(
             parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
             on_open_error_callback=self._failed,
@@ -91,8 +120,11 @@ class _Session:
         """Have the session's thread publish, and wait for the last confirm. Raises BusUnavailable."""
         self._wait(self._ready)
         self._confirmed.clear()
-        messages = [(one, cloudevent.render(one)) for one in batch]
-        self._connection.ioloop.add_callback_threadsafe(lambda: self._send(messages))
+        self._open = set(range(self._last + 1, self._last + len(batch) + 1))
+        self._last += len(batch)
+        for start in range(0, len(batch), PIECE):
+            messages = [(one, cloudevent.render(one)) for one in batch[start : start + PIECE]]
+            self._connection.ioloop.add_callback_threadsafe(functools.partial(self._send, messages))
         self._wait(self._confirmed)
 
     def close(self) -> None:
@@ -135,18 +167,9 @@ class _Session:
         channel.confirm_delivery(self._acked, lambda _: self._ready.set())
 
     def _send(self, messages: Sequence[tuple[Recorded, bytes]]) -> None:
-        self._open = set(range(self._last + 1, self._last + len(messages) + 1))
-        self._last += len(messages)
-        for one, body in messages:
-            properties = pika.BasicProperties(
-                content_type="application/cloudevents+json",
-                delivery_mode=2,
-                message_id=str(one.id),
-                correlation_id=one.event.task_id,
-                timestamp=int(one.event.timestamp.timestamp()),
-                headers={"position": one.position},
-            )
-            self._channel.basic_publish(EXCHANGE, cloudevent.routing_key(one), body, properties)
+        with self._connection.one_piece():
+            for one, body in messages:
+                self._channel.basic_publish(EXCHANGE, cloudevent.routing_key(one), body, _properties(one))
 
     def _acked(self, frame: Any) -> None:  # noqa: ANN401 - pika has no types
         """Take a confirm, which may stand for all before it."""
@@ -160,3 +183,14 @@ class _Session:
             self._open.discard(tag)
         if not self._open:
             self._confirmed.set()
+
+
+def _properties(one: Recorded) -> pika.BasicProperties:
+    return pika.BasicProperties(
+        content_type="application/cloudevents+json",
+        delivery_mode=2,
+        message_id=str(one.id),
+        correlation_id=one.event.task_id,
+        timestamp=int(one.event.timestamp.timestamp()),
+        headers={"position": one.position},
+    )

@@ -1,31 +1,41 @@
-"""Full rebuild of all projections on PostgreSQL, against one event a transaction.
+"""Full rebuild of all projections on PostgreSQL, against the library's runner: one event a transaction.
 
-The log: 8,000 servers signed, sealed, validated and re-signed, as a fleet's log is. The bound is the same
-folding with a transaction for each event, which is what the library's runner does.
+The log: 8,000 servers signed, sealed, validated and re-signed, as a fleet's log is. The library's
+`ProjectionRunner` (eventsourcing 9.5.6) folds the beginning of the same log with the same projections, its
+tracking record in the same transaction. A second figure is our own runner with batches of one event.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
-import shutil
+import os
 import sys
-import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
-from factories import ONE_OF_EACH, event
+import psycopg
+from bounds import Bound, report
+from eventsourcing.application import Application
+from eventsourcing.persistence import Mapper, StoredEvent, Tracking
+from eventsourcing.postgres import PostgresTrackingRecorder
+from eventsourcing.projection import Projection, ProjectionRunner
+from factories import event
+from private import postgres_server
 
-from sealward.events.base import Event, node_stream, sign_stream
+from sealward.events import codec
+from sealward.events.base import Event, Recorded, node_stream, sign_stream
 from sealward.events.node import InstanceAppeared, NodeRegistered
-from sealward.events.postgres import migrate, postgres
+from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignSealed, SignUpdated, SignValidated
 from sealward.events.store import EventStore
 from sealward.projections import database as projections_database
 from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
+from sealward.projections.postgres import PostgresBackend, PostgresTables
 from stack.postgres import Postgres
 
 SERVERS = 8_000
@@ -43,7 +53,8 @@ SINGLE = 2_000
 
 def fill(store: EventStore) -> int:
     """Write the log and return how many events it has."""
-    envelope: dict[str, object] = {"payload": "e" * 3000, "payloadType": "x", "signatures": []}
+    payload = base64.b64encode(os.urandom(2_250)).decode()
+    envelope: dict[str, object] = {"payload": payload, "payloadType": "x", "signatures": []}
     store.append(node_stream("kvm2"), 0, [event(NodeRegistered, task_id=None)])
     version = 1
     for start in range(0, SERVERS, 500):
@@ -65,8 +76,6 @@ def fill(store: EventStore) -> int:
 
 def rebuild(store: EventStore, url: str, limit: int) -> float:
     """Return events a second of a rebuild, of `limit` events at most."""
-    import psycopg  # noqa: PLC0415 - the benchmark's own
-
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS main CASCADE")
     projections = Projections(PostgresBackend(url))
@@ -78,27 +87,97 @@ def rebuild(store: EventStore, url: str, limit: int) -> float:
     return events / seconds
 
 
+class OurMapper(Mapper[Any]):
+    """Lets the library's runner read our events."""
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:  # noqa: ANN401 - the library's signature
+        """Return an event as our projections want it."""
+        one: Any = stored_event
+        return Recorded(one.id, one.originator_id, one.originator_version, codec.decode(one.topic, one.state))
+
+
+class Log(Application[Any]):
+    """The library's side of the log."""
+
+    name = "log"
+
+    def construct_mapper(self) -> Mapper[Any]:
+        """Return our mapper."""
+        return OurMapper(self.construct_transcoder())
+
+
+class Rows(PostgresTrackingRecorder):
+    """All our projections in the library's transaction."""
+
+    folding: Projections
+
+    def fold(self, recorded: Recorded, tracking: Tracking) -> None:
+        """Fold one event, and say so, in one transaction."""
+        with self.datastore.transaction(commit=True) as cursor:
+            tables: Any = PostgresTables(cursor.connection)
+            for one in self.folding.all:
+                one.apply([recorded], tables)
+            self._insert_tracking(cursor, tracking)
+
+
+class OneByOne(Projection[Rows]):
+    """The library's projection."""
+
+    name = "rows"
+
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:  # noqa: ANN401 - as above
+        """Fold it."""
+        self.view.fold(domain_event, tracking)
+
+
+def by_the_library(store: EventStore, server: Postgres) -> float:
+    """Return events a second of the library's runner on the first `SINGLE` events."""
+    url = server.create("library")
+    Rows.folding = Projections(PostgresBackend(url))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE library SET search_path = main, public")
+    env = {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": "library",
+        "POSTGRES_HOST": str(server.folder),
+        "POSTGRES_PORT": "5432",
+        "POSTGRES_USER": "postgres",
+        "POSTGRES_PASSWORD": "none",
+    }
+    app = Log(env)
+    events = [one for after in range(0, SINGLE, 500) for one in store.follow(after, 500)]
+    stored = [
+        StoredEvent(one.stream, one.version, one.event.topic, codec.encode(one.event)) for one in events
+    ]
+    ids = app.recorder.insert_events(stored)
+    began = time.perf_counter()
+    with ProjectionRunner(
+        application_class=Log, projection_class=OneByOne, view_class=Rows, env=env
+    ) as runner:
+        runner.wait((ids or [0])[-1], timeout=120)
+        seconds = time.perf_counter() - began
+    app.close()
+    Rows.folding.close()
+    return len(events) / seconds
+
+
 def main() -> int:
-    """Print both rates and their ratio; 1 when it is below the target."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
-    server = Postgres(folder)
-    server.start()
-    try:
-        migrate(server.url())
+    """Print all rates and the ratio; 1 when it is below the target."""
+    with postgres_server() as server:
         store = postgres(server.url())
         count = fill(store)
         ours = rebuild(store, server.url(), count)
-        batch, projections_database.BATCH = projections_database.BATCH, 1  # type: ignore[misc]  # the bound
+        batch, projections_database.BATCH = projections_database.BATCH, 1  # type: ignore[misc]  # to compare
         single = rebuild(store, server.url(), SINGLE)
         projections_database.BATCH = batch  # type: ignore[misc]  # as above
+        library = by_the_library(store, server)
         store.close()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    ratio = ours / single
-    print(f"rebuild of {count} events ({len(ONE_OF_EACH)} kinds known): {ours:,.0f} events/s")
-    print(f"one event a transaction: {single:,.0f} events/s  ratio {ratio:.1f}  (target 25, 50,000 events/s)")
-    return 0 if ratio >= 25 and ours >= 50_000 else 1
+    print(f"rebuild of {count:,} events: {ours:,.0f} events/s")
+    print(f"one event a transaction: the library's runner {library:,.0f}, ours {single:,.0f} events/s")
+    return report(
+        Bound("full rebuild, against the library's runner", ours / library, 25, "x"),
+        Bound("full rebuild", ours, 50_000, "events/s"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,150 @@
+"""Reports of nodes, taken in batches on PostgreSQL: one append, one commit a batch.
+
+The backlog is what a fleet says on a bad morning: each node its inventory, a seal for each of its servers,
+for each one more measurement that changes its verdict, sweeps. All reports are signed and verified, all
+seals countersigned; what that cryptography costs alone is measured in the same run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+from bounds import Bound, report
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from private import postgres_server
+from reporter import Reporter
+
+from sealward.commands import reports
+from sealward.commands.handler import Handler
+from sealward.commands.intake import Intake
+from sealward.commands.leases import Leases
+from sealward.commands.node import Node
+from sealward.commands.postgres import PostgresControl
+from sealward.events import envelope as envelopes
+from sealward.events.base import utc_now
+from sealward.events.bus import BATCH, Bus, Delivered
+from sealward.events.postgres import postgres
+from sealward.events.sign import SignCreated
+from sealward.events.store import EventStore
+
+NODES = 12
+SERVERS = 50
+SWEEPS = 2
+ROUNDS = 5
+TARGET = 10_000
+AUTHORITY = Ed25519PrivateKey.generate()
+
+
+class NoBus(Bus):
+    """The bus is not what is measured here."""
+
+    def bind(self, queue: str, routing_key: str) -> None:
+        """Do nothing."""
+
+    def send(self, queue: str, body: bytes) -> None:
+        """Do nothing."""
+
+
+def backlog(store: EventStore, handler: Handler, first: int) -> list[bytes]:
+    """Order signs for a fresh fleet and return what its nodes report, in turns, registrations first."""
+    fleet = [Reporter(f"kvm{first + number}", first + number) for number in range(NODES)]
+    now = utc_now() - timedelta(seconds=30)
+    said: list[list[bytes]] = []
+    for node in fleet:
+        servers = [str(uuid.uuid4()) for _ in range(SERVERS)]
+        node.sign(handler, servers)
+        known = [one.event for one in store.follow(store.head() - SERVERS)]
+        ids = [one.sign_id for one in known if isinstance(one, SignCreated)]
+        later = now + timedelta(seconds=10)
+        own = [node.inventory(*servers)]
+        own += [node.measured(one, sign_id, now) for one, sign_id in zip(servers, ids, strict=True)]
+        own += [
+            node.measured(one, sign_id, later, disk="x") for one, sign_id in zip(servers, ids, strict=True)
+        ]
+        for number in range(SWEEPS):
+            own.insert(20 + 40 * number, node.swept(now, f"{ids[0]}-{ids[-1]}"))
+        said.append(own)
+    return [
+        *(node.registration() for node in fleet),
+        *(one for turn in zip(*said, strict=True) for one in turn),
+    ]
+
+
+def intake(store: EventStore, handler: Handler, leases: Leases) -> Intake:
+    """Return the door as a worker has it, but for the bus."""
+
+    def heard(batch: Sequence[reports.AnyReport]) -> None:
+        leases.touch({one.hostname for one in batch}, utc_now())
+
+    def desire(node: Node) -> reports.Desired:
+        return reports.Desired(node.node_id, store.head(), node.active, "PEM", (), ())
+
+    return Intake(handler, heard, NoBus("memory://", "bench"), desire, utc_now)
+
+
+def cryptography(bodies: Sequence[bytes]) -> float:
+    """Return the seconds that signatures alone take: one for each report, one more and ours for each seal."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key()
+    seconds = 0.0
+    for body in bodies:
+        envelope = envelopes.parse(body)
+        signed = envelopes.pae(envelope.payload_type, envelope.payload)
+        sig = key.sign(signed)
+        began = time.perf_counter()
+        public.verify(sig, signed)
+        seconds += time.perf_counter() - began
+        found = reports.parse(envelope)
+        if isinstance(found, reports.Measurement) and not found.findings:
+            inner = envelopes.parse(found.envelope)
+            signed = envelopes.pae(inner.payload_type, inner.payload)
+            sig = key.sign(signed)
+            began = time.perf_counter()
+            public.verify(sig, signed)
+            key.sign(signed)
+            seconds += time.perf_counter() - began
+    return seconds
+
+
+def one_round(
+    store: EventStore, handler: Handler, door: Intake, number: int
+) -> tuple[float, float, int, int]:
+    """Return events a second, the share of cryptography, events and reports."""
+    bodies = backlog(store, handler, 1 + number * NODES)
+    batches = [[Delivered(one, {}) for one in bodies[at : at + BATCH]] for at in range(0, len(bodies), BATCH)]
+    before, began = store.head(), time.perf_counter()
+    refused = [one for batch in batches for one in door.take(batch) if one is not None]
+    seconds = time.perf_counter() - began
+    events = store.head() - before
+    assert not refused, refused[0]
+    return events / seconds, cryptography(bodies) / seconds, events, len(bodies)
+
+
+def main() -> int:
+    """Print rate, share of cryptography and bound; 1 when the rate is below the target."""
+    with postgres_server() as server:
+        store, control = postgres(server.url()), PostgresControl(server.url())
+        handler = Handler(store, AUTHORITY, clock=utc_now, fresh_for=timedelta(minutes=15))
+        door = intake(store, handler, Leases(control))
+        rounds = [one_round(store, handler, door, number) for number in range(ROUNDS)]
+        control.close()
+        store.close()
+    rate, share = statistics.median(one[0] for one in rounds), statistics.median(one[1] for one in rounds)
+    print(
+        f"{rounds[0][3]} reports, {rounds[0][2]} events a round: "
+        + ", ".join(f"{one[0]:,.0f}" for one in rounds)
+    )
+    print(f"cryptography is {share:.0%} of the time: it alone would be {rate / share:,.0f} events/s")
+    return report(Bound("node reports taken in batches, one commit a batch", rate, TARGET, "events/s"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
