@@ -130,10 +130,7 @@ class Bus:
         return self._consume([self._queue(queue)], _one(lambda body, _: on_message(body)), 1)
 
     def inbox(self, name: str, on_message: Callable[[bytes], None]) -> Consumer:
-        """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well.
-
-        Of many who consume an inbox the broker serves one, until that one is gone: order is kept.
-        """
+        """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well."""
         return self.inbox_with_headers(name, lambda body, _: on_message(body))
 
     def inbox_with_headers(self, name: str, on_message: OnMessage) -> Consumer:
@@ -143,9 +140,12 @@ class Bus:
     def inbox_in_batches(self, name: str, on_batch: OnBatch) -> Consumer:
         """Do the same with all messages that have arrived, up to `BATCH`, in their order.
 
-        `on_batch` says of each why it is poison, None for the others; Later means all of them.
+        `on_batch` says of each why it is poison, None for the others; Later means all of them. Of many who
+        consume such an inbox the broker serves one, until that one is gone: nothing overtakes.
         """
-        return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], on_batch, BATCH)
+        inbox = self._inbox(name)
+        inbox.queue_arguments = {"x-single-active-consumer": True}
+        return self._consume([self._inbox(DEAD_LETTERS), inbox], on_batch, BATCH)
 
     def close(self) -> None:
         """Close the publishing connection."""
@@ -161,13 +161,7 @@ class Bus:
 
     def _inbox(self, name: str) -> kombu.Queue:
         full = f"{self._namespace}.{name}"
-        return kombu.Queue(
-            full,
-            kombu.Exchange(full, "direct", durable=True),
-            routing_key=full,
-            durable=True,
-            queue_arguments={"x-single-active-consumer": True},
-        )
+        return kombu.Queue(full, kombu.Exchange(full, "direct", durable=True), routing_key=full, durable=True)
 
     def _publish(self, body: bytes, encoding: str = "binary", **where: Any) -> None:  # noqa: ANN401 - kombu
         with self._lock, reachable(self._connection):

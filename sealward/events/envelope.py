@@ -111,7 +111,7 @@ def parse(text: bytes | str | Mapping[str, object]) -> Envelope:
             fields.payload_type,
             tuple(Signature(one.keyid or "", _decoded(one.sig)) for one in fields.signatures),
         )
-    except (UnicodeError, msgspec.MsgspecError, RecursionError, binascii.Error) as unreadable:
+    except (ValueError, msgspec.MsgspecError, RecursionError) as unreadable:
         raise EnvelopeRefused(f"not readable: {unreadable}") from unreadable
 
 
@@ -139,5 +139,8 @@ def _made_by(key: Ed25519PublicKey, sig: bytes, signed: bytes) -> bool:
 
 
 def _decoded(value: str) -> bytes:
-    standard = value.replace("-", "+").replace("_", "/")
-    return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except ValueError:  # the other alphabet, or no padding
+        standard = value.replace("-", "+").replace("_", "/")
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -12,6 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+KNOWN: Final = 10_000
+"""Public keys that are remembered: a node's is needed for each of its reports."""
 
 
 class KeyRefused(ValueError):
@@ -40,6 +45,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
+@functools.lru_cache(maxsize=KNOWN)
 def public_key(pem: bytes | str) -> Ed25519PublicKey:
     """Return the public key of a PEM text. Raises KeyRefused."""
     key = _loaded(pem.encode() if isinstance(pem, str) else pem, "public key", private=False)

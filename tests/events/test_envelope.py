@@ -103,6 +103,7 @@ def test_url_safe_base64_is_taken() -> None:
         '{"payload":"e30=","payloadType":"t","signatures":{}}',
         '{"payload":"e30=","payloadType":7,"signatures":[]}',
         '{"payload":"%%%","payloadType":"t","signatures":[]}',
+        '{"payload":"é","payloadType":"t","signatures":[]}',
         '{"payload":"e30=","payloadType":"t","signatures":[7]}',
         json.dumps({"payload": "", "payloadType": "t", "signatures": [{"sig": ""}] * 17}),
     ],
