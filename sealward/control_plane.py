@@ -300,9 +300,13 @@ class Assignments:
         self._clock = clock
 
     def of(self, node: Node) -> reports.Desired:
-        """Return all that a node has to know, not older than this call."""
+        """Return all that a node has to know, not older than this call.
+
+        Raises StoreUnavailable when the projections stay behind: what happened meanwhile would be missed.
+        """
         projections = self._core.projections
-        projections.wait_for(self._core.store.head(), self._wait)
+        if not projections.wait_for(self._core.store.head(), self._wait):
+            raise stores.StoreUnavailable("the projections are behind the log")
         with projections.snapshot() as tables:
             position = projections.position(tables)
             signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)

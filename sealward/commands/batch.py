@@ -39,12 +39,12 @@ class Stream:
 
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/2")
+    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/3")
 
 
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/3")
+    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/4")
 
 
 def of(command: ask.Command) -> Stream:

@@ -223,7 +223,12 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
     actor = f"node:{node.hostname}"
     match report:
         case reports.Inventory():
-            return ask.RecordInventory(actor=actor, hostname=node.hostname, instances=report.instances)
+            return ask.RecordInventory(
+                actor=actor,
+                hostname=node.hostname,
+                instances=report.instances,
+                taken_at=report.taken_at,
+            )
         case reports.Firmware():
             return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
         case reports.Measurement():
@@ -233,6 +238,7 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
                 actor=actor,
                 task_id=report.task_id,
                 server_id=report.server_id,
+                sign_id=report.sign_id,
                 node_id=node.node_id,
                 reason=report.reason,
                 failed_at=report.failed_at,

@@ -95,8 +95,9 @@ class RecordMeasurement(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFailure(SignCommand):
-    """A node could not measure a server; `reason` is a stable code, `failed_at` the node's time."""
+    """A node could not measure a server for a sign. `reason` is a stable code, `failed_at` its time."""
 
+    sign_id: int
     node_id: int
     reason: str
     failed_at: datetime
@@ -135,9 +136,10 @@ class LoseNode(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordInventory(NodeCommand):
-    """All servers that the node has now, as (server_id, instance_name)."""
+    """All servers that the node had at `taken_at`, its time, as (server_id, instance_name)."""
 
     instances: tuple[tuple[str, str], ...]
+    taken_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

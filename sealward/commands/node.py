@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING, Final
 
 from sealward.commands import firmware as firmwares
@@ -11,10 +12,9 @@ from sealward.commands.errors import HostnameTaken, NotRegistered, SweepMalforme
 from sealward.events import node as facts
 from sealward.events import ranges
 from sealward.events.firmware import Firmware  # noqa: TC001 - snapshots are read by the annotations
+from sealward.events.verdict import NEVER
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sealward.commands.messages import (
         AcceptFirmware,
         ActivateNode,
@@ -49,6 +49,11 @@ class Node:
     """The task ids of the last orders: one that comes again is not a new one."""
     firmware: Firmware | None = None
     """None until the node has reported any."""
+    answered: tuple[str, ...] = ()
+    """The task ids that the last sweeps answered."""
+    swept_at: datetime = NEVER
+    """When the last sweep began, by the node's clock, and the one before it."""
+    swept_before: datetime = NEVER
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
@@ -86,8 +91,14 @@ def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Ev
 
 
 def record_inventory(node: Node | None, command: RecordInventory, *, now: datetime) -> list[Event]:
-    """Record which servers came and went since the node last said which it has."""
+    """Record which servers came and went since the node last said which it has.
+
+    What is older than the sweep before the last one came too late: the node has said more since.
+    """
     node = _registered(node)
+    refuse_future(command.taken_at, now)
+    if command.taken_at < node.swept_before:
+        return []
     found = frozenset(command.instances)
     left = [(facts.InstanceLeft, one) for one in sorted(node.instances - found)]
     appeared = [(facts.InstanceAppeared, one) for one in sorted(found - node.instances)]
@@ -107,13 +118,17 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
 def record_sweep(
     node: Node | None, command: RecordSweep, *, now: datetime, fresh_until: datetime
 ) -> list[Event]:
-    """Record what a sweep found. A sweep from the future is refused: it would outlive its time.
+    """Record what a sweep found; one that is not newer than the last says nothing, but answers its task.
 
+    A sweep from the future is refused: it would outlive its time.
     Raises NotRegistered, FromTheFuture, SweepMalformed.
     """
     node = _registered(node)
     refuse_future(command.started_at, now)
     _readable(command)
+    is_answer = command.task_id is not None and command.task_id not in node.answered
+    if command.started_at <= node.swept_at and not is_answer:
+        return []
     swept = facts.NodeSwept(
         timestamp=now,
         actor=command.actor,
@@ -171,6 +186,8 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - o
             return replace(node, lost=False)
         case facts.NodeFirmwareAccepted() | facts.NodeFirmwareChanged() if node is not None:
             return firmwares.evolve(node, event)
+        case facts.NodeSwept() if node is not None:
+            return _swept(node, event)
         case facts.InstanceAppeared() if node is not None:
             return replace(node, instances=node.instances | {(event.server_id, event.instance_name)})
         case facts.InstanceLeft() if node is not None:
@@ -187,6 +204,14 @@ def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: date
 def _switched(node: Node, event: Event, *, active: bool) -> Node:
     known = node.switched if event.task_id is None else (*node.switched, event.task_id)
     return replace(node, active=active, switched=known[-REMEMBERED:])
+
+
+def _swept(node: Node, event: facts.NodeSwept) -> Node:
+    known = node.answered if event.task_id is None else (*node.answered, event.task_id)
+    node = replace(node, answered=known[-REMEMBERED:])
+    if event.started_at <= node.swept_at:
+        return node
+    return replace(node, swept_at=event.started_at, swept_before=node.swept_at)
 
 
 def _fact(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> Event:

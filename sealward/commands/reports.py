@@ -50,9 +50,10 @@ class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
 
 
 class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
-    """These servers, and no others, are on me: (server_id, instance_name)."""
+    """These servers, and no others, were on me at `taken_at`: (server_id, instance_name)."""
 
     instances: tuple[tuple[str, str], ...]
+    taken_at: datetime
 
 
 class Firmware(Report, frozen=True, kw_only=True, tag="firmware"):
@@ -76,9 +77,10 @@ class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
 
 
 class Failure(Report, frozen=True, kw_only=True, tag="failure"):
-    """I could not measure a server; `reason` is a stable code."""
+    """I could not measure a server for a sign; `reason` is a stable code."""
 
     server_id: str
+    sign_id: int
     reason: str
     failed_at: datetime
     cause: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime  # noqa: TC003 - as above
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.commands.clock import refuse_future
 from sealward.commands.errors import AlreadySigned, Changed, NotSigned, UnknownGeneration, WrongNode
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from sealward.events.envelope import Envelope
 
 
+REMEMBERED: Final = 16
+"""Tasks of a sign that are known again when a report comes a second time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sign:
     """A server under control: what was ordered last, what is in force, what is known."""
@@ -53,6 +57,8 @@ class Sign:
     host_bound: Mapping[str, str] = field(default_factory=dict)
     """The digests of the host-bound parts as they were recorded last."""
     host_bound_at: datetime = NEVER
+    answered: tuple[str, ...] = ()
+    """The task ids that the last verdicts answered: a report that comes again does not answer again."""
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -142,7 +148,7 @@ def record_measurement(
     )
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
-    was_asked = command.task_id is not None and command.cause != "sealed"  # a seal can be reported twice
+    was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
     judgement = [_validated(sign, command, verdict, statement.measured_at, now)]
     return (judgement if news != known or was_asked else []) + _host_bound(sign, command, verdict, now)
 
@@ -150,14 +156,17 @@ def record_measurement(
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
     """Withhold trust because the node could not measure; a false stays false.
 
-    What changes nothing and nobody asked for gives no event. Raises NotSigned, WrongNode, FromTheFuture.
+    What changes nothing and nobody asked for gives no event.
+    Raises NotSigned, WrongNode, UnknownGeneration, FromTheFuture.
     """
     sign = _signed(sign)
     if command.node_id != sign.node_id:
         raise WrongNode
+    if command.sign_id != sign.sign_id:
+        raise UnknownGeneration  # it speaks of a sign that was revoked
     refuse_future(command.failed_at, now)
     verdict = withheld(sign.verdict, command.reason, command.failed_at)
-    if command.task_id is None and verdict.is_valid == sign.verdict.is_valid:
+    if verdict.is_valid == sign.verdict.is_valid and not _is_answer(sign, command):
         return []
     if verdict.is_valid is not IsValid.FALSE:
         verdict = replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(command.reason,))
@@ -174,7 +183,7 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - o
         case facts.SignSealed() if sign is not None:
             return _in_force(sign, event)
         case facts.SignValidated() if sign is not None:
-            return replace(sign, verdict=recorded(sign.verdict, event))
+            return _judged(sign, event)
         case facts.HostBoundChanged() if sign is not None:
             return replace(sign, host_bound=event.host_bound, host_bound_at=event.checked_at)
         case facts.SignRevoked():
@@ -222,6 +231,15 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
         checked_at=measured_at,
     )
     return [changed]
+
+
+def _judged(sign: Sign, event: facts.SignValidated) -> Sign:
+    known = sign.answered if event.task_id is None else (*sign.answered, event.task_id)
+    return replace(sign, verdict=recorded(sign.verdict, event), answered=known[-REMEMBERED:])
+
+
+def _is_answer(sign: Sign, command: RecordMeasurement | RecordFailure) -> bool:
+    return command.task_id is not None and command.task_id not in sign.answered
 
 
 def _seal(

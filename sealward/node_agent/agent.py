@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus import BusUnavailable, Poison
 from sealward.node_agent.files.measurer import NO_SERVER
+from sealward.node_agent.hearing import Hearing
 from sealward.node_agent.hypervisor import NotSealed
 from sealward.node_agent.ledger import Entry
 from sealward.node_agent.not_measured import NotMeasured
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealward.events.base import Event
     from sealward.node_agent.files.firmware import Firmware
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import Hypervisor
@@ -34,12 +37,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ANEW: Final = 15
+"""After so many sweeps an agent has itself told everything anew, in case the bus has lost an event."""
 NODE_WIDE: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone", "stale"))
 """Reasons of an unknown that a sweep clears without a report for every single server."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A task that waits for this node's answer: about one sign, or (None) about the whole node."""
+
+    task_id: str
+    server_id: str | None = None
+    sign_id: int = 0
+
+
 class Agent:
     """Signs what it reports with `key`. Every state it needs comes from the control plane at registration.
+
+    What it reports counts when it is heard again as an event: until then an order stays open, a question is
+    not answered, and a difference is said again.
 
     `submit` takes a report's bytes to the control plane, or raises BusUnavailable.
     For one thread; `beat` for any.
@@ -64,46 +81,61 @@ class Agent:
         self._firmware = firmware
         self._said_firmware: dict[str, str] | None = None
         self._submit = submit
+        self._clock = clock
         self._validator = Validator(
             hypervisor,
             files,
             hostname=self.hostname,
             key=key,
-            moment=lambda: ledger.next_moment(clock()),
+            moment=self._moment,
             send=self._send,
         )
         self._references = References(ledger, ())
         self._orders: dict[str, Order] = {}
-        self._asked: dict[str, list[str]] = {}
-        """By server the tasks whose validation waits for files to be measured."""
+        self._asked: dict[str, Question] = {}
+        """What is not answered yet, by task."""
         self._active: bool | None = None
-        self._position: int | None = None
+        self._hearing = Hearing()
+        self._ticks = 0
+        self._was_cut_off = False
+        self._is_again = False
+        """Whether it asked to be told everything although it knows it."""
         self._inventory: tuple[tuple[str, str], ...] | None = None
 
     @property
     def registered(self) -> bool:
         """Say whether the control plane has told this agent what it has to know."""
-        return self._position is not None
+        return self._hearing.position is not None
 
     def register(self) -> None:
         """Ask the control plane for everything that this agent has to know."""
+        self._is_again = self.registered
+        self._hearing.ask()
         pem = keys.public_pem(self._key.public_key())
         self._send(reports.Registration(hostname=self.hostname, public_key=pem))
 
     def beat(self) -> None:
-        """Say that this agent is there."""
-        self._send(reports.Heartbeat(hostname=self.hostname))
+        """Say that this agent is there; before it is known, its registration says so."""
+        if self.registered:
+            try:
+                self._submit(reports.seal(reports.Heartbeat(hostname=self.hostname), self._key))
+            except BusUnavailable as away:
+                log.warning("%s: the broker is away: %s", self.hostname, away)
+                self._was_cut_off = True
 
     def tick(self) -> None:
         """Look at everything because it is time to; without an answer to its registration, register again."""
-        if self._position is None:
+        self._ticks += 1
+        if self._was_cut_off:
+            self._was_cut_off = False
+            self._hearing.forget()
+        if not self.registered or self._ticks % ANEW == 0:
             self.register()
-            return
-        self._report_inventory()
-        self._report_firmware()
-        self._seal_what_waits()
-        if self._active:
-            self._sweep("sweep", None)
+        if self.registered:
+            self._report_inventory()
+            self._report_firmware()
+            self._seal_what_waits()
+            self._do_what_was_asked("sweep", look=bool(self._active))
 
     def _send(self, report: reports.AnyReport) -> None:
         """Report; what could not be sent is made up for by registering anew."""
@@ -111,13 +143,13 @@ class Agent:
             self._submit(reports.seal(report, self._key))
         except BusUnavailable as away:
             log.warning("%s: the broker is away: %s", self.hostname, away)
-            self._position = None
+            self._hearing.forget()
 
     def look_at(self, changed: set[str | None]) -> None:
         """Look at the domains that changed; at all of them, None, when nobody knows which."""
-        if self._position is None:
+        if not self.registered:
             return
-        self._report_inventory()
+        self._report_inventory(if_news=True)
         if NO_SERVER in changed:
             self._report_firmware()
         if None in changed:
@@ -129,20 +161,20 @@ class Agent:
             order = self._orders.get(server_id)
             if order is not None and not order.sent:
                 self._seal(order)
-            for task_id in self._asked.pop(server_id, ()):
-                self._validate(server_id, task_id)
+            self._answer(server_id)
             reference = self._references.get(server_id)
             if reference is not None and self._active is not False:
                 self._validator.validate(reference, "domain-changed")
 
-    def _report_inventory(self) -> None:
-        """Report which servers are here when that is news."""
+    def _report_inventory(self, *, if_news: bool = False) -> None:
+        """Report which servers are here; when asked to, only if that is news."""
+        taken_at = self._moment()
         try:
             servers = tuple(self._hypervisor.servers())
         except NotMeasured:
             return
-        if servers != self._inventory:
-            self._send(reports.Inventory(hostname=self.hostname, instances=servers))
+        if servers != self._inventory or not if_news:
+            self._send(reports.Inventory(hostname=self.hostname, instances=servers, taken_at=taken_at))
             self._inventory = servers
 
     def _report_firmware(self) -> None:
@@ -153,16 +185,20 @@ class Agent:
             self._said_firmware = found
 
     def _seal_what_waits(self) -> None:
+        """Measure for every order whose seal was not heard, also when it was sent: it may be lost."""
         for order in tuple(self._orders.values()):
-            if not order.sent:
-                self._seal(order)
+            self._seal(order)
 
     def _seal(self, order: Order) -> None:
-        """Measure for a new reference; what was sent waits for its seal, what could not be is tried again."""
+        """Measure for a new reference."""
         self._orders[order.server_id] = dataclasses.replace(order, sent=self._validator.seal(order))
 
     def _sweep(self, cause: str, task_id: str | None) -> None:
-        self._validator.sweep(self._references, self._unsigned(), cause, task_id)
+        sealing = {order.server_id for order in self._orders.values() if order.sent}
+        self._validator.sweep(self._references, sealing, self._unsigned(), cause, task_id)
+
+    def _moment(self) -> datetime:
+        return self._ledger.next_moment(self._clock())
 
     def _unsigned(self) -> int:
         known = self._inventory or ()
@@ -181,9 +217,23 @@ class Agent:
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
+        if self._hearing.is_old(desired.position):
+            log.info("%s knows more than the answer as of %d", self.hostname, desired.position)
+            return
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
+        later = self._hearing.begin_at(desired.position)
+        look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)
+        self._adopt(desired)
+        self._report_inventory()
+        self._report_firmware()
+        self._seal_what_waits()
+        self._do_what_was_asked("agent-started", look=look and self._active is not False)
+        for recorded in later:
+            if self._hearing.is_news(recorded):
+                self._act_on(recorded.event)
+
+    def _adopt(self, desired: reports.Desired) -> None:
         self._validator.node_id = desired.node_id
-        self._position = desired.position
         self._active = desired.active
         signers = (self._key.public_key(), keys.public_key(desired.authority))
         self._references = References(self._ledger, signers)
@@ -192,7 +242,10 @@ class Agent:
             for one in desired.assignments
             if one.envelope is not None
         )
-        self._validator.said = {one.server_id: EQUAL for one in desired.assignments if _is_as_sealed(one)}
+        self._validator.begin(
+            {one.server_id: EQUAL for one in desired.assignments if _is_as_sealed(one)},
+            {one.server_id for one in desired.assignments if one.is_valid == "false"},
+        )
         tasks = {
             duty.server_id: duty.task_id for duty in desired.duties if duty.action in ("create", "update")
         }
@@ -201,26 +254,32 @@ class Agent:
             for one in desired.assignments
             if one.ordered > one.sealed
         }
-        self._asked = {}
+        signs = {one.server_id: one.sign_id for one in desired.assignments}
+        self._asked = {
+            duty.task_id: Question(duty.task_id, duty.server_id, signs.get(duty.server_id or "", 0))
+            for duty in desired.duties
+            if duty.action in ("validate", "activate", "deactivate")
+        }
         self._firmware.accept(desired.firmware)
         self._said_firmware = None
-        self._inventory = None
-        self._report_inventory()
-        self._report_firmware()
-        self._seal_what_waits()
-        self._do_duties(desired.duties)
 
-    def _do_duties(self, duties: tuple[reports.Duty, ...]) -> None:
-        """Do what was ordered while this agent was away; look at everything in any case."""
-        for duty in duties:
-            if duty.action == "validate" and duty.server_id is not None:
-                self._validate(duty.server_id, duty.task_id)
-        switch = next((duty.task_id for duty in duties if duty.server_id is None), None)
-        if self._active is False:
-            if switch is not None:
-                self._withhold_all(switch)
+    def _do_what_was_asked(self, cause: str, *, look: bool) -> None:
+        """Answer every task that is open; `look` at everything in any case."""
+        for question in tuple(self._asked.values()):
+            if question.server_id is None:
+                self._switch(question.task_id)
+                look = False
+            else:
+                self._validate(question.server_id, question)
+        if look:
+            self._sweep(cause, None)
+
+    def _switch(self, task_id: str | None) -> None:
+        """Answer that validation was switched on or off."""
+        if self._active:
+            self._sweep("node-activated", task_id)
         else:
-            self._sweep("node-activated" if switch else "agent-started", switch)
+            self._validator.withhold_all(self._references, self._unsigned(), "node-deactivated", task_id)
 
     def _hear(self, body: bytes) -> None:
         """Act on an event, unless it is older than what this agent knows already."""
@@ -228,47 +287,62 @@ class Agent:
             recorded = cloudevent.parse(body)
         except codec.EventRefused as refused:
             raise Poison(refused.code, str(refused)) from refused
-        if self._position is None or recorded.position <= self._position:
-            return
-        self._position = recorded.position
-        event = recorded.event
+        if self._hearing.is_news(recorded):
+            self._act_on(recorded.event)
+
+    def _act_on(self, event: Event) -> None:
         match event:
             case of_sign.SignEvent():
                 self._hear_of_sign(event)
             case of_node.NodeFirmwareAccepted():
                 self._firmware.accept(event.files)
-            case of_node.NodeActivated():
-                self._active = True
-                self._sweep("node-activated", event.task_id)
-            case of_node.NodeDeactivated():
-                self._active = False
-                self._withhold_all(event.task_id)
+            case of_node.NodeActivated() | of_node.NodeDeactivated():
+                self._active = isinstance(event, of_node.NodeActivated)
+                self._close(None)
+                if event.task_id is not None:
+                    self._asked[event.task_id] = Question(event.task_id)
+                self._switch(event.task_id)
+            case of_node.NodeSwept():
+                self._asked.pop(event.task_id or "", None)
 
-    def _withhold_all(self, task_id: str | None) -> None:
-        self._validator.withhold_all(self._references, self._unsigned(), "node-deactivated", task_id)
+    def _close(self, server_id: str | None) -> None:
+        """Leave open questions alone: a later order took their place."""
+        self._asked = {task_id: one for task_id, one in self._asked.items() if one.server_id != server_id}
 
     def _hear_of_sign(self, event: of_sign.SignEvent) -> None:
         match event:
             case of_sign.SignCreated() | of_sign.SignUpdated():
+                self._close(event.server_id)
                 self._seal(Order(event.server_id, event.sign_id, event.generation, event.task_id))
             case of_sign.SignSealed():
                 self._sealed(event)
             case of_sign.SignValidationRequested():
-                self._validate(event.server_id, event.task_id)
+                self._asked_to_validate(event)
+            case of_sign.SignValidated():
+                self._asked.pop(event.task_id or "", None)
+                self._validator.heard(event.server_id, event.is_valid)
             case of_sign.SignRevoked():
+                self._close(event.server_id)
                 self._orders.pop(event.server_id, None)
-                self._asked.pop(event.server_id, None)
                 self._files.forget(event.server_id)
                 self._references.remove(event.server_id)
-                self._validator.said.pop(event.server_id, None)
+                self._validator.forget(event.server_id)
 
-    def _validate(self, server_id: str, task_id: str | None) -> None:
-        """Validate because it was asked for."""
-        reference = self._references.get(server_id)
+    def _asked_to_validate(self, event: of_sign.SignValidationRequested) -> None:
+        question = Question(event.task_id or "", event.server_id, event.sign_id)
+        if event.task_id is not None:
+            self._asked[event.task_id] = question
+        self._validate(event.server_id, question)
+
+    def _validate(self, server_id: str, question: Question) -> None:
+        """Validate because it was asked for; what is about to be sealed is validated then."""
+        reference, order = self._references.get(server_id), self._orders.get(server_id)
+        if reference is None and order is not None and order.sent:
+            return
         if reference is None:
-            self._validator.refuse(server_id, NotSealed(), "requested", task_id)
-        elif not self._validator.validate(reference, "requested", task_id) and task_id is not None:
-            self._asked.setdefault(server_id, []).append(task_id)
+            self._validator.refuse(server_id, question.sign_id, NotSealed(), question.task_id or None)
+        else:
+            self._validator.validate(reference, "requested", question.task_id or None)
 
     def _sealed(self, event: of_sign.SignSealed) -> None:
         """Take the new reference, and look again: the server may have changed since it was measured."""
@@ -280,6 +354,13 @@ class Agent:
         reference = self._references.get(event.server_id)
         if reference is not None and self._active is not False:
             self._validator.validate(reference, "domain-changed")
+        self._answer(event.server_id)
+
+    def _answer(self, server_id: str) -> None:
+        """Validate a server for whoever waits for it."""
+        for question in tuple(self._asked.values()):
+            if question.server_id == server_id:
+                self._validate(server_id, question)
 
 
 def _is_as_sealed(assignment: reports.Assignment) -> bool:

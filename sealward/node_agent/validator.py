@@ -12,6 +12,7 @@ from sealward.events import envelope as envelopes
 from sealward.events import ranges
 from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
+from sealward.events.verdict import IsValid
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.files.refusals import FilesBeingMeasured, FilesNotMeasured
 from sealward.node_agent.findings import findings, host_bound_findings
@@ -20,7 +21,7 @@ from sealward.node_agent.measure import Measured, measure, unread
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -56,16 +57,21 @@ class Order:
 class _Sweep:
     """What a sweep has found so far."""
 
+    sealing: Collection[str] = ()
     vouched: list[int] = field(default_factory=list)
     withheld: dict[str, list[int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: {"true": 0, "false": 0, "unknown": 0})
     lines: list[str] = field(default_factory=list)
 
+    def withhold(self, reason: str, sign_id: int) -> None:
+        self.withheld.setdefault(reason, []).append(sign_id)
+
 
 class Validator:
     """One node's measuring. `moment` gives ever later times; `send` takes a report to the control plane.
 
-    What was said of each server is remembered, so that only news is reported.
+    What was said of each server is remembered, so that only news is reported; and for which servers the
+    control plane has recorded a false, so that what was said and not recorded is said again.
     """
 
     def __init__(  # noqa: PLR0913 - what measuring, judging and reporting need
@@ -86,8 +92,27 @@ class Validator:
         self._send = send
         self.node_id = 0
         self.said: dict[str, str] = {}
+        self._false: set[str] = set()
         self._bound: dict[str, tuple[int, Mapping[str, str]]] = {}
         """By server the host-bound parts that were reported last, and for which generation."""
+
+    def begin(self, said: dict[str, str], false: set[str]) -> None:
+        """Take over what the control plane knows; what else was said is said again when it is news."""
+        self.said = said
+        self._false = false
+        self._bound = {}
+
+    def heard(self, server_id: str, is_valid: IsValid) -> None:
+        """Learn which verdict the control plane has recorded."""
+        if is_valid is IsValid.FALSE:
+            self._false.add(server_id)
+        else:
+            self._false.discard(server_id)
+
+    def forget(self, server_id: str) -> None:
+        """Forget a server that is no longer signed."""
+        self.said.pop(server_id, None)
+        self._false.discard(server_id)
 
     def seal(self, order: Order) -> bool:
         """Measure a server for its new reference; say whether it could be."""
@@ -96,44 +121,53 @@ class Validator:
             measured = self._measured(order.server_id)
         except FilesBeingMeasured as later:
             if self.said.get(order.server_id) not in (EQUAL, later.code):
-                self._report_failure(order.server_id, later, moment, "sealed", order.task_id)
+                self._report_failure(order, later, moment, "sealed")
             return False
         except NotMeasured as failed:
-            self._report_failure(order.server_id, failed, moment, "sealed", order.task_id)
+            self._report_failure(order, failed, moment, "sealed")
             return False
         self._report(order, measured, moment, "sealed")
         return True
 
-    def refuse(self, server_id: str, failed: NotMeasured, cause: str, task_id: str | None) -> None:
-        """Report that a server cannot be measured."""
-        self._report_failure(server_id, failed, self._moment(), cause, task_id)
+    def refuse(self, server_id: str, sign_id: int, failed: NotMeasured, task_id: str | None) -> None:
+        """Report that a server cannot be validated as was asked."""
+        self._report_failure(Order(server_id, sign_id, 0, task_id), failed, self._moment(), "requested")
 
-    def validate(self, reference: Reference, cause: str, task_id: str | None = None) -> bool:
+    def validate(self, reference: Reference, cause: str, task_id: str | None = None) -> None:
         """Compare a server with its reference; report what is news, and whatever a task asked for.
 
-        Say whether that is done: False while files are being measured, and what is known stands.
+        While files are being measured, what is known stands, and nothing is reported.
         """
         moment = self._moment()
         try:
             measured = self._measured(reference.server_id, reference)
         except FilesBeingMeasured as later:
             self._await(reference.server_id, later)
-            return False
+            return
         except NotMeasured as failed:
             # Without libvirt, the sweep that follows says it for all servers at once.
             is_news = self.said.get(reference.server_id) != failed.code and not isinstance(
                 failed, HypervisorGone
             )
             if task_id is not None or is_news:
-                self._report_failure(reference.server_id, failed, moment, cause, task_id)
-            return True
+                self._report_failure(_validation(reference, task_id), failed, moment, cause)
+            return
         self._compare(reference, measured, moment, cause, task_id)
-        return True
 
-    def sweep(self, references: Iterable[Reference], unsigned: int, cause: str, task_id: str | None) -> None:
-        """Look at all servers; those found as they were last said to be cost no report of their own."""
+    def sweep(
+        self,
+        references: Iterable[Reference],
+        sealing: Collection[str],
+        unsigned: int,
+        cause: str,
+        task_id: str | None,
+    ) -> None:
+        """Look at all servers; those found as they were last said to be cost no report of their own.
+
+        Nothing is vouched for that is `sealing`: another reference may be in force, and not yet heard of.
+        """
         started_at = self._moment()
-        sweep = _Sweep()
+        sweep = _Sweep(sealing)
         for reference in references:
             self._sweep_one(reference, sweep, cause)
         self._finish(sweep, started_at, unsigned, cause, task_id)
@@ -156,18 +190,28 @@ class Validator:
             sweep.lines.append(f"{reference.sign_id} {later.code}")
             return
         except NotMeasured as failed:
-            sweep.withheld.setdefault(failed.code, []).append(reference.sign_id)
+            sweep.withhold(failed.code, reference.sign_id)
             sweep.counts["unknown"] += 1
             sweep.lines.append(f"{reference.sign_id} {failed.code}")
             return
-        known = self.said.get(reference.server_id) == EQUAL
-        is_equal = not differing(reference.measurement, measured.measurement)
-        if is_equal and known:
+        verdict = _verdict(reference, measured)
+        is_recorded = self._is_recorded(reference.server_id, measured, verdict)
+        if not is_recorded:
+            self.said.pop(reference.server_id, None)
+        elif verdict is IsValid.UNKNOWN:
+            sweep.withhold("profile-changed", reference.sign_id)
+        elif verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
             sweep.vouched.append(reference.sign_id)
-        if not (is_equal and known) or self._is_rebound(reference, measured):
+        if not is_recorded or self._is_rebound(reference, measured):
             self._compare(reference, measured, moment, cause, None)
-        sweep.counts["true" if is_equal else "false"] += 1
+        sweep.counts[verdict.value] += 1
         sweep.lines.append(f"{reference.sign_id} {_found(measured)}")
+
+    def _is_recorded(self, server_id: str, measured: Measured, verdict: IsValid) -> bool:
+        """Say whether this was said before, and whether what the control plane has recorded agrees."""
+        if self.said.get(server_id) != (EQUAL if verdict is IsValid.TRUE else _found(measured)):
+            return False
+        return verdict is IsValid.UNKNOWN or (verdict is IsValid.FALSE) == (server_id in self._false)
 
     def _finish(
         self, sweep: _Sweep, started_at: datetime, unsigned: int, cause: str, task_id: str | None
@@ -193,8 +237,8 @@ class Validator:
         moved = not pairs and self._is_rebound(reference, measured)
         if task_id is None and self.said.get(reference.server_id) == found and not moved:
             return
-        order = Order(reference.server_id, reference.sign_id, reference.generation, task_id)
         explained, bound = _explained(reference, measured, pairs, moved=moved)
+        order = _validation(reference, task_id)
         explained = tuple(self._files.localised(one) for one in explained)
         self._report(order, measured, moment, cause, explained=explained, host_bound=bound)
         self.said[reference.server_id] = found
@@ -238,20 +282,19 @@ class Validator:
         )
         self._send(report)
 
-    def _report_failure(
-        self, server_id: str, failed: NotMeasured, moment: datetime, cause: str, task_id: str | None
-    ) -> None:
-        log.info("%s was not measured: %s", server_id, failed.code)
+    def _report_failure(self, order: Order, failed: NotMeasured, moment: datetime, cause: str) -> None:
+        log.info("%s was not measured: %s", order.server_id, failed.code)
         report = reports.Failure(
             hostname=self._hostname,
-            server_id=server_id,
+            server_id=order.server_id,
+            sign_id=order.sign_id,
             reason=failed.code,
             failed_at=moment,
             cause=cause,
-            task_id=task_id,
+            task_id=order.task_id,
         )
         self._send(report)
-        self.said[server_id] = failed.code
+        self.said[order.server_id] = failed.code
 
     def _await(self, server_id: str, later: FilesBeingMeasured) -> None:
         """Say nothing until the files have been read; what is found then is news."""
@@ -292,6 +335,20 @@ def _explained(
     if pairs:
         return findings(reference.evidence, measured.evidence(), pairs), ()
     return (), host_bound_findings(reference.evidence, measured.evidence()) if moved else ()
+
+
+def _validation(reference: Reference, task_id: str | None) -> Order:
+    """Return the order to measure once more what is sealed already."""
+    return Order(reference.server_id, reference.sign_id, reference.generation, task_id)
+
+
+def _verdict(reference: Reference, measured: Measured) -> IsValid:
+    """Return what the control plane will say of that measurement."""
+    signed, found = reference.measurement, measured.measurement
+    if not differing(signed, found):
+        return IsValid.TRUE
+    is_alike = (signed.profile, signed.hypervisor) == (found.profile, found.hypervisor)
+    return IsValid.FALSE if is_alike else IsValid.UNKNOWN
 
 
 def _found(measured: Measured) -> str:

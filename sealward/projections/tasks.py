@@ -157,12 +157,13 @@ class _Batch:
             "reasons": list(event.reasons),
         }
         row = self._rows.get(event.task_id or "")
-        if event.is_valid is not IsValid.UNKNOWN:
+        if event.cause == "sealed" and event.is_valid is not IsValid.TRUE:
+            if row is not None and row.state in WAITING:
+                self._keep(replace(row, state="RETRY", result=result))
+        elif event.is_valid is not IsValid.UNKNOWN:
             self._end(event.task_id, "SUCCESS", result, event.timestamp)
-        elif event.cause != "sealed":
+        else:
             self._end(event.task_id, "FAILURE", result, event.timestamp)
-        elif row is not None and row.state in WAITING:
-            self._keep(replace(row, state="RETRY", result=result))
 
     def _end(self, task_id: str | None, state: str, result: dict[str, Any] | None, at: datetime) -> None:
         row = self._rows.get(task_id or "")

@@ -152,7 +152,7 @@ def test_what_is_refused_hurts_none_of_its_batch(door: Door, node: Reporter) -> 
     answers = door.take(
         b"garbage",
         node.measured(SERVERS[0], 1, NOW),
-        node.seal(reports.Inventory(hostname="kvm1", instances=()), STRANGER),
+        node.seal(reports.Inventory(hostname="kvm1", instances=(), taken_at=NOW), STRANGER),
         other.inventory(SERVERS[0]),
         other.registration(),
         other.measured(SERVERS[1], 2, NOW),
@@ -180,7 +180,7 @@ def test_what_is_refused_hurts_none_of_its_batch(door: Door, node: Reporter) -> 
 
 def test_a_refusal_is_recorded_once_in_a_while(door: Door, node: Reporter) -> None:
     """In a batch, over batches, and again when a minute is over."""
-    forged = node.seal(reports.Inventory(hostname="kvm1", instances=()), STRANGER)
+    forged = node.seal(reports.Inventory(hostname="kvm1", instances=(), taken_at=NOW), STRANGER)
     door.take(forged, forged)
     door.take(forged)
     door.now += QUIET_FOR
@@ -253,7 +253,7 @@ def test_while_the_store_is_away_nothing_is_done(door: Door, node: Reporter) -> 
         raise StoreUnavailable(len(events))
 
     door._append_all = away
-    forged = node.seal(reports.Inventory(hostname="kvm1", instances=()), STRANGER)
+    forged = node.seal(reports.Inventory(hostname="kvm1", instances=(), taken_at=NOW), STRANGER)
     bodies = (node.measured(SERVERS[0], 1, NOW), forged)
     with pytest.raises(Later):
         door.take(*bodies)
@@ -266,7 +266,7 @@ def test_while_the_store_is_away_nothing_is_done(door: Door, node: Reporter) -> 
 
 def test_a_long_stream_is_loaded_from_its_snapshot(door: Door, node: Reporter, store: EventStore) -> None:
     """A node's stream after many sweeps and a large inventory is a snapshot and a short tail."""
-    door.take(*[node.swept(NOW, "1") for _ in range(120)])
+    door.take(*[node.swept(NOW + timedelta(milliseconds=number), "1") for number in range(120)])
     stream = node_stream("kvm1")
     kept = store.snapshot(stream)
     assert kept is not None

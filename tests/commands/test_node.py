@@ -41,7 +41,7 @@ def registered() -> Node:
 
 def inventory(node: Node, *instances: tuple[str, str]) -> list[Event]:
     """Return what follows when the node says that it has those servers."""
-    command = RecordInventory(actor="node:kvm2", hostname="kvm2", instances=instances)
+    command = RecordInventory(actor="node:kvm2", hostname="kvm2", instances=instances, taken_at=NOW)
     return decider.record_inventory(node, command, now=NOW)
 
 

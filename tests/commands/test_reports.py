@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from sealward.commands import node as nodes
 from sealward.commands import reports
 from sealward.commands import sign as signs
-from sealward.commands.errors import FromTheFuture, NotRegistered, NotSigned, SweepMalformed, WrongNode
-from sealward.commands.messages import RecordFailure, RecordSweep
+from sealward.commands.errors import (
+    FromTheFuture,
+    NotRegistered,
+    NotSigned,
+    SweepMalformed,
+    UnknownGeneration,
+    WrongNode,
+)
+from sealward.commands.messages import RecordFailure, RecordInventory, RecordSweep
 from sealward.commands.node import Node
 from sealward.commands.sign import Sign, evolve
 from sealward.events import envelope as envelopes
@@ -49,6 +56,7 @@ def failure(known: Sign | None, second: int = 1, **what_matters: object) -> list
     fields: dict[str, Any] = {
         "actor": "node:kvm2",
         "server_id": SERVER,
+        "sign_id": 115,
         "node_id": 2,
         "reason": "domain-not-found",
         "failed_at": NOW + timedelta(seconds=second),
@@ -153,3 +161,54 @@ def test_what_is_no_report_is_refused(payload: bytes) -> None:
     """Garbage, and fields that nobody knows."""
     with pytest.raises(reports.ReportMalformed):
         reports.parse(envelopes.Envelope(payload, reports.PAYLOAD_TYPE))
+
+
+def test_a_sweep_that_comes_again_is_recorded_once() -> None:
+    """As one that is older than the last, unless it answers a task that waits."""
+    first = sweep(started_at=NOW)
+    node = nodes.evolve(NODE, first[0])
+
+    assert sweep(node, started_at=NOW) == []
+    assert sweep(node, started_at=NOW - timedelta(seconds=1)) == []
+    assert len(sweep(node, started_at=NOW + timedelta(seconds=1))) == 1
+    (answer,) = sweep(node, started_at=NOW - timedelta(seconds=1), task_id="t-1")
+    assert sweep(nodes.evolve(node, answer), started_at=NOW - timedelta(seconds=1), task_id="t-1") == []
+
+
+def test_an_inventory_older_than_the_sweep_before_the_last_comes_too_late() -> None:
+    """The node has said since what it has; what was taken after that is believed."""
+    node: Node | None = NODE
+    for second in (1, 2):
+        node = nodes.evolve(node, sweep(node, started_at=NOW + timedelta(seconds=second))[0])
+
+    def taken(second: float) -> RecordInventory:
+        moment = NOW + timedelta(seconds=second)
+        return RecordInventory(
+            actor="node:kvm2", hostname="kvm2", instances=((SERVER, "i"),), taken_at=moment
+        )
+
+    assert nodes.record_inventory(node, taken(0.5), now=NOW) == []
+    assert len(nodes.record_inventory(node, taken(1.5), now=NOW)) == 1
+
+
+def test_a_failure_answers_a_task_once() -> None:
+    """Delivered again it adds nothing to the log; neither does trying an order again in vain."""
+    known = sign(IsValid.FALSE)
+    for cause in ("requested", "sealed"):
+        (answer,) = failure(known, task_id=cause, cause=cause)
+        known = played(known, answer)
+
+        assert failure(known, second=2, task_id=cause, cause=cause) == []
+
+
+def test_a_failure_of_a_sign_that_was_revoked_says_nothing_about_the_next() -> None:
+    """A server that is signed anew has another sign."""
+    with pytest.raises(UnknownGeneration):
+        failure(sign(IsValid.TRUE), sign_id=114)
+
+
+def played(known: Sign, fact: SignValidated) -> Sign:
+    """Return the sign after that fact."""
+    after = evolve(known, fact)
+    assert after is not None
+    return after

@@ -18,7 +18,7 @@ from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events import keys
 from sealward.events import statement as statements
-from sealward.events.base import node_stream
+from sealward.events.base import node_stream, utc_now
 from sealward.events.node import NodeReportRefused
 from sealward.settings import Settings
 
@@ -93,7 +93,7 @@ def test_what_is_not_under_control_yet(sealward: Running) -> None:
 def test_a_report_signed_by_another_key_is_refused_and_recorded(sealward: Running) -> None:
     """Whoever can write to the queue is not the node."""
     sealward.sign()
-    forged = reports.Inventory(hostname=sealward.embedded.agent.hostname, instances=())
+    forged = reports.Inventory(hostname=sealward.embedded.agent.hostname, instances=(), taken_at=utc_now())
     for _ in range(5):
         report(sealward, reports.seal(forged, STRANGER))
     until(lambda: bool(refusals(sealward)))

@@ -1,0 +1,174 @@
+"""A node of a simulation: domains that change behind its back, and the real agent, which may die."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sealward.events.measurement import Finding, Measurement
+from sealward.node_agent.agent import Agent
+from sealward.node_agent.files.firmware import Firmware
+from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.hypervisor import DomainNotFound, DomainXml, Hypervisor, HypervisorGone
+from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.measure import Files, measure, unmeasured
+
+NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
+KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(8))
+XML = """<domain type='test'>
+  <name>{name}</name><uuid>{server_id}</uuid>
+  <memory unit='KiB'>{memory}</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type><boot dev='hd'/></os>
+</domain>"""
+VERSIONS = ("libvirt 9.0.0", "libvirt 9.1.0")
+
+Shape = tuple[int, str] | None
+"""What a domain is like: its variant and the version of its libvirt; None when it is not there."""
+
+
+@cache
+def measured(server_id: str, variant: int, version: str) -> Measurement:
+    """Return what measuring that domain gives."""
+    return measure(xml(server_id, variant), None, version).measurement
+
+
+def xml(server_id: str, variant: int) -> str:
+    """Return a domain's XML."""
+    return XML.format(name=name(server_id), server_id=server_id, memory=1024 + variant)
+
+
+def name(server_id: str) -> str:
+    """Return the name that libvirt has for a server."""
+    return f"instance-{server_id[:8]}"
+
+
+class Domains(Hypervisor):
+    """A libvirt that can be changed, lost, and asked what a domain was like at any moment."""
+
+    def __init__(self, server_ids: list[str], clock: Callable[[], datetime]) -> None:
+        super().__init__("simulated:///", lambda _: None)
+        self._clock = clock
+        self.gone = False
+        self.version = VERSIONS[0]
+        self.variants: dict[str, int] = dict.fromkeys(server_ids, 0)
+        self._past: dict[str, list[tuple[datetime, Shape]]] = {}
+        self.note()
+
+    def servers(self) -> list[tuple[str, str]]:
+        """Return all domains."""
+        if self.gone:
+            raise HypervisorGone
+        return sorted((server_id, name(server_id)) for server_id in self.variants)
+
+    def describe(self, server_id: str) -> DomainXml:
+        """Return a domain's XML."""
+        if self.gone:
+            raise HypervisorGone
+        if server_id not in self.variants:
+            raise DomainNotFound
+        return DomainXml(xml(server_id, self.variants[server_id]), None, self.version, "test")
+
+    def note(self) -> None:
+        """Remember what all domains are like from now on."""
+        for server_id in {*self.variants, *self._past}:
+            self._past.setdefault(server_id, []).append((self._clock(), self.shape(server_id)))
+
+    def shape(self, server_id: str) -> Shape:
+        """Return what a domain is like."""
+        variant = self.variants.get(server_id)
+        return None if variant is None else (variant, self.version)
+
+    def shape_at(self, server_id: str, moment: datetime) -> Shape:
+        """Return what a domain was like at a moment of the node's clock."""
+        past = [shape for since, shape in self._past[server_id] if since <= moment]
+        return past[-1]
+
+
+class NoFiles:
+    """Files that nobody measures."""
+
+    def look(self, _server_id: str, _driver: str, *, fresh: bool) -> Files:
+        """Return what stands in a measurement without files."""
+        del fresh
+        return unmeasured
+
+    def forget(self, server_id: str) -> None:
+        """Have nothing to forget."""
+
+    def localised(self, finding: Finding) -> Finding:
+        """Return a finding as it is."""
+        return finding
+
+
+class Host:
+    """A node; its clock is off by `skew`."""
+
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        skew: timedelta,
+        clock: Callable[[], datetime],
+        submit: Callable[[bytes], None],
+    ) -> None:
+        self.hostname = f"kvm{number}"
+        self.queue = f"node.{self.hostname}"
+        self.skew = skew
+        self._submit = submit
+        self.server_ids = [str(uuid.uuid5(NAMESPACE, f"{number}/{one}")) for one in range(2)]
+        self.domains = Domains(self.server_ids, self.clock_of(clock))
+        self._clock = self.clock_of(clock)
+        self._ledger = Ledger(folder / f"{self.hostname}.sqlite")
+        self._ledger.keep_fact("hostname", self.hostname)
+        self._key = KEYS[number]
+        self.agent: Agent | None = None
+        self.changed: set[str | None] = set()
+
+    def clock_of(self, clock: Callable[[], datetime]) -> Callable[[], datetime]:
+        """Return this node's own clock."""
+        return lambda: clock() + self.skew
+
+    def boot(self) -> None:
+        """Start the agent."""
+        self.changed.clear()
+        self.agent = Agent(
+            key=self._key,
+            ledger=self._ledger,
+            hypervisor=self.domains,
+            files=cast("FileMeasurer", NoFiles()),
+            firmware=Firmware((), lambda _: "", self._ledger),
+            submit=self._submit,
+            clock=self._clock,
+        )
+        self.agent.register()
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._ledger.close()
+
+    def change(self, server_id: str, variant: int | None) -> None:
+        """Define, redefine or remove a domain; libvirt tells of it, unless it is lost."""
+        if variant is None:
+            self.domains.variants.pop(server_id, None)
+        else:
+            self.domains.variants[server_id] = variant
+        self.domains.note()
+        self._tell(server_id)
+
+    def lose_libvirt(self, *, gone: bool, version: str) -> None:
+        """Take libvirt away, or bring it back, perhaps as another version."""
+        if not gone:
+            self.domains.version = version
+        self.domains.gone = gone
+        self.domains.note()
+        self.changed = {None} if self.agent else set()
+
+    def _tell(self, server_id: str) -> None:
+        if self.agent is not None and not self.domains.gone:
+            self.changed.add(server_id)

@@ -1,0 +1,257 @@
+"""What went wrong in histories, each made small and given its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from simulation import truths
+from simulation.host import VERSIONS, Host
+from simulation.messages import report
+from simulation.network import Weather
+from simulation.world import World
+
+from sealward.commands import messages as ask
+from sealward.commands import reports
+from sealward.events.store import StoreUnavailable
+from sealward.events.verdict import IsValid
+from sealward.node_agent.agent import ANEW
+
+LOSES_REPORTS = Weather(lost_reports=1.0)
+LOSES_EVENTS = Weather(lost_events=1.0)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return two nodes whose agents know everything."""
+    made = World(0, tmp_path, truths.always)
+    made.boot()
+    made.settle()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host(world: World) -> Host:
+    """Return an active node whose first server is signed."""
+    host = world.hosts[0]
+    world.create(host.server_ids[0])
+    world.handle(world.switch(host, ask.ActivateNode))
+    world.settle()
+    return host
+
+
+def order(world: World, kind: type[ask.UpdateSign | ask.RequestValidation], server_id: str) -> None:
+    """Order something about a server."""
+    world.handle(kind(actor="user:admin", task_id=world.task_id(), server_id=server_id))
+
+
+def is_valid(world: World, server_id: str) -> IsValid:
+    """Return what is known of a server."""
+    world.plane.project()
+    return next(row for row in truths.sign_rows(world) if row.server_id == server_id).verdict.is_valid
+
+
+def tick(world: World, host: Host) -> None:
+    """Let a node look at everything, and all that follows happen."""
+    world.pass_time(60)
+    world.tick_at(host)
+    world.settle()
+
+
+def test_a_seal_that_was_not_heard_leaves_nothing_to_vouch_for(world: World, host: Host) -> None:
+    """While another reference may be in force, a sweep says nothing about servers equal to the old one."""
+    server_id = host.server_ids[0]
+    host.change(server_id, 1)
+    order(world, ask.UpdateSign, server_id)
+    world.plane.relay()
+    world.hear_all(host)
+    world.take_all()
+    world.plane.project()
+    host.change(server_id, 0)
+    world.pass_time(60)
+    world.tick_at(host)
+    world.take_all()
+    world.plane.project()
+
+    truths.always(world)
+    world.settle()
+    assert is_valid(world, server_id) is IsValid.FALSE
+
+
+def test_what_happens_while_the_answer_is_on_its_way_is_not_missed(world: World, host: Host) -> None:
+    """An agent that begins gets an event before it is told what was before it."""
+    host.boot()
+    world.take_all()
+    order(world, ask.UpdateSign, host.server_ids[0])
+    world.plane.relay()
+    world.hear_all(host)
+    world.settle()
+
+    truths.orders(world)
+
+
+def test_a_late_answer_does_not_take_an_agent_back(world: World, host: Host) -> None:
+    """Of two registrations the first is answered last: what happened between them stays known."""
+    host.boot()
+    world.take_all()
+    late = world.network.on_the_way.pop()
+    world.now_registers(host)
+    order(world, ask.RequestValidation, host.server_ids[0])
+    world.settle()
+    order(world, ask.UpdateSign, host.server_ids[0])
+    world.network.weather = LOSES_REPORTS
+    world.plane.relay()
+    world.hear_all(host)
+    world.network.weather = Weather()
+    world.network.on_the_way.append(late)
+    world.settle()
+    tick(world, host)
+
+    truths.orders(world)
+
+
+def test_a_difference_whose_report_was_lost_is_said_again(world: World, host: Host) -> None:
+    """What the control plane has not recorded was not said."""
+    world.network.weather = LOSES_REPORTS
+    host.change(host.server_ids[0], 1)
+    world.settle()
+    world.network.weather = Weather()
+    tick(world, host)
+
+    assert is_valid(world, host.server_ids[0]) is IsValid.FALSE
+
+
+def test_an_equal_measurement_whose_report_was_lost_is_said_again(world: World, host: Host) -> None:
+    """Vouching does not end a false, so a measurement must."""
+    host.change(host.server_ids[0], 1)
+    world.settle()
+    world.network.weather = LOSES_REPORTS
+    host.change(host.server_ids[0], 0)
+    world.settle()
+    world.network.weather = Weather()
+    tick(world, host)
+
+    assert is_valid(world, host.server_ids[0]) is IsValid.TRUE
+
+
+@pytest.mark.parametrize("kind", [ask.UpdateSign, ask.RequestValidation])
+def test_an_order_whose_report_was_lost_is_carried_out_again(
+    world: World, host: Host, kind: type[ask.UpdateSign | ask.RequestValidation]
+) -> None:
+    """It stays open until it is heard that it is done."""
+    world.network.weather = LOSES_REPORTS
+    order(world, kind, host.server_ids[0])
+    world.settle()
+    world.network.weather = Weather()
+    tick(world, host)
+
+    truths.orders(world)
+    truths.tasks(world)
+
+
+def test_a_lost_switch_is_answered_again(world: World, host: Host) -> None:
+    """Also one that switched validation off, after which nothing is swept."""
+    world.network.weather = LOSES_REPORTS
+    world.handle(world.switch(host, ask.DeactivateNode))
+    world.settle()
+    world.network.weather = Weather()
+    tick(world, host)
+
+    truths.tasks(world)
+
+
+def test_an_event_that_the_bus_lost_is_made_up_for(world: World, host: Host) -> None:
+    """An agent has itself told everything anew every so often."""
+    world.network.weather = LOSES_EVENTS
+    order(world, ask.UpdateSign, host.server_ids[0])
+    world.settle()
+    world.network.weather = Weather()
+    for _ in range(ANEW):
+        tick(world, host)
+
+    truths.orders(world)
+
+
+def test_being_told_anew_is_no_reason_to_look(world: World) -> None:
+    """On a node that nobody has switched on or off, a true is not prolonged by it."""
+    host = world.hosts[0]
+    world.create(host.server_ids[0])
+    world.settle()
+    before = [row.verdict for row in truths.sign_rows(world)]
+    for _ in range(ANEW):
+        tick(world, host)
+
+    assert [row.verdict for row in truths.sign_rows(world)] == before
+
+
+def test_what_is_about_to_be_sealed_is_validated_then(world: World) -> None:
+    """Asked at once after the order: the answer is a verdict, and not that nothing is sealed."""
+    host = world.hosts[0]
+    world.create(host.server_ids[0])
+    order(world, ask.RequestValidation, host.server_ids[0])
+    world.settle()
+
+    states = {row[2] for row in truths.task_rows(world)}
+    assert states == {"SUCCESS"}
+
+
+def test_an_inventory_that_comes_late_takes_no_server_away(world: World, host: Host) -> None:
+    """Two sweeps later it is old, whatever was lost in between."""
+    left = host.server_ids[1]
+    host.change(left, None)
+    world.notify_at(host)
+    (late,) = [body for body in world.network.inbox if isinstance(report(body), reports.Inventory)]
+    world.settle()
+    host.change(left, 0)
+    tick(world, host)
+    tick(world, host)
+    world.plane.take(late)
+    world.settle()
+
+    truths.inventory(world)
+
+
+def test_a_resign_that_cannot_be_measured_yet_is_tried_again(world: World, host: Host) -> None:
+    """Also on a server that reads "false": the order is done when it is sealed, not when that stays."""
+    server_id = host.server_ids[0]
+    host.change(server_id, 1)
+    world.settle()
+    host.change(server_id, None)
+    order(world, ask.UpdateSign, server_id)
+    world.settle()
+    (state,) = [row[2] for row in truths.task_rows(world) if row[1] == "sealward.sign.update"]
+    assert (state, is_valid(world, server_id)) == ("RETRY", IsValid.FALSE)
+
+    host.change(server_id, 1)
+    world.settle()
+    truths.tasks(world)
+    assert is_valid(world, server_id) is IsValid.TRUE
+
+
+def test_a_node_is_not_told_what_is_behind_the_log(world: World, host: Host) -> None:
+    """What happened between the rows and the log would reach it neither in the answer nor as an event."""
+    order(world, ask.UpdateSign, host.server_ids[0])
+    with pytest.raises(StoreUnavailable):
+        world.plane.desired_of(host.hostname)
+    world.plane.project()
+
+    assert world.plane.desired_of(host.hostname).position == world.plane.store.head()
+
+
+def test_servers_that_another_libvirt_describes_otherwise_cost_no_report_each(
+    world: World, host: Host
+) -> None:
+    """Once said, the sweep withholds them all."""
+    host.lose_libvirt(gone=False, version=VERSIONS[1])
+    host.change(host.server_ids[0], 1)
+    world.settle()
+    world.pass_time(60)
+    world.take_all()
+    world.tick_at(host)
+
+    kinds = [type(report(body)) for body in world.network.inbox]
+    assert kinds == [reports.Inventory, reports.Sweep]
+    world.settle()
+    assert is_valid(world, host.server_ids[0]) is IsValid.UNKNOWN

@@ -1,0 +1,65 @@
+"""A thousand histories, each drawn from a seed; SEALWARD_SIMULATION_SEEDS=17 replays one, 0-99 a hundred."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from simulation import truths
+from simulation.world import World
+
+from sealward.node_agent.agent import ANEW
+
+SEEDS = os.environ.get("SEALWARD_SIMULATION_SEEDS", "0-999")
+AT_ONCE = 25
+MEMORY = Path("/dev/shm")  # noqa: S108 - only a faster place for the same private folder
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder, in memory where there is one: a ledger waits for its disk."""
+    made = Path(tempfile.mkdtemp(prefix="sw-sim-", dir=MEMORY if MEMORY.is_dir() else None))
+    yield made
+    shutil.rmtree(made)
+
+
+def seeds() -> list[list[int]]:
+    """Return the seeds, so many to a test."""
+    first, _, last = SEEDS.partition("-")
+    every = range(int(first), int(last or first) + 1)
+    return [list(every[at : at + AT_ONCE]) for at in range(0, len(every), AT_ONCE)]
+
+
+@pytest.mark.parametrize("some", seeds(), ids=lambda some: f"seeds-{some[0]}-{some[-1]}")
+def test_histories_end_well(some: list[int], folder: Path) -> None:
+    """Whatever is lost, doubled, late or killed: no verdict lies, and in the end all is as it should be."""
+    for seed in some:
+        place = folder / str(seed)
+        place.mkdir()
+        world = World(seed, place, truths.always)
+        try:
+            live(world)
+        except Exception as failed:  # noqa: BLE001 - whatever it is, the seed must be told
+            trace = "\n".join(world.trace)
+            pytest.fail(
+                f"{trace}\n{type(failed).__name__}: {failed}\n"
+                f"SEALWARD_SIMULATION_SEEDS={seed} python -m pytest tests/simulation",
+                pytrace=True,
+            )
+
+
+def live(world: World) -> None:
+    """Live one history to its end, and hold it against the truth."""
+    try:
+        world.live()
+        lossy = world.network.weather.lost_events > 0
+        world.rest(ANEW + 2 if lossy else 2)
+        world.activate()
+        world.rest(2)
+        truths.in_the_end(world)
+    finally:
+        world.close()

@@ -1,0 +1,170 @@
+"""What must be so at any moment of a history, and what when all is quiet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import msgspec
+from simulation.host import Host, measured
+from simulation.messages import report
+from simulation.plane import in_memory, rows
+from simulation.world import World
+
+from sealward.commands import reports
+from sealward.events import envelope as envelopes
+from sealward.events import node as of_node
+from sealward.events import sign as of_sign
+from sealward.events import statement as statements
+from sealward.events.measurement import Measurement, differing
+from sealward.events.statement import Statement
+from sealward.events.verdict import IsValid
+from sealward.projections.signs import SignRow
+
+ORDERS = (
+    of_sign.SignCreated,
+    of_sign.SignUpdated,
+    of_sign.SignRevoked,
+    of_sign.SignValidationRequested,
+    of_node.NodeActivated,
+    of_node.NodeDeactivated,
+)
+
+
+def always(world: World) -> None:
+    """No verdict contradicts what the server was like at the moment that the verdict names."""
+    for row in sign_rows(world):
+        verdict, host = row.verdict, world.host_of(row.server_id)
+        if verdict.is_valid is IsValid.UNKNOWN:
+            continue
+        assert row.envelope is not None
+        shape = host.domains.shape_at(row.server_id, verdict.checked_at)
+        assert shape is not None, f"{row.server_id} was not there at {verdict.checked_at}"
+        changed = bool(differing(sealed(row.envelope).measurement, measured(row.server_id, *shape)))
+        assert changed == (verdict.is_valid is IsValid.FALSE), f"{row} contradicts {shape}"
+
+
+def in_the_end(world: World) -> None:
+    """All of it: verdicts, orders, tasks, commands, rows; and hearing everything again adds nothing."""
+    verdicts(world)
+    orders(world)
+    tasks(world)
+    commands(world)
+    inventory(world)
+    rebuilt(world)
+    nothing_refused(world)
+    heard_again(world)
+
+
+def verdicts(world: World) -> None:
+    """A server on an active node reads what it is."""
+    with world.plane.projections.reading() as tables:
+        active = {one.hostname: one.active for one in world.plane.projections.nodes.all(tables)}
+    for row in sign_rows(world):
+        host = world.host_of(row.server_id)
+        if not active.get(host.hostname) or row.envelope is None:
+            continue
+        said, reference = row.verdict_at(world.now), sealed(row.envelope).measurement
+        allowed = expected(host, row, reference)
+        assert said.is_valid in allowed, f"{row.server_id} is {said}, not {allowed}"
+        assert (said.is_valid is not IsValid.FALSE) or said.findings
+
+
+def expected(host: Host, row: SignRow, reference: Measurement) -> set[IsValid]:
+    """Return what a server may read."""
+    shape = host.domains.shape(row.server_id)
+    if shape is None:
+        return {IsValid.UNKNOWN, IsValid.FALSE}
+    found = measured(row.server_id, *shape)
+    if not differing(reference, found):
+        return {IsValid.TRUE}
+    return {IsValid.FALSE} if reference.hypervisor == found.hypervisor else {IsValid.FALSE, IsValid.UNKNOWN}
+
+
+def orders(world: World) -> None:
+    """Every order ends in a seal, or says why not; what was sealed was measured after it was ordered."""
+    for row in sign_rows(world):
+        if row.ordered > row.sealed:
+            shape = world.host_of(row.server_id).domains.shape(row.server_id)
+            assert shape is None, f"{row} was never sealed"
+            assert row.verdict.is_valid is not IsValid.TRUE
+    ordered: dict[tuple[int, int], of_sign.SignOrdered] = {}
+    for one in world.plane.store.follow(0, 10_000):
+        event = one.event
+        if isinstance(event, of_sign.SignOrdered):
+            ordered[event.sign_id, event.generation] = event
+        if isinstance(event, of_sign.SignSealed):
+            measured_at = sealed(msgspec.json.encode(event.envelope).decode()).measured_at
+            skew = world.host_of(event.server_id).skew + timedelta(milliseconds=5)
+            order = ordered[event.sign_id, event.generation]
+            assert measured_at - skew >= order.timestamp - timedelta(milliseconds=10)
+
+
+def tasks(world: World) -> None:
+    """Every task has ended; one that is tried again cannot be done yet."""
+    for task_id, name, state, _, server_id, *_ in task_rows(world):
+        assert state != "PENDING", f"{name} {task_id} is pending"
+        if state == "RETRY":
+            shape = world.host_of(str(server_id)).domains.shape(str(server_id))
+            assert shape is None, f"{name} {task_id} is still tried"
+
+
+def commands(world: World) -> None:
+    """What was acknowledged is in the log once, unanswered at most once, refused never."""
+    log = [one.event for one in world.plane.store.follow(0, 10_000)]
+    written = Counter(one.task_id for one in log if isinstance(one, ORDERS))
+    assert {one: written[one] for one in world.acknowledged} == dict.fromkeys(world.acknowledged, 1)
+    assert all(written[one] <= 1 for one in world.unanswered)
+    assert not any(written[one] for one in world.refused)
+    created = [one.sign_id for one in log if isinstance(one, of_sign.SignCreated)]
+    assert len(created) == len(set(created))
+
+
+def inventory(world: World) -> None:
+    """The control plane knows which servers there are."""
+    with world.plane.projections.reading() as tables:
+        known = {one.server_id for one in world.plane.projections.servers.page(tables)}
+    assert known == {server_id for host in world.hosts for server_id in host.domains.variants}
+
+
+def rebuilt(world: World) -> None:
+    """The rows are what the log gives in one go."""
+    anew = in_memory()
+    while anew.advance(world.plane.store):
+        pass
+    assert rows(anew) == rows(world.plane.projections)
+
+
+def nothing_refused(world: World) -> None:
+    """Nodes that say the truth are believed."""
+    refused = [str(one) for one in world.plane.refused]
+    assert refused == [], refused
+
+
+def heard_again(world: World) -> None:
+    """Reports that come again, in any order, write nothing."""
+    head = world.plane.store.head()
+    bodies = sorted(world.plane.taken)
+    world.dice.shuffle(bodies)
+    for body in bodies:
+        if not isinstance(report(body), reports.Registration | reports.Heartbeat | reports.Inventory):
+            world.plane.take(body)
+    after = [one.event for one in world.plane.store.follow(head)]
+    assert after == [], f"heard again: {after}"
+
+
+def task_rows(world: World) -> list[tuple[object, ...]]:
+    """Return all tasks."""
+    return rows(world.plane.projections)["tasks"]
+
+
+def sign_rows(world: World) -> list[SignRow]:
+    """Return all signs."""
+    with world.plane.projections.reading() as tables:
+        return world.plane.projections.signs.page(tables, now=world.now)
+
+
+def sealed(envelope: str) -> Statement:
+    """Return what an envelope states."""
+    read = envelopes.parse(envelope)
+    return statements.parse(read.payload, read.payload_type)

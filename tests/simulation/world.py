@@ -1,0 +1,333 @@
+"""One history: a control plane, two nodes and their clients, whose every step is drawn from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from simulation.host import VERSIONS, Host
+from simulation.messages import named
+from simulation.network import Killed, Network, Weather
+from simulation.plane import Plane
+
+from sealward.commands import messages as ask
+from sealward.commands.errors import Rejected
+from sealward.events.store import StoreUnavailable
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+STEPS = 120
+PACES = (0.0, 0.5, 1.0, 3.0)
+"""Each kind of step is absent, usual or frequent in a history: rare orders of steps are frequent in some."""
+SWEEP = timedelta(seconds=60)
+VARIANTS = (0, 1, 2)
+SIGN_COMMANDS = (ask.UpdateSign, ask.RevokeSign, ask.RequestValidation)
+
+
+class World:
+    """Call `live`, then `rest`; `trace` says what happened."""
+
+    def __init__(self, seed: int, folder: Path, check: Callable[[World], None]) -> None:
+        self.dice = Random(seed)  # noqa: S311 - a seed that replays
+        self.now = NOON
+        self.trace: list[str] = []
+        self.network = Network(self.dice, Weather())
+        self.plane = Plane(self.network, self.clock)
+        self.hosts = [
+            Host(number, folder, self._skew(), self.clock, self.network.submit) for number in (1, 2)
+        ]
+        self.acknowledged: list[str] = []
+        self.refused: list[str] = []
+        self.unanswered: list[str] = []
+        self._check = check
+        self._tasks = 0
+
+    def clock(self) -> datetime:
+        """Return the control plane's time."""
+        return self.now
+
+    def host_of(self, server_id: str) -> Host:
+        """Return the node that a server is on."""
+        return next(host for host in self.hosts if server_id in host.server_ids)
+
+    def live(self) -> None:
+        """Let things happen, to a system that works or to one that has just begun."""
+        if self.dice.random() < 0.9:
+            self._begin()
+        self.network.weather = Weather.drawn(self.dice)
+        self._say(str(self.network.weather))
+        steps = {
+            self._command: 5,
+            self._change: 4,
+            self._libvirt: 1,
+            self._notify: 6,
+            self._take: 14,
+            self._hear: 12,
+            self._relay: 6,
+            self._project: 8,
+            self._arrive: 5,
+            self._tick: 4,
+            self._beat: 3,
+            self._leases: 2,
+            self._wait: 1,
+            self._break: 1,
+            self.boot: 2,
+        }
+        weights = [weight * self.dice.choice(PACES) for weight in steps.values()]
+        for step in self.dice.choices(list(steps), weights, k=STEPS):
+            self.now += timedelta(seconds=self.dice.uniform(0.01, 1))
+            step()
+            self._check(self)
+
+    def rest(self, rounds: int) -> None:
+        """Let the network heal, everything arrive, and time go by."""
+        self.network.weather = Weather()
+        self._say("all heals")
+        for host in self.hosts:
+            if host.domains.gone:
+                host.lose_libvirt(gone=False, version=host.domains.version)
+            if host.agent is None:
+                host.boot()
+        self.settle()
+        for _ in range(rounds):
+            for _ in range(3):
+                self.now += SWEEP / 3
+                for host in self.hosts:
+                    self._beat_at(host)
+                self.settle()
+                self.plane.look_at_leases()
+            for host in self.hosts:
+                self.tick_at(host)
+            self.settle()
+
+    def activate(self) -> None:
+        """Have most nodes validate."""
+        for host in self.hosts:
+            if self.dice.random() < 0.7:
+                self.handle(self.switch(host, ask.ActivateNode))
+        self.settle()
+
+    def _begin(self) -> None:
+        """Start the agents, sign most servers, have most nodes validate."""
+        self.boot()
+        self.settle()
+        for host in self.hosts:
+            for server_id in host.server_ids:
+                if self.dice.random() < 0.7:
+                    self.create(server_id)
+        self.activate()
+
+    def settle(self) -> None:
+        """Let everything arrive that is on its way."""
+        while self._is_busy():
+            self._arrive()
+            self._take()
+            self._relay()
+            for host in self.hosts:
+                self.hear_at(host)
+                self.notify_at(host)
+            self._project()
+            self.now += timedelta(milliseconds=10)
+            self._check(self)
+
+    def hear_all(self, host: Host) -> None:
+        """Let a node hear all that has arrived for it."""
+        while self.network.queues.get(host.queue):
+            self.hear_at(host)
+
+    def take_all(self) -> None:
+        """Let the workers take all reports that have arrived."""
+        while self.network.inbox:
+            self._take()
+
+    def now_registers(self, host: Host) -> None:
+        """Let a node ask once more to be told everything."""
+        if host.agent is not None:
+            self._agent_does(host, "registers", host.agent.register)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time go by; the nodes are heard meanwhile."""
+        self.now += timedelta(seconds=seconds)
+        for host in self.hosts:
+            self._beat_at(host)
+
+    def close(self) -> None:
+        """Close ledgers and rows."""
+        for host in self.hosts:
+            host.close()
+        self.plane.projections.close()
+
+    def _is_busy(self) -> bool:
+        head = self.plane.store.head()
+        return bool(
+            self.network.inbox
+            or self.network.on_the_way
+            or any(self.network.queues.values())
+            or any(host.changed for host in self.hosts)
+            or self.plane.place.position < head
+            or self.plane.projections.position_now() < head
+        )
+
+    def _skew(self) -> timedelta:
+        return timedelta(seconds=self.dice.choice((0, 0, 5, -5)), microseconds=self.dice.randrange(1000))
+
+    def _say(self, what: str) -> None:
+        self.trace.append(f"{self.now - NOON} {what}")
+
+    def _command(self) -> None:
+        host = self.dice.choice(self.hosts)
+        kind = self.dice.random()
+        if kind < 0.2:
+            self.handle(self.switch(host, self.dice.choice((ask.ActivateNode, ask.DeactivateNode))))
+        elif kind < 0.55:
+            self.create(self.dice.choice(host.server_ids))
+        else:
+            server_id = self.dice.choice(host.server_ids)
+            made = self.dice.choice(SIGN_COMMANDS)(
+                actor="user:admin", task_id=self.task_id(), server_id=server_id
+            )
+            self.handle(made)
+
+    def create(self, server_id: str) -> None:
+        """Sign a server that the control plane knows."""
+        with self.plane.projections.reading() as tables:
+            server = self.plane.projections.servers.find(tables, server_id)
+        if server is not None:
+            command = ask.CreateSign(
+                actor="user:admin",
+                task_id=self.task_id(),
+                server_id=server_id,
+                node_id=server.node_id,
+                hostname=server.hostname,
+                instance_name=server.instance_name,
+                profile="libvirt-domain/1",
+            )
+            self.handle(command)
+
+    def switch(self, host: Host, kind: type[ask.ActivateNode | ask.DeactivateNode]) -> ask.NodeCommand:
+        """Return the command to switch a node's validation."""
+        return kind(actor="user:admin", task_id=self.task_id(), hostname=host.hostname)
+
+    def handle(self, command: ask.Command) -> None:
+        """Give a command, and note how it was answered."""
+        task_id = str(command.task_id)
+        try:
+            self.plane.handler.handle(command)
+        except Rejected:
+            told, answers = "refused", self.refused
+        except (StoreUnavailable, Killed):
+            told, answers = "not answered", self.unanswered
+        else:
+            told, answers = "acknowledged", self.acknowledged
+        answers.append(task_id)
+        about = getattr(command, "server_id", getattr(command, "hostname", ""))
+        self._say(f"{type(command).__name__} {about[:8]} {task_id} is {told}")
+
+    def task_id(self) -> str:
+        """Return the id of a new task."""
+        self._tasks += 1
+        return f"t-{self._tasks}"
+
+    def _change(self) -> None:
+        host = self.dice.choice(self.hosts)
+        server_id = self.dice.choice(host.server_ids)
+        variant = self.dice.choice((*VARIANTS, *VARIANTS, None))
+        self._say(f"{server_id[:8]} becomes {variant}")
+        host.change(server_id, variant)
+
+    def _libvirt(self) -> None:
+        host = self.dice.choice(self.hosts)
+        gone = not host.domains.gone
+        version = self.dice.choice((*VERSIONS[:1] * 5, VERSIONS[1]))
+        host.lose_libvirt(gone=gone, version=version)
+        self._say(f"{host.hostname}: libvirt is {'gone' if gone else 'back as ' + version}")
+
+    def _notify(self) -> None:
+        self.notify_at(self.dice.choice(self.hosts))
+
+    def notify_at(self, host: Host) -> None:
+        """Let a node look at what changed."""
+        changed, host.changed = host.changed, set()
+        if changed and host.agent is not None:
+            agent = host.agent
+            shown = sorted(str(one)[:8] for one in changed)
+            self._agent_does(host, f"looks at {shown}", lambda: agent.look_at(changed))
+
+    def _take(self) -> None:
+        if self.network.inbox:
+            batch = self.network.next_reports()
+            done = self.plane.take(*batch)
+            shown = ", ".join(named(body) for body in batch)
+            self._say(f"{shown}: {'taken' if done else 'not taken yet'}")
+            for body in batch if done else ():
+                if not self.network.happens(self.network.weather.doubled):
+                    self.network.inbox.remove(body)
+
+    def _hear(self) -> None:
+        self.hear_at(self.dice.choice(self.hosts))
+
+    def hear_at(self, host: Host) -> None:
+        """Let a node hear the next message."""
+        messages = self.network.queues.get(host.queue)
+        if messages and host.agent is not None:
+            agent, body = host.agent, messages[0]
+            lives = self._agent_does(host, f"hears {named(body)}", lambda: agent.receive(body))
+            if lives and not self.network.happens(self.network.weather.doubled):
+                messages.pop(0)
+
+    def _relay(self) -> None:
+        self.plane.relay()
+        if self.network.happens(self.network.weather.doubled):
+            self.plane.place.position = max(0, self.plane.place.position - self.dice.randrange(5))
+        self._say(f"the relay is at {self.plane.place.position}")
+
+    def _project(self) -> None:
+        self.plane.project()
+
+    def _arrive(self) -> None:
+        self.network.arrive()
+
+    def _tick(self) -> None:
+        self.tick_at(self.dice.choice(self.hosts))
+
+    def tick_at(self, host: Host) -> None:
+        """Let a node look at everything."""
+        if host.agent is not None:
+            self._agent_does(host, "ticks", host.agent.tick)
+
+    def _beat(self) -> None:
+        self._beat_at(self.dice.choice(self.hosts))
+
+    def _beat_at(self, host: Host) -> None:
+        if host.agent is not None:
+            self._agent_does(host, "beats", host.agent.beat)
+
+    def _leases(self) -> None:
+        self.plane.look_at_leases()
+
+    def _wait(self) -> None:
+        self.now += timedelta(seconds=self.dice.choice((20, 40, 120, 1000)))
+
+    def _break(self) -> None:
+        if self.network.weather.killed:
+            host = self.dice.choice(self.hosts)
+            host.agent = None
+            self._say(f"{host.hostname} is killed")
+
+    def boot(self) -> None:
+        """Start the agents that are dead."""
+        for host in self.hosts:
+            if host.agent is None:
+                self._agent_does(host, "boots", host.boot)
+
+    def _agent_does(self, host: Host, what: str, do: Callable[[], None]) -> bool:
+        """Let an agent do something; say whether it lives on."""
+        self._say(f"{host.hostname} {what}")
+        try:
+            do()
+        except Killed:
+            self._say(f"{host.hostname} dies of it")
+            host.agent = None
+            return False
+        return True
