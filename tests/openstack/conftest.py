@@ -34,6 +34,16 @@ def shared(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         yield one
 
 
+@pytest.fixture(scope="module")
+def remembering(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return a Sealward that remembers checked tokens for a minute."""
+    settings = Settings(keystone=cloud.settings(cache_time=60.0))
+    with running(
+        tmp_path_factory.mktemp("remembering"), settings=settings, token=cloud.token("admin")
+    ) as one:
+        yield one
+
+
 @pytest.fixture
 def sealward(cloud: Cloud, tmp_path: Path) -> Iterator[Running]:
     """Return a fresh Sealward in that cloud."""
