@@ -111,7 +111,8 @@ if [[ $kind == dev ]]; then
     fetch_kernel
 fi
 
-if now=$(fingerprint .venv/bin/python 2>/dev/null) && [[ -e $(stamp "$kind") ]] && [[ -z ${PYTHON:-} ||
+if now=$(fingerprint .venv/bin/python 2>/dev/null) && [[ -e $(stamp "$kind") ]] &&
+    [[ $kind == run || -x .venv-keystone/bin/python ]] && [[ -z ${PYTHON:-} ||
     $("$PYTHON" -VV 2>/dev/null) == "$(.venv/bin/python -VV)" ]]; then
     say ".venv is up to date ($kind)"
     exit

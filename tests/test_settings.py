@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealward.settings import SettingRefused, Settings
+from sealward.settings import Keystone, SettingRefused, Settings
 
 
 def test_unset_and_empty_variables_mean_the_defaults() -> None:
@@ -34,3 +34,37 @@ def test_an_address_that_is_none_is_refused_by_name(text: str) -> None:
     """A name could mean several addresses; the message says what to give."""
     with pytest.raises(SettingRefused, match="SEALWARD_LISTEN"):
         Settings.from_env({"SEALWARD_LISTEN": text})
+
+
+KEYSTONE = {
+    "SEALWARD_AUTH": "keystone",
+    "SEALWARD_KEYSTONE_AUTH_URL": "http://k/v3",
+    "SEALWARD_KEYSTONE_PASSWORD": "p",
+}
+
+
+def test_keystone_needs_to_be_found_and_a_user_to_ask_it() -> None:
+    """Everything else has defaults; a password can be in a file, and all of it in one INI file."""
+    found = Settings.from_env(KEYSTONE | {"SEALWARD_KEYSTONE_MEMCACHED": "a:1, b:2"}).keystone
+
+    assert found == Keystone(auth_url="http://k/v3", password="p", memcached=("a:1", "b:2"))
+    assert "password" not in repr(found)
+    assert Settings.from_env({}).keystone is None
+    assert Settings.from_env(KEYSTONE | {"SEALWARD_AUTH": "local"}).keystone is None
+    assert Settings.from_env({"SEALWARD_AUTH": "keystone", "SEALWARD_KEYSTONE_CONFIG_FILE": "k.ini"}).keystone
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SEALWARD_AUTH", "ldap"),
+        ("SEALWARD_KEYSTONE_AUTH_URL", ""),
+        ("SEALWARD_KEYSTONE_PASSWORD", ""),
+        ("SEALWARD_KEYSTONE_PASSWORD_FILE", "/nowhere"),
+        ("SEALWARD_KEYSTONE_CACHE_TIME", "-1"),
+    ],
+)
+def test_keystone_settings_that_cannot_be_used_are_refused(name: str, value: str) -> None:
+    """The message names the variable, and never holds the password."""
+    with pytest.raises(SettingRefused, match=name.removesuffix("_FILE").removeprefix("SEALWARD_KEYSTONE")):
+        Settings.from_env(KEYSTONE | {name: value})

@@ -77,8 +77,6 @@ def _greet(embedded: Embedded, where: Settings) -> None:
     with projections.reading() as tables:
         servers = projections.servers.page(tables, limit=1)
     server_id = servers[0].server_id if servers else "SERVER_ID"
+    token = "$(openstack token issue -f value -c id)" if where.keystone else where.admin_token
     url = embedded.listener.url
-    print(
-        BANNER.format(url=url, data_dir=where.data_dir, token=where.admin_token, server_id=server_id),
-        flush=True,
-    )
+    print(BANNER.format(url=url, data_dir=where.data_dir, token=token, server_id=server_id), flush=True)

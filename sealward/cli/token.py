@@ -63,6 +63,8 @@ def _issue(args: argparse.Namespace) -> int:
     if args.days is not None and not 0 < args.days <= 3650:  # noqa: PLR2004 - ten years
         raise Refusal("--days: more than 0, at most 3650")
     expires_at = None if args.days is None else datetime.now(UTC) + timedelta(days=args.days)
+    if settings().keystone is not None:
+        raise Refusal("SEALWARD_AUTH=keystone: `openstack token issue` gives a token that is good here")
     with _tokens() as tokens, refusing(Rejected):
         print(tokens.issue(args.name, Role(args.role), expires_at))
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from sealward.http.answer import Position, Time, Uuid, answer
 from sealward.http.errors import Problem
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import NODE_ID, Query, choice, number, server, time, whole
+from sealward.http.policy import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +38,8 @@ KEEP_ALIVE: Final = 5.0
 """Seconds of silence after which a stream says that it is there."""
 LOOK_UP: Final = 0.2
 """Seconds after which a silent stream looks whether its client has gone."""
+CHECK: Final = 15.0
+"""Seconds after which a stream's token is checked again: it may have been revoked."""
 MAX_STREAMS: Final = 6
 CLOCKS: Final = timedelta(seconds=60)
 """How far apart the clocks of those who write the log may be."""
@@ -166,14 +170,36 @@ class Events:
             raise Problem(503, "events.too-many-streams", message)
         resp.content_type = "text/event-stream"
         resp.cache_control = ["no-store"]
-        gone: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
-        resp.stream = _Stream(self._sent(wanted, position, gone), self._streams)
+        resp.stream = _Stream(self._sent(wanted, position, self._wanted_by(req)), self._streams)
 
-    def _sent(self, wanted: Filter, position: int, gone: Callable[[], bool]) -> Iterator[bytes]:
-        """Send what there is and what comes, until the client has gone or the process ends."""
+    def _wanted_by(self, req: falcon.Request) -> Callable[[], bool]:
+        """Return what says whether a client is still there, with a token that is still good."""
+        gone: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
+        checked = monotonic()
+
+        def still() -> bool:
+            nonlocal checked
+            if gone():
+                return False
+            if monotonic() - checked < CHECK:
+                return True
+            checked = monotonic()
+            return self._may(req)
+
+        return still
+
+    def _may(self, req: falcon.Request) -> bool:
+        try:
+            identity = self._door.identify.who(req)
+        except Problem:
+            return False
+        return identity is not None and self._door.policy.may(identity, POLICY["GET", "/events"])
+
+    def _sent(self, wanted: Filter, position: int, still: Callable[[], bool]) -> Iterator[bytes]:
+        """Send what there is and what comes, until the client has gone, may no more, or the process ends."""
         yield b": the feed of Sealward\n\n"
         silent = 0.0
-        while not gone() and not self._door.closing.is_set():
+        while still() and not self._door.closing.is_set():
             batch = self._door.store.follow(position)
             for one in batch:
                 position = one.position

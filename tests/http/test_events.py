@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from running import ADMIN, DATABASE, WEB, Running, until
 
+from sealward.commands.role import Role
 from sealward.events import cloudevent
 from sealward.events.base import Recorded
+from sealward.http import event
 
 
 def whole(sealward: Running) -> list[Recorded]:
@@ -21,9 +23,11 @@ def whole(sealward: Running) -> list[Recorded]:
 
 
 @contextlib.contextmanager
-def stream(sealward: Running, path: str = "/v1/events", last: str | None = None) -> Iterator[Iterator[str]]:
+def stream(
+    sealward: Running, path: str = "/v1/events", last: str | None = None, token: str = ADMIN
+) -> Iterator[Iterator[str]]:
     """Open a stream of server-sent events; give its lines."""
-    headers = {"X-Auth-Token": ADMIN, "Accept": "text/event-stream"}
+    headers = {"X-Auth-Token": token, "Accept": "text/event-stream"}
     if last is not None:
         headers["Last-Event-ID"] = last
     connection = http.client.HTTPConnection(urlsplit(sealward.url).netloc, timeout=10)
@@ -118,6 +122,22 @@ def test_a_stream_resumes_where_it_was_cut(sealward: Running) -> None:
             found += ids(lines, 1)
 
     assert found == log
+
+
+def test_a_stream_lives_no_longer_than_its_token(sealward: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token is checked again and again; the stream of a revoked one ends."""
+    monkeypatch.setattr(event, "CHECK", 0.1)
+    tokens = sealward.embedded.control_plane.tokens
+    with stream(sealward, token=tokens.issue("leaver", Role.AUDITOR)) as lines:
+        began = time.monotonic()
+        assert next(lines)
+        until(lambda: time.monotonic() - began > 0.5)  # checked and found good, several times
+        sealward.sign()
+        assert any(line == "event: io.sealward.sign.sealed" for line in lines)
+        tokens.revoke("leaver")
+
+        for _ in lines:
+            assert time.monotonic() - began < 8, "it has no end"
 
 
 def test_streams_are_bounded_and_given_back(sealward: Running) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cloud import SERVICE_USER, Cloud, soon
+from programs import sealward as sealward_command
 from programs import started
 from running import BATCH, DATABASE, WEB, Answer, Running, running, until
 
@@ -210,9 +211,18 @@ def test_no_token_is_kept_or_logged(tmp_path: Path, cloud: Cloud) -> None:
     written = "".join(said) + "".join(one.read_text(errors="replace") for one in files)
 
     assert statuses == [201, 401, 403, 401]
+    assert "token=$(openstack token issue" in (tmp_path / "out").read_text()
     assert {"out", "err", "log.sqlite"} <= {one.name for one in files}
     for secret in (good, bad, forbidden, "garbage" * 20, PASSWORD):
         assert secret not in written
+
+
+def test_no_token_is_issued_that_is_good_for_nothing(tmp_path: Path, cloud: Cloud) -> None:
+    """The message says where tokens come from."""
+    done = sealward_command(tmp_path, "token", "issue", "olga", **cloud.environment())
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "openstack token issue" in done.stderr
 
 
 @pytest.mark.parametrize(
