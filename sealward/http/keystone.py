@@ -8,13 +8,14 @@ a client says of itself can get into its answer, and errors keep this API's form
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from keystoneauth1.exceptions import ClientException
-from keystonemiddleware.auth_token import AuthProtocol
+from keystonemiddleware.auth_token import AuthProtocol, list_opts
 from keystonemiddleware.exceptions import ConfigurationError
 from oslo_config import cfg
 
@@ -86,6 +87,8 @@ class KeystoneTokens:
     advice = "`openstack token issue` gives one"
 
     def __init__(self, settings: Keystone) -> None:
+        if settings.memcached and importlib.util.find_spec("memcache") is None:
+            raise SettingRefused("SEALWARD_KEYSTONE_MEMCACHED needs python-memcached, which is not installed")
         try:
             configuration = _configuration(settings)
             self._auth_token = AuthProtocol(_good, configuration | _options(settings))
@@ -150,6 +153,9 @@ def _configuration(settings: Keystone) -> dict[str, Any]:
     files = [] if settings.config_file is None else [str(settings.config_file)]
     configuration = cfg.ConfigOpts()
     configuration([], project="sealward", default_config_files=files, default_config_dirs=[])
+    for group, options in list_opts():
+        configuration.register_opts(options, group=group)
+    configuration.set_default("token_cache_time", -1, group="keystone_authtoken")
     return {
         "oslo_config_config": configuration,
         "delay_auth_decision": False,

@@ -188,12 +188,15 @@ password = {PASSWORD}
 user_domain_name = Default
 project_name = service
 project_domain_name = Default
-token_cache_time = -1
 """
     )
     settings = Settings(keystone=KeystoneSettings(config_file=file))
     with running(tmp_path / "data", settings=settings, token=cloud.token("admin")) as sealward:
-        assert ask(sealward, cloud.token("rita")).status == 200
+        token = cloud.token("rita")
+        before = ask(sealward, token).status
+        cloud.revoke(token)
+
+        assert (before, ask(sealward, token).status) == (200, 401)
         assert ask(sealward, "x").headers["www-authenticate"] == 'Keystone uri="https://keystone.example/v3"'
 
 
