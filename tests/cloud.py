@@ -85,12 +85,8 @@ class Cloud:
 
     def settings(self, **more: object) -> settings.Keystone:
         """Return what a Sealward in this cloud is set to."""
-        return settings.Keystone(
-            auth_url=self.keystone.url,
-            password=PASSWORD,
-            region=REGION,
-            **more,  # type: ignore[arg-type]  # tests know
-        )
+        found = {"auth_url": self.keystone.url, "password": PASSWORD, "region": REGION} | more
+        return settings.Keystone(**found)  # type: ignore[arg-type]  # tests know
 
     def environment(self) -> dict[str, str]:
         """Return the same as environment variables."""

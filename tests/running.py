@@ -129,7 +129,12 @@ def until(done: Callable[[], bool], seconds: float = PATIENCE) -> float:
 
 @contextlib.contextmanager
 def running(
-    data_dir: Path, fleet: SampleFleet | None = None, settings: Settings | None = None, token: str = ADMIN
+    data_dir: Path,
+    fleet: SampleFleet | None = None,
+    settings: Settings | None = None,
+    token: str = ADMIN,
+    *,
+    quiet: bool = True,
 ) -> Iterator[Running]:
     """Run Sealward on that data; a fleet that is handed in outlives it."""
     given = fleet or SampleFleet()
@@ -142,7 +147,8 @@ def running(
     try:
         assert embedded.wait_ready(PATIENCE)
         sealward = Running(embedded, given, started_at, token)
-        until(sealward.is_quiet)
+        if quiet:
+            until(sealward.is_quiet)
         yield sealward
     finally:
         embedded.stop()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -39,6 +40,10 @@ TOKEN: Final = re.compile(f"[!-~]{{1,{MAX_TOKEN}}}")
 GOOD: Final = "204 No Content"
 TIMEOUT: Final = 5
 """Seconds that Keystone may take to answer."""
+AT_ONCE: Final = 4
+"""Questions to Keystone at the same time: a quarter of the threads that serve HTTP."""
+IMPATIENCE: Final = 0.5
+"""Seconds that a request waits for its turn."""
 PASSED: Final = (
     "REQUEST_METHOD",
     "SCRIPT_NAME",
@@ -99,6 +104,7 @@ class KeystoneTokens:
             public_url = configuration["oslo_config_config"].keystone_authtoken.www_authenticate_uri
         if public_url is None:
             raise SettingRefused(f"{settings.config_file}: [keystone_authtoken] needs www_authenticate_uri")
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
         self.challenge = f'Keystone uri="{public_url}"'
 
     def who(self, req: falcon.Request) -> Identity | None:
@@ -107,13 +113,22 @@ class KeystoneTokens:
         if not TOKEN.fullmatch(secret):
             return None
         env: dict[str, Any] = {name: req.env[name] for name in PASSED if name in req.env}
-        status = self._ask(env)
+        status = self._ask_in_turn(env)
         if status == GOOD:
             return _identity(env["keystone.token_info"])
         if status.startswith("401"):
             return None
         log.error("Keystone could not be asked: %s (%s)", status, req.context.request_id)
         raise Problem(503, "auth.unavailable", UNAVAILABLE)
+
+    def _ask_in_turn(self, env: dict[str, Any]) -> str:
+        """Ask unless many are waiting already: a Keystone that hangs must not take all threads."""
+        if not self._turns.acquire(timeout=IMPATIENCE):
+            return "too many wait for it"
+        try:
+            return self._ask(env)
+        finally:
+            self._turns.release()
 
     def _ask(self, env: dict[str, Any]) -> str:
         """Return the status of auth_token's answer."""

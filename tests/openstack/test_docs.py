@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from cloud import Cloud
 from running import WEB, Running, until
 
@@ -83,6 +84,7 @@ def played(shell: Shell, document: str) -> str:
     return re.sub(r"```(console|python)\n(.*?)```\n", block, text, flags=re.DOTALL)
 
 
+@pytest.mark.timeout(300)  # one command after the other, each a second or more
 def test_the_examples_are_what_happens(cloud: Cloud, sealward: Running, tmp_path: Path) -> None:
     """Times and ids apart, to the letter."""
     cloud.forget()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import falcon.testing
 import pytest
 from cloud import SERVICE_USER, Cloud, soon
 from programs import sealward as sealward_command
@@ -11,6 +15,8 @@ from programs import started
 from running import BATCH, DATABASE, WEB, Answer, Running, running, until
 
 from sealward.commands.role import Role
+from sealward.http import keystone
+from sealward.http.errors import Problem
 from sealward.http.keystone import KeystoneTokens
 from sealward.http.policy import POLICY
 from sealward.settings import Keystone as KeystoneSettings
@@ -173,6 +179,38 @@ def test_without_keystone_nobody_is_let_in_or_turned_away(sealward: Running, clo
     assert health == 200
     assert head(sealward) == before
     assert ask(sealward, token, "POST").status == 201
+
+
+@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"username": "mia", "project": "operations"}])
+def test_a_service_user_that_may_not_ask_is_the_operators_error(cloud: Cloud, wrong: dict[str, str]) -> None:
+    """503, not 401: there is nothing wrong with the token."""
+    tokens = KeystoneTokens(dataclasses.replace(cloud.settings(), **wrong))  # type: ignore[arg-type]  # texts
+    request = falcon.testing.create_req(headers={"X-Auth-Token": cloud.token("olga")})
+    request.context.request_id = "req-1"
+
+    with pytest.raises(Problem) as refused:
+        tokens.who(request)
+    assert (refused.value.status, refused.value.reason) == (503, "auth.unavailable")
+
+
+def test_a_keystone_that_hangs_takes_not_all_threads(
+    tmp_path: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask, each gets its 503, and what needs no token is answered meanwhile."""
+    monkeypatch.setattr(keystone, "TIMEOUT", 3)
+    silent = socket.create_server(("127.0.0.1", 0), backlog=64)
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}/v3"
+    settings = Settings(keystone=cloud.settings(auth_url=url))
+    with ThreadPoolExecutor(24) as pool, running(tmp_path, settings=settings, quiet=False) as sealward:
+        turns = vars(sealward.embedded.control_plane.door.identify)["_turns"]
+        with silent:  # it takes connections, and says nothing
+            asked = [pool.submit(ask, sealward, "token") for _ in range(24)]
+            until(lambda: turns._value == 0)
+            took = until(lambda: ask(sealward, None, path="/healthcheck").status == 200)
+            until(lambda: sum(one.done() for one in asked) >= 24 - keystone.AT_ONCE)
+
+        assert took < keystone.TIMEOUT
+        assert {one.result(30).status for one in asked} == {503}
 
 
 def test_a_file_can_hold_the_settings(tmp_path: Path, cloud: Cloud) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from cloud import Cloud
 from programs import sealward
 
@@ -24,6 +25,7 @@ def roles(cloud: Cloud) -> set[str]:
     return {one["name"] for one in cloud.identity().get("/roles").json()["roles"]}
 
 
+@pytest.mark.timeout(300)  # commands, each a second or more
 def test_the_printed_commands_register(cloud: Cloud, tmp_path: Path) -> None:
     """A shell runs them as they are; --run finds all there, and moves an endpoint."""
     cloud.forget()
