@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ from sealward.projections.database import Projections
 from sealward.projections.past import Past
 from sealward.projections.runner import Runner
 from sealward.projections.sqlite import SqliteBackend
+from sealward.settings import SettingRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -179,10 +181,21 @@ class Core:
         self._storage.close()
 
 
+@contextlib.contextmanager
+def _extra(name: str, variable: str) -> Iterator[None]:
+    """Say which extra is missing. Raises SettingRefused."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        message = f"{variable} needs {missing.name}: pip install 'sealward[{name}]'"
+        raise SettingRefused(message) from missing
+
+
 def _identify(settings: Settings, tokens: Tokens) -> Identify:
     if settings.keystone is None:
         return LocalTokens(tokens)
-    from sealward.http.keystone import KeystoneTokens  # noqa: PLC0415 - local tokens need no OpenStack
+    with _extra("keystone", "SEALWARD_AUTH"):
+        from sealward.http.keystone import KeystoneTokens  # noqa: PLC0415 - local tokens need no OpenStack
 
     return KeystoneTokens(settings.keystone)
 
@@ -190,7 +203,8 @@ def _identify(settings: Settings, tokens: Tokens) -> Identify:
 def _policy(settings: Settings) -> Policy:
     if settings.keystone is None and settings.policy_file is None:
         return Defaults()
-    from sealward.http.oslo import OsloPolicy  # noqa: PLC0415 - as above
+    with _extra("keystone", "SEALWARD_POLICY_FILE"):
+        from sealward.http.oslo import OsloPolicy  # noqa: PLC0415 - as above
 
     return OsloPolicy(settings.policy_file)
 

@@ -80,10 +80,12 @@ def _base(url: str) -> str:
 
 
 def _run(wanted: Wanted) -> None:
-    from keystoneauth1.exceptions import ClientException
-    from openstack.config import OpenStackConfig
-    from openstack.exceptions import ConfigException
-
+    try:
+        from keystoneauth1.exceptions import ClientException
+        from openstack.config import OpenStackConfig
+        from openstack.exceptions import ConfigException
+    except ModuleNotFoundError as missing:
+        raise Refusal(f"--run needs {missing.name}: pip install 'sealward[client]'") from missing
     try:
         session = OpenStackConfig().get_one().get_session()
         _make(_identity(session), wanted)

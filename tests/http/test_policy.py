@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from programs import sealward
 from running import WEB, Running, running
 
 from sealward.commands.role import Role
+from sealward.control_plane import Core
 from sealward.http.identity import Identity
 from sealward.http.oslo import OsloPolicy, defaults
 from sealward.http.policy import PERSONAS, RULES, Defaults, PolicyRefused, Rule, check, sample
-from sealward.settings import Settings
+from sealward.settings import SettingRefused, Settings
 
 SAMPLE = Path(__file__).parent.parent.parent / "docs" / "policy.yaml.sample"
 CREATE = next(rule for rule in RULES if rule.name == "sign:create")
@@ -114,3 +116,14 @@ def test_a_file_that_is_wrong_is_refused_at_start(tmp_path: Path, text: str | No
         OsloPolicy(file)
     done = sealward(tmp_path, "run", SEALWARD_POLICY_FILE=str(file))
     assert (done.returncode, f"sealward: {file}" in done.stderr) == (2, True)
+
+
+def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variable that asks for it, and how to get it."""
+    monkeypatch.delitem(sys.modules, "sealward.http.oslo")
+    monkeypatch.setitem(sys.modules, "oslo_policy", None)
+
+    message = r"SEALWARD_POLICY_FILE needs oslo_policy: .*sealward\[keystone\]"
+    settings = Settings(data_dir=tmp_path, policy_file=SAMPLE)
+    with contextlib.closing(Core(settings)) as core, pytest.raises(SettingRefused, match=message):
+        _ = core.app
