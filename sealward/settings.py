@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +102,8 @@ class Settings:
     fresh_for: float = 900.0
     lease: float = 30.0
     wait: float = 5.0
+    public_url: str | None = None
+    """Where clients reach the API when something stands before it, as https://sealward.example."""
     metrics: str = "public"
     """Who reads /metrics: everybody (`public`), or who has a token that may (`token`)."""
     log: str = "console"
@@ -137,6 +140,7 @@ class Settings:
             fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
             wait=_seconds(env, "SEALWARD_WAIT", default.wait),
+            public_url=_url(env, "SEALWARD_PUBLIC_URL"),
             metrics=_one_of(env, "SEALWARD_METRICS", ("public", "token")),
             log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
             log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
@@ -181,6 +185,21 @@ def secret(env: Mapping[str, str], name: str) -> str | None:
         return Path(file).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeError) as unreadable:
         raise SettingRefused(f"{name}_FILE: {unreadable}") from unreadable
+
+
+def _url(env: Mapping[str, str], name: str) -> str | None:
+    """Return an HTTP URL without the slash at its end."""
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        where = urlsplit(text)
+        good = where.scheme in {"http", "https"} and where.hostname and not (where.query or where.fragment)
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingRefused(f"{name}={text!r}: give a URL, as https://sealward.example")
+    return text.rstrip("/")
 
 
 def _one_of(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
