@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from sealward.events.bus import BusUnavailable
 from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sealward.events.base import Recorded
 
@@ -49,10 +50,11 @@ class AmqpPublisher:
         self._parameters = parameters(url, tls)
         self._session: _Session | None = None
 
-    def publish(self, batch: Sequence[Recorded]) -> None:
+    def publish(self, batch: Iterable[Recorded]) -> None:
         """Publish in order and wait until the broker has confirmed all.
 
-        Raises BusUnavailable: then any of them may have been published, and all are to be published again.
+        Raises BusUnavailable, and what the batch raises: then any of them may have been published, and all
+        are to be published again.
         """
         if self._session is not None and self._session.ended.is_set():
             self.close()
@@ -60,7 +62,7 @@ class AmqpPublisher:
             self._session = _Session(self._parameters)
         try:
             self._session.publish(batch)
-        except BusUnavailable:
+        except BaseException:
             self.close()
             raise
 
@@ -105,6 +107,7 @@ class _Session:
         self._confirmed = threading.Event()
         self._last = 0
         self._open: set[int] = set()
+        self._is_whole = True
         self._channel: Any = None
         self._why = "the broker does not answer"
         self._connection = _Connection(
@@ -116,15 +119,16 @@ class _Session:
         self._thread = threading.Thread(target=self._run, name="relay-amqp", daemon=True)
         self._thread.start()
 
-    def publish(self, batch: Sequence[Recorded]) -> None:
+    def publish(self, batch: Iterable[Recorded]) -> None:
         """Have the session's thread publish, and wait for the last confirm. Raises BusUnavailable."""
         self._wait(self._ready)
         self._confirmed.clear()
-        self._open = set(range(self._last + 1, self._last + len(batch) + 1))
-        self._last += len(batch)
-        for start in range(0, len(batch), PIECE):
-            messages = [(one, cloudevent.render(one)) for one in batch[start : start + PIECE]]
-            self._connection.ioloop.add_callback_threadsafe(functools.partial(self._send, messages))
+        self._in_thread(self._begin)
+        rest = iter(batch)
+        while piece := list(itertools.islice(rest, PIECE)):
+            messages = [(one, cloudevent.render(one)) for one in piece]
+            self._in_thread(functools.partial(self._send, messages))
+        self._in_thread(self._end)
         self._wait(self._confirmed)
 
     def close(self) -> None:
@@ -166,7 +170,19 @@ class _Session:
         channel.queue_bind(STREAM, EXCHANGE, "#")
         channel.confirm_delivery(self._acked, lambda _: self._ready.set())
 
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        self._connection.ioloop.add_callback_threadsafe(work)
+
+    def _begin(self) -> None:
+        self._is_whole = False
+
+    def _end(self) -> None:
+        self._is_whole = True
+        self._look_whether_confirmed()
+
     def _send(self, messages: Sequence[tuple[Recorded, bytes]]) -> None:
+        self._open |= set(range(self._last + 1, self._last + len(messages) + 1))
+        self._last += len(messages)
         with self._connection.one_piece():
             for one, body in messages:
                 self._channel.basic_publish(EXCHANGE, cloudevent.routing_key(one), body, _properties(one))
@@ -181,7 +197,10 @@ class _Session:
             self._open = {one for one in self._open if one > tag}
         else:
             self._open.discard(tag)
-        if not self._open:
+        self._look_whether_confirmed()
+
+    def _look_whether_confirmed(self) -> None:
+        if self._is_whole and not self._open:
             self._confirmed.set()
 
 

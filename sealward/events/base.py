@@ -70,7 +70,12 @@ class Recorded:
     @property
     def id(self) -> uuid.UUID:
         """Return the event's own id, the same wherever and however often the event is delivered."""
-        return uuid.uuid5(self.stream, str(self.version))
+        return _event_id(self.stream, self.version)
+
+
+@functools.lru_cache(maxsize=KNOWN)
+def _event_id(stream: uuid.UUID, version: int) -> uuid.UUID:
+    return uuid.uuid5(stream, str(version))
 
 
 @functools.lru_cache(maxsize=KNOWN)

@@ -12,7 +12,7 @@ from sealward.events.leader import Alone
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
 
     from sealward.events.base import Recorded
     from sealward.events.bus import Bus
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
 """Seconds until a store or broker that was away is tried again, and until leadership is."""
+PARTS: Final = 4
+"""Reads of the log after which all must be safe before it goes on: what a crash publishes again at most."""
 LOOK_UP: Final = 0.1
 """Seconds after which it looks for events of other processes, and whether it shall stop."""
 
@@ -30,8 +32,11 @@ LOOK_UP: Final = 0.1
 class Publisher(Protocol):
     """Where the relay copies to."""
 
-    def publish(self, batch: Sequence[Recorded]) -> None:
-        """Publish in order; return when all are safe. Raises BusUnavailable: then all are tried again."""
+    def publish(self, batch: Iterable[Recorded]) -> None:
+        """Publish in order; return when all are safe. Raises BusUnavailable: then all are tried again.
+
+        The batch is read as it is published: what it raises ends the publishing.
+        """
 
     def close(self) -> None:
         """Close the connection."""
@@ -68,13 +73,30 @@ class BusPublisher:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    def publish(self, batch: Sequence[Recorded]) -> None:
+    def publish(self, batch: Iterable[Recorded]) -> None:
         """Publish in order."""
         for one in batch:
             self._bus.publish(cloudevent.routing_key(one), cloudevent.render(one))
 
     def close(self) -> None:
         """Do nothing: the bus is not the relay's own."""
+
+
+class _Window:
+    """The next events, read in parts while others are on their way; `position` is that of the last read."""
+
+    def __init__(self, store: EventStore, position: int) -> None:
+        self._store = store
+        self.position = position
+
+    def __iter__(self) -> Iterator[Recorded]:
+        for _ in range(PARTS):
+            batch = self._store.follow(self.position)
+            for one in batch:
+                self.position = one.position
+                yield one
+            if not batch:
+                break
 
 
 class Relay:
@@ -109,9 +131,9 @@ class Relay:
         """
         position = self._place.load()
         if self._store.wait_beyond(position, LOOK_UP):
-            batch = self._store.follow(position)
-            self._publisher.publish(batch)
-            self._place.keep(batch[-1].position)
+            window = _Window(self._store, position)
+            self._publisher.publish(window)
+            self._place.keep(window.position)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -146,13 +146,13 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
         if after.checked_at == NEVER:
             return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", event.reasons[0]))))
         return after
-    return replace(
-        verdict,
-        is_valid=event.is_valid,
-        reasons=event.reasons,
-        findings=event.findings,
-        checked_at=event.checked_at,
-        fresh_until=event.fresh_until,
+    return Verdict(
+        event.is_valid,
+        event.reasons,
+        event.findings,
+        event.checked_at,
+        event.fresh_until,
+        verdict.withheld_at,
     )
 
 

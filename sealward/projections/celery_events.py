@@ -16,7 +16,7 @@ import msgspec
 from sealward.events import node as of_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from sealward.events.base import Event, Recorded
@@ -52,11 +52,12 @@ class CeleryEvents:
         """Say that a node is there. Raises BusUnavailable."""
         self._say("worker-heartbeat", hostname, self._clock(), {"active": 0, "processed": 0, "loadavg": []})
 
-    def publish(self, batch: Sequence[Recorded]) -> None:
+    def publish(self, batch: Iterable[Recorded]) -> None:
         """Say what the events of a batch mean, in order. Raises BusUnavailable."""
-        self._projections.wait_for(batch[-1].position, PATIENCE)
+        events = list(batch)
+        self._projections.wait_for(events[-1].position, PATIENCE)
         with self._projections.reading() as tables:
-            for one in batch:
+            for one in events:
                 self._tell(one.event, tables)
 
     def close(self) -> None:
