@@ -127,7 +127,7 @@ class Bus:
 
         That may raise Later and Poison.
         """
-        return self._consume([self._queue(queue)], _one(lambda body, _: on_message(body)), 1)
+        return self._consume([self._queue(queue)], _one_by_one(lambda body, _: on_message(body)), 1)
 
     def inbox(self, name: str, on_message: Callable[[bytes], None]) -> Consumer:
         """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well."""
@@ -135,7 +135,7 @@ class Bus:
 
     def inbox_with_headers(self, name: str, on_message: OnMessage) -> Consumer:
         """Do the same where a message's headers matter as well."""
-        return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], _one(on_message), 1)
+        return self._consume([self._inbox(DEAD_LETTERS), self._inbox(name)], _one_by_one(on_message), 1)
 
     def inbox_in_batches(self, name: str, on_batch: OnBatch) -> Consumer:
         """Do the same with all messages that have arrived, up to `BATCH`, in their order.
@@ -203,7 +203,7 @@ def reachable(connection: kombu.Connection) -> Iterator[None]:
         raise BusUnavailable(str(away) or type(away).__name__) from away
 
 
-def _one(on_message: OnMessage) -> OnBatch:
+def _one_by_one(on_message: OnMessage) -> OnBatch:
     def on_batch(batch: Sequence[Delivered]) -> list[Poison | None]:
         (message,) = batch
         try:
