@@ -67,7 +67,11 @@ def parse(xml: str | bytes, root_tag: str = "domain") -> etree._Element:
 
 def normalise(xml: str | bytes) -> etree._Element:
     """Parse a domain and drop what the profile leaves out. Raises DomainXmlRefused."""
-    root = parse(xml)
+    return drop_noise(parse(xml))
+
+
+def drop_noise(root: etree._Element) -> etree._Element:
+    """Drop what the profile leaves out of a parsed domain, and return it."""
     for node in _select(_noise_xpath(), root):
         _drop(node)
     return root

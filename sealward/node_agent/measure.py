@@ -15,18 +15,18 @@ from sealward.node_agent import canonical, masking, profile
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-Files: TypeAlias = "Callable[[str | bytes], etree._Element]"
-"""Gives the `<files>` of a domain's XML."""
+Files: TypeAlias = "Callable[[etree._Element], etree._Element]"
+"""Gives the `<files>` of a parsed domain."""
 
 
-def unmeasured(_xml: str | bytes) -> etree._Element:
+def unmeasured(_domain: etree._Element) -> etree._Element:
     """Return what stands for files that nobody looks at: never equal to files that were measured."""
     return etree.Element("files", measured="no")
 
 
 def unread(reason: str) -> Files:
     """Return what gives the `<files>` of a domain whose files could not be measured, for that reason."""
-    return lambda _xml: etree.Element("files", measured="no", reason=reason)
+    return lambda _domain: etree.Element("files", measured="no", reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,7 @@ class _Form:
 
     def domain(self) -> etree._Element:
         """Return the normalised domain with its files. Raises DomainXmlRefused."""
-        domain = canonical.normalise(self.xml)
-        if domain.find("files") is not None:
-            raise canonical.DomainXmlRefused("it has a <files> of its own")
-        domain.append(copy.copy(self.files))
-        return domain
+        return _with(canonical.normalise(self.xml), self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +80,12 @@ def measure(
     without flags, or None when the domain is shut off. SECURE makes no difference.
     Raises DomainXmlRefused, and whatever `files` raises.
     """
-    config = _Form(config_xml, files(config_xml))
-    running_form = None if live_xml is None else _Form(live_xml, files(live_xml))
-    sections, bound = _digests(config)
+    config, sections, bound = _measured(config_xml, files)
+    running_form = None
     live: dict[str, str] = {}
     host_bound = {CONFIG: bound}
-    if running_form is not None:
-        running, bound = _digests(running_form)
+    if live_xml is not None:
+        running_form, running, bound = _measured(live_xml, files)
         live = _deviating(sections, running)
         if bound != host_bound[CONFIG]:
             host_bound[LIVE] = bound
@@ -98,11 +93,21 @@ def measure(
     return Measured(measurement, config, running_form)
 
 
-def _digests(form: _Form) -> tuple[dict[str, str], str]:
-    """Return the digests of the strict sections, and that of all host-bound parts."""
-    domain = form.domain()
+def _measured(xml: str | bytes, files: Files) -> tuple[_Form, dict[str, str], str]:
+    """Return a form, the digests of its strict sections, and that of all its host-bound parts."""
+    domain = canonical.parse(xml)
+    form = _Form(xml, files(domain))
+    domain = _with(canonical.drop_noise(domain), form.files)
     bound = canonical.take_host_bound(domain)
-    return canonical.section_digests(domain), bound
+    return form, canonical.section_digests(domain), bound
+
+
+def _with(domain: etree._Element, files: etree._Element) -> etree._Element:
+    """Return a normalised domain with its files. Raises DomainXmlRefused."""
+    if domain.find("files") is not None:
+        raise canonical.DomainXmlRefused("it has a <files> of its own")
+    domain.append(copy.copy(files))
+    return domain
 
 
 def _deviating(sections: dict[str, str], running: dict[str, str]) -> dict[str, str]:

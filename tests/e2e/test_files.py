@@ -15,6 +15,7 @@ from running import BATCH, WEB, Running, running, until
 
 from sealward.node_agent.files import reader
 from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.files.watch import LOOK_UP
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
@@ -203,3 +204,14 @@ def test_the_firmware_of_a_node_changes_by_an_administrator_alone(tmp_path: Path
             "io.sealward.node.firmware-changed",
             "io.sealward.node.firmware-accepted",
         ]
+
+
+def test_a_tampered_file_is_false_within_a_second(tmp_path: Path) -> None:
+    """No sweep is due for a minute, and libvirt has no event: the folder tells."""
+    with running(tmp_path / "data", settings=Settings(files="yes")) as sealward:
+        place = Place(sealward, tmp_path)
+        assert sealward.sign()["is_valid"] == "true"
+        time.sleep(LOOK_UP)  # the watch takes the folders up
+        _poke(place.folder / "initrd", 10)
+
+        assert until(lambda: sealward.is_valid() == "false") < 1

@@ -23,7 +23,7 @@ from sealward.node_agent.files.refusals import (
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAX_LAYERS: Final = 200
@@ -82,25 +82,33 @@ class _Link:
     is_data: bool = False
 
 
-def walk(path: str, image_format: str, root: Path, declared: Declared = UNDECLARED) -> tuple[Layer, ...]:
+def walk(
+    path: str,
+    image_format: str,
+    root: Path,
+    declared: Declared = UNDECLARED,
+    seen: Callable[[str], None] = lambda _: None,
+) -> tuple[Layer, ...]:
     """Return all layers below and including an image, top first; paths are looked up below `root`.
 
     Where the XML declares another layer than the header above it, that is followed: QEMU is made to.
-    Raises NotMeasured: unreadable, missing or malformed images, names and formats that are not followed,
-    more than MAX_LAYERS or a chain that comes back to itself.
+    `seen` gets the path of each image before it is opened.
+    Raises NotMeasured: unreadable, missing or malformed images, names and formats that are not followed, more
+    than MAX_LAYERS or a chain that comes back to itself.
     """
     layers: list[Layer] = []
-    seen: set[tuple[int, int]] = set()
+    passed: set[tuple[int, int]] = set()
     ahead = [_Link(path, image_format, 0)]
     while ahead:
         link = ahead.pop()
         if len(layers) == MAX_LAYERS:
             raise ChainTooDeep(f"{path}: more than {MAX_LAYERS} layers")
+        seen(link.path)
         with opened(placed(root, link.path)) as fd:
             found = os.fstat(fd)
-            if (found.st_dev, found.st_ino) in seen:
+            if (found.st_dev, found.st_ino) in passed:
                 raise ChainTooDeep(f"{path}: it comes back to {link.path}")
-            seen.add((found.st_dev, found.st_ino))
+            passed.add((found.st_dev, found.st_ino))
             layer = _layer(fd, found, link)
         layers.append(layer)
         ahead.extend(_links(layer, declared))

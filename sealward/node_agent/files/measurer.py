@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
-from sealward.node_agent import canonical
 from sealward.node_agent.files import chain, inventory
 from sealward.node_agent.files.contents import Contents
 from sealward.node_agent.files.refusals import FileMissing
+from sealward.node_agent.files.watch import FileWatch
 from sealward.node_agent.measure import unmeasured
 
 if TYPE_CHECKING:
@@ -68,14 +68,19 @@ class FileMeasurer:
         self._contents = Contents(cache, tell, reread_after)
         self._root = root
         self._patience = patience
+        self._tell = tell
         self._users: dict[str, frozenset[Path]] = {}
+        self._folders: frozenset[Path] = frozenset()
+        self._watch = FileWatch(lambda: self._folders, self._touched)
 
     def start(self) -> None:
-        """Read long files in the background from now on."""
+        """Read long files in the background, and hear of changes, from now on."""
         self._contents.start()
+        self._watch.start()
 
     def stop(self) -> None:
         """End after what is at hand."""
+        self._watch.close()
         self._contents.stop()
         self._cache.close()
 
@@ -92,20 +97,14 @@ class FileMeasurer:
 
     def content(self, path: Path) -> str:
         """Return the root of a file that belongs to no server; `tell` gets NO_SERVER. Raises NotMeasured."""
+        self._saw(NO_SERVER, path)
         until = time.monotonic() + self._patience
         return self._contents.root(path, NO_SERVER, until, reread_after=BOOT_AGE)
 
     def forget(self, server_id: str) -> None:
         """Watch the files of a server no longer."""
         self._users.pop(server_id, None)
-
-    def folders(self) -> frozenset[Path]:
-        """Return the folders in which a change may be one of a measured file: what inotify should watch."""
-        return frozenset(path.parent for paths in self._users.values() for path in paths)
-
-    def users(self, path: Path) -> tuple[str, ...]:
-        """Return the servers that use a file, to be looked at when it changed."""
-        return tuple(sorted(server_id for server_id, paths in self._users.items() if path in paths))
+        self._folders = frozenset(path.parent for paths in tuple(self._users.values()) for path in paths)
 
     def localised(self, finding: Finding) -> Finding:
         """Return a finding; that of a changed content with the offset at which the change begins."""
@@ -115,7 +114,17 @@ class FileMeasurer:
         return finding if offset is None else replace(finding, xpath=f"{finding.xpath} at {offset}")
 
     def _saw(self, server_id: str, path: Path) -> None:
-        self._users[server_id] = self._users.get(server_id, frozenset()) | {path}
+        """Know that a server uses a file. Sets are replaced, never changed: another thread reads them."""
+        known = self._users.get(server_id, frozenset())
+        if path not in known:
+            self._users[server_id] = known | {path}
+            if path.parent not in self._folders:
+                self._folders |= {path.parent}
+
+    def _touched(self, path: Path) -> None:
+        for server_id, paths in tuple(self._users.items()):
+            if path in paths:
+                self._tell(server_id)
 
 
 @dataclass(slots=True)
@@ -136,10 +145,10 @@ class Look:
         """Set the time until which this look waits."""
         self.until = time.monotonic() + self.patience
 
-    def files(self, xml: str | bytes) -> etree._Element:
-        """Return the `<files>` of a domain. Raises NotMeasured, DomainXmlRefused."""
+    def files(self, domain: etree._Element) -> etree._Element:
+        """Return the `<files>` of a parsed domain, from which no noise is dropped. Raises NotMeasured."""
         files = etree.Element("files")
-        for facts in self._facts(canonical.parse(xml)):
+        for facts in self._facts(domain):
             etree.SubElement(
                 files, "file", {name: value for name, value in facts.items() if value is not None}
             )
@@ -158,9 +167,8 @@ class Look:
 
     def _disk(self, disk: inventory.Disk) -> Iterator[dict[str, str | None]]:
         start = {"role": disk.role, "target": disk.target}
-        self.seen(self.server_id, chain.placed(self.root, disk.path))
         try:
-            layers = chain.walk(disk.path, disk.format, self.root, disk.declared)
+            layers = chain.walk(disk.path, disk.format, self.root, disk.declared, self._see)
         except FileMissing:
             if not disk.is_optional:
                 raise
@@ -172,7 +180,6 @@ class Look:
 
     def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> dict[str, str | None]:
         path = chain.placed(self.root, layer.path)
-        self.seen(self.server_id, path)
         is_growing = layer.is_data and not is_read_only
         return {
             "layer": str(layer.depth),
@@ -185,6 +192,9 @@ class Look:
             "data-file": layer.data_file,
             "content": self._content(path) if is_read_only and not layer.is_block else None,
         }
+
+    def _see(self, path: str) -> None:
+        self.seen(self.server_id, chain.placed(self.root, path))
 
     def _content(self, path: Path) -> str:
         if path not in self.roots:

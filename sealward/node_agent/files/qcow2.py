@@ -1,6 +1,6 @@
 """Read the header of a qcow2 image that may be hostile: what other files it refers to, and its size.
 
-QEMU's docs/interop/qcow2.txt. A dozen small reads whatever the header says; nothing is followed here.
+QEMU's docs/interop/qcow2.txt. One small read, or a few where the header says so; nothing is followed here.
 What QEMU would refuse is refused, and so is what it would read in a way that only it knows.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAGIC: Final = b"QFI\xfb"
 MAX_NAME: Final = 1023
 MAX_EXTENSIONS: Final = 64
+_READ: Final = 1024
 _V2_LENGTH: Final = 72
 _V3_LENGTH: Final = 104
 _CLUSTER_BITS: Final = range(9, 22)
@@ -45,20 +46,38 @@ class Header:
     data_file: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """An open image, and the bytes that it begins with."""
+
+    fd: int
+    head: bytes
+
+    def exactly(self, length: int, offset: int) -> bytes:
+        """Return that many bytes. Raises ImageMalformed."""
+        found = self.head[offset : offset + length]
+        if len(found) != length:
+            found = os.pread(self.fd, length, offset)
+        if len(found) != length:
+            raise ImageMalformed("its header is cut short")
+        return found
+
+
 def read(fd: int) -> Header:
     """Read the header of an open image. Raises ImageMalformed, ImageNameRefused, OSError."""
-    head = os.pread(fd, _V3_LENGTH, 0)
+    start = _Start(fd, os.pread(fd, _READ, 0))
+    head = start.head[:_V3_LENGTH]
     if len(head) < _V2_LENGTH or head[:4] != MAGIC:
         raise ImageMalformed("it has no qcow2 header")
     version, name_at, name_length, cluster_bits, size = struct.unpack_from(">IQIIQ", head, 4)
     if version not in (2, 3) or cluster_bits not in _CLUSTER_BITS or name_at > 1 << cluster_bits:
         raise ImageMalformed("its version, cluster size or backing file's place is out of range")
     features, length = (0, _V2_LENGTH) if version == 2 else _v3(head)  # noqa: PLR2004 - the version of the format
-    extensions = _extensions(fd, length, name_at or 1 << cluster_bits)
+    extensions = _extensions(start, length, name_at or 1 << cluster_bits)
     data_file = _name(extensions.get(_DATA_FILE, b"")) if features & _EXTERNAL_DATA else None
     if data_file is None and features & _EXTERNAL_DATA:
         raise ImageMalformed("its data is in another file that it does not name")
-    backing = _backing(fd, name_at, name_length, 1 << cluster_bits) if name_at else None
+    backing = _backing(start, name_at, name_length, 1 << cluster_bits) if name_at else None
     return Header(size, backing, _format(extensions) if backing else None, data_file)
 
 
@@ -73,26 +92,26 @@ def _v3(head: bytes) -> tuple[int, int]:
     return features, length
 
 
-def _extensions(fd: int, start: int, end: int) -> dict[int, bytes]:
+def _extensions(image: _Start, start: int, end: int) -> dict[int, bytes]:
     """Return the content of those header extensions that name files or formats."""
     found: dict[int, bytes] = {}
-    for kind, at, length in _each_extension(fd, start, end):
+    for kind, at, length in _each_extension(image, start, end):
         if kind not in (_BACKING_FORMAT, _DATA_FILE):
             continue
         if kind in found or length > MAX_NAME:
             raise ImageMalformed("a header extension is there twice or too long")
-        found[kind] = _exactly(fd, length, at)
+        found[kind] = image.exactly(length, at)
     return found
 
 
-def _each_extension(fd: int, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _each_extension(image: _Start, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield (type, offset of the content, its length) up to the one that ends the list."""
     if start > end:
         raise ImageMalformed("its header is longer than its place")
     for _ in range(MAX_EXTENSIONS):
         if start + 8 > end:
             return
-        kind, length = struct.unpack(">II", _exactly(fd, 8, start))
+        kind, length = struct.unpack(">II", image.exactly(8, start))
         if kind == _END:
             return
         if start + 8 + length > end:
@@ -102,10 +121,10 @@ def _each_extension(fd: int, start: int, end: int) -> Iterator[tuple[int, int, i
     raise ImageMalformed(f"it has more than {MAX_EXTENSIONS} header extensions")
 
 
-def _backing(fd: int, at: int, length: int, cluster: int) -> str | None:
+def _backing(image: _Start, at: int, length: int, cluster: int) -> str | None:
     if length > min(MAX_NAME, cluster - at):
         raise ImageMalformed("the name of its backing file is longer than its place")
-    return _name(_exactly(fd, length, at))
+    return _name(image.exactly(length, at))
 
 
 def _name(raw: bytes) -> str | None:
@@ -129,10 +148,3 @@ def _format(extensions: dict[int, bytes]) -> str | None:
     if not _FORMAT.fullmatch(name):
         raise ImageMalformed("the format of its backing file has no format's name")
     return name
-
-
-def _exactly(fd: int, length: int, offset: int) -> bytes:
-    found = os.pread(fd, length, offset)
-    if len(found) != length:
-        raise ImageMalformed("its header is cut short")
-    return found

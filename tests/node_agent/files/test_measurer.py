@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from images import qemu_img
+from running import until
 
 from sealward.events.measurement import Finding
+from sealward.node_agent import canonical
 from sealward.node_agent.files import measurer as measurer_module
 from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
@@ -72,7 +75,7 @@ def measurer() -> Iterator[FileMeasurer]:
 
 
 def _files(measurer: FileMeasurer, xml: str) -> list[dict[str, str]]:
-    files = measurer.look(SERVER, "QEMU", fresh=True)(xml)
+    files = measurer.look(SERVER, "QEMU", fresh=True)(canonical.parse(xml))
     return [dict(one.attrib) for one in files]
 
 
@@ -168,17 +171,32 @@ def test_missing_files_and_network_disks_are_no_facts(guest: Guest, measurer: Fi
         _files(measurer, guest.xml())
 
 
-def test_the_files_of_a_server_are_known_to_whoever_watches(guest: Guest, measurer: FileMeasurer) -> None:
-    """The seam for inotify: which folders, and which servers use a file; also of a chain that is broken."""
-    guest.path("base.raw").unlink()
+def test_a_change_is_heard_of_as_it_happens(guest: Guest) -> None:
+    """Content, attributes, a file that comes back; nobody is told of a file that no server uses."""
+    guest.path("base.raw").rename(guest.path("away"))
+    told: list[str] = []
+    one = FileMeasurer(Cache(None), told.append, 3600.0)
+    one.start()
     with pytest.raises(FileMissing):
-        _files(measurer, guest.xml())
-
-    assert measurer.folders() == {guest.folder}
-    assert measurer.users(guest.path("disk.qcow2")) == (SERVER,)
-    assert measurer.users(guest.path("other")) == ()
-    measurer.forget(SERVER)
-    assert measurer.folders() == frozenset()
+        _files(one, guest.xml())
+    until(lambda: guest.folder in one._watch._watches)
+    guest.path("unused").write_bytes(b"x")
+    time.sleep(0.3)
+    assert told == []
+    for change in (
+        lambda: guest.path("away").rename(guest.path("base.raw")),
+        lambda: _append(guest, "initrd"),
+        lambda: guest.path("vmlinuz").chmod(0o600),
+        lambda: guest.path("seed.iso").unlink(),
+    ):
+        told.clear()
+        change()
+        assert until(lambda: SERVER in told) < 1
+        if guest.path("seed.iso").exists():
+            _files(one, guest.xml())
+    one.forget(SERVER)
+    until(lambda: not one._watch._watches)
+    one.stop()
 
 
 def test_a_changed_content_has_an_offset(guest: Guest, measurer: FileMeasurer) -> None:
@@ -215,7 +233,7 @@ def test_boot_files_are_read_again_soon_after_a_look_that_does_not_insist(
     one._contents.stop()
     one._contents = Contents()  # type: ignore[assignment]  # as far as a look needs it
     for fresh in (False, True):
-        one.look(SERVER, "QEMU", fresh=fresh)(guest.xml())
+        one.look(SERVER, "QEMU", fresh=fresh)(canonical.parse(guest.xml()))
     kernel = [rest for name, *rest in asked if name == "vmlinuz"]
     base = [rest for name, *rest in asked if name == "base.raw"]
 
@@ -231,7 +249,7 @@ def test_boot_files_are_read_again_soon_after_a_look_that_does_not_insist(
 def test_the_test_driver_has_no_files(mode: str, driver: str, *, is_measured: bool) -> None:
     """What is not measured says so, so that it never equals what is; a setting decides otherwise."""
     one = FileMeasurer(Cache(None), lambda _: None, 3600.0, mode=mode)
-    files = one.look(SERVER, driver, fresh=True)("<domain><devices/></domain>")
+    files = one.look(SERVER, driver, fresh=True)(canonical.parse("<domain><devices/></domain>"))
     one.stop()
 
     assert (files.get("measured") != "no") == is_measured

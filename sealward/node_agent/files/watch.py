@@ -1,0 +1,98 @@
+"""Hears of changes in the folders of measured files as they happen; what it misses, a sweep finds.
+
+inotify tells of files that were closed after writing, moved, deleted, or given other attributes. It tells
+neither of writes by who keeps the file open nor of those by other machines of a network file system.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from asyncinotify import Inotify, Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from asyncinotify import Event, Watch
+
+log = logging.getLogger(__name__)
+
+SETTLE: Final = 0.1
+"""Seconds that a file gets to settle: what happens within is one change."""
+LOOK_UP: Final = 0.5
+"""Seconds after which the thread looks for other folders to watch, and whether it is to end."""
+MASK: Final = (
+    Mask.CLOSE_WRITE
+    | Mask.MOVED_TO
+    | Mask.MOVED_FROM
+    | Mask.DELETE
+    | Mask.CREATE
+    | Mask.ATTRIB
+    | Mask.ONLYDIR
+)
+
+
+class FileWatch:
+    """`folders` gives what to watch now; `on_change` gets the path of a file that changed there."""
+
+    def __init__(self, folders: Callable[[], frozenset[Path]], on_change: Callable[[Path], None]) -> None:
+        self._folders = folders
+        self._on_change = on_change
+        self._wanted: frozenset[Path] = frozenset()
+        self._watches: dict[Path, Watch] = {}
+        self._due: dict[Path, float] = {}
+        self._inotify = Inotify(sync_timeout=LOOK_UP)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="files-watch", daemon=True)
+
+    def start(self) -> None:
+        """Watch in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the watch."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * LOOK_UP)
+        self._inotify.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._follow()
+            soonest = min(self._due.values(), default=time.monotonic() + LOOK_UP)
+            self._inotify.sync_timeout = max(0.0, soonest - time.monotonic())
+            event = self._inotify.sync_get()
+            if event is not None:
+                self._note(event)
+            self._tell()
+
+    def _follow(self) -> None:
+        """Watch the folders that are wanted now, and no others."""
+        wanted = self._folders()
+        if wanted is self._wanted:
+            return
+        self._wanted = wanted
+        for folder in self._watches.keys() - wanted:
+            self._inotify.rm_watch(self._watches.pop(folder))
+        for folder in sorted(wanted - self._watches.keys()):
+            try:
+                self._watches[folder] = self._inotify.add_watch(folder, MASK)
+            except OSError as failed:
+                log.warning("changes in %s are found by the sweep alone: %s", folder, failed.strerror)
+
+    def _note(self, event: Event) -> None:
+        folder = None if event.watch is None else event.watch.path
+        if event.mask & Mask.IGNORED:  # the folder is gone; whoever needs it will say so anew
+            self._watches.pop(folder, None)  # type: ignore[arg-type]  # None is no key
+        elif folder is not None and event.name is not None:
+            self._due.setdefault(folder / event.name, time.monotonic() + SETTLE)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        for path in [path for path, due in self._due.items() if due <= now]:
+            del self._due[path]
+            self._on_change(path)
