@@ -1,37 +1,19 @@
-"""The files of a domain as one `<files>` element: what the section "files" is measured from.
-
-One `<file>` for each file and layer, in the order of the inventory. Attributes, where they apply:
-
-    role, path      as in the inventory; for disks `target`, and `layer`: 0 for the image, then downwards
-    kind            "block": a device, whose path is in the XML and host-bound; "volume": named by `pool` and
-                    `volume`; "data": an image's data file
-    format          as the domain or the layer above states it; "(none)" where the layer above does not
-    backing, backing-format, data-file      links as the image's header states them
-    size            bytes the guest sees, where running does not change it
-    content         root of the tree hash; not for what the guest or the firmware may write
-    missing         "yes" for an image that the domain may start without
-
-A domain whose files nobody looks at has `<files measured="no"/>`, one whose files could not be measured has
-the reason there, too: neither is ever equal to one whose files were measured.
-"""
+"""One node's measuring of files: looks at servers, what they wait for, and who is told of changes."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lxml import etree
-
-from sealward.node_agent.files import chain, inventory
 from sealward.node_agent.files.contents import Contents
-from sealward.node_agent.files.refusals import FileMissing
+from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.watch import FileWatch
 from sealward.node_agent.measure import unmeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sealward.events.measurement import Finding
     from sealward.node_agent.files.cache import Cache
@@ -41,7 +23,6 @@ PATIENCE: Final = 1.0
 """Seconds that a look at a server waits for files to be read; what takes longer is read in the background."""
 BOOT_AGE: Final = 30.0
 """Seconds after which a look that does not insist has boot files read again in the background."""
-
 NO_SERVER: Final = ""
 """Stands for the id of a server where a file belongs to the node."""
 
@@ -92,8 +73,16 @@ class FileMeasurer:
         """
         if self._mode == "no" or (self._mode == "auto" and driver.lower() == "test"):
             return unmeasured
-        look = Look(self._contents, self._root, server_id, self._patience, is_fresh=fresh, seen=self._saw)
-        return look.files
+        began_at, until = time.time(), time.monotonic() + self._patience
+
+        def content(path: Path, *, is_boot: bool) -> str:
+            newer_than = began_at if is_boot and fresh else None
+            reread_after = BOOT_AGE if is_boot else None
+            return self._contents.root(
+                path, server_id, until, newer_than=newer_than, reread_after=reread_after
+            )
+
+        return Look(content, lambda path: self._saw(server_id, path), self._root).files
 
     def content(self, path: Path) -> str:
         """Return the root of a file that belongs to no server; `tell` gets NO_SERVER. Raises NotMeasured."""
@@ -125,89 +114,3 @@ class FileMeasurer:
         for server_id, paths in tuple(self._users.items()):
             if path in paths:
                 self._tell(server_id)
-
-
-@dataclass(slots=True)
-class Look:
-    """One look at the files of one server: both forms of its domain share what it read."""
-
-    contents: Contents
-    root: Path
-    server_id: str
-    patience: float
-    is_fresh: bool
-    seen: Callable[[str, Path], None]
-    began_at: float = field(default_factory=time.time)
-    until: float = 0.0
-    roots: dict[Path, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Set the time until which this look waits."""
-        self.until = time.monotonic() + self.patience
-
-    def files(self, domain: etree._Element) -> etree._Element:
-        """Return the `<files>` of a parsed domain, from which no noise is dropped. Raises NotMeasured."""
-        files = etree.Element("files")
-        for facts in self._facts(domain):
-            etree.SubElement(
-                files, "file", {name: value for name, value in facts.items() if value is not None}
-            )
-        return files
-
-    def _facts(self, domain: etree._Element) -> Iterator[dict[str, str | None]]:
-        for boot_file in inventory.boot_files(domain):
-            content = None if boot_file.is_identity else self._boot_content(boot_file.path)
-            yield {"role": boot_file.role, "path": boot_file.path, "content": content}
-        for disk in inventory.disks(domain):
-            if isinstance(disk, inventory.Volume):
-                named = {"kind": "volume", "pool": disk.pool, "volume": disk.volume}
-                yield {"role": disk.role, "target": disk.target, **named}
-            else:
-                yield from self._disk(disk)
-
-    def _disk(self, disk: inventory.Disk) -> Iterator[dict[str, str | None]]:
-        start = {"role": disk.role, "target": disk.target}
-        try:
-            layers = chain.walk(disk.path, disk.format, self.root, disk.declared, self._see)
-        except FileMissing:
-            if not disk.is_optional:
-                raise
-            yield {**start, "path": disk.path, "format": disk.format, "missing": "yes"}
-            return
-        for layer in layers:
-            is_read_only = disk.is_read_only or layer.depth > 0
-            yield {**start, **self._layer(layer, is_read_only=is_read_only)}
-
-    def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> dict[str, str | None]:
-        path = chain.placed(self.root, layer.path)
-        is_growing = layer.is_data and not is_read_only
-        return {
-            "layer": str(layer.depth),
-            "kind": "block" if layer.is_block else "data" if layer.is_data else None,
-            "path": None if layer.is_block and not layer.depth else layer.path,
-            "format": layer.format,
-            "size": None if is_growing else str(layer.size),
-            "backing": layer.backing,
-            "backing-format": layer.backing_format,
-            "data-file": layer.data_file,
-            "content": self._content(path) if is_read_only and not layer.is_block else None,
-        }
-
-    def _see(self, path: str) -> None:
-        self.seen(self.server_id, chain.placed(self.root, path))
-
-    def _content(self, path: Path) -> str:
-        if path not in self.roots:
-            self.roots[path] = self.contents.root(path, self.server_id, self.until)
-        return self.roots[path]
-
-    def _boot_content(self, named: str) -> str:
-        """Return the root of a boot file: read now for a fresh look, else soon after."""
-        path = chain.placed(self.root, named)
-        self.seen(self.server_id, path)
-        if path not in self.roots:
-            newer_than = self.began_at if self.is_fresh else None
-            self.roots[path] = self.contents.root(
-                path, self.server_id, self.until, newer_than=newer_than, reread_after=BOOT_AGE
-            )
-        return self.roots[path]

@@ -40,6 +40,16 @@ def stretches(fd: int, size: int, first: int, pool: futures.Executor) -> Iterato
         yield _stretch(fd, size, start, pool)
 
 
+def leaves(fd: int, size: int) -> bytes:
+    """Return all leaves, read in this thread. Raises as `stretches` does."""
+    count = tree.leaf_count(size)
+    with_data = set(_with_data(fd, 0, count, size))
+    return b"".join(
+        _leaf(fd, index, size) if index in with_data else tree.hole(tree.leaf_length(index, size))
+        for index in range(count)
+    )
+
+
 def _stretch(fd: int, size: int, start: int, pool: futures.Executor) -> bytes:
     """Return the leaves from `start` on. When it ends or raises, no thread reads `fd` any more."""
     stop = min(start + STRETCH, tree.leaf_count(size))

@@ -1,0 +1,74 @@
+"""The start gate measures as the agent does, and never waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from sealward.node_agent import canonical
+from sealward.node_agent.files import offline
+from sealward.node_agent.files.cache import Cache, Stamp
+from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.files.refusals import FileMissing, FilesBeingMeasured
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    """Yield an empty cache."""
+    one = Cache(tmp_path / "files.sqlite")
+    yield one
+    one.close()
+
+
+def _domain(kernel: Path, iso: Path) -> etree._Element:
+    disk = f"<disk device='cdrom'><source file='{iso}'/><target dev='sda'/></disk>"
+    return canonical.parse(f"<domain><os><kernel>{kernel}</kernel></os><devices>{disk}</devices></domain>")
+
+
+def _measured(cache: Cache, domain: etree._Element, seconds: float = 1.0) -> bytes:
+    return canonical.canonical_bytes(offline.files(cache, time.monotonic() + seconds)(domain))
+
+
+def test_the_gate_finds_what_the_agent_finds(cache: Cache, tmp_path: Path) -> None:
+    """Byte for byte, with an empty cache, too."""
+    (tmp_path / "kernel").write_bytes(b"k" * 5 * MIB)
+    (tmp_path / "iso").write_bytes(bytes(6 * MIB) + b"i" * MIB)
+    domain = _domain(tmp_path / "kernel", tmp_path / "iso")
+    agent = FileMeasurer(Cache(None), lambda _: None, 3600.0)
+    agent.start()
+    found = canonical.canonical_bytes(agent.look("server", "QEMU", fresh=True)(domain))
+    agent.stop()
+
+    assert _measured(cache, domain) == found
+
+
+def test_a_boot_file_is_read_whatever_is_known_and_an_image_is_not(cache: Cache, tmp_path: Path) -> None:
+    """Of the image counts what the agent knew."""
+    for name in ("kernel", "iso"):
+        (tmp_path / name).write_bytes(b"x")
+        cache.put(Stamp.of((tmp_path / name).stat()), "sealward-tree/1:known", time.time())
+    found = _measured(cache, _domain(tmp_path / "kernel", tmp_path / "iso")).decode()
+
+    assert 'content="sealward-tree/1:known" format="raw"' in found
+    assert found.count("known") == 1
+
+
+def test_a_large_image_that_nobody_knows_is_not_read(cache: Cache, tmp_path: Path) -> None:
+    """Neither is anything past the time that the gate has; and what is missing is missing."""
+    (tmp_path / "kernel").write_bytes(b"k")
+    with (tmp_path / "iso").open("wb") as file:
+        file.truncate(offline.AT_ONCE)
+    domain = _domain(tmp_path / "kernel", tmp_path / "iso")
+
+    with pytest.raises(FilesBeingMeasured):
+        _measured(cache, domain)
+    with pytest.raises(FilesBeingMeasured):
+        _measured(cache, domain, -1.0)
+    with pytest.raises(FileMissing):
+        _measured(cache, _domain(tmp_path / "nothing", tmp_path / "iso"))
