@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,3 +139,17 @@ def test_a_guest_that_is_running_is_read_without_being_locked_out(layered: Runni
 
     assert b"lock" in locked.stderr
     assert layered.domain.isActive()
+
+
+def test_measuring_on_the_command_line_gives_what_was_sealed(layered: Running) -> None:
+    """An operator on the node can check the reference by hand, files included."""
+    with watching(layered.node, **BRISK) as sealward:
+        _signed(sealward, layered)
+        envelope = sealward.ask("GET", f"/v1/sign/{layered.server_id}/envelope").json
+    line = [sys.executable, "-m", "sealward", "measure", "--uri", layered.node.daemon.read_only_uri]
+    done = subprocess.run(  # noqa: S603 - the interpreter that runs the tests
+        [*line, layered.guest.name], capture_output=True, timeout=60, check=True
+    )
+    sealed = json.loads(base64.b64decode(envelope["payload"]))["subject"][0]["digest"]["sha256"]
+
+    assert json.loads(done.stdout)["digest"] == sealed
