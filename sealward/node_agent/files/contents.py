@@ -53,6 +53,8 @@ class _Reading:
     said_at: float = 0.0
     is_told: bool = False
     """Whether somebody was told to come back."""
+    was_restless: bool = False
+    """Whether the file changed in the reading before this one, too."""
     outcome: str | NotMeasured | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -85,6 +87,8 @@ class Contents:
         self._changed = threading.Condition()
         self._readings: dict[Stamp, _Reading] = {}
         self._failed: dict[Stamp, tuple[float, NotMeasured]] = {}
+        self._restless: set[Path] = set()
+        """Files that changed while they were last read."""
         self._is_stopped = False
         self._pool = ThreadPoolExecutor(THREADS, "files", _give_way)
         self._thread = threading.Thread(target=self._work, name="files", daemon=True)
@@ -117,7 +121,8 @@ class Contents:
         With `newer_than` (`time.time()`) it is what was read since, unless the file is so large that it would
         take long; without, it is what is known for the file as it is now. What is known for longer than
         `reread_after` is read again in the background.
-        Raises FilesBeingMeasured when it takes longer, FileMissing, FileUnreadable, FileChanging.
+        Raises FilesBeingMeasured when it takes longer; FileChanging when the file changes again and again as
+        it is read; FileMissing, FileUnreadable.
         """
         with reading(path):
             found = path.stat()
@@ -154,9 +159,17 @@ class Contents:
             if outcome is None:
                 wanted.is_told = True
                 raise FilesBeingMeasured(_progress(wanted))
+        if isinstance(outcome, FileChanging) and not wanted.was_restless:
+            return self._waited_for(self._again(wanted), 0.0)
         if isinstance(outcome, NotMeasured):
             raise outcome
         return outcome
+
+    def _again(self, wanted: _Reading) -> _Reading:
+        """Read a file as it is now: it changed, for the first time, while it was read."""
+        with reading(wanted.path):
+            stamp = Stamp.of(wanted.path.stat())
+        return self._read(wanted.path, stamp, min(wanted.servers), wanted.rank)
 
     def _work(self) -> None:
         while (wanted := self._next()) is not None:
@@ -212,6 +225,8 @@ class Contents:
             del self._readings[wanted.stamp]
             if isinstance(outcome, NotMeasured):
                 self._failed = {wanted.stamp: (time.monotonic(), outcome), **_recent(self._failed)}
+            wanted.was_restless = wanted.path in self._restless
+            (self._restless.add if isinstance(outcome, FileChanging) else self._restless.discard)(wanted.path)
             wanted.outcome = outcome
             wanted.done.set()
             told = sorted(wanted.servers) if is_news or wanted.is_told else ()
