@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sealward.events.sql import blocks
 from sealward.node_agent.files import tree
@@ -71,6 +71,18 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as broken:
+            if path is None:
+                raise
+            log.warning("what was known of files is made anew, for %s: %s", path, broken)
+            self._database.close()
+            for file in path.parent.glob(f"{path.name}*"):
+                file.unlink()
+            self._open(path)
+
+    def _open(self, path: Path | None) -> None:
         self._database = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         for name in ("create-digests", "create-leaves", "create-progress"):
             self._database.execute(SQL[name])
@@ -113,10 +125,9 @@ class Cache:
     def progress(self, stamp: Stamp) -> bytearray:
         """Return the leaves of a file that are known already, from the first one on."""
         leaves = bytearray()
-        with self._lock:
-            for first, digests in self._database.execute(SQL["progress"], (stamp.file, stamp.state)):
-                if first * tree.DIGEST == len(leaves):
-                    leaves += digests
+        for first, digests in self._rows("progress", stamp.file, stamp.state):
+            if first * tree.DIGEST == len(leaves):
+                leaves += digests
         return leaves
 
     def keep_progress(self, stamp: Stamp, first: int, leaves: bytes) -> None:
@@ -142,7 +153,15 @@ class Cache:
         except sqlite3.Error as failed:
             log.warning("what is known of files is not kept: %s", failed)
 
+    def _rows(self, name: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return what is kept, nothing where it cannot be read."""
+        try:
+            with self._lock:
+                return self._database.execute(SQL[name], values).fetchall()
+        except sqlite3.Error as failed:
+            log.warning("what is known of files is not read: %s", failed)
+            return []
+
     def _leaves(self, root: str | None) -> bytes | None:
-        with self._lock:
-            row = self._database.execute(SQL["leaves"], (root,)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._rows("leaves", root)
+        return bytes(rows[0][0]) if rows else None

@@ -74,6 +74,21 @@ class _Reading:
         return max(0.0, RACY - age)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms somebody wants a root: for which server, and until when to wait (`time.monotonic()`).
+
+    Files that are not large must have been read after `newer_than` (`time.time()`). What is known for longer
+    than `reread_after` seconds is read again in the background. Who `hurries` waits for no large file.
+    """
+
+    server_id: str
+    until: float
+    newer_than: float = 0.0
+    reread_after: float | None = None
+    hurries: bool = False
+
+
 class Contents:
     """`tell` gets the id of each server whose files have been read after somebody was told to come back.
 
@@ -107,20 +122,10 @@ class Contents:
             self._thread.join(10)
         self._pool.shutdown(cancel_futures=True)
 
-    def root(
-        self,
-        path: Path,
-        server_id: str,
-        until: float,
-        *,
-        newer_than: float | None = None,
-        reread_after: float | None = None,
-    ) -> str:
-        """Return the root of a regular file's content, waiting for it until then (`time.monotonic()`).
+    def root(self, path: Path, terms: Terms) -> str:
+        """Return the root of a regular file's content: known of the file as it is now, or read now.
 
-        With `newer_than` (`time.time()`) it is what was read since, unless the file is so large that it would
-        take long; without, it is what is known for the file as it is now. What is known for longer than
-        `reread_after` is read again in the background.
+        Of all who want a file that takes longer than they wait only the first waits: its servers may be many.
         Raises FilesBeingMeasured when it takes longer; FileChanging when the file changes again and again as
         it is read; FileMissing, FileUnreadable.
         """
@@ -129,13 +134,13 @@ class Contents:
             if not stat.S_ISREG(found.st_mode):
                 raise FileUnreadable("not a regular file")
         stamp = Stamp.of(found)
-        known = self._cache.known(stamp)
-        since = newer_than if newer_than is not None and stamp.size < AT_ONCE else 0.0
-        if known is not None and known.hashed_at >= since:
-            if time.time() - known.hashed_at > (reread_after or self._reread_after):
-                self._read(path, stamp, server_id, _SCHEDULED)
+        known, is_large = self._cache.known(stamp), stamp.size >= AT_ONCE
+        if known is not None and (is_large or known.hashed_at >= terms.newer_than):
+            if abs(time.time() - known.hashed_at) > (terms.reread_after or self._reread_after):
+                self._read(path, stamp, terms.server_id, _SCHEDULED)
             return known.root
-        return self._waited_for(self._read(path, stamp, server_id, _WAITED_FOR), until)
+        wanted = self._read(path, stamp, terms.server_id, _WAITED_FOR)
+        return self._waited_for(wanted, 0.0 if terms.hurries and is_large else terms.until)
 
     def _read(self, path: Path, stamp: Stamp, server_id: str, rank: int) -> _Reading:
         """Have a file read; who asks while it is being read shares the reading. Raises NotMeasured."""
@@ -153,7 +158,8 @@ class Contents:
             return wanted
 
     def _waited_for(self, wanted: _Reading, until: float) -> str:
-        wanted.done.wait(max(0.0, until - time.monotonic()))
+        if not wanted.is_told:
+            wanted.done.wait(max(0.0, until - time.monotonic()))
         with self._changed:
             outcome = wanted.outcome
             if outcome is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.files.contents import Contents
+from sealward.node_agent.files.contents import Contents, Terms
 from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.watch import FileWatch
 from sealward.node_agent.measure import unmeasured
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 1.0
 """Seconds that a look at a server waits for files to be read; what takes longer is read in the background."""
+JUST_NOW: Final = 1.0
+"""Seconds for which a boot file that was read counts as read now: many servers share it."""
 BOOT_AGE: Final = 30.0
 """Seconds after which a look that does not insist has boot files read again in the background."""
 NO_SERVER: Final = ""
@@ -69,18 +71,16 @@ class FileMeasurer:
         """Return what measures the files of a server, for one look at both forms of its domain.
 
         `driver` is libvirt's name for the kind of its hypervisor. A fresh look reads boot files now, whatever
-        is known of them.
+        is known of them; another one does not wait for large files.
         """
         if self._mode == "no" or (self._mode == "auto" and driver.lower() == "test"):
             return unmeasured
         began_at, until = time.time(), time.monotonic() + self._patience
 
         def content(path: Path, *, is_boot: bool) -> str:
-            newer_than = began_at if is_boot and fresh else None
+            newer_than = began_at - JUST_NOW if is_boot and fresh else 0.0
             reread_after = BOOT_AGE if is_boot else None
-            return self._contents.root(
-                path, server_id, until, newer_than=newer_than, reread_after=reread_after
-            )
+            return self._contents.root(path, Terms(server_id, until, newer_than, reread_after, not fresh))
 
         return Look(content, lambda path: self._saw(server_id, path), self._root).files
 
@@ -88,7 +88,7 @@ class FileMeasurer:
         """Return the root of a file that belongs to no server; `tell` gets NO_SERVER. Raises NotMeasured."""
         self._saw(NO_SERVER, path)
         until = time.monotonic() + self._patience
-        return self._contents.root(path, NO_SERVER, until, reread_after=BOOT_AGE)
+        return self._contents.root(path, Terms(NO_SERVER, until, reread_after=BOOT_AGE))
 
     def forget(self, server_id: str) -> None:
         """Watch the files of a server no longer."""

@@ -14,7 +14,7 @@ from running import until
 from sealward.node_agent.files import contents as contents_module
 from sealward.node_agent.files import reader, tree
 from sealward.node_agent.files.cache import Cache, Stamp
-from sealward.node_agent.files.contents import Contents
+from sealward.node_agent.files.contents import Contents, Terms
 from sealward.node_agent.files.refusals import (
     FileChanging,
     FileMissing,
@@ -36,9 +36,9 @@ class Place:
         self.contents = Contents(self.cache, self.told.append, reread_after)
         self.contents.start()
 
-    def root(self, path: Path, wait: float = 5.0, **how: float) -> str:
+    def root(self, path: Path, wait: float = 5.0, newer_than: float = 0.0) -> str:
         """Ask for a root."""
-        return self.contents.root(path, "server", time.monotonic() + wait, **how)
+        return self.contents.root(path, Terms("server", time.monotonic() + wait, newer_than))
 
     def close(self) -> None:
         """End."""
@@ -292,3 +292,54 @@ def test_a_full_disk_costs_work_and_nothing_else(tmp_path: Path, caplog: pytest.
     assert cache.known(Stamp(1, 2, 3, 4, 5)) is not None
     assert "not kept" in caplog.text
     cache.close()
+
+
+def test_a_broken_cache_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It holds nothing that cannot be made again: the agent starts."""
+    (tmp_path / "files.sqlite").write_bytes(b"no database" * 100)
+    cache = Cache(tmp_path / "files.sqlite")
+    cache.put(Stamp(1, 2, 3, 4, 5), "root", 10.0)
+    cache.close()
+    again = Cache(tmp_path / "files.sqlite")
+
+    assert again.known(Stamp(1, 2, 3, 4, 5)) is not None
+    assert "made anew" in caplog.text
+    again.close()
+
+
+def test_a_file_that_takes_long_holds_up_one_server_and_no_other(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand servers on one base image do not wait one after the other."""
+    gate, really = threading.Event(), reader.stretches
+
+    def slow(*args: object) -> Iterator[bytes]:
+        gate.wait(10)
+        return really(*args)  # type: ignore[arg-type]  # the same arguments
+
+    monkeypatch.setattr(reader, "stretches", slow)
+    path = tmp_path / "base"
+    path.write_bytes(b"x")
+    with pytest.raises(FilesBeingMeasured):
+        place.root(path, 0.1)
+    began = time.monotonic()
+    for number in range(100):
+        with pytest.raises(FilesBeingMeasured):
+            place.contents.root(path, Terms(f"server{number}", time.monotonic() + 1))
+    took = time.monotonic() - began
+    gate.set()
+    until(lambda: len(place.told) == 101)
+
+    assert took < 1
+
+
+def test_who_hurries_waits_for_no_large_file(place: Place, tmp_path: Path) -> None:
+    """A sweep asks for all servers: it gets what is known, or is told to come back."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(contents_module.AT_ONCE)
+    began = time.monotonic()
+    with pytest.raises(FilesBeingMeasured):
+        place.contents.root(tmp_path / "large", Terms("server", began + 5, hurries=True))
+
+    assert time.monotonic() - began < 1
+    until(lambda: place.told == ["server"])

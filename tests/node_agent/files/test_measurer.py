@@ -14,6 +14,7 @@ from sealward.events.measurement import Finding
 from sealward.node_agent import canonical
 from sealward.node_agent.files import measurer as measurer_module
 from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.contents import Terms
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.files.refusals import FileMissing, NetworkDisk
 
@@ -220,13 +221,11 @@ def test_boot_files_are_read_again_soon_after_a_look_that_does_not_insist(
 ) -> None:
     """A sweep takes what is known and has it checked behind its back; a fresh look waits for it."""
     monkeypatch.setattr(measurer_module, "BOOT_AGE", 0.0)
-    asked: list[tuple[str, float | None, float | None]] = []
+    asked: list[tuple[str, Terms]] = []
 
     class Contents:
-        def root(
-            self, path: Path, *_: object, newer_than: float | None = None, reread_after: float | None = None
-        ) -> str:
-            asked.append((path.name, newer_than, reread_after))
+        def root(self, path: Path, terms: Terms) -> str:
+            asked.append((path.name, terms))
             return "root"
 
     one = FileMeasurer(Cache(None), lambda _: None, 3600.0)
@@ -234,12 +233,14 @@ def test_boot_files_are_read_again_soon_after_a_look_that_does_not_insist(
     one._contents = Contents()  # type: ignore[assignment]  # as far as a look needs it
     for fresh in (False, True):
         one.look(SERVER, "QEMU", fresh=fresh)(canonical.parse(guest.xml()))
-    kernel = [rest for name, *rest in asked if name == "vmlinuz"]
-    base = [rest for name, *rest in asked if name == "base.raw"]
+    kernel = [terms for name, terms in asked if name == "vmlinuz"]
+    base = [terms for name, terms in asked if name == "base.raw"]
 
-    assert kernel[0] == [None, 0.0]
-    assert kernel[1][0] is not None
-    assert base == [[None, None], [None, None]]
+    assert [(one.newer_than > 0, one.reread_after, one.hurries) for one in kernel] == [
+        (False, 0.0, True),
+        (True, 0.0, False),
+    ]
+    assert [(one.newer_than, one.reread_after) for one in base] == [(0.0, None)] * 2
 
 
 @pytest.mark.parametrize(
