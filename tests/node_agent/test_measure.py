@@ -4,11 +4,13 @@ import zlib
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from sealward.events.measurement import differing
 from sealward.node_agent import canonical
 from sealward.node_agent.canonical import DomainXmlRefused
-from sealward.node_agent.measure import measure
+from sealward.node_agent.findings import findings
+from sealward.node_agent.measure import Files, measure, unmeasured, unread
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"
 SAME_AS_DEFINED = ("1b-redefined", "2-running", "3-booted")
@@ -177,3 +179,43 @@ def test_secrets_stay_out_of_evidence_and_repr() -> None:
 
     assert secret not in zlib.decompress(measured.evidence()).decode()
     assert secret not in repr(measured)
+
+
+def _files(content: str = "root") -> Files:
+    """Return what gives a `<files>` with one file."""
+
+    def given(_domain: etree._Element) -> etree._Element:
+        files = etree.Element("files")
+        etree.SubElement(files, "file", path="/base.img", content=content)
+        return files
+
+    return given
+
+
+def test_files_are_a_section_of_their_own() -> None:
+    """Another content changes the section `files` and no other, and the evidence explains it."""
+    config, live = _read("uefi6.0-running.inactive"), _read("uefi6.0-running.live")
+    signed = measure(config, live, "", _files())
+    found = measure(config, live, "", _files("other"))
+    changed = differing(signed.measurement, found.measurement)
+    (finding,) = findings(signed.evidence(), found.evidence(), changed)
+
+    assert changed == (("files", "config"),)
+    assert finding.xpath == '/domain/files/file[@path="/base.img"]/@content'
+    assert (finding.signed, finding.found) == ("root", "other")
+    assert found.measurement.live == {}
+
+
+def test_files_that_were_not_measured_never_equal_those_that_were() -> None:
+    """Neither those nobody looks at, nor those that could not be read, nor a domain without any."""
+    config = _read("uefi6.0-running.inactive")
+    ways: tuple[Files, ...] = (unmeasured, unread("file-missing"), lambda _: etree.Element("files"))
+    digests = {measure(config, None, "", files).measurement.sections["files"] for files in (*ways, _files())}
+
+    assert len(digests) == 4
+
+
+def test_a_domain_cannot_bring_files_of_its_own() -> None:
+    """What is measured of files never comes from the XML."""
+    with pytest.raises(DomainXmlRefused, match="<files>"):
+        measure("<domain><files measured='no'/></domain>", None, "")
