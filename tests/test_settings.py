@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sealward.settings import Keystone, SettingRefused, Settings
@@ -68,3 +70,19 @@ def test_keystone_settings_that_cannot_be_used_are_refused(name: str, value: str
     """The message names the variable, and never holds the password."""
     with pytest.raises(SettingRefused, match=name.removesuffix("_FILE").removeprefix("SEALWARD_KEYSTONE")):
         Settings.from_env(KEYSTONE | {name: value})
+
+
+def test_folders_are_separated_as_in_path() -> None:
+    """Colons, as in PATH; nothing between two of them is no folder."""
+    env = {"SEALWARD_FIRMWARE_DIRS": "/usr/share/OVMF::/usr/share/seabios"}
+
+    assert Settings.from_env(env).firmware_dirs == (Path("/usr/share/OVMF"), Path("/usr/share/seabios"))
+    assert Settings.from_env({}).firmware_dirs == ()
+
+
+def test_files_are_measured_or_not_or_by_the_hypervisor() -> None:
+    """Another word is refused by name."""
+    assert Settings.from_env({}).files == "auto"
+    assert Settings.from_env({"SEALWARD_FILES": "no"}).files == "no"
+    with pytest.raises(SettingRefused, match="SEALWARD_FILES"):
+        Settings.from_env({"SEALWARD_FILES": "perhaps"})
