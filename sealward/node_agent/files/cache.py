@@ -74,7 +74,9 @@ class Cache:
         try:
             self._open(path)
         except sqlite3.DatabaseError as broken:
-            if path is None:
+            if path is None or isinstance(
+                broken, sqlite3.OperationalError
+            ):  # locked, or no place: not broken
                 raise
             log.warning("what was known of files is made anew, for %s: %s", path, broken)
             self._database.close()
