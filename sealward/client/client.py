@@ -109,6 +109,11 @@ class Client:
         """Switch validation of a node off; return the task's id."""
         return self._act(node_id, "deactivate")
 
+    def accept_firmware(self, node_id: int, digest: str) -> Record:
+        """Accept the firmware files that a node found, if they still are those of that digest."""
+        path = f"/node/{node_id}/firmware"
+        return _body(self._ask("PUT", path, json={"digest": digest}), "node")
+
     def show_task(self, task_id: str) -> Record:
         """Return a task; `state` is Celery's."""
         return _body(self._ask("GET", f"/task/{task_id}"), "task")

@@ -143,6 +143,7 @@ class Nodes:
             actor=actor(req),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
             hostname=self._found(node_id).hostname,
             digest=req.context.body.digest,
         )

@@ -1,4 +1,4 @@
-"""`openstack sign node list|show|activate|deactivate`."""
+"""`openstack sign node list|show|activate|deactivate|firmware accept`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ class ShowNode(OneNode, command.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call GET /v1/node/{node_id}."""
         return shown(self.sealward.show_node(parsed_args.node))
+
+
+class AcceptFirmware(OneNode, command.ShowOne):
+    """Accept the firmware files that a node found. Look at `sign node show` first."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the digest."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("digest", metavar="<digest>", help="of the files that `sign node show` showed")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call PUT /v1/node/{node_id}/firmware."""
+        return shown(self.sealward.accept_firmware(parsed_args.node, parsed_args.digest))
 
 
 class NodeAction(OneNode, command.ShowOne):

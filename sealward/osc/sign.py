@@ -1,4 +1,4 @@
-"""`openstack sign list|show|create|set|delete|validate|verdict|history`."""
+"""`openstack sign list|show|create|set|delete|validate|verdict|history|envelope show`."""
 
 from __future__ import annotations
 
@@ -149,6 +149,20 @@ class Findings(Lines):
     def human_readable(self) -> str:
         """Return a line each."""
         return "\n".join(f"{one['xpath']}: {one['signed']} -> {one['found']}" for one in self._value)
+
+
+class ShowEnvelope(OneSign, command.ShowOne):
+    """Show the reference in force; -f json is what `sealward verify` and in-toto tools read."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the time."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--at", metavar="<time>", help=AT)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call GET /v1/sign/{server_id}/envelope."""
+        return shown(self.sealward.show_envelope(parsed_args.server, at=parsed_args.at))
 
 
 class ListHistory(OneSign, command.Lister):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from running import ADMIN, WEB, Running, running
 
 from sealward.commands.role import Role
+from sealward.http import auth
 from sealward.http.identity import strip
 from sealward.http.policy import POLICY, PUBLIC
 
@@ -150,3 +152,17 @@ def test_identity_headers_never_reach_the_application() -> None:
     strip(env)
 
     assert env == {"HTTP_X_AUTH_TOKEN": "t", "HTTP_ACCEPT": "*/*", "PATH_INFO": "/"}
+
+
+def test_every_order_says_where_it_came_from() -> None:
+    """Whatever command the door makes: with the actor go the ids of user, project and request."""
+    orders = [
+        {word.arg for word in call.keywords}
+        for file in Path(auth.__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and "actor" in {word.arg for word in call.keywords}
+    ]
+    commands = [words for words in orders if "request_id" in words]
+
+    assert len(commands) >= 6
+    assert all({"origin", "global_request_id"} <= words for words in commands)

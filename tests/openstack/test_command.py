@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from cloud import USERS, Cloud
+from programs import sealward
 from running import BASTION, BATCH, DATABASE, WEB, Running, until
 
+from sealward.events import keys
 from stack.keystone import PASSWORD
 
 OPENSTACK = str(Path(sys.executable).parent / "openstack")
@@ -125,6 +127,21 @@ def test_nodes_and_tasks(sign: Command) -> None:
     assert off["name"] == "sealward.node.deactivate"
 
 
+def test_an_envelope_is_what_verify_reads(shared: Running, sign: Command, tmp_path: Path) -> None:
+    """`-f json` gives it as it is; whoever has the authority's public key checks it offline."""
+    shared.sign(BASTION)
+    envelope, key = tmp_path / "envelope.json", tmp_path / "authority.pub"
+    authority = shared.embedded.control_plane.authority
+    assert authority is not None
+    key.write_text(keys.public_pem(authority.public_key()))
+    envelope.write_text(json.dumps(sign.json("envelope", "show", BASTION, user="arne")))
+    done = sealward(tmp_path, "verify", str(envelope), "--key", str(key))
+    shared.ask("DELETE", f"/v1/sign/{BASTION}")
+
+    assert done.returncode == 0, done.stderr
+    assert f"server {BASTION}" in done.stdout
+
+
 def test_events_are_listed_and_followed(shared: Running, sign: Command, tmp_path: Path) -> None:
     """A page has an end; --follow prints what comes, a CloudEvent a line, until it is interrupted."""
     (first,) = sign.json("event", "list", "--limit", "1", user="arne")
@@ -162,11 +179,15 @@ def test_events_are_listed_and_followed(shared: Running, sign: Command, tmp_path
         (["create", WEB], "mia", "The policy's rule sign:create does not allow this to member, reader"),
         (["delete", BATCH.replace("5", "6"), BASTION], "olga", "2 of 2 signs were not deleted."),
         (["set", DATABASE, "--if-match", '"stale"'], "admin", "(sign.changed, HTTP 412"),
-        (["node", "show", "99"], "admin", "(node.not-found, HTTP 404"),
+        (["node", "firmware", "accept", "1", "0" * 64], "olga", "(node.firmware-unknown, HTTP 404"),
     ],
 )
-def test_what_is_refused_is_said_and_fails(sign: Command, words: list[str], user: str, message: str) -> None:
+def test_what_is_refused_is_said_and_fails(
+    shared: Running, sign: Command, words: list[str], user: str, message: str
+) -> None:
     """The API's message, its reason and the request's id; the exit status is not 0."""
+    if shared.ask("GET", f"/v1/sign/{DATABASE}").status != 200:
+        shared.sign(DATABASE)
     done = sign.run(*words, user=user)
 
     assert done.returncode != 0
