@@ -32,8 +32,8 @@ class Asked(dict[str, str]):
 
     def get(self, name: str, default: object = None) -> Any:  # noqa: ANN401 - as dict has it
         """Note the name."""
-        del default
         self.names.add(name)
+        return default
 
 
 def known_settings() -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import threading
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self
 
@@ -74,7 +75,7 @@ class Database:
         a small query does (psycopg 3.3.9). Who goes on after an error has it mended by the pool.
         """
         try:
-            lent = self._pool.getconn()
+            lent = self._lend()
             try:
                 yield lent
             finally:
@@ -88,6 +89,13 @@ class Database:
         with self.connection() as connection, connection.transaction():
             yield connection
 
+    def _lend(self) -> Connection:
+        """Return a connection that the server has not closed, as a restart does to all idle ones."""
+        while _is_closed(lent := self._pool.getconn()):
+            lent.close()
+            self._pool.putconn(lent)
+        return lent
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
@@ -97,6 +105,13 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_closed(idle: Connection) -> bool:
+    """Say whether the server has closed an idle connection: then there is an end to read. It is not asked."""
+    socket = select.poll()
+    socket.register(idle.fileno(), select.POLLIN)
+    return bool(socket.poll(0))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import pytest
 from factories import event
 
 from sealward.events.node import NodeActivated
-from sealward.events.postgres import SQL, NotMigrated, migrate, postgres
+from sealward.events.postgres import SQL, Database, NotMigrated, migrate, postgres
 from sealward.events.store import EventStore, StoreUnavailable
 from stack.certificates import Certificates, issue
 from stack.postgres import Postgres
@@ -144,6 +144,34 @@ def test_the_store_mends_itself_when_the_server_comes_back(private_folder: Path)
         store.close()
     finally:
         server.stop()
+
+
+def test_a_restart_of_the_server_is_not_felt_by_idle_connections(private_folder: Path) -> None:
+    """However many a pool holds: each is looked at before it is used."""
+    server = Postgres(private_folder)
+    server.start()
+    held = 8
+    try:
+        with Database(server.url()) as database:
+            with ThreadPoolExecutor(held) as pool:
+                together = threading.Barrier(held)
+                list(pool.map(lambda _: _answer(database, together), range(held)))
+            server.kill()
+            server.start()
+            answers = [_answer(database) for _ in range(2 * held)]
+    finally:
+        server.stop()
+
+    assert answers == [1] * 2 * held
+
+
+def _answer(database: Database, together: threading.Barrier | None = None) -> int:
+    """Ask over a connection; the threads of a barrier each over one of their own."""
+    with database.connection() as connection:
+        if together is not None:
+            together.wait(10)
+        row = connection.execute("SELECT 1 AS answer").fetchone()
+    return 0 if row is None else int(row["answer"])
 
 
 def _soon(store: EventStore) -> int:
