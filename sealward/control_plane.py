@@ -168,7 +168,6 @@ class Core:
             monitor(self._storage, self._settings, self._clock),
             self._settings.metrics == "public",
             self.closing,
-            public_url=self._settings.public_url,
         )
 
     @functools.cached_property

@@ -47,6 +47,7 @@ class Node:
                 Cache(folder / "files.sqlite"), tell, settings.rehash_interval, mode=settings.files
             ),
             firmware_dirs=settings.firmware_dirs,
+            folders=(settings.libvirt_config_dir, settings.libvirt_run_dir),
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
         )
 

@@ -6,7 +6,6 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +82,9 @@ class Settings:
     admin_token: str | None = field(default=None, repr=False)
     libvirt_uri: str | None = None
     """None means libvirt's `test` driver with the sample fleet."""
+    libvirt_config_dir: Path = Path("/etc/libvirt/qemu")
+    libvirt_run_dir: Path = Path("/run/libvirt/qemu")
+    """Where the libvirt of a local `qemu:` URI keeps its domains' persistent and running forms."""
     authority_key: Path | None = None
     """None means `authority.pem` in `data_dir`."""
     database_url: str | None = field(default=None, repr=False)
@@ -102,8 +104,6 @@ class Settings:
     fresh_for: float = 900.0
     lease: float = 30.0
     wait: float = 5.0
-    public_url: str | None = None
-    """Where clients reach the API when something stands before it, as https://sealward.example."""
     metrics: str = "public"
     """Who reads /metrics: everybody (`public`), or who has a token that may (`token`)."""
     log: str = "console"
@@ -128,6 +128,8 @@ class Settings:
             data_dir=Path(env.get("SEALWARD_DATA_DIR") or default.data_dir),
             admin_token=secret(env, "SEALWARD_ADMIN_TOKEN"),
             libvirt_uri=env.get("SEALWARD_LIBVIRT_URI") or None,
+            libvirt_config_dir=_path(env.get("SEALWARD_LIBVIRT_CONFIG_DIR")) or default.libvirt_config_dir,
+            libvirt_run_dir=_path(env.get("SEALWARD_LIBVIRT_RUN_DIR")) or default.libvirt_run_dir,
             authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
             database_url=secret(env, "SEALWARD_DATABASE_URL"),
             broker_url=secret(env, "SEALWARD_BROKER_URL"),
@@ -140,7 +142,6 @@ class Settings:
             fresh_for=_seconds(env, "SEALWARD_FRESH_FOR", default.fresh_for),
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
             wait=_seconds(env, "SEALWARD_WAIT", default.wait),
-            public_url=_url(env, "SEALWARD_PUBLIC_URL"),
             metrics=_one_of(env, "SEALWARD_METRICS", ("public", "token")),
             log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
             log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
@@ -185,21 +186,6 @@ def secret(env: Mapping[str, str], name: str) -> str | None:
         return Path(file).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeError) as unreadable:
         raise SettingRefused(f"{name}_FILE: {unreadable}") from unreadable
-
-
-def _url(env: Mapping[str, str], name: str) -> str | None:
-    """Return an HTTP URL without the slash at its end."""
-    text = env.get(name)
-    if not text:
-        return None
-    try:
-        where = urlsplit(text)
-        good = where.scheme in {"http", "https"} and where.hostname and not (where.query or where.fragment)
-    except ValueError:
-        good = False
-    if not good:
-        raise SettingRefused(f"{name}={text!r}: give a URL, as https://sealward.example")
-    return text.rstrip("/")
 
 
 def _one_of(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

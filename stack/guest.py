@@ -65,8 +65,8 @@ def make_disk(file: Path, kind: str = "qcow2", backing: tuple[Path, str] | None 
 class Guest:
     """A guest whose files are in `folder`; `number` is in its name, its UUID and its MAC address.
 
-    `extra` goes to the end of <devices>, `beside` to the end of <domain>. With `boots` it has a kernel and an
-    initrd of its own; with `uefi` it has OVMF.
+    `extra` goes to the end of <devices>, `beside` to the end of <domain>; `password` is that of its console.
+    With `boots` it has a kernel and an initrd of its own; with `uefi` it has OVMF.
     """
 
     folder: Path
@@ -78,6 +78,7 @@ class Guest:
     extra: str = ""
     beside: str = ""
     listen: str = "127.0.0.1"
+    password: str | None = None
 
     @property
     def server_id(self) -> str:
@@ -160,7 +161,7 @@ class Guest:
       <log file='{self.console}' append='off'/>
       <target port='0'/>
     </serial>
-    <graphics type='vnc' port='-1' autoport='yes' listen='{self.listen}'/>
+    <graphics type='vnc' port='-1' autoport='yes' listen='{self.listen}'{self._password}/>
     <video><model type='vga'/></video>
     <memballoon model='virtio'/>
     {self.extra}
@@ -168,6 +169,10 @@ class Guest:
   {self.beside}
 </domain>
 """
+
+    @property
+    def _password(self) -> str:
+        return "" if self.password is None else f" passwd='{self.password}'"
 
     @property
     def _boot(self) -> str:

@@ -153,6 +153,17 @@ class Libvirtd:
         """Send the daemon a signal: SIGSTOP hangs it, SIGCONT goes on, SIGHUP reads everything anew."""
         os.kill(self.pid, number)
 
+    def resume(self) -> None:
+        """Let a daemon go on that was stopped; one that is not there is no matter."""
+        if self._process is not None:
+            self.signal(signal.SIGCONT)
+
+    def end_hooks(self) -> None:
+        """End the hooks that it waits for."""
+        for pid in self._inside():
+            if _parent(pid) == self.pid and not _program(pid).startswith("qemu"):
+                os.kill(pid, signal.SIGKILL)
+
     def close(self) -> None:
         """End the daemon and every process of its guests."""
         self._keep_warm()
@@ -198,6 +209,16 @@ def _mount_namespace(proc: Path) -> str:
         return str((proc / "ns" / "mnt").readlink())
     except OSError:
         return ""  # it has ended
+
+
+def _parent(pid: int) -> int:
+    """Return the parent's process id."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[1])
+
+
+def _program(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text()
 
 
 def _has(known: str, line: str) -> bool:

@@ -57,10 +57,16 @@ class PrivateNode:
 
     def settings(self, **more: object) -> Settings:
         """Return the settings of an agent on this node."""
-        return replace(Settings(libvirt_uri=self.daemon.read_only_uri), **more)  # type: ignore[arg-type]  # replace() checks the names
+        here = Settings(
+            libvirt_uri=self.daemon.read_only_uri,
+            libvirt_config_dir=self.daemon.config_dir,
+            libvirt_run_dir=self.daemon.run_dir,
+        )
+        return replace(here, **more)  # type: ignore[arg-type]  # replace() checks the names
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a hung daemon goes on, or this would wait for ever."""
+        self.daemon.resume()
         if self._connection is not None:
             with contextlib.suppress(libvirt.libvirtError):
                 self._connection.close()

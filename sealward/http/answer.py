@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlencode
 
 import falcon
 import msgspec
@@ -40,3 +41,13 @@ def rfc1123(moment: datetime | None) -> str | None:
 def date(moment: datetime) -> str:
     """Return a moment as "Mon, 03 Jun 2024 10:45:36 GMT"."""
     return email.utils.format_datetime(moment, usegmt=True)
+
+
+def link_next(req: falcon.Request, resp: falcon.Response, **values: object) -> None:
+    """Name the next page in the Link header (RFC 8288): this one's query with other `values`.
+
+    The body stays as it is: lists have the form that the seed prints.
+    """
+    query = {name.removeprefix("$"): value for name, value in req.params.items() if name.strip("$")}
+    query.pop("offset", None)
+    resp.append_link(f"{req.prefix}{req.path}?{urlencode(query | values)}", "next")

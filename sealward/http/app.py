@@ -13,7 +13,6 @@ from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.identity import NoClaims
-from sealward.http.links import PublicUrl
 from sealward.http.metrics import Metrics
 from sealward.http.node import Nodes
 from sealward.http.openapi import Description
@@ -37,7 +36,7 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
     app: falcon.App[Any, Any] = falcon.App()
     metrics = Metrics(door.monitor, public=door.metrics_public)
     public = PUBLIC | {"/metrics"} if door.metrics_public else PUBLIC
-    app.add_middleware([NoClaims(), RequestId(), PublicUrl(door.public_url)])
+    app.add_middleware([NoClaims(), RequestId()])
     app.add_middleware([Access(metrics), Methods(), Authentication(door.identify, door.policy, public)])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True

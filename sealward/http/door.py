@@ -48,8 +48,6 @@ class Door:
     metrics_public: bool = True
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the process ends: streams end, too."""
-    public_url: str | None = None
-    """Where clients reach the API, without a slash at the end; None: where their requests come to."""
     waiters: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(12))
 
     def task_id(self) -> str:

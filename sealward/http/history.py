@@ -8,8 +8,7 @@ import msgspec
 
 from sealward.commands.errors import NotSigned
 from sealward.events.base import Origin  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.http.answer import Id, Time, answer
-from sealward.http.links import link_next
+from sealward.http.answer import Id, Time, answer, link_next
 from sealward.http.operation import OF_A_SIGN, Answer, Operation
 from sealward.http.parameter import LIMIT, Query, whole
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.http.answer import Id, Uuid, answer
-from sealward.http.links import link_next
+from sealward.http.answer import Id, Uuid, answer, link_next
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
 

@@ -11,11 +11,10 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
 from sealward.events.measurement import LIBVIRT_DOMAIN
 from sealward.events.verdict import IsValid
-from sealward.http.answer import Date, Id, Uuid, answer, date
+from sealward.http.answer import Date, Id, Uuid, answer, date, link_next
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, only_if, tag
-from sealward.http.links import link_next
 from sealward.http.operation import OF_A_SIGN, Answer, Operation
 from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
 

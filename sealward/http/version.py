@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from sealward.http.answer import answer
-from sealward.http.links import absolute
 from sealward.http.operation import Answer, Operation
 
 if TYPE_CHECKING:
@@ -63,8 +62,5 @@ class Versions:
 
 
 def _first(req: falcon.Request) -> Version:
-    links = [
-        Link("self", absolute(req, "/v1/")),
-        Link("describedby", absolute(req, "/openapi.json")),
-    ]
+    links = [Link("self", f"{req.prefix}/v1/"), Link("describedby", f"{req.prefix}/openapi.json")]
     return Version("v1.0", "CURRENT", "", "", links)

@@ -2,7 +2,7 @@
 
 Facts behind it (libvirt 9.0, observed): a lost connection never recovers and its events are not replayed, so
 a new one is opened and everything is looked at again; a hung daemon is noticed by keepalive alone; libvirt
-must not be called from its own callbacks.
+must not be called from its own callbacks; a domain that something holds locked answers late or never.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import libvirt
 
+from sealward.node_agent.calls import Calls
+from sealward.node_agent.folders import Folders
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE: Final = (5, 3)
 """Seconds between probes, and how many may stay unanswered before the connection counts as lost."""
+_ALL: Final = "all domains"
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
 
@@ -93,10 +97,15 @@ class Hypervisor:
         uri: str,
         on_change: Callable[[str | None], None],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
+        folders: Iterable[Path] = (),
     ) -> None:
         self._uri = uri
         self._on_change = on_change
         self._opener = opener
+        self._calls = Calls(lambda _: on_change(None))
+        self._folders = Folders(folders if _is_local_qemu(uri) else (), self._written)
+        self._server_ids: dict[str, str] = {}
+        """Of the domains that were there when somebody last asked, by name."""
         self._connection: libvirt.virConnect | None = None
         self._lost = threading.Event()
         self._stopped = threading.Event()
@@ -110,6 +119,7 @@ class Hypervisor:
     def start(self) -> None:
         """Connect, now or as soon as libvirt is there."""
         _run_event_loop()
+        self._folders.start()
         self._connect()
         self._keeper.start()
 
@@ -120,16 +130,25 @@ class Hypervisor:
         if self._keeper.is_alive():
             self._keeper.join(LONGEST_PAUSE)
         self._disconnect()
+        self._folders.close()
+        self._calls.close()
 
     def servers(self) -> list[tuple[str, str]]:
-        """Return (server_id, instance_name) of every domain, by server_id. Raises HypervisorGone."""
+        """Return (server_id, instance_name) of every domain, by server_id.
+
+        Raises HypervisorGone, DomainLocked.
+        """
         with self._asking() as connection:
-            return sorted((one.UUIDString(), one.name()) for one in connection.listAllDomains())
+            found = self._calls.make(_ALL, lambda: _listed(connection))
+        self._server_ids = {name: server_id for server_id, name in found}
+        return found
 
     def describe(self, server_id: str) -> DomainXml:
-        """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable."""
+        """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked."""
         with self._asking() as connection:
-            return _described(connection, connection.lookupByUUIDString(server_id))
+            return self._calls.make(
+                server_id, lambda: _described(connection, connection.lookupByUUIDString(server_id))
+            )
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[libvirt.virConnect]:
@@ -177,6 +196,7 @@ class Hypervisor:
             return False
         self._lost.clear()
         self._connection = connection
+        self._folders.watch()  # they may be others than those of the daemon before
         return True
 
     def _disconnect(self) -> None:
@@ -200,8 +220,22 @@ class Hypervisor:
         ):
             connection.domainEventRegisterAny(None, event, self._changed, None)
 
+    def _written(self, name: str | None) -> None:
+        """Hear that libvirt wrote something about a domain; one that nobody knows yet has an event."""
+        server_id = None if name is None else self._server_ids.get(name)
+        if name is None or server_id is not None:
+            self._on_change(server_id)
+
     def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own
         self._on_change(domain.UUIDString())  # the UUID is part of the event: this asks nobody
+
+
+def _is_local_qemu(uri: str) -> bool:
+    return uri.startswith(("qemu:///", "qemu+unix:///"))
+
+
+def _listed(connection: libvirt.virConnect) -> list[tuple[str, str]]:
+    return sorted((one.UUIDString(), one.name()) for one in connection.listAllDomains())
 
 
 def _described(connection: libvirt.virConnect, domain: libvirt.virDomain) -> DomainXml:

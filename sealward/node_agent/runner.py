@@ -16,7 +16,7 @@ from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -79,10 +79,13 @@ class Runner:
         files: Callable[[Callable[[str], None]], FileMeasurer],
         firmware_dirs: Sequence[Path],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
+        folders: Iterable[Path] = (),
     ) -> None:
         self._timing = timing
         self._jobs: queue.SimpleQueue[Changed | Received | Stop] = queue.SimpleQueue()
-        self._hypervisor = Hypervisor(uri, lambda server_id: self._jobs.put(Changed(server_id)), opener)
+        self._hypervisor = Hypervisor(
+            uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
+        )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
         self._agent = Agent(
             key=key,

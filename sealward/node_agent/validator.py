@@ -13,6 +13,7 @@ from sealward.events import ranges
 from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
+from sealward.node_agent.calls import DomainLocked
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.files.refusals import FilesBeingMeasured, FilesNotMeasured
 from sealward.node_agent.findings import findings, host_bound_findings
@@ -145,9 +146,9 @@ class Validator:
             self._await(reference.server_id, later)
             return
         except NotMeasured as failed:
-            # Without libvirt, the sweep that follows says it for all servers at once.
+            # Without libvirt's answer, the sweep that follows says it, if it is still so by then.
             is_news = self.said.get(reference.server_id) != failed.code and not isinstance(
-                failed, HypervisorGone
+                failed, HypervisorGone | DomainLocked
             )
             if task_id is not None or is_news:
                 self._report_failure(_validation(reference, task_id), failed, moment, cause)

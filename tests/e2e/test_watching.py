@@ -77,18 +77,3 @@ def test_lagging_projections(stack: Stack) -> None:
         stack.start_process(worker)
 
     until(lambda: problems(stack) == [], 60)
-
-
-def test_the_store_away(stack: Stack) -> None:
-    """Metrics say so, and load balancers are told to go elsewhere; the process is alive all the same."""
-    stack.postgres.kill()
-    try:
-        until(lambda: metric(stack, "sealward_store_available") == 0, 10)
-        statuses = {path: stack.ask("GET", f"/healthcheck{path}")[0] for path in ("", "/ready", "/live")}
-    finally:
-        stack.postgres.start()
-
-    assert statuses == {"": 503, "/ready": 503, "/live": 200}
-    until(lambda: stack.ask("GET", "/healthcheck/ready")[0] == 200, 40)
-    until(lambda: metric(stack, "sealward_store_available") == 1, 10)
-    until(lambda: problems(stack) == [], 60)

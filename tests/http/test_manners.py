@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 from keystoneauth1 import discover, noauth, session
-from running import BATCH, DATABASE, WEB, Answer, Running, running, until
+from running import BATCH, DATABASE, WEB, Answer, Running, until
 
 from sealward.commands.role import Role
-from sealward.settings import SettingRefused, Settings
 
 PUBLIC = ("/", "/v1", "/v1/", "/healthcheck", "/healthcheck/live", "/healthcheck/ready")
 GETS = (
@@ -64,26 +62,6 @@ def test_keystoneauth_discovers_the_api(shared: Running, path: str) -> None:
 
     assert found.url_for("1") == f"{shared.url}/v1/"
     assert [one["raw_status"] for one in found.version_data()] == ["CURRENT"]
-
-
-def test_links_lead_through_the_proxy(tmp_path: Path) -> None:
-    """What stands before the API may speak TLS, under another name and path: links say what clients see."""
-    public = Settings.from_env({"SEALWARD_PUBLIC_URL": "https://sealward.example/integrity/"})
-    with running(tmp_path, settings=public) as sealward:
-        (version,) = sealward.ask("GET", "/").json["versions"]
-        page = sealward.ask("GET", "/v1/server?limit=1")
-
-    assert version["links"][0]["href"] == "https://sealward.example/integrity/v1/"
-    assert page.headers["link"].startswith("<https://sealward.example/integrity/v1/server?limit=1&marker=")
-
-
-@pytest.mark.parametrize(
-    "url", ["sealward.example", "ftp://x", "https://", "https://x/?y", "https://x/#y", "http://[::1"]
-)
-def test_a_public_url_that_is_none_is_refused_by_name(url: str) -> None:
-    """With what to give."""
-    with pytest.raises(SettingRefused, match="SEALWARD_PUBLIC_URL"):
-        Settings.from_env({"SEALWARD_PUBLIC_URL": url})
 
 
 @pytest.mark.parametrize("path", GETS)

@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import libvirt
@@ -42,12 +41,12 @@ def hypervisors() -> Iterator[Path]:
 def _started(hypervisors: Path, hostname: str) -> Iterator[PrivateNode]:
     folder = Path(tempfile.mkdtemp(prefix=f"{hostname}-", dir=hypervisors))
     daemon = Libvirtd(folder, hostname, hypervisors / "warm")
+    node = PrivateNode(daemon)
     try:
         daemon.start()
-        node = PrivateNode(daemon)
         yield node
-        node.close()
     finally:
+        node.close()
         daemon.close()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -73,10 +72,10 @@ def two_nodes(node: PrivateNode, other_node: PrivateNode) -> tuple[PrivateNode, 
 @pytest.fixture
 def guest(node: PrivateNode) -> Running:
     """Return a running guest of `node`: firmware that finds nothing to boot, which is enough for most."""
-    return node.run(Guest(node.daemon.folder / "guests"))
+    return node.run(Guest(node.guests, password="first"))
 
 
 @pytest.fixture
 def booted(node: PrivateNode) -> Running:
     """Return a running guest that boots a kernel and an initrd of its own."""
-    return node.run(replace(Guest(node.daemon.folder / "guests"), boots=True))
+    return node.run(Guest(node.guests, boots=True))

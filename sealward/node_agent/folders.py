@@ -1,0 +1,84 @@
+"""libvirt's own folders: they tell of changes that libvirt has no event for.
+
+Observed with libvirt 9.0: config-only edits, link states and snapshots come without an event, but libvirt
+writes every change of a domain to NAME.xml.new and moves that to NAME.xml: of the persistent form in its
+config folder, of the running form in its run folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from asyncinotify import Inotify, Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from asyncinotify import Event
+
+log = logging.getLogger(__name__)
+
+SETTLE: Final = 0.1
+"""Seconds that a domain's file gets to settle: what happens within is one change."""
+LOOK_UP: Final = 0.5
+"""Seconds after which the thread looks whether it is to end."""
+SUFFIX: Final = ".xml"
+MASK: Final = Mask.MOVED_TO | Mask.MOVED_FROM | Mask.CLOSE_WRITE | Mask.DELETE | Mask.ONLYDIR
+
+
+class Folders:
+    """Watches folders. `on_change` gets the name of a domain that changed, None when any may have."""
+
+    def __init__(self, folders: Iterable[Path], on_change: Callable[[str | None], None]) -> None:
+        self._folders = tuple(folders)
+        self._on_change = on_change
+        self._inotify = Inotify(sync_timeout=LOOK_UP)
+        self._stopped = threading.Event()
+        self._due: dict[str | None, float] = {}
+        self._thread = threading.Thread(target=self._run, name="libvirt-folders", daemon=True)
+
+    def start(self) -> None:
+        """Watch what there is, in the background."""
+        if self._folders:
+            self._thread.start()
+
+    def watch(self) -> None:
+        """Watch the folders that are there now; those that are watched already stay so."""
+        for folder in self._folders:
+            try:
+                self._inotify.add_watch(folder, MASK)
+            except OSError as failed:
+                log.warning("changes in %s are found by the sweep alone: %s", folder, failed.strerror)
+
+    def close(self) -> None:
+        """End the watch."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * LOOK_UP)
+        self._inotify.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            soonest = min(self._due.values(), default=time.monotonic() + LOOK_UP)
+            self._inotify.sync_timeout = max(0.0, soonest - time.monotonic())
+            event = self._inotify.sync_get()
+            if event is not None:
+                self._note(event)
+            self._tell()
+
+    def _note(self, event: Event) -> None:
+        name = str(event.name or "")
+        if event.mask & Mask.Q_OVERFLOW:
+            self._due.setdefault(None, time.monotonic())
+        elif name.endswith(SUFFIX):
+            self._due.setdefault(name.removesuffix(SUFFIX), time.monotonic() + SETTLE)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        for name in [name for name, due in self._due.items() if due <= now]:
+            del self._due[name]
+            self._on_change(name)
