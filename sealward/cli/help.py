@@ -28,6 +28,8 @@ EXAMPLES: Final = {
     "sealward schema": ("sealward schema", "sealward schema sign.validated"),
     "sealward openapi": ("sealward openapi",),
     "sealward replay": ("sealward replay", "sealward replay --until 2026-01-02T03:04:05Z"),
+    "sealward policy sample": ("sealward policy sample",),
+    "sealward openstack-register": ("sealward openstack-register https://sealward.example:9362 --run",),
     "sealward measure": (
         "sealward measure --uri qemu:///system instance-00000068",
         "sealward measure --xml dump.xml",

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its verb."""
-    policy = commands.add_parser("policy", help="show the rules of who may do what")
+    policy = commands.add_parser(
+        "policy",
+        help="show the rules of who may do what",
+        description="Every call of the API has a rule; the file of SEALWARD_POLICY_FILE can override them.",
+    )
     verbs = policy.add_subparsers(required=True, metavar="VERB")
     sample = verbs.add_parser(
         "sample",

@@ -35,7 +35,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     register.add_argument("url", help="where clients find the API, as https://sealward.example:9362")
     register.add_argument("--internal-url", metavar="URL", help="for services; default: the same")
     register.add_argument("--admin-url", metavar="URL", help="for administrators; default: the same")
-    register.add_argument("--region", default=os.environ.get("OS_REGION_NAME") or "RegionOne")
+    register.add_argument(
+        "--region",
+        default=os.environ.get("OS_REGION_NAME") or "RegionOne",
+        help="the region of the endpoints; default: OS_REGION_NAME, or RegionOne",
+    )
     register.add_argument("--run", dest="runs", action="store_true", help="do it instead of printing it")
     register.set_defaults(run=_register)
 
