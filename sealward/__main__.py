@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sealward.cli import (
     dead_letters,
     demo,
+    gate,
     health,
     measure,
     node,
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         parts,
         health,
         node,
+        gate,
         dead_letters,
         subscribe,
         openapi,

@@ -20,6 +20,7 @@ from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
 from sealward.events.leader import Alone
+from sealward.events.policy import DEFAULT
 from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
@@ -325,6 +326,7 @@ class Assignments:
             position = projections.position(tables)
             signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)
             tasks = projections.tasks.waiting(tables, node.node_id)
+            known = projections.nodes.one(tables, node.node_id)
         assignments = tuple(
             reports.Assignment(
                 row.sign_id,
@@ -334,11 +336,24 @@ class Assignments:
                 row.verdict.is_valid.value,
                 row.verdict.reasons,
                 row.envelope,
+                row.policy,
+                row.policy_position,
             )
             for row in signs
         )
         duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
         accepted = None if node.firmware is None else dict(node.firmware.accepted)
         return reports.Desired(
-            node.node_id, position, node.active, self._authority, assignments, duties, accepted
+            node.node_id,
+            position,
+            node.active,
+            self._authority,
+            assignments,
+            duties,
+            accepted,
+            policy=DEFAULT if known is None else known.policy,
+            policy_position=None if known is None else known.policy_position,
+            enforcement=node.enforcement,
+            enforcement_reason=node.enforcement_reason,
+            recorded=node.recorded,
         )

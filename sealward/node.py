@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sealward.events import keys
 from sealward.events.base import utc_now
+from sealward.node_agent.actions import acting_on, acting_with, writable
 from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
@@ -16,9 +18,16 @@ from sealward.node_agent.runner import Runner, Timing
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from sealward.events.bus import Bus
+    from sealward.node_agent.reactions import Act
     from sealward.settings import Settings
+
+
+def gate_socket(settings: Settings) -> Path:
+    """Return where the agent answers the start gate."""
+    return settings.gate_socket or settings.data_dir / "node" / "gate.sock"
 
 
 class Node:
@@ -47,9 +56,18 @@ class Node:
                 Cache(folder / "files.sqlite"), tell, settings.rehash_interval, mode=settings.files
             ),
             firmware_dirs=settings.firmware_dirs,
+            gate_socket=gate_socket(settings),
+            alone_for=timedelta(seconds=settings.offline_for),
+            act=self._acting(settings),
             folders=(settings.libvirt_config_dir, settings.libvirt_run_dir),
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
         )
+
+    def _acting(self, settings: Settings) -> Act:
+        """Return what stops servers where a policy says so; without one libvirt is only looked at."""
+        if settings.libvirt_uri is None:
+            return acting_with(lambda: self.fleet.open(sample_uri()))
+        return acting_on(settings.libvirt_rw_uri or writable(settings.libvirt_uri))
 
     def start(self) -> None:
         """Connect, register and work in the background."""

@@ -115,6 +115,12 @@ class Settings:
     """How long the content of a file is believed while nothing tells of a change."""
     firmware_dirs: tuple[Path, ...] = ()
     """Folders with the node's firmware, which belongs to no server: it is to stay as it was first found."""
+    libvirt_rw_uri: str | None = None
+    """What servers are stopped through where a policy says so; None means `libvirt_uri`, not read-only."""
+    gate_socket: Path | None = None
+    """Where the agent answers the start gate; None means `node/gate.sock` in `data_dir`."""
+    offline_for: float = 7 * 86400.0
+    """How long the start gate relies on references that the control plane does not confirm."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -146,7 +152,10 @@ class Settings:
             log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
             log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
             files=_one_of(env, "SEALWARD_FILES", ("auto", "yes", "no")),
-            firmware_dirs=tuple(Path(one) for one in env.get("SEALWARD_FIRMWARE_DIRS", "").split(":") if one),
+            firmware_dirs=_paths(env.get("SEALWARD_FIRMWARE_DIRS")),
+            libvirt_rw_uri=env.get("SEALWARD_LIBVIRT_RW_URI") or None,
+            gate_socket=_path(env.get("SEALWARD_GATE_SOCKET")),
+            offline_for=_seconds(env, "SEALWARD_OFFLINE_FOR", default.offline_for),
             rehash_interval=_seconds(env, "SEALWARD_REHASH_INTERVAL", default.rehash_interval),
         )
 
@@ -175,6 +184,10 @@ def _address(value: str | None) -> tuple[str, int] | None:
 
 def _path(value: str | None) -> Path | None:
     return Path(value) if value else None
+
+
+def _paths(value: str | None) -> tuple[Path, ...]:
+    return tuple(Path(one) for one in (value or "").split(":") if one)
 
 
 def secret(env: Mapping[str, str], name: str) -> str | None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sealward.events import node, sign
+from sealward.events import enforcement, node, sign
 from sealward.events.base import Event, Recorded
 from sealward.events.measurement import Finding
+from sealward.events.policy import OnDoubt, OnViolation, Policy, ServerPolicy, Unsigned
 from sealward.events.verdict import IsValid
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -26,6 +27,12 @@ ORDER: dict[str, Any] = SIGN | {
 }
 NODE: dict[str, Any] = META | {"node_id": 2, "hostname": "kvm2"}
 INSTANCE: dict[str, Any] = NODE | {"server_id": SERVER, "instance_name": "instance-00000068"}
+START: dict[str, Any] = INSTANCE | {
+    "objection_id": "ab" * 16,
+    "reason": "measurement-differs",
+    "findings": (Finding("boot", "/domain/os/initrd", "/a", None),),
+    "decided_at": NOON,
+}
 
 ONE_OF_EACH: tuple[Event, ...] = (
     sign.SignCreated(**ORDER),
@@ -49,10 +56,12 @@ ONE_OF_EACH: tuple[Event, ...] = (
         findings=(Finding("graphics", "/domain/devices/graphics/@listen", "10.0.0.1", "10.0.0.2"),),
         checked_at=NOON,
     ),
+    sign.SignPolicySet(**SIGN, policy=ServerPolicy(on_violation=OnViolation.STOP, grace=30.0)),
     sign.SignRevoked(**SIGN),
     node.NodeRegistered(**NODE, public_key="PEM"),
     node.NodeActivated(**NODE),
     node.NodeDeactivated(**NODE),
+    node.NodePolicySet(**NODE, policy=Policy(on_start=OnDoubt.REFUSE, unsigned=Unsigned.REFUSE)),
     node.NodeSwept(
         **NODE,
         cause="sweep",
@@ -75,6 +84,20 @@ ONE_OF_EACH: tuple[Event, ...] = (
         findings=(Finding("firmware", "/usr/share/OVMF/OVMF_CODE_4M.fd", "root", "other"),),
     ),
     node.NodeReportRefused(**NODE, reason="envelope.not-verified", server_id=None),
+    enforcement.EnforcementChanged(**NODE, enforcement=enforcement.Gate.DEGRADED, reason="hook-missing"),
+    enforcement.StartRefused(**START),
+    enforcement.StartTolerated(**START),
+    enforcement.ReactionTaken(
+        **NODE,
+        reaction_id="cd" * 16,
+        server_id=SERVER,
+        generation=1,
+        action=enforcement.Action.SHUTDOWN,
+        outcome=enforcement.Outcome.DONE,
+        reason=None,
+        policy_position=17,
+        taken_at=NOON,
+    ),
 )
 
 

@@ -157,7 +157,9 @@ def test_a_unit_gives_what_compose_gives(path: Path) -> None:
     credentials = {value.partition(":")[0] for key, value in pairs if key == "LoadCredential"}
     used = {value.removeprefix("%d/") for value in variables(pairs).values() if value.startswith("%d/")}
 
-    assert set(variables(pairs)) - {"SEALWARD_DATA_DIR"} == set(service.environment) - {
+    assert set(variables(pairs)) - {"SEALWARD_DATA_DIR", "SEALWARD_GATE_SOCKET"} == set(
+        service.environment
+    ) - {
         "SEALWARD_DATA_DIR",
         "SEALWARD_LISTEN",
     }

@@ -44,7 +44,7 @@ def of_sign(server_id: str) -> Stream:
 
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/4")
+    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/5")
 
 
 def of(command: ask.Command) -> Stream:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sealward import logs
+from sealward.commands import enforcement
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
@@ -83,7 +84,9 @@ class Handler:
                 return _from(command, self._node(state, command))
         raise TypeError(command)
 
-    def _sign(self, sign: signs.Sign | None, command: ask.SignCommand) -> list[Event]:
+    def _sign(  # noqa: PLR0911 - one return a command
+        self, sign: signs.Sign | None, command: ask.SignCommand
+    ) -> list[Event]:
         now = self._clock()
         match command:
             case ask.CreateSign():
@@ -93,6 +96,8 @@ class Handler:
                 return signs.update_sign(sign, command, now=now)
             case ask.RequestValidation():
                 return signs.request_validation(sign, command, now=now)
+            case ask.SetServerPolicy():
+                return signs.set_policy(sign, command, now=now)
             case ask.RevokeSign():
                 return signs.revoke_sign(sign, command, now=now)
             case ask.RecordFailure():
@@ -113,7 +118,7 @@ class Handler:
         envelopes.verify(command.envelope, [command.key])
         return envelopes.sign(command.envelope, self._authority)
 
-    def _node(  # noqa: PLR0911 - one return a command
+    def _node(  # noqa: C901, PLR0911 - one return a command
         self, node: nodes.Node | None, command: ask.RegisterNode | ask.NodeCommand
     ) -> list[Event]:
         now = self._clock()
@@ -125,6 +130,8 @@ class Handler:
                 return nodes.activate_node(node, command, now=now)
             case ask.DeactivateNode():
                 return nodes.deactivate_node(node, command, now=now)
+            case ask.SetNodePolicy():
+                return nodes.set_policy(node, command, now=now)
             case ask.LoseNode():
                 return nodes.lose_node(node, command, now=now)
             case ask.RecordInventory():
@@ -133,6 +140,8 @@ class Handler:
                 return nodes.record_firmware(node, command, now=now)
             case ask.AcceptFirmware():
                 return nodes.accept_firmware(node, command, now=now)
+            case ask.EnforcementCommand():
+                return enforcement.record(node, command, now=now)
             case ask.RefuseReport():
                 return nodes.refuse_report(node, command, now=now)
             case ask.RecordSweep():

@@ -244,6 +244,8 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
                 failed_at=report.failed_at,
                 cause=report.cause,
             )
+        case reports.Enforcement() | reports.Objection() | reports.Reaction():
+            return _enforcement(report, actor)
         case reports.Sweep():
             return ask.RecordSweep(
                 actor=actor,
@@ -257,6 +259,41 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
                 digest=report.digest,
             )
     raise reports.ReportMalformed(type(report).__name__)
+
+
+def _enforcement(
+    report: reports.Enforcement | reports.Objection | reports.Reaction, actor: str
+) -> ask.Command:
+    match report:
+        case reports.Enforcement():
+            return ask.RecordEnforcement(
+                actor=actor, hostname=report.hostname, state=report.state, reason=report.reason
+            )
+        case reports.Objection():
+            return ask.RecordObjection(
+                actor=actor,
+                hostname=report.hostname,
+                objection_id=report.id,
+                server_id=report.server_id,
+                instance_name=report.instance_name,
+                reason=report.reason,
+                refused=report.refused,
+                findings=report.findings,
+                decided_at=report.decided_at,
+            )
+        case reports.Reaction():
+            return ask.RecordReaction(
+                actor=actor,
+                hostname=report.hostname,
+                reaction_id=report.id,
+                server_id=report.server_id,
+                generation=report.generation,
+                action=report.action,
+                outcome=report.outcome,
+                reason=report.reason,
+                policy_position=report.policy_position,
+                taken_at=report.taken_at,
+            )
 
 
 def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey) -> ask.RecordMeasurement:

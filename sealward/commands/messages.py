@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.events.base import Origin
+    from sealward.events.enforcement import Action, Gate, Outcome
     from sealward.events.envelope import Envelope
     from sealward.events.measurement import Finding
     from sealward.events.node import Withheld
+    from sealward.events.policy import Policy, ServerPolicy
     from sealward.events.statement import Statement
 
 
@@ -77,6 +79,13 @@ class RevokeSign(SignCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetServerPolicy(SignCommand):
+    """Have a server treated otherwise than its node's policy says; or, with all None, as it says."""
+
+    policy: ServerPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMeasurement(SignCommand):
     """A node measured a server: `statement` is what `envelope` holds; the report around it is verified.
 
@@ -130,6 +139,13 @@ class DeactivateNode(NodeCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetNodePolicy(NodeCommand):
+    """Say what the node does about servers that are not as they were signed."""
+
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoseNode(NodeCommand):
     """The node's lease has run out."""
 
@@ -166,6 +182,46 @@ class RecordSweep(NodeCommand):
     withheld: tuple[Withheld, ...]
     counts: dict[str, int]
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcementCommand(NodeCommand):
+    """A node's own word about its start gate or a reaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordEnforcement(EnforcementCommand):
+    """The node's start gate is so now."""
+
+    state: Gate
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordObjection(EnforcementCommand):
+    """The node's start gate objected to a start; see Started."""
+
+    objection_id: str
+    server_id: str | None
+    instance_name: str
+    reason: str
+    refused: bool
+    findings: tuple[Finding, ...]
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordReaction(EnforcementCommand):
+    """The node acted upon a violation; see ReactionTaken."""
+
+    reaction_id: str
+    server_id: str
+    generation: int
+    action: Action
+    outcome: Outcome
+    reason: str | None
+    policy_position: int | None
+    taken_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.commands import firmware as firmwares
 from sealward.commands.clock import refuse_future
+from sealward.commands.enforcement import remembered
 from sealward.commands.errors import HostnameTaken, NotRegistered, SweepMalformed
 from sealward.events import node as facts
 from sealward.events import ranges
+from sealward.events.enforcement import EnforcementChanged, Gate, ReactionTaken, Started
 from sealward.events.firmware import Firmware  # noqa: TC001 - snapshots are read by the annotations
+from sealward.events.policy import DEFAULT, Policy
 from sealward.events.verdict import NEVER
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
         RecordSweep,
         RefuseReport,
         RegisterNode,
+        SetNodePolicy,
     )
     from sealward.events.base import Event
 
@@ -54,6 +58,11 @@ class Node:
     swept_at: datetime = NEVER
     """When the last sweep began, by the node's clock, and the one before it."""
     swept_before: datetime = NEVER
+    policy: Policy = DEFAULT
+    enforcement: Gate = Gate.ABSENT
+    enforcement_reason: str | None = None
+    recorded: tuple[str, ...] = ()
+    """The ids of the last objections and reactions, for the same reason."""
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
@@ -82,6 +91,23 @@ def activate_node(node: Node | None, command: ActivateNode, *, now: datetime) ->
 def deactivate_node(node: Node | None, command: DeactivateNode, *, now: datetime) -> list[Event]:
     """Switch validation off. Each order is a task of its own; the same task is carried out once."""
     return _switch(facts.NodeDeactivated, _registered(node), command, now)
+
+
+def set_policy(node: Node | None, command: SetNodePolicy, *, now: datetime) -> list[Event]:
+    """Say what the node does about servers not as signed; what changes nothing is no fact."""
+    node = _registered(node)
+    if command.policy == node.policy:
+        return []
+    policy_set = facts.NodePolicySet(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node.node_id,
+        hostname=node.hostname,
+        policy=command.policy,
+    )
+    return [policy_set]
 
 
 def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Event]:
@@ -171,7 +197,7 @@ def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) ->
     return [refused]
 
 
-def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - one return a fact
+def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR0911 - one return a fact
     """Return the node after a fact of its stream."""
     match event:
         case facts.NodeRegistered():
@@ -180,6 +206,10 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - o
             return _switched(node, event, active=True)
         case facts.NodeDeactivated() if node is not None:
             return _switched(node, event, active=False)
+        case facts.NodePolicySet() if node is not None:
+            return replace(node, policy=event.policy)
+        case EnforcementChanged() | Started() | ReactionTaken() if node is not None:
+            return _enforced(node, event)
         case facts.NodeLost() if node is not None:
             return replace(node, lost=True)
         case facts.NodeReturned() if node is not None:
@@ -193,6 +223,16 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: PLR0911 - o
         case facts.InstanceLeft() if node is not None:
             return replace(node, instances=node.instances - {(event.server_id, event.instance_name)})
     return node
+
+
+def _enforced(node: Node, event: EnforcementChanged | Started | ReactionTaken) -> Node:
+    match event:
+        case EnforcementChanged():
+            return replace(node, enforcement=event.enforcement, enforcement_reason=event.reason)
+        case Started():
+            return replace(node, recorded=remembered(node.recorded, event.objection_id))
+        case ReactionTaken():
+            return replace(node, recorded=remembered(node.recorded, event.reaction_id))
 
 
 def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> list[Event]:

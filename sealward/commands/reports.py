@@ -7,17 +7,21 @@ the name of a node. A node reports what it saw; what becomes of it is decided he
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from sealward.events import envelope as envelopes
+from sealward.events.base import Moment  # noqa: TC001 - as above
+from sealward.events.enforcement import Action, Gate, Outcome
 from sealward.events.measurement import Finding  # noqa: TC001 - as above
+from sealward.events.policy import AS_NODE, DEFAULT, Policy, ServerPolicy
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PAYLOAD_TYPE = "application/vnd.sealward.report+json"
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 INBOX = "reports"
 """Where nodes put their reports, and control planes read."""
 
@@ -106,7 +110,50 @@ class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
     task_id: str | None = None
 
 
-AnyReport = Registration | Heartbeat | Inventory | Firmware | Measurement | Failure | Sweep
+class Enforcement(Report, frozen=True, kw_only=True, tag="enforcement"):
+    """My start gate is so now; `reason` is a stable code."""
+
+    state: Gate
+    reason: str | None = None
+
+
+class Objection(Report, frozen=True, kw_only=True, tag="objection"):
+    """My start gate objected to a start, with or without me. I say it until it is recorded."""
+
+    id: Id
+    server_id: str | None
+    instance_name: str
+    decided_at: Moment
+    reason: str
+    refused: bool
+    findings: tuple[Finding, ...] = ()
+
+
+class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
+    """I acted upon a violation. I say it until it is recorded."""
+
+    id: Id
+    server_id: str
+    generation: int
+    action: Action
+    outcome: Outcome
+    taken_at: Moment
+    reason: str | None = None
+    policy_position: int | None = None
+
+
+AnyReport = (
+    Registration
+    | Heartbeat
+    | Inventory
+    | Firmware
+    | Measurement
+    | Failure
+    | Sweep
+    | Enforcement
+    | Objection
+    | Reaction
+)
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -119,6 +166,8 @@ class Assignment(msgspec.Struct, frozen=True):
     is_valid: str
     reasons: tuple[str, ...]
     envelope: str | None
+    policy: ServerPolicy = AS_NODE
+    policy_position: int | None = None
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -133,7 +182,7 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     """All that a node has to know, as of `position`: the answer to a registration.
 
     `active` is None while nobody has switched validation on or off. `authority` is the public key (PEM) that
-    must have countersigned every reference.
+    must have countersigned every reference. `policy_position` is that of the event that set the policy.
     """
 
     node_id: int
@@ -144,6 +193,12 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     duties: tuple[Duty, ...]
     firmware: dict[str, str] | None = None
     """The firmware files that were accepted; None where none were ever reported."""
+    policy: Policy = DEFAULT
+    policy_position: int | None = None
+    enforcement: Gate = Gate.ABSENT
+    enforcement_reason: str | None = None
+    recorded: tuple[str, ...] = ()
+    """The ids of objections and reactions that need not be said again."""
 
 
 def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:

@@ -13,6 +13,7 @@ from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
 from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement, rebound
+from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, judged, recorded, withheld
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         RecordMeasurement,
         RequestValidation,
         RevokeSign,
+        SetServerPolicy,
         UpdateSign,
     )
     from sealward.events.base import Event
@@ -59,6 +61,7 @@ class Sign:
     host_bound_at: datetime = NEVER
     answered: tuple[str, ...] = ()
     """The task ids that the last verdicts answered: a report that comes again does not answer again."""
+    policy: ServerPolicy = AS_NODE
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -111,6 +114,24 @@ def request_validation(sign: Sign | None, command: RequestValidation, *, now: da
 def revoke_sign(sign: Sign | None, command: RevokeSign, *, now: datetime) -> list[Event]:
     """Take the server off control. Raises NotSigned, Changed."""
     return [_fact(facts.SignRevoked, _as_expected(_signed(sign), command.expected), command, now)]
+
+
+def set_policy(sign: Sign | None, command: SetServerPolicy, *, now: datetime) -> list[Event]:
+    """Have the server treated otherwise than its node says, where that is news. Raises NotSigned."""
+    sign = _signed(sign)
+    if command.policy == sign.policy:
+        return []
+    policy_set = facts.SignPolicySet(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+        policy=command.policy,
+    )
+    return [policy_set]
 
 
 def record_measurement(
@@ -186,6 +207,8 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - o
             return _judged(sign, event)
         case facts.HostBoundChanged() if sign is not None:
             return replace(sign, host_bound=event.host_bound, host_bound_at=event.checked_at)
+        case facts.SignPolicySet() if sign is not None:
+            return replace(sign, policy=event.policy)
         case facts.SignRevoked():
             return None
     return sign

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sealward.events import node, sign
+from sealward.events import enforcement, node, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,12 @@ EVENTS: dict[str, type[Event]] = {
         sign.SignValidationRequested,
         sign.SignValidated,
         sign.HostBoundChanged,
+        sign.SignPolicySet,
         sign.SignRevoked,
         node.NodeRegistered,
         node.NodeActivated,
         node.NodeDeactivated,
+        node.NodePolicySet,
         node.NodeSwept,
         node.NodeLost,
         node.NodeReturned,
@@ -37,6 +39,10 @@ EVENTS: dict[str, type[Event]] = {
         node.NodeFirmwareAccepted,
         node.NodeFirmwareChanged,
         node.NodeReportRefused,
+        enforcement.EnforcementChanged,
+        enforcement.StartRefused,
+        enforcement.StartTolerated,
+        enforcement.ReactionTaken,
     )
 }
 

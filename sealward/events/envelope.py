@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
-from sealward.events.keys import keyid
+from sealward.events.keyid import keyid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -23,12 +22,6 @@ class KeyRefused(ValueError):
     """The file holds no Ed25519 key in PEM form."""
 
     code = "key.refused"
-
-
-def keyid(key: Ed25519PublicKey) -> str:
-    """Return SHA-256 hex of the key's SubjectPublicKeyInfo in DER form."""
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).hexdigest()
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:

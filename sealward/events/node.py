@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from sealward.events.base import Event, Moment
 from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.policy import Policy  # noqa: TC001 - the wire form is read off the annotations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,15 @@ class NodeDeactivated(NodeEvent):
     """Validation was switched off."""
 
     topic: ClassVar[str] = "node.deactivated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePolicySet(NodeEvent):
+    """An administrator said what the node does about servers that are not as they were signed."""
+
+    topic: ClassVar[str] = "node.policy-set"
+
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

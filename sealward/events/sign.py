@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from sealward.events.base import Event, Moment
 from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.policy import ServerPolicy  # noqa: TC001 - as above
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 
 
@@ -89,6 +90,15 @@ class HostBoundChanged(SignEvent):
     host_bound: dict[str, str]
     findings: tuple[Finding, ...]
     checked_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignPolicySet(SignEvent):
+    """An administrator said what is different for this server; all None is as its node has it."""
+
+    topic: ClassVar[str] = "sign.policy-set"
+
+    policy: ServerPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import falcon
 from sealward.http import errors
 from sealward.http.access import Access
 from sealward.http.auth import Authentication
+from sealward.http.enforcement import Policies
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
@@ -63,6 +64,7 @@ def operations(door: Door, metrics: Metrics) -> list[Operation]:
         Verdicts(door),
         History(door),
         Nodes(door),
+        Policies(door),
         Servers(door),
         Tasks(door),
         Events(door),

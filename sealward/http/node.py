@@ -8,6 +8,7 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
+from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read off the annotations
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.auth import actor
@@ -56,7 +57,8 @@ class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Node(msgspec.Struct, frozen=True):
     """A node; `counts` are its servers by verdict, and the unsigned ones, as of its last sweep.
 
-    `firmware` is null where no folders are named in its settings.
+    `firmware` is null where no folders are named in its settings. `enforcement` is whether its start gate
+    stands, and `enforcement_reason` why not.
     """
 
     id: Id
@@ -68,6 +70,8 @@ class Node(msgspec.Struct, frozen=True):
     swept_at: Date | None
     counts: dict[str, int]
     firmware: Firmware | None
+    enforcement: Gate
+    enforcement_reason: str | None
 
 
 class NodeAnswer(msgspec.Struct, frozen=True):
@@ -170,6 +174,8 @@ def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
         rfc1123(row.swept_at),
         row.counts,
         None if row.firmware is None else _firmware(row.firmware),
+        row.enforcement,
+        row.enforcement_reason,
     )
 
 

@@ -43,6 +43,7 @@ SAMPLE: Final = """\
 
 _CHANGES: Final = frozenset((Role.ADMIN, Role.SECURITY_OFFICER))
 _PROOF: Final = _CHANGES | {Role.AUDITOR}
+_GOVERNS: Final = frozenset((Role.ADMIN,))
 _LOOKS: Final = _PROOF | {Role.READER}
 
 
@@ -95,6 +96,15 @@ RULES: Final = (
         "Accept the firmware files that a node found.",
         _CHANGES,
         (("PUT", "/node/{node_id}/firmware"),),
+    ),
+    Rule("node:policy", "Show the policy of a node.", _LOOKS, (("GET", "/node/{node_id}/policy"),)),
+    Rule("node:set-policy", "Set the policy of a node.", _GOVERNS, (("PUT", "/node/{node_id}/policy"),)),
+    Rule("sign:policy", "Show the policy of a server.", _LOOKS, (("GET", f"{_SIGN}/policy"),)),
+    Rule(
+        "sign:set-policy",
+        "Have a server treated otherwise than its node's policy says, or no longer.",
+        _GOVERNS,
+        (("PUT", f"{_SIGN}/policy"), ("DELETE", f"{_SIGN}/policy")),
     ),
     Rule("server:list", "List the inventory of servers.", _LOOKS, (("GET", "/server"),)),
     Rule("task:show", "Show a task.", _LOOKS, (("GET", "/task/{task_id}"),)),

@@ -15,6 +15,7 @@ from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus import BusUnavailable, Poison
+from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hearing import Hearing
 from sealward.node_agent.hypervisor import NotSealed
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.events.base import Event
+    from sealward.events.base import Recorded
+    from sealward.node_agent.enforcement import Means
     from sealward.node_agent.files.firmware import Firmware
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import Hypervisor
@@ -72,6 +74,7 @@ class Agent:
         firmware: Firmware,
         submit: Callable[[bytes], None],
         clock: Callable[[], datetime],
+        means: Means,
     ) -> None:
         self.hostname = _hostname(ledger)
         self._key = key
@@ -91,6 +94,7 @@ class Agent:
             send=self._send,
         )
         self._references = References(ledger, ())
+        self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=self._send, clock=clock)
         self._orders: dict[str, Order] = {}
         self._asked: dict[str, Question] = {}
         """What is not answered yet, by task."""
@@ -132,6 +136,7 @@ class Agent:
         if not self.registered or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
+            self.enforcement.look()
             self._report_inventory()
             self._report_firmware()
             self._seal_what_waits()
@@ -144,6 +149,11 @@ class Agent:
         except BusUnavailable as away:
             log.warning("%s: the broker is away: %s", self.hostname, away)
             self._hearing.forget()
+
+    def enforce(self) -> None:
+        """React to what is due; report that and what the start gate objected to, or let it wait."""
+        if self.registered:
+            self.enforcement.step()
 
     def look_at(self, changed: set[str | None]) -> None:
         """Look at the domains that changed; at all of them, None, when nobody knows which."""
@@ -224,19 +234,21 @@ class Agent:
         later = self._hearing.begin_at(desired.position)
         look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)
         self._adopt(desired)
+        self.enforcement.look()
         self._report_inventory()
         self._report_firmware()
         self._seal_what_waits()
         self._do_what_was_asked("agent-started", look=look and self._active is not False)
         for recorded in later:
             if self._hearing.is_news(recorded):
-                self._act_on(recorded.event)
+                self._act_on(recorded)
 
     def _adopt(self, desired: reports.Desired) -> None:
         self._validator.node_id = desired.node_id
         self._active = desired.active
         signers = (self._key.public_key(), keys.public_key(desired.authority))
         self._references = References(self._ledger, signers)
+        self.enforcement.take_over(desired, signers)
         self._references.replace_all(
             Entry(one.server_id, one.sign_id, one.sealed, one.envelope)
             for one in desired.assignments
@@ -288,9 +300,11 @@ class Agent:
         except codec.EventRefused as refused:
             raise Poison(refused.code, str(refused)) from refused
         if self._hearing.is_news(recorded):
-            self._act_on(recorded.event)
+            self._act_on(recorded)
 
-    def _act_on(self, event: Event) -> None:
+    def _act_on(self, recorded: Recorded) -> None:
+        self.enforcement.hear(recorded)
+        event = recorded.event
         match event:
             case of_sign.SignEvent():
                 self._hear_of_sign(event)

@@ -107,6 +107,8 @@ class Hypervisor:
         self._server_ids: dict[str, str] = {}
         """Of the domains that were there when somebody last asked, by name."""
         self._connection: libvirt.virConnect | None = None
+        self.version = ""
+        """libvirt's, as of the last connection; empty before the first."""
         self._lost = threading.Event()
         self._stopped = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="libvirt-keeper", daemon=True)
@@ -191,11 +193,13 @@ class Hypervisor:
         try:
             connection = self._opener(self._uri)
             self._watch(connection)
+            version = _version(connection)
         except libvirt.libvirtError as failed:
             log.warning("libvirt does not answer at %s: %s", self._uri, failed)
             return False
         self._lost.clear()
         self._connection = connection
+        self.version = version
         self._folders.watch()  # they may be others than those of the daemon before
         return True
 

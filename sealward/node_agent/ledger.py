@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sealward.events.sql import blocks
+from sealward.node_agent.generations import Generations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,16 +34,20 @@ class Ledger:
     """An SQLite file for its owner alone; safe for the threads of one agent."""
 
     def __init__(self, path: Path) -> None:
+        self.folder = path.parent
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._generations = Generations(path.with_name("generations.sqlite"))
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for statement in ("PRAGMA journal_mode=WAL", SQL["create-entries"], SQL["create-facts"]):
-            self._database.execute(statement)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        for table in ("create-entries", "create-facts", "create-policies", "create-reactions"):
+            self._database.execute(SQL[table])
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+        self._generations.close()
 
     def entries(self) -> list[Entry]:
         """Return all entries by sign_id."""
@@ -53,19 +58,23 @@ class Ledger:
         """Keep an entry, unless a newer one of that server is kept already."""
         with self._lock:
             self._put(entry)
+        self._generations.note(entry.server_id, entry.sign_id, entry.generation)
 
     def remove(self, server_id: str) -> None:
         """Forget a server."""
         with self._lock:
             self._database.execute(SQL["remove"], (server_id,))
+        self._generations.forget(server_id)
 
     def replace_all(self, entries: Iterable[Entry]) -> None:
         """Keep these entries and no others, in one transaction."""
+        kept = list(entries)
         with self._lock, self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute(SQL["clear"])
-            for entry in entries:
+            for entry in kept:
                 self._put(entry)
+        self._generations.replace_all((one.server_id, one.sign_id, one.generation) for one in kept)
 
     def fact(self, name: str) -> str | None:
         """Return a fact that was kept under that name."""
@@ -77,6 +86,50 @@ class Ledger:
         """Keep a fact under that name."""
         with self._lock:
             self._database.execute(SQL["keep-fact"], (name, value))
+
+    def policy(self, server_id: str) -> tuple[str, int | None] | None:
+        """Return a policy as text and the position that set it; the node's own is under an empty id."""
+        with self._lock:
+            row = self._database.execute(SQL["policy"], (server_id,)).fetchone()
+        return None if row is None else (str(row[0]), row[1])
+
+    def keep_policy(self, server_id: str, policy: str, position: int) -> None:
+        """Keep a policy."""
+        with self._lock:
+            self._database.execute(SQL["keep-policy"], (server_id, policy, position))
+
+    def forget_policy(self, server_id: str) -> None:
+        """Forget the policy of a server."""
+        with self._lock:
+            self._database.execute(SQL["forget-policy"], (server_id,))
+
+    def replace_policies(self, rows: Iterable[tuple[str, str, int | None]]) -> None:
+        """Keep these policies and no others, in one transaction."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(SQL["clear-policies"])
+            self._database.executemany(SQL["keep-policy"], rows)
+
+    def reactions(self) -> list[str]:
+        """Return the servers whose violation was reacted to."""
+        with self._lock:
+            return [str(server_id) for (server_id,) in self._database.execute(SQL["reactions"])]
+
+    def reaction(self, server_id: str) -> str | None:
+        """Return until when a server may shut down; empty once that is over, None before it begins."""
+        with self._lock:
+            row = self._database.execute(SQL["reaction"], (server_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_reaction(self, server_id: str, until: str) -> None:
+        """Keep until when a server may shut down."""
+        with self._lock:
+            self._database.execute(SQL["keep-reaction"], (server_id, until))
+
+    def forget_reaction(self, server_id: str) -> None:
+        """Forget that a violation was reacted to: the next one is another."""
+        with self._lock:
+            self._database.execute(SQL["forget-reaction"], (server_id,))
 
     def next_moment(self, now: datetime) -> datetime:
         """Return `now`, or just after the moment given out last when the clock went back."""

@@ -12,6 +12,21 @@ CREATE TABLE IF NOT EXISTS facts (
     value TEXT NOT NULL
 )
 
+-- name: create-policies
+-- server_id is empty for the node's own.
+CREATE TABLE IF NOT EXISTS policies (
+    server_id TEXT PRIMARY KEY,
+    policy TEXT NOT NULL,
+    position INTEGER
+)
+
+-- name: create-reactions
+-- Until when a server may shut down; empty once nothing more is to be done.
+CREATE TABLE IF NOT EXISTS reactions (
+    server_id TEXT PRIMARY KEY,
+    until TEXT NOT NULL
+)
+
 -- name: entries
 SELECT server_id, sign_id, generation, envelope FROM entries ORDER BY sign_id
 
@@ -33,3 +48,35 @@ SELECT value FROM facts WHERE name = ?
 
 -- name: keep-fact
 INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: clear-policies
+DELETE FROM policies
+
+-- name: policy
+SELECT policy, position FROM policies WHERE server_id = ?
+
+-- name: keep-policy
+INSERT INTO policies (server_id, policy, position) VALUES (?, ?, ?)
+ON CONFLICT (server_id) DO UPDATE SET policy = excluded.policy, position = excluded.position
+
+-- name: forget-policy
+DELETE FROM policies WHERE server_id = ?
+
+-- name: all-facts
+SELECT name, value FROM facts
+
+-- name: entry
+SELECT sign_id, generation, envelope FROM entries WHERE server_id = ?
+
+-- name: reactions
+SELECT server_id FROM reactions
+
+-- name: reaction
+SELECT until FROM reactions WHERE server_id = ?
+
+-- name: keep-reaction
+INSERT INTO reactions (server_id, until) VALUES (?, ?)
+ON CONFLICT (server_id) DO UPDATE SET until = excluded.until
+
+-- name: forget-reaction
+DELETE FROM reactions WHERE server_id = ?

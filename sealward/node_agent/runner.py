@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 from sealward.commands import reports
 from sealward.events.bus import Later
 from sealward.node_agent.agent import Agent
+from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
+from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     import libvirt
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sealward.events.bus import Bus
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.reactions import Act
 
 LOOK_UP: Final = 0.1
 """Seconds after which whoever waits for a job looks whether the agent ends."""
@@ -57,6 +60,11 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """The start gate objected to a start, or it is time to react."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No more work."""
 
@@ -78,11 +86,14 @@ class Runner:
         clock: Callable[[], datetime],
         files: Callable[[Callable[[str], None]], FileMeasurer],
         firmware_dirs: Sequence[Path],
+        gate_socket: Path,
+        alone_for: timedelta,
+        act: Act,
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         folders: Iterable[Path] = (),
     ) -> None:
         self._timing = timing
-        self._jobs: queue.SimpleQueue[Changed | Received | Stop] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Changed | Received | Due | Stop] = queue.SimpleQueue()
         self._hypervisor = Hypervisor(
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
@@ -95,8 +106,17 @@ class Runner:
             firmware=Firmware(firmware_dirs, self._files.content, ledger),
             submit=lambda body: bus.submit(reports.INBOX, body),
             clock=clock,
+            means=Means(alone_for, act, self._wake),
+        )
+        self._gate = GateListener(
+            gate_socket,
+            ledger.folder,
+            clock=clock,
+            objected=lambda: self._jobs.put(Due()),
+            missing=lambda server_id: self._jobs.put(Changed(server_id)),
         )
         self.hostname = self._agent.hostname
+        self.policies = self._agent.enforcement.policies
         self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
@@ -104,6 +124,7 @@ class Runner:
 
     def start(self) -> None:
         """Connect to libvirt, register, and work in the background."""
+        self._gate.start()
         self._hypervisor.start()
         self._files.start()
         self._consumer.start()
@@ -120,8 +141,16 @@ class Runner:
             self._worker.join(10)
         if self._heart.is_alive():
             self._heart.join(10)
+        self._gate.stop()
+        self._agent.enforcement.reactions.close()
         self._hypervisor.close()
         self._files.stop()
+
+    def _wake(self, seconds: float) -> None:
+        """Put the agent to work after so many seconds; whoever is woken for nothing does nothing."""
+        timer = threading.Timer(seconds, self._jobs.put, [Due()])
+        timer.daemon = True
+        timer.start()
 
     def _await(self, body: bytes) -> None:
         """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends."""
@@ -148,9 +177,9 @@ class Runner:
                 self._agent.tick()
                 ticked = time.monotonic()
 
-    def _next_jobs(self, due: float) -> list[Changed | Received | Stop]:
+    def _next_jobs(self, due: float) -> list[Changed | Received | Due | Stop]:
         """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
-        batch: list[Changed | Received | Stop] = []
+        batch: list[Changed | Received | Due | Stop] = []
         try:
             batch.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
             while True:
@@ -158,13 +187,15 @@ class Runner:
         except queue.Empty:
             return batch
 
-    def _carry_out(self, batch: list[Changed | Received | Stop]) -> None:
+    def _carry_out(self, batch: list[Changed | Received | Due | Stop]) -> None:
         for job in batch:
             if isinstance(job, Received):
                 self._receive(job)
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:
             self._agent.look_at(changed)
+        if batch:
+            self._agent.enforce()
 
     def _receive(self, received: Received) -> None:
         try:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealward.events import node as of_node
+from sealward.events.enforcement import EnforcementChanged, Gate
 from sealward.events.measurement import Finding  # noqa: TC001 - rows are read by the annotations
+from sealward.events.policy import DEFAULT, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +42,11 @@ class NodeRow:
     sweep_seconds: float | None
     """How long the last sweep took."""
     firmware: FirmwareRow | None
+    policy: Policy
+    policy_position: int | None
+    """Of the event that set it; None where nobody has."""
+    enforcement: Gate
+    enforcement_reason: str | None
 
 
 class Nodes:
@@ -60,7 +67,7 @@ class Nodes:
         """Fold a batch of events, in order, into the rows."""
         for recorded in batch:
             if isinstance(recorded.event, of_node.NodeEvent):
-                _fold(recorded.event, tables)
+                _fold(recorded.event, recorded.position, tables)
 
     def one(self, tables: Tables, node_id: int) -> NodeRow | None:
         """Return a node."""
@@ -72,7 +79,7 @@ class Nodes:
         return [_row(found) for found in tables.all("nodes.all")]
 
 
-def _fold(event: of_node.NodeEvent, tables: Tables) -> None:
+def _fold(event: of_node.NodeEvent, position: int, tables: Tables) -> None:
     values: dict[str, object] = {"node_id": event.node_id, "at": event.timestamp.isoformat()}
     match event:
         case of_node.NodeRegistered():
@@ -87,6 +94,12 @@ def _fold(event: of_node.NodeEvent, tables: Tables) -> None:
         case of_node.NodeFirmwareChanged():
             found = _firmware(event.digest, event.findings)
             tables.run("nodes.set-firmware", values | {"firmware": found})
+        case EnforcementChanged():
+            changes = {"enforcement": event.enforcement.value, "reason": event.reason}
+            tables.run("nodes.set-enforcement", values | changes)
+        case of_node.NodePolicySet():
+            policy = msgspec.json.encode(event.policy).decode()
+            tables.run("nodes.set-policy", values | {"policy": policy, "position": position})
         case of_node.NodeSwept():
             counts = msgspec.json.encode(event.counts, order="sorted").decode()
             took = (event.timestamp - event.started_at).total_seconds()
@@ -104,6 +117,10 @@ def _row(found: Row) -> NodeRow:
         {} if found["counts"] is None else msgspec.json.decode(found["counts"], type=dict[str, int]),
         found["sweep_seconds"],
         None if found["firmware"] is None else msgspec.json.decode(found["firmware"], type=FirmwareRow),
+        DEFAULT if found["policy"] is None else msgspec.json.decode(found["policy"], type=Policy),
+        found["policy_position"],
+        Gate(found["enforcement"] or Gate.ABSENT),
+        found["enforcement_reason"],
     )
 
 

@@ -8,7 +8,11 @@ CREATE TABLE IF NOT EXISTS nodes (
     swept_at TEXT,
     counts TEXT,
     sweep_seconds DOUBLE PRECISION,
-    firmware TEXT
+    firmware TEXT,
+    policy TEXT,
+    policy_position BIGINT,
+    enforcement TEXT,
+    enforcement_reason TEXT
 )
 
 -- name: drop
@@ -28,6 +32,12 @@ UPDATE nodes SET swept_at = :at, counts = :counts, sweep_seconds = :sweep_second
 
 -- name: set-firmware
 UPDATE nodes SET firmware = :firmware WHERE node_id = :node_id
+
+-- name: set-policy
+UPDATE nodes SET policy = :policy, policy_position = :position WHERE node_id = :node_id
+
+-- name: set-enforcement
+UPDATE nodes SET enforcement = :enforcement, enforcement_reason = :reason WHERE node_id = :node_id
 
 -- name: one
 SELECT * FROM nodes WHERE node_id = :node_id

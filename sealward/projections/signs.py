@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from sealward.events import node as of_node
 from sealward.events import ranges
 from sealward.events import sign as of_sign
+from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, at, recorded, vouched, withheld
 from sealward.projections.tables import WHOLE
 
@@ -40,6 +42,9 @@ class SignRow(msgspec.Struct, frozen=True):
     """The generation in force, 0 before the first seal."""
     verdict: Verdict = UNSEALED
     envelope: str | None = None
+    policy: ServerPolicy = AS_NODE
+    policy_position: int | None = None
+    """Of the event that set it; None where nobody has."""
 
     def verdict_at(self, now: datetime) -> Verdict:
         """Return the verdict as it reads at `now`."""
@@ -70,10 +75,11 @@ class Signs:
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
-        events = [one.event for one in batch]
-        folded = _Batch(tables, {one.server_id for one in events if isinstance(one, of_sign.SignEvent)})
-        for event in events:
-            folded.fold(event)
+        kept = tuple(batch)
+        of_signs = (one.event for one in kept if isinstance(one.event, of_sign.SignEvent))
+        folded = _Batch(tables, {event.server_id for event in of_signs})
+        for one in kept:
+            folded.fold(one.event, one.position)
         folded.flush()
 
     def one(self, tables: Tables, server_id: str) -> SignRow | None:
@@ -123,12 +129,15 @@ class _Batch:
         self._signs: dict[str, SignRow | None] = {}
         self._read(server_ids)
 
-    def fold(self, event: Event) -> None:
+    def fold(self, event: Event, position: int) -> None:
         match event:
             case of_sign.SignCreated():
                 self._signs[event.server_id] = _created(event)
             case of_sign.SignRevoked():
                 self._signs[event.server_id] = None
+            case of_sign.SignPolicySet():
+                change = partial(replace, policy=event.policy, policy_position=position)
+                self._change(event.server_id, change)
             case of_sign.SignEvent():
                 self._change(event.server_id, lambda row: _after(row, event))
             case of_node.InstanceLeft():
@@ -232,6 +241,8 @@ def _values(row: SignRow) -> dict[str, object]:
         "updated_at": None if row.updated_at is None else _stamp(row.updated_at),
         "verdict": msgspec.json.encode(row.verdict).decode(),
         "envelope": row.envelope,
+        "policy": msgspec.json.encode(row.policy).decode(),
+        "policy_position": row.policy_position,
     }
 
 
@@ -247,6 +258,8 @@ def _row(found: Row) -> SignRow:
         sealed=found["sealed"],
         verdict=msgspec.json.decode(found["verdict"], type=Verdict),
         envelope=found["envelope"],
+        policy=msgspec.json.decode(found["policy"], type=ServerPolicy),
+        policy_position=found["policy_position"],
     )
 
 

@@ -12,7 +12,9 @@ CREATE TABLE IF NOT EXISTS signs (
     created_at TEXT NOT NULL,
     updated_at TEXT,
     verdict TEXT NOT NULL,
-    envelope TEXT
+    envelope TEXT,
+    policy TEXT NOT NULL,
+    policy_position BIGINT
 )
 
 -- name: drop
@@ -45,6 +47,6 @@ DELETE FROM signs WHERE server_id = :server_id
 
 -- name: put
 INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
-                   checked_at, created_at, updated_at, verdict, envelope)
+                   checked_at, created_at, updated_at, verdict, envelope, policy, policy_position)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
-        :checked_at, :created_at, :updated_at, :verdict, :envelope)
+        :checked_at, :created_at, :updated_at, :verdict, :envelope, :policy, :policy_position)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.events.measurement import Finding, Measurement
 from sealward.node_agent.agent import Agent
+from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.hypervisor import DomainNotFound, DomainXml, Hypervisor, HypervisorGone
@@ -145,6 +146,7 @@ class Host:
             firmware=Firmware((), lambda _: "", self._ledger),
             submit=self._submit,
             clock=self._clock,
+            means=Means(timedelta(days=7), lambda *_: None, lambda _: None),
         )
         self.agent.register()
 

@@ -1,0 +1,97 @@
+"""The events of a node's stream about its start gate and its reactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.measurement import Finding  # noqa: TC001 - as above
+from sealward.events.node import NodeEvent
+
+
+class Gate(StrEnum):
+    """Whether the start gate of a node stands."""
+
+    ACTIVE = "active"
+    """libvirt's hook is in place, and as it was installed."""
+    DEGRADED = "degraded"
+    """It was installed, and is no longer what it was: servers may start unasked."""
+    ABSENT = "absent"
+    """Nobody installed it."""
+
+
+class Action(StrEnum):
+    """What a node did about a violation."""
+
+    SHUTDOWN = "shutdown"
+    """Asked the server to shut down."""
+    DESTROY = "destroy"
+    """Switched it off, for it had not shut down in its time."""
+
+
+class Outcome(StrEnum):
+    """What came of it."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcementChanged(NodeEvent):
+    """The start gate stands, stands no longer, or was taken away; `reason` is a stable code."""
+
+    topic: ClassVar[str] = "node.enforcement-changed"
+
+    enforcement: Gate
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(NodeEvent):
+    """A start that the gate objected to, at `decided_at` on the node; `reason` is a stable code.
+
+    `server_id` is None where its XML has none that can be read. `objection_id` is the node's own: an
+    objection that is reported twice is recorded once.
+    """
+
+    objection_id: str
+    server_id: str | None
+    instance_name: str
+    reason: str
+    findings: tuple[Finding, ...]
+    decided_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRefused(Started):
+    """The server was kept from starting."""
+
+    topic: ClassVar[str] = "start.refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTolerated(Started):
+    """The server started all the same, for the policy does not refuse it."""
+
+    topic: ClassVar[str] = "start.tolerated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactionTaken(NodeEvent):
+    """A running server in violation was acted upon, as the policy set at `policy_position` asks.
+
+    `reason` says why it failed, else it is None. `reaction_id` is the node's own: see `Started`.
+    """
+
+    topic: ClassVar[str] = "reaction.taken"
+
+    reaction_id: str
+    server_id: str
+    generation: int
+    action: Action
+    outcome: Outcome
+    reason: str | None
+    policy_position: int | None
+    taken_at: Moment

@@ -1,0 +1,63 @@
+"""What a node does about servers that are not as they were signed: policy per node, exceptions per server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+
+class OnDoubt(StrEnum):
+    """What the start gate does about an objection: record it alone, or refuse the start as well."""
+
+    OBSERVE = "observe"
+    REFUSE = "refuse"
+
+
+class Unsigned(StrEnum):
+    """Whether a server that nobody signed may start."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
+class OnViolation(StrEnum):
+    """What becomes of a running server whose verdict is false."""
+
+    OBSERVE = "observe"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The policy of a node. Nothing is refused or stopped unless an administrator says so.
+
+    `on_start` is about signed servers, `unsigned` about others, `firmware` about all when the node's own
+    firmware files are not what they were. `grace` is how many seconds a server that is stopped gets to shut
+    down before it is destroyed.
+    """
+
+    on_start: OnDoubt = OnDoubt.OBSERVE
+    unsigned: Unsigned = Unsigned.ALLOW
+    on_violation: OnViolation = OnViolation.OBSERVE
+    grace: float = 60.0
+    firmware: OnDoubt = OnDoubt.OBSERVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerPolicy:
+    """What is different for one server; None is as its node has it."""
+
+    on_start: OnDoubt | None = None
+    on_violation: OnViolation | None = None
+    grace: float | None = None
+
+
+DEFAULT: Final = Policy()
+AS_NODE: Final = ServerPolicy()
+
+
+def effective(of_node: Policy, of_server: ServerPolicy) -> Policy:
+    """Return the policy that holds for a server."""
+    own = {name: getattr(of_server, name) for name in ("on_start", "on_violation", "grace")}
+    return replace(of_node, **{name: value for name, value in own.items() if value is not None})

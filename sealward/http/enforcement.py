@@ -1,0 +1,153 @@
+"""Policies: what a node does about servers not as they were signed, and what is different for one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Final
+
+import falcon
+import msgspec
+
+from sealward.commands import messages as ask
+from sealward.commands.errors import NotRegistered, NotSigned
+from sealward.events.policy import (
+    AS_NODE,
+    DEFAULT,
+    OnDoubt,
+    OnViolation,
+    Policy,
+    ServerPolicy,
+    Unsigned,
+    effective,
+)
+from sealward.http.answer import Position, answer
+from sealward.http.auth import actor
+from sealward.http.node import UNKNOWN
+from sealward.http.operation import OF_A_SIGN, Answer, Operation
+
+if TYPE_CHECKING:
+    from sealward.http.door import Door
+    from sealward.projections.nodes import NodeRow
+
+LONGEST_GRACE: Final = 24 * 3600
+"""Seconds that a server can be given at most to shut down by itself."""
+Grace = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_GRACE)]
+
+
+class OfNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The policy of a node, as a whole: what is not given is as by default. `grace` is seconds."""
+
+    on_start: OnDoubt = DEFAULT.on_start
+    unsigned: Unsigned = DEFAULT.unsigned
+    on_violation: OnViolation = DEFAULT.on_violation
+    grace: Grace = DEFAULT.grace
+    firmware: OnDoubt = DEFAULT.firmware
+
+
+class OfServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is different for a server, as a whole: what is not given, or null, is as its node has it."""
+
+    on_start: OnDoubt | None = None
+    on_violation: OnViolation | None = None
+    grace: Grace | None = None
+
+
+class NodePolicyShown(OfNode, frozen=True):
+    """The policy of a node; `position` is that of the event that set it, null where nobody has."""
+
+    position: Position | None = None
+
+
+class ServerPolicyShown(OfServer, frozen=True):
+    """What is different for a server; `position` is that of the event that set it, null where nobody has."""
+
+    position: Position | None = None
+
+
+class NodePolicyAnswer(msgspec.Struct, frozen=True):
+    """The policy of a node."""
+
+    policy: NodePolicyShown
+
+
+class ServerPolicyAnswer(msgspec.Struct, frozen=True):
+    """What is different for a server, and what holds for it in all."""
+
+    policy: ServerPolicyShown
+    effective: OfNode
+
+
+class Policies:
+    """`/node/{node_id}/policy` and `/sign/{server_id}/policy`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        of_node, of_server = "/node/{node_id}/policy", "/sign/{server_id}/policy"
+        node, server = {200: Answer(NodePolicyAnswer)}, {200: Answer(ServerPolicyAnswer)}
+        return [
+            Operation("GET", of_node, self.show_node, node, refuses=UNKNOWN),
+            Operation("PUT", of_node, self.set_node, node, body=OfNode, refuses=UNKNOWN),
+            Operation("GET", of_server, self.show_server, server, refuses=OF_A_SIGN),
+            Operation("PUT", of_server, self.set_server, server, body=OfServer, refuses=OF_A_SIGN),
+            Operation("DELETE", of_server, self.clear_server, {204: Answer()}, refuses=OF_A_SIGN),
+        ]
+
+    def show_node(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
+        """Show the policy of a node."""
+        del req
+        row = self._node(node_id)
+        answer(resp, NodePolicyAnswer(NodePolicyShown(**asdict(row.policy), position=row.policy_position)))
+
+    def set_node(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
+        """Set the policy of a node."""
+        command = ask.SetNodePolicy(
+            actor=actor(req),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            hostname=self._node(node_id).hostname,
+            policy=Policy(**msgspec.structs.asdict(req.context.body)),
+        )
+        self._door.carry_out(command)
+        self.show_node(req, resp, node_id)
+
+    def show_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Show what is different for a server, and what holds for it in all."""
+        del req
+        with self._door.projections.reading() as tables:
+            row = self._door.projections.signs.one(tables, server_id)
+            node = None if row is None else self._door.projections.nodes.one(tables, row.node_id)
+        if row is None:
+            raise NotSigned
+        holds = effective(DEFAULT if node is None else node.policy, row.policy)
+        own = ServerPolicyShown(**asdict(row.policy), position=row.policy_position)
+        answer(resp, ServerPolicyAnswer(own, OfNode(**asdict(holds))))
+
+    def set_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Have a server treated otherwise than its node's policy says."""
+        self._set(req, server_id, ServerPolicy(**msgspec.structs.asdict(req.context.body)))
+        self.show_server(req, resp, server_id)
+
+    def clear_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Have a server treated as its node's policy says."""
+        self._set(req, server_id, AS_NODE)
+        resp.status = falcon.HTTP_204
+
+    def _set(self, req: falcon.Request, server_id: str, policy: ServerPolicy) -> None:
+        command = ask.SetServerPolicy(
+            actor=actor(req),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            server_id=server_id,
+            policy=policy,
+        )
+        self._door.carry_out(command)
+
+    def _node(self, node_id: int) -> NodeRow:
+        with self._door.projections.reading() as tables:
+            row = self._door.projections.nodes.one(tables, node_id)
+        if row is None:
+            raise NotRegistered
+        return row

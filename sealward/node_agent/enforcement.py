@@ -1,0 +1,158 @@
+"""What a node does beside measuring: it watches its start gate, and reports objections until recorded."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sealward.commands import reports
+from sealward.events import node as of_node
+from sealward.events import sign as of_sign
+from sealward.events.enforcement import Gate, ReactionTaken, Started
+from sealward.events.verdict import IsValid
+from sealward.node_agent.gate import hook, spool
+from sealward.node_agent.gate.hook import Standing
+from sealward.node_agent.policies import Policies
+from sealward.node_agent.reactions import Reactions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from sealward.events.base import Recorded
+    from sealward.node_agent.hypervisor import Hypervisor
+    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.reactions import Act
+
+log = logging.getLogger(__name__)
+
+CONFIRMED_EVERY: Final = timedelta(minutes=1)
+"""How often it is written down that the control plane was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a node enforces with: see Reactions for `act` and `wake`.
+
+    `alone_for` is how long the gate may rely on a ledger that the control plane does not confirm.
+    """
+
+    alone_for: timedelta
+    act: Act
+    wake: Callable[[float], None]
+
+
+class Enforcement:
+    """For the thread of one agent. `send` takes a report to the control plane."""
+
+    def __init__(  # noqa: PLR0913 - what watching, reporting and reacting need
+        self,
+        ledger: Ledger,
+        hypervisor: Hypervisor,
+        hostname: str,
+        means: Means,
+        *,
+        send: Callable[[reports.AnyReport], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._send = send
+        self._hostname = hostname
+        self._hypervisor = hypervisor
+        self.policies = Policies(ledger)
+        self.reactions = Reactions(ledger, hypervisor, self.policies, means.act, clock=clock, wake=means.wake)
+        self._clock = clock
+        self._said = Standing(Gate.ABSENT)
+        self._sent: set[str] = set()
+        self._confirmed = _moment(ledger.fact("confirmed-at"))
+        ledger.keep_fact("alone-for", str(means.alone_for.total_seconds()))
+
+    def take_over(self, desired: reports.Desired, signers: Iterable[Ed25519PublicKey]) -> None:
+        """Take over what the control plane knows, and who must have signed a reference."""
+        self._ledger.keep_fact("signers", " ".join(one.public_bytes_raw().hex() for one in signers))
+        self._said = Standing(desired.enforcement, desired.enforcement_reason)
+        self._sent.clear()
+        spool.remove(str(self._ledger.folder), frozenset(desired.recorded))
+        servers = {one.server_id: (one.policy, one.policy_position) for one in desired.assignments}
+        self.policies.replace_all(desired.policy, desired.policy_position, servers)
+        self.reactions.take_over(
+            {one.server_id: one.sealed for one in desired.assignments if one.is_valid == IsValid.FALSE}
+        )
+        self._heard()
+
+    def _heard(self) -> None:
+        """Note that the control plane spoke: from now on the ledger may be relied on again."""
+        now = self._clock()
+        if self._confirmed is None or not timedelta(0) <= now - self._confirmed < CONFIRMED_EVERY:
+            self._ledger.keep_fact("confirmed-at", now.isoformat())
+            self._confirmed = now
+
+    def hear(self, recorded: Recorded) -> None:
+        """Take over what an event changes, and forget what need not be said again."""
+        self._heard()
+        event = recorded.event
+        match event:
+            case of_sign.SignEvent():
+                self._hear_of_sign(event, recorded.position)
+            case of_node.NodePolicySet():
+                self.policies.set_node(event.policy, recorded.position)
+            case Started():
+                spool.remove(str(self._ledger.folder), frozenset((event.objection_id,)))
+            case ReactionTaken():
+                spool.remove(str(self._ledger.folder), frozenset((event.reaction_id,)))
+
+    def _hear_of_sign(self, event: of_sign.SignEvent, position: int) -> None:
+        match event:
+            case of_sign.SignPolicySet():
+                self.policies.set_server(event.server_id, event.policy, position)
+            case of_sign.SignValidated(is_valid=IsValid.FALSE):
+                self.reactions.violated(event.server_id, event.generation)
+            case of_sign.SignSealed() | of_sign.SignValidated(is_valid=IsValid.TRUE):
+                self.reactions.cleared(event.server_id)
+            case of_sign.SignRevoked():
+                self.reactions.cleared(event.server_id)
+                self.policies.forget(event.server_id)
+
+    def step(self) -> None:
+        """React to what is due, and report what there is to report."""
+        self.reactions.step()
+        self.say_what_waits()
+
+    def look(self) -> None:
+        """Look at the gate, note what libvirt this is, and say again what is not recorded yet."""
+        hypervisor = self._hypervisor.version
+        if hypervisor and hypervisor != self._ledger.fact("hypervisor"):
+            self._ledger.keep_fact("hypervisor", hypervisor)
+        found = hook.standing(self._ledger.folder)
+        if found != self._said:
+            log.warning("%s: the start gate is %s: %s", self._hostname, found.gate, found.reason)
+            self._send(reports.Enforcement(hostname=self._hostname, state=found.gate, reason=found.reason))
+            self._said = found
+        self._sent.clear()
+        self.say_what_waits()
+
+    def say_what_waits(self) -> None:
+        """Report what lies in the spool and was not sent since the last look."""
+        for report_id, text in spool.waiting(str(self._ledger.folder)):
+            if report_id not in self._sent:
+                self._sent.add(report_id)
+                self._say(report_id, text)
+
+    def _say(self, report_id: str, text: bytes) -> None:
+        try:
+            fields = msgspec.json.decode(text, type=dict[str, object]) | {"hostname": self._hostname}
+            report = msgspec.convert(fields, reports.Objection | reports.Reaction)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+            log.warning("what was left to be reported cannot be read: %s", unreadable)
+            spool.remove(str(self._ledger.folder), frozenset((report_id,)))
+        else:
+            self._send(report)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

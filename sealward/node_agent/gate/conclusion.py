@@ -1,0 +1,111 @@
+"""What comes of a decision: whether the server starts, what its user reads, what is reported."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.node_agent.gate.judge import Reason, objection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealward.events.measurement import Finding
+    from sealward.events.policy import Policy
+
+SHOWN: Final = 8
+"""Findings that the message of a refused start names; the event has more."""
+KEPT: Final = 100
+"""Findings that are reported at most."""
+WORDS: Final = {
+    Reason.DIFFERS: "it is not as it was signed",
+    Reason.UNSIGNED: "nobody signed it",
+    Reason.UNREADABLE: "its XML cannot be measured",
+    Reason.MISSING: "it is signed, but its reference is not in this node's ledger",
+    Reason.ROLLED_BACK: "the reference in this node's ledger is older than one that was there before",
+    Reason.UNVERIFIED: "the reference in this node's ledger lacks a valid signature",
+    Reason.PROFILE: "it was signed under another profile or another libvirt",
+    Reason.STALE: "the control plane has not confirmed this node's ledger for too long",
+    Reason.LEDGER: "this node's ledger cannot be read",
+    Reason.FIRMWARE: "this node's firmware files are not what they were",
+    Reason.TIME: "there was no time to compare it",
+    Reason.FAILED: "the comparison failed",
+}
+ADVICE: Final = {
+    Reason.DIFFERS: "Undo the change, or have an administrator sign it as it is: PUT /v1/sign.",
+    Reason.UNSIGNED: "Have an administrator sign it (POST /v1/sign), or allow unsigned servers on the node.",
+    Reason.MISSING: "The agent fetches it when it reaches the control plane: see that it runs.",
+    Reason.ROLLED_BACK: "Start the agent: it fetches the reference in force. Find out who did it.",
+    Reason.UNVERIFIED: "Start the agent: it fetches the reference in force. Find out who changed the ledger.",
+    Reason.STALE: "Start the agent, and see that it reaches the control plane.",
+    Reason.LEDGER: "Start the agent on its data directory.",
+    Reason.FIRMWARE: "Find out who changed them: GET /v1/events.",
+}
+BY_DEFAULT: Final = "The agent's log says more."
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Which server is to start; no id where its XML has none that can be read."""
+
+    server_id: str | None
+    instance_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Whether a server may start, and the objection to it if there is one."""
+
+    server: Server
+    allowed: bool
+    reason: Reason | None = None
+    findings: tuple[Finding, ...] = ()
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return what is said to whoever wanted the start: nothing when there is no objection."""
+        if self.reason is None:
+            return ""
+        name = f"{self.server.instance_name!r} ({self.server.server_id or 'no UUID'})"
+        will = "lets" if self.allowed else "does not let"
+        lines = [f"Sealward {will} {name} start: {WORDS[self.reason]}."]
+        lines += [f"  {one}" for one in self.findings[:SHOWN]]
+        if len(self.findings) > SHOWN:
+            lines.append(f"  and {len(self.findings) - SHOWN} more differences")
+        return "\n".join(
+            [*lines, *([self.detail] if self.detail else []), ADVICE.get(self.reason, BY_DEFAULT)]
+        )
+
+    def report(self, moment: str) -> dict[str, object] | None:
+        """Return what is to be reported: `commands.reports.Objection` without its node; None for nothing."""
+        if self.reason is None:
+            return None
+        return {
+            "kind": "objection",
+            "id": os.urandom(16).hex(),
+            "server_id": self.server.server_id,
+            "instance_name": self.server.instance_name,
+            "decided_at": moment,
+            "reason": self.reason.value,
+            "refused": not self.allowed,
+            "findings": [
+                {name: getattr(one, name) for name in ("section", "xpath", "signed", "found", "form")}
+                for one in self.findings[:KEPT]
+            ],
+        }
+
+
+def conclude(
+    server: Server,
+    policy: Policy,
+    doubts: Iterable[tuple[Reason, tuple[Finding, ...]]],
+    detail: str = "",
+) -> Conclusion:
+    """Return what a policy makes of all that speaks against a start."""
+    explained = dict(doubts)
+    given = objection(policy, explained)
+    if given is None:
+        return Conclusion(server, allowed=True)
+    return Conclusion(server, not given.refused, given.reason, explained[given.reason], detail)

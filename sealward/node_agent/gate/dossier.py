@@ -1,0 +1,100 @@
+"""What a node's ledger knows of a server, read without the agent: by it, or in its absence."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.policy import DEFAULT
+from sealward.events.sql import blocks
+from sealward.node_agent.policies import NODE, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sealward.events.policy import Policy
+
+SQL: Final = blocks("sealward.node_agent", "ledger.sql") | blocks("sealward.node_agent", "generations.sql")
+ACCEPTED: Final = "firmware-accepted"
+FOUND: Final = "firmware-found"
+"""Facts that `files.firmware` keeps."""
+PATIENCE: Final = 0.3
+"""Seconds to wait for whoever writes to the ledger."""
+
+
+class LedgerUnreadable(Exception):
+    """The ledger cannot be read."""
+
+    code = "ledger-unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The reference in force as the ledger has it, not verified."""
+
+    sign_id: int
+    generation: int
+    envelope: str
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return what orders references: a later sign, or a later generation of it, is newer."""
+        return self.sign_id, self.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """All that the gate has to know. `seen` is the newest (sign_id, generation) that was ever here.
+
+    `signers` are the raw public keys that must have signed a reference; `confirmed_at` is when the control
+    plane was last heard, and for `alone_for` after that the ledger may be relied on.
+    """
+
+    policy: Policy = DEFAULT
+    entry: Sealed | None = None
+    seen: tuple[int, int] | None = None
+    signers: tuple[bytes, ...] = ()
+    confirmed_at: datetime | None = None
+    alone_for: timedelta = timedelta(0)
+    last_moment: datetime | None = None
+    hypervisor: str = ""
+    is_firmware_intact: bool = True
+
+
+def read(folder: str, server_id: str) -> Dossier:
+    """Return what is known of a server, with no look at anything but files. Raises LedgerUnreadable."""
+    try:
+        with _opened(f"{folder}/ledger.sqlite") as ledger, _opened(f"{folder}/generations.sqlite") as seen:
+            facts = dict(ledger.execute(SQL["all-facts"]).fetchall())
+            rows = [ledger.execute(SQL["policy"], (one,)).fetchone() for one in (NODE, server_id)]
+            entry = ledger.execute(SQL["entry"], (server_id,)).fetchone()
+            newest = seen.execute(SQL["newest"], (server_id,)).fetchone()
+        return Dossier(
+            standing(*rows).policy,
+            None if entry is None else Sealed(*entry),
+            newest,
+            tuple(bytes.fromhex(one) for one in facts.get("signers", "").split()),
+            _moment(facts.get("confirmed-at")),
+            timedelta(seconds=float(facts.get("alone-for", 0))),
+            _moment(facts.get("last-moment")),
+            facts.get("hypervisor", ""),
+            facts.get(ACCEPTED) in {None, facts.get(FOUND)},
+        )
+    except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
+        raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[sqlite3.Connection]:
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    with contextlib.closing(
+        sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=PATIENCE)
+    ) as database:
+        yield database
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,104 @@
+"""Whether a server may start: pure rules over what libvirt is about to start and what the ledger knows.
+
+Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
+
+1. A server equal to its reference may start, and there is nothing to record.
+2. Nothing is refused unless the policy says so; what would be refused is recorded all the same.
+3. XML that cannot be measured is an objection under `on_start`.
+4. A server that nobody signed is an objection under `unsigned`, if that refuses; else nothing is to be said.
+5. A signed server whose reference the ledger has lost, or is older than one that was here before, or lacks
+   the signature of a key that must have signed it, is an objection under `on_start`.
+6. A server that differs from its reference is an objection under `on_start`.
+7. A difference under another profile or another libvirt than the reference's is recorded and never refused:
+   it may be libvirt's doing, and a verdict would be unknown (`events.verdict`, rule 9).
+8. A ledger that the control plane has not confirmed for too long is an objection to signed servers under
+   `on_start`.
+9. Firmware of the node that is not what it was is an objection under `firmware`, whatever the server.
+10. Of several objections the first that refuses is given, else the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sealward.events.measurement import differing
+from sealward.events.policy import OnDoubt, Unsigned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sealward.events.measurement import Measurement
+    from sealward.events.policy import Policy
+    from sealward.node_agent.gate.dossier import Dossier
+
+
+class Reason(StrEnum):
+    """Stable codes of what the gate objects to."""
+
+    DIFFERS = "measurement-differs"
+    UNSIGNED = "unsigned"
+    UNREADABLE = "domain-unreadable"
+    MISSING = "reference-missing"
+    ROLLED_BACK = "reference-rolled-back"
+    UNVERIFIED = "reference-unverified"
+    PROFILE = "profile-changed"
+    STALE = "ledger-stale"
+    LEDGER = "ledger-unreadable"
+    FIRMWARE = "firmware-changed"
+    TIME = "out-of-time"
+    FAILED = "gate-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What speaks against a start, and whether the policy refuses it for that."""
+
+    reason: Reason
+    refused: bool
+
+
+def refuses(policy: Policy, reason: Reason) -> bool:
+    """Say whether a policy refuses a start for that reason (rules 2, 4, 7, 9)."""
+    match reason:
+        case Reason.PROFILE:
+            return False
+        case Reason.UNSIGNED:
+            return policy.unsigned is Unsigned.REFUSE
+        case Reason.FIRMWARE:
+            return policy.firmware is OnDoubt.REFUSE
+    return policy.on_start is OnDoubt.REFUSE
+
+
+def objection(policy: Policy, reasons: Iterable[Reason]) -> Objection | None:
+    """Return the objection to give, if there is any (rules 1, 10)."""
+    weighed = (Objection(one, refuses(policy, one)) for one in reasons)
+    found = [one for one in weighed if one.refused or one.reason is not Reason.UNSIGNED]
+    return next((one for one in found if one.refused), found[0] if found else None)
+
+
+def is_stale(dossier: Dossier, now: datetime) -> bool:
+    """Say whether the control plane has confirmed the ledger too long ago (rule 8)."""
+    return dossier.confirmed_at is None or now - dossier.confirmed_at > dossier.alone_for
+
+
+def of_standing(dossier: Dossier) -> Reason | None:
+    """Return why there is no reference to compare with; None when there is one (rules 4, 5)."""
+    if dossier.entry is None and dossier.seen is None:
+        return Reason.UNSIGNED
+    if dossier.entry is None:
+        return Reason.MISSING
+    if dossier.seen is not None and dossier.entry.place < dossier.seen:
+        return Reason.ROLLED_BACK
+    return None
+
+
+def of_difference(reference: Measurement, found: Measurement) -> Reason | None:
+    """Return what a comparison says against a start (rules 1, 6, 7)."""
+    if not differing(reference, found):
+        return None
+    if (reference.profile, reference.hypervisor) != (found.profile, found.hypervisor):
+        return Reason.PROFILE
+    return Reason.DIFFERS

@@ -1,0 +1,63 @@
+"""The decision without an agent: from the ledger, in the hook's own process, as the ledger's owner."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.policy import DEFAULT
+from sealward.node_agent.gate import spool
+from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
+from sealward.node_agent.gate.dossier import LedgerUnreadable, read
+from sealward.node_agent.gate.judge import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UUID: Final = re.compile(rb"<uuid>([0-9a-fA-F-]{36})</uuid>")
+
+
+def decide(folder: str, form: str, xml: bytes, out_of_time: type[BaseException]) -> tuple[bool, str]:
+    """Return whether a server may start, and what to say; an objection is left in the spool for the agent.
+
+    That there was no time (`out_of_time` is raised), or that anything went wrong, is an objection itself.
+    """
+    moment = datetime.now(UTC)
+    try:
+        _become_owner(folder)
+        conclusion = _decision()(folder, form, xml, moment)
+    except out_of_time:
+        conclusion = undecided(folder, xml, Reason.TIME)
+    except Exception as failed:  # noqa: BLE001 - a start waits for an answer: the policy gives it
+        conclusion = undecided(folder, xml, Reason.FAILED, type(failed).__name__)
+    spool.leave(folder, conclusion.report(moment.isoformat()))
+    return conclusion.allowed, conclusion.text
+
+
+def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conclusion:
+    """Return what the policy makes of it that nothing could be found out."""
+    found = _UUID.search(xml)
+    server_id = found[1].decode().lower() if found else None
+    try:
+        policy = read(folder, server_id or "").policy
+    except LedgerUnreadable:
+        policy = DEFAULT
+    return conclude(Server(server_id, ""), policy, [(reason, ())], detail)
+
+
+def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:
+    """Return the function that needs the heavy libraries: a clock is running while they load."""
+    from sealward.node_agent.gate.decision import decide  # noqa: PLC0415 - see above
+
+    return decide
+
+
+def _become_owner(folder: str) -> None:
+    """Give up root: whose ledger it is may read it, and hostile XML need not be read by root."""
+    owner = os.stat(folder)  # noqa: PTH116 - pathlib costs more than the decision
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)

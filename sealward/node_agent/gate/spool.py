@@ -1,0 +1,57 @@
+"""What gate and reactions leave to be reported, one file each, until the control plane has recorded it.
+
+The hook's process leaves its objections here when there is no agent, so nothing is lost; every report has an
+id by which the control plane knows it again, so nothing is recorded twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FOLDER: Final = "spool"
+FULL: Final = 10_000
+"""Reports that may wait: more than that is somebody who tries again and again."""
+
+
+def leave(folder: str, report: Mapping[str, object] | None) -> None:
+    """Leave a report, whole or not at all. One that cannot be left is lost: a start waits for nothing."""
+    if report is None:
+        return
+    place = f"{folder}/{FOLDER}"
+    name = f"{time.time_ns():020d}-{report['id']}"
+    with contextlib.suppress(OSError):
+        os.makedirs(place, 0o700, exist_ok=True)  # noqa: PTH103 - pathlib costs more than the decision
+        if len(os.listdir(place)) >= FULL:  # noqa: PTH208 - as above
+            return
+        draft = os.open(f"{place}/.{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(draft, "w", encoding="utf-8") as file:
+            json.dump(report, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(f"{place}/.{name}", f"{place}/{name}.json")  # noqa: PTH104 - as above
+
+
+def waiting(folder: str) -> Iterator[tuple[str, bytes]]:
+    """Yield (id, text) of the reports that wait, the oldest first."""
+    place = f"{folder}/{FOLDER}"
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(place)):  # noqa: PTH208 - as above
+            if not name.startswith(".") and name.endswith(".json"):
+                with open(f"{place}/{name}", "rb") as file:  # noqa: PTH123 - as above
+                    yield name.removesuffix(".json").partition("-")[2], file.read()
+
+
+def remove(folder: str, ids: frozenset[str]) -> None:
+    """Remove the reports of those ids: they are recorded."""
+    place = f"{folder}/{FOLDER}"
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(place):  # noqa: PTH208 - as above
+            if name.removesuffix(".json").partition("-")[2] in ids:
+                os.unlink(f"{place}/{name}")  # noqa: PTH108 - as above

@@ -1,0 +1,55 @@
+"""The newest generation that a node ever had of each reference, in a file beside the ledger.
+
+A ledger that somebody put back to an older one holds references that verify and are no longer in force.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.sql import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+SQL: Final = blocks("sealward.node_agent", "generations.sql")
+
+
+class Generations:
+    """An SQLite file for its owner alone; safe for the threads of one agent."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute(SQL["create-generations"])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def note(self, server_id: str, sign_id: int, generation: int) -> None:
+        """Note that this one was here; an older one changes nothing."""
+        with self._lock:
+            self._database.execute(SQL["note"], (server_id, sign_id, generation))
+
+    def forget(self, server_id: str) -> None:
+        """Forget a server that is signed no longer."""
+        with self._lock:
+            self._database.execute(SQL["forget"], (server_id,))
+
+    def replace_all(self, noted: Iterable[tuple[str, int, int]]) -> None:
+        """Note these, and forget all other servers, in one transaction."""
+        rows = list(noted)
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(SQL["forget-others"], (json.dumps([row[0] for row in rows]),))
+            self._database.executemany(SQL["note"], rows)

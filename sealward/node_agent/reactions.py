@@ -1,0 +1,145 @@
+"""What a node does about running servers whose verdict is false, where the policy says stop.
+
+A server is asked to shut down, and destroyed when it still runs after its grace. What was begun is written
+down before it is done, so a violation is reacted to once, whenever the agent ends and starts again. A verdict
+that is unknown leads to nothing; one that is true again ends what was begun.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent import futures
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.enforcement import Action, Outcome
+from sealward.events.policy import OnViolation
+from sealward.node_agent.gate import spool
+from sealward.node_agent.not_measured import NotMeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.node_agent.hypervisor import Hypervisor
+    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.policies import Policies, Standing
+
+    Act = Callable[[str, Action], None]
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 20.0
+"""Seconds that libvirt gets to carry out one action; the agent's other work waits for it."""
+DONE: Final = ""
+"""What is kept in the place of a deadline once nothing more is to be done."""
+
+
+class ActionFailed(Exception):
+    """libvirt did not do it; the message says why."""
+
+
+class Reactions:
+    """For the thread of one agent. `act` acts on a server, or raises ActionFailed.
+
+    `wake` has `step` called again after so many seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - what reacting needs
+        self,
+        ledger: Ledger,
+        hypervisor: Hypervisor,
+        policies: Policies,
+        act: Act,
+        *,
+        clock: Callable[[], datetime],
+        wake: Callable[[float], None],
+    ) -> None:
+        self._ledger = ledger
+        self._hypervisor = hypervisor
+        self._policies = policies
+        self._act = act
+        self._clock = clock
+        self._wake = wake
+        self._violated: dict[str, int] = {}
+        self._woken: dict[str, str] = {}
+        self._pool = futures.ThreadPoolExecutor(1, thread_name_prefix="reaction")
+
+    def close(self) -> None:
+        """End; what libvirt does not answer is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def take_over(self, violated: dict[str, int]) -> None:
+        """Know which servers are in violation, by the generation of their references, and no others."""
+        self._violated = dict(violated)
+        for server_id in self._ledger.reactions():
+            if server_id not in violated:
+                self._ledger.forget_reaction(server_id)
+
+    def violated(self, server_id: str, generation: int) -> None:
+        """Know that a server is not as it was signed."""
+        self._violated[server_id] = generation
+
+    def cleared(self, server_id: str) -> None:
+        """Know that it is, or that it has a new reference, or none."""
+        self._violated.pop(server_id, None)
+        self._ledger.forget_reaction(server_id)
+
+    def step(self) -> bool:
+        """Do what is due; say whether anything was done."""
+        acted = [self._consider(server_id, generation) for server_id, generation in self._violated.items()]
+        return any(acted)
+
+    def _consider(self, server_id: str, generation: int) -> bool:
+        holds = self._policies.of(server_id)
+        deadline = self._ledger.reaction(server_id)
+        if deadline == DONE:
+            return False
+        if holds.policy.on_violation is not OnViolation.STOP:
+            self._ledger.forget_reaction(server_id)
+            return False
+        if deadline is not None and (left := datetime.fromisoformat(deadline) - self._clock()) > timedelta(0):
+            self._wake_for(server_id, deadline, left)
+            return False
+        try:
+            is_running = self._hypervisor.describe(server_id).live is not None
+        except NotMeasured:
+            return False
+        if deadline is None:
+            return is_running and self._shut_down(server_id, generation, holds)
+        self._ledger.keep_reaction(server_id, DONE)
+        return is_running and self._do(server_id, generation, Action.DESTROY, holds)
+
+    def _shut_down(self, server_id: str, generation: int, holds: Standing) -> bool:
+        until = self._clock() + timedelta(seconds=holds.policy.grace)
+        self._ledger.keep_reaction(server_id, until.isoformat())
+        self._wake_for(server_id, until.isoformat(), until - self._clock())
+        return self._do(server_id, generation, Action.SHUTDOWN, holds)
+
+    def _wake_for(self, server_id: str, deadline: str, left: timedelta) -> None:
+        if self._woken.get(server_id) != deadline:
+            self._woken[server_id] = deadline
+            self._wake(max(0.0, left.total_seconds()))
+
+    def _do(self, server_id: str, generation: int, action: Action, holds: Standing) -> bool:
+        log.warning("%s is in violation: %s", server_id, action)
+        reason = None
+        try:
+            self._pool.submit(self._act, server_id, action).result(PATIENCE)
+        except ActionFailed as failed:
+            reason = str(failed)
+        except futures.TimeoutError:
+            reason = "libvirt does not answer"
+        report = {
+            "kind": "reaction",
+            "id": os.urandom(16).hex(),
+            "server_id": server_id,
+            "generation": generation,
+            "action": action.value,
+            "outcome": (Outcome.DONE if reason is None else Outcome.FAILED).value,
+            "reason": reason,
+            "policy_position": holds.set_by,
+            "taken_at": self._clock().isoformat(),
+        }
+        spool.leave(str(self._ledger.folder), report)
+        return True

@@ -1,0 +1,170 @@
+"""A violation is reacted to once, as the policy says; an unknown never."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from factories import NOON, SERVER
+
+from sealward.events.enforcement import Action
+from sealward.events.policy import OnViolation, Policy
+from sealward.node_agent.gate import spool
+from sealward.node_agent.hypervisor import DomainXml, Hypervisor, HypervisorGone
+from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.policies import Policies
+from sealward.node_agent.reactions import ActionFailed, Reactions
+
+STOP = Policy(on_violation=OnViolation.STOP, grace=60.0)
+
+
+class Node:
+    """A node with one server that runs until it is destroyed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now = NOON
+        self.is_running = True
+        self.is_there = True
+        self.refuses = ""
+        self.done: list[Action] = []
+        self.woken: list[float] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew on the same ledger, as an agent that was killed."""
+        self.ledger = Ledger(self.folder / "ledger.sqlite")
+        self.policies = Policies(self.ledger)
+        self.reactions = Reactions(
+            self.ledger,
+            cast("Hypervisor", self),
+            self.policies,
+            self.act,
+            clock=lambda: self.now,
+            wake=self.woken.append,
+        )
+
+    def describe(self, server_id: str) -> DomainXml:
+        """Stand in for the hypervisor."""
+        del server_id
+        if not self.is_there:
+            raise HypervisorGone
+        return DomainXml("<domain/>", "<domain/>" if self.is_running else None, "libvirt 9.0.0", "QEMU")
+
+    def act(self, server_id: str, action: Action) -> None:
+        """Do what is asked for."""
+        assert server_id == SERVER
+        if self.refuses:
+            raise ActionFailed(self.refuses)
+        self.done.append(action)
+        self.is_running = action is not Action.DESTROY
+
+    def later(self, seconds: float) -> datetime:
+        """Let time go by, and the agent look."""
+        self.now += timedelta(seconds=seconds)
+        self.reactions.step()
+        return self.now
+
+    @property
+    def reported(self) -> list[dict[str, object]]:
+        """Return what waits to be reported."""
+        return [json.loads(text) for _, text in spool.waiting(str(self.folder))]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """Return a node whose policy says stop, and whose server is in violation."""
+    made = Node(tmp_path)
+    made.policies.set_node(STOP, 17)
+    made.reactions.violated(SERVER, 1)
+    return made
+
+
+def test_it_is_asked_to_shut_down_and_destroyed_after_its_grace(node: Node) -> None:
+    """Each is reported with the policy that asked for it, and nothing is done twice."""
+    node.later(0)
+    node.later(59)
+    before = list(node.done)
+    node.later(2)
+    node.is_running = True
+    node.later(1000)
+
+    assert before == [Action.SHUTDOWN]
+    assert node.done == [Action.SHUTDOWN, Action.DESTROY]
+    assert node.woken == [60.0]
+    assert [(one["action"], one["outcome"], one["policy_position"]) for one in node.reported] == [
+        ("shutdown", "done", 17),
+        ("destroy", "done", 17),
+    ]
+
+
+def test_one_that_shuts_down_is_not_destroyed(node: Node) -> None:
+    """And when it is started again it is still the same violation."""
+    node.later(0)
+    node.is_running = False
+    node.later(61)
+    node.is_running = True
+    node.later(61)
+
+    assert node.done == [Action.SHUTDOWN]
+
+
+def test_observing_does_nothing(node: Node) -> None:
+    """The default."""
+    node.policies.set_node(Policy(), 18)
+    node.later(0)
+
+    assert (node.done, node.reported) == ([], [])
+
+
+def test_a_policy_that_is_taken_back_ends_what_was_begun(node: Node) -> None:
+    """Within the grace an administrator can change his mind."""
+    node.later(0)
+    node.policies.set_node(Policy(), 18)
+    node.later(61)
+
+    assert node.done == [Action.SHUTDOWN]
+
+
+def test_a_server_that_is_as_signed_again_is_left_alone(node: Node) -> None:
+    """A verdict of true ends it; the next violation is another one."""
+    node.later(0)
+    node.reactions.cleared(SERVER)
+    node.later(61)
+    node.reactions.violated(SERVER, 1)
+    node.later(0)
+
+    assert node.done == [Action.SHUTDOWN, Action.SHUTDOWN]
+
+
+def test_the_grace_survives_the_agent(node: Node) -> None:
+    """Killed in between, it neither asks twice nor forgets."""
+    node.later(0)
+    node.restart()
+    node.reactions.take_over({SERVER: 1})
+    node.later(30)
+    node.later(31)
+
+    assert node.done == [Action.SHUTDOWN, Action.DESTROY]
+    assert node.woken == [60.0, 30.0]
+
+
+def test_what_nobody_knows_leads_to_nothing(node: Node) -> None:
+    """Neither without libvirt, nor for a server that does not run."""
+    node.is_there = False
+    node.later(0)
+    node.is_there, node.is_running = True, False
+    node.later(0)
+
+    assert node.done == []
+
+
+def test_a_failure_is_reported_with_its_reason(node: Node) -> None:
+    """Libvirt's own words."""
+    node.refuses = "operation forbidden: read only access"
+    node.later(0)
+
+    assert [(one["outcome"], one["reason"]) for one in node.reported] == [("failed", node.refuses)]
