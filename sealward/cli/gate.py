@@ -17,7 +17,12 @@ Nothing is refused until a policy says so: PUT /v1/node/{node_id}/policy {"on_st
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its verbs."""
-    gate = commands.add_parser("gate", help="have libvirt ask before a server starts")
+    gate = commands.add_parser(
+        "gate",
+        help="have libvirt ask before a server starts",
+        description="Have libvirt ask the agent before a server starts, or the node's ledger where there is "
+        "no agent. What is refused is for policies to say.",
+    )
     verbs = gate.add_subparsers(required=True, metavar="VERB")
     install = verbs.add_parser(
         "install",
@@ -25,8 +30,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Put libvirt's hook in place, for the agent with this SEALWARD_DATA_DIR and "
         "SEALWARD_GATE_SOCKET. Run it as root, and again after every upgrade of Sealward.",
     )
-    remove = verbs.add_parser("remove", help="take the hook away")
-    status = verbs.add_parser("status", help="say whether the gate stands; status 1 when it does not")
+    remove = verbs.add_parser(
+        "remove", help="take the hook away", description="Take the hook away; somebody else's is left alone."
+    )
+    status = verbs.add_parser(
+        "status",
+        help="say whether the gate stands; status 1 when it does not",
+        description="Say whether the hook is as it was installed: active, degraded with a reason, or absent.",
+    )
     for verb, run in ((install, _install), (remove, _remove), (status, _status)):
         verb.set_defaults(run=run)
         if verb is not status:
