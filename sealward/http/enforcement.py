@@ -105,6 +105,7 @@ class Policies:
         """Set the policy of a node."""
         command = ask.SetNodePolicy(
             actor=actor(req),
+            origin=req.context.identity.origin,
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
             hostname=self._node(node_id).hostname,
@@ -138,6 +139,7 @@ class Policies:
     def _set(self, req: falcon.Request, server_id: str, policy: ServerPolicy) -> None:
         command = ask.SetServerPolicy(
             actor=actor(req),
+            origin=req.context.identity.origin,
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
             server_id=server_id,
