@@ -204,5 +204,19 @@ def test_without_its_agent_the_gate_decides_alone(node: PrivateNode, gated: Seal
     with running(folder, settings=node.settings(sweep_interval=1.0)) as again:
         until(lambda: len(refusals(again)) == 1)
         until(lambda: not list((folder / "node" / "spool").glob("*.json")))
-        time.sleep(0)
         assert len(refusals(again)) == 1
+
+
+def test_a_tampered_initrd_does_not_start(node: PrivateNode, gated: Sealward) -> None:
+    """The XML is the same; what would boot is not. As it was again, it starts."""
+    guest = signed(node, gated, replace(Guest(node.guests), boots=True))
+    good = guest.guest.initrd.read_bytes()
+    guest.guest.initrd.write_bytes(good[:-1] + b"!")
+    told = refusal(guest.domain.create)
+    gated.embedded.agent.stop()
+    alone = refusal(guest.domain.create)
+    guest.guest.initrd.write_bytes(good)
+    guest.domain.create()
+
+    assert f'files: /domain/files/file[@path="{guest.guest.initrd}"]/@content' in told
+    assert f'files: /domain/files/file[@path="{guest.guest.initrd}"]/@content' in alone

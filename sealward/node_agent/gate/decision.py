@@ -6,8 +6,12 @@ domain (libvirt 9.0, observed).
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import time
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,12 +22,15 @@ from sealward.events.measurement import CONFIG as MEASURED
 from sealward.events.measurement import differing
 from sealward.events.policy import DEFAULT
 from sealward.node_agent import canonical, profile
+from sealward.node_agent.files import offline
+from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.refusals import FilesNotMeasured
 from sealward.node_agent.findings import findings
 from sealward.node_agent.gate import judge
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
 from sealward.node_agent.gate.judge import Reason
-from sealward.node_agent.measure import measure
+from sealward.node_agent.measure import Measured, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +45,17 @@ LIVE: Final = "live"
 """The form of one that is received from another node, or restored."""
 FILES: Final = "files"
 """The section that is measured from files, which the XML alone says nothing of."""
+FILES_TIME: Final = 0.5
+"""Seconds after which no further file is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What is to start: its XML in a form, on the node whose ledger is in the folder."""
+
+    folder: str
+    form: str
+    xml: bytes
 
 
 class Unverified(Exception):
@@ -55,7 +73,7 @@ def decide(folder: str, form: str, xml: bytes, now: datetime) -> Conclusion:
     except LedgerUnreadable:
         return conclude(server, DEFAULT, [(Reason.LEDGER, ())])
     moment = max(now, dossier.last_moment or now)
-    return conclude(server, dossier.policy, _doubts(server, dossier, form, xml, moment))
+    return conclude(server, dossier.policy, _doubts(server, dossier, _Start(folder, form, xml), moment))
 
 
 def is_unknown(folder: str, server_id: str) -> bool:
@@ -85,7 +103,7 @@ def _on_unreadable(folder: str, refused: canonical.DomainXmlRefused) -> Conclusi
 
 
 def _doubts(
-    server: Server, dossier: Dossier, form: str, xml: bytes, now: datetime
+    server: Server, dossier: Dossier, start: _Start, now: datetime
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
     if not dossier.is_firmware_intact:
         yield Reason.FIRMWARE, ()
@@ -99,19 +117,35 @@ def _doubts(
         yield Reason.UNVERIFIED, ()
         return
     try:
-        yield from _differences(reference, dossier, form, xml)
+        yield from _differences(reference, start.form, _measured(start, dossier, reference.measurement))
     except canonical.DomainXmlRefused:
         yield Reason.UNREADABLE, ()
     if judge.is_stale(dossier, now):
         yield Reason.STALE, ()
 
 
+def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
+    """Measure with all files that can be measured in time, else by the XML alone. Raises DomainXmlRefused.
+
+    A server that was signed without its files has none to be measured.
+    """
+    bare = measure(start.xml, None, dossier.hypervisor)
+    if signed.sections.get(FILES) in (None, bare.measurement.sections[FILES]):
+        return bare
+    try:
+        with contextlib.closing(Cache(Path(start.folder, "files.sqlite"))) as cache:
+            until = time.monotonic() + FILES_TIME
+            return measure(start.xml, None, dossier.hypervisor, offline.files(cache, until))
+    except (FilesNotMeasured, sqlite3.Error, OSError):
+        sections = dict(bare.measurement.sections) | {FILES: signed.sections[FILES]}
+        return replace(bare, measurement=replace(bare.measurement, sections=sections))
+
+
 def _differences(
-    reference: Statement, dossier: Dossier, form: str, xml: bytes
+    reference: Statement, form: str, found: Measured
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
-    """Yield what differs, if anything does. Raises DomainXmlRefused."""
+    """Yield what differs, if anything does."""
     signed = reference.measurement
-    found = measure(xml, None, dossier.hypervisor)
     comparable = _as_form(form, signed, found.measurement)
     reason = judge.of_difference(signed, comparable)
     if reason is None:
@@ -127,14 +161,11 @@ def _as_form(form: str, signed: Measurement, found: Measurement) -> Measurement:
 
     Those that libvirt expands for the node are not compared then, as in every look at a running server.
     """
-    sections = dict(found.sections) | {
-        name: signed.sections[name] for name in (FILES,) if name in signed.sections
-    }
     if form == CONFIG:
-        return replace(found, sections=sections)
+        return found
     live = {
         name: digest
-        for name, digest in sections.items()
+        for name, digest in found.sections.items()
         if name not in profile.HOST_EXPANDED and digest != signed.sections.get(name)
     }
     return replace(found, sections=signed.sections, live=live)
