@@ -66,7 +66,8 @@ class _Outcome:
 
     answers: list[Poison | None] = field(default_factory=list)
     heard: list[reports.AnyReport] = field(default_factory=list)
-    registered: dict[str, Node] = field(default_factory=dict)
+    registered: dict[str, tuple[Node, str]] = field(default_factory=dict)
+    """By hostname the node and the nonce that it registered with, empty where it did not."""
     recorded: set[Refusal] = field(default_factory=set)
 
 
@@ -97,8 +98,8 @@ class Intake:
         try:
             _, outcome = self._handler.together(lambda decisions: self._decide(read, decisions))
             self._heard(outcome.heard)
-            for node in outcome.registered.values():
-                self._tell(node)
+            for node, nonce in outcome.registered.values():
+                self._tell(node, nonce)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
         self._remember(outcome.recorded)
@@ -141,20 +142,21 @@ class Intake:
     ) -> None:
         match report:
             case reports.Registration():
-                _register(report.hostname, report.public_key, decisions, outcome)
+                _register(report.hostname, report.public_key, report.nonce, decisions, outcome)
             case _ if node is None:
                 raise NotRegistered
             case reports.Heartbeat():
                 if node.lost:
-                    _register(node.hostname, node.public_key, decisions, outcome)
+                    _register(node.hostname, node.public_key, "", decisions, outcome)
             case _:
                 decisions.handle(_command(report, node, key))
 
-    def _tell(self, node: Node) -> None:
+    def _tell(self, node: Node, nonce: str) -> None:
         """Route the node's events to its queue, then tell it everything."""
         queue = reports.queue_of(node.hostname)
         self._bus.bind(queue, f"#.node.{node.node_id}")
-        self._bus.send(queue, msgspec.json.encode(self._desire(node)))
+        desired = msgspec.structs.replace(self._desire(node), answers=nonce)
+        self._bus.send(queue, msgspec.json.encode(desired))
 
     def _record(self, report: reports.AnyReport, reason: str, decisions: Batch, outcome: _Outcome) -> None:
         server_id = getattr(report, "server_id", None)
@@ -197,13 +199,13 @@ def _streams(report: reports.AnyReport) -> Iterator[Stream]:
         yield of_sign(report.server_id)
 
 
-def _register(hostname: str, pem: str, decisions: Batch, outcome: _Outcome) -> None:
+def _register(hostname: str, pem: str, nonce: str, decisions: Batch, outcome: _Outcome) -> None:
     """Take a node in (again)."""
     decisions.handle(ask.RegisterNode(actor=f"node:{hostname}", hostname=hostname, public_key=pem))
     node = decisions.node(hostname)
     if node is None:
         raise NotRegistered
-    outcome.registered[hostname] = node
+    outcome.registered[hostname] = (node, nonce or outcome.registered.get(hostname, (node, ""))[1])
 
 
 def _poison(refused: Exception) -> Poison:

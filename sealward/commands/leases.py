@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sealward.commands.errors import Rejected
@@ -53,6 +53,7 @@ class LeaseKeeper:
         self._handler = handler
         self._lease = lease
         self._clock = clock
+        self._patient_until = datetime.min.replace(tzinfo=UTC)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
@@ -74,12 +75,18 @@ class LeaseKeeper:
             self._stopped.wait(seconds / 4)
 
     def look(self) -> None:
-        """Declare lost whoever is silent for too long."""
+        """Declare lost whoever is silent for too long.
+
+        While the store was away nobody could be heard: then all nodes get one lease to be heard.
+        """
+        now = self._clock()
         try:
-            for hostname in self._leases.silent_since(self._clock() - self._lease):
+            silent = self._leases.silent_since(now - self._lease)
+            for hostname in silent if now >= self._patient_until else ():
                 self._lose(hostname)
         except StoreUnavailable as away:
             log.warning("the leases wait for the store: %s", away)
+            self._patient_until = now + self._lease
 
     def _lose(self, hostname: str) -> None:
         try:

@@ -44,9 +44,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid
 
 
 class Registration(Report, frozen=True, kw_only=True, tag="registration"):
-    """I am here, this is my key (PEM): tell me all that I have to know."""
+    """I am here, this is my key (PEM): tell me all that I have to know. The answer repeats the `nonce`."""
 
     public_key: str
+    nonce: str = ""
 
 
 class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
@@ -199,6 +200,8 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     enforcement_reason: str | None = None
     recorded: tuple[str, ...] = ()
     """The ids of objections and reactions that need not be said again."""
+    answers: str = ""
+    """The nonce of the registration that this answers; empty when the node did not ask."""
 
 
 def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:

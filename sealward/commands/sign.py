@@ -186,6 +186,8 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     if command.sign_id != sign.sign_id:
         raise UnknownGeneration  # it speaks of a sign that was revoked
     refuse_future(command.failed_at, now)
+    if command.cause == "sealed" and sign.sealed == sign.ordered:
+        return []  # it came late: what could not be measured then is sealed
     verdict = withheld(sign.verdict, command.reason, command.failed_at)
     if verdict.is_valid == sign.verdict.is_valid and not _is_answer(sign, command):
         return []

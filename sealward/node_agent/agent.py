@@ -100,6 +100,8 @@ class Agent:
         """What is not answered yet, by task."""
         self._active: bool | None = None
         self._hearing = Hearing()
+        self._nonces: set[str] = set()
+        """The registrations that wait for their answer; one to an agent before this one knows too little."""
         self._ticks = 0
         self._was_cut_off = False
         self._is_again = False
@@ -115,8 +117,10 @@ class Agent:
         """Ask the control plane for everything that this agent has to know."""
         self._is_again = self.registered
         self._hearing.ask()
+        nonce = self._moment().isoformat()  # no two moments of a node are the same, whoever its agent was
+        self._nonces.add(nonce)
         pem = keys.public_pem(self._key.public_key())
-        self._send(reports.Registration(hostname=self.hostname, public_key=pem))
+        self._send(reports.Registration(hostname=self.hostname, public_key=pem, nonce=nonce))
 
     def beat(self) -> None:
         """Say that this agent is there; before it is known, its registration says so."""
@@ -227,9 +231,11 @@ class Agent:
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
-        if self._hearing.is_old(desired.position):
-            log.info("%s knows more than the answer as of %d", self.hostname, desired.position)
+        is_mine = desired.answers in self._nonces if self._nonces else not desired.answers
+        if not is_mine or self._hearing.is_old(desired.position):
+            log.info("%s needs another answer than that as of %d", self.hostname, desired.position)
             return
+        self._nonces.clear()
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
         look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)

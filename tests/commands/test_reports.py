@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -205,6 +206,14 @@ def test_a_failure_of_a_sign_that_was_revoked_says_nothing_about_the_next() -> N
     """A server that is signed anew has another sign."""
     with pytest.raises(UnknownGeneration):
         failure(sign(IsValid.TRUE), sign_id=114)
+
+
+def test_a_failure_to_seal_that_comes_after_the_seal_says_nothing() -> None:
+    """The server was measured since; a sweep will say whether it still can be."""
+    known = dataclasses.replace(sign(IsValid.TRUE), sealed=1)
+
+    assert failure(known, task_id="t-0", cause="sealed") == []
+    assert len(failure(known, task_id="t-0", cause="requested")) == 1
 
 
 def played(known: Sign, fact: SignValidated) -> Sign:

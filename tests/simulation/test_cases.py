@@ -69,9 +69,11 @@ def test_a_seal_that_was_not_heard_leaves_nothing_to_vouch_for(world: World, hos
     world.hear_all(host)
     world.take_all()
     world.plane.project()
+    world.pass_time(1)
     host.change(server_id, 0)
     world.pass_time(60)
     world.tick_at(host)
+    world.network.inbox = [body for body in world.network.inbox if isinstance(report(body), reports.Sweep)]
     world.take_all()
     world.plane.project()
 
@@ -255,3 +257,20 @@ def test_servers_that_another_libvirt_describes_otherwise_cost_no_report_each(
     assert kinds == [reports.Inventory, reports.Sweep]
     world.settle()
     assert is_valid(world, host.server_ids[0]) is IsValid.UNKNOWN
+
+
+def test_an_answer_to_the_agent_before_is_none_to_this_one(world: World, host: Host) -> None:
+    """What that one heard after it had asked is gone with it."""
+    host.boot()
+    world.take_all()
+    late = world.network.on_the_way.pop()
+    order(world, ask.UpdateSign, host.server_ids[0])
+    world.plane.relay()
+    world.hear_all(host)
+    host.boot()
+    world.network.on_the_way.append(late)
+    world.network.arrive()
+    world.hear_all(host)
+    world.settle()
+
+    truths.orders(world)

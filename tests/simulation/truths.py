@@ -142,15 +142,25 @@ def nothing_refused(world: World) -> None:
 
 
 def heard_again(world: World) -> None:
-    """Reports that come again, in any order, write nothing."""
-    head = world.plane.store.head()
+    """Reports that come again, in any order, order, seal and answer nothing, and change nothing that is read.
+
+    A verdict that nobody asked for may be said again: a measurement that was no news left no event.
+    """
+    head, before = world.plane.store.head(), read(world)
     bodies = sorted(world.plane.taken)
     world.dice.shuffle(bodies)
     for body in bodies:
         if not isinstance(report(body), reports.Registration | reports.Heartbeat | reports.Inventory):
             world.plane.take(body)
     after = [one.event for one in world.plane.store.follow(head)]
-    assert after == [], f"heard again: {after}"
+    assert all(isinstance(one, of_sign.SignValidated) and one.task_id is None for one in after), after
+    world.plane.project()
+    assert read(world) == before
+
+
+def read(world: World) -> dict[str, tuple[IsValid, int]]:
+    """Return what every sign reads, and under which generation."""
+    return {row.server_id: (row.verdict_at(world.now).is_valid, row.sealed) for row in sign_rows(world)}
 
 
 def task_rows(world: World) -> list[tuple[object, ...]]:
