@@ -236,7 +236,7 @@ class Worker:
             for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
                 celery.heard(hostname)
 
-        intake = Intake(core.handler, heard, bus, desired.of, clock)
+        intake = Intake(core.handler, heard, bus, desired.of, clock, elsewhere=desired.elsewhere)
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [
             Runner(core.store, core.projections, _leader(settings, "projections")),
@@ -304,7 +304,7 @@ def _relay(core: Core, settings: Settings, bus: Bus) -> Relay:
 
 
 class Assignments:
-    """What a node has to know when it registers, read from the projections."""
+    """What a node has to know when it registers, and which signs others have, read from the projections."""
 
     def __init__(self, core: Core, wait: float, clock: Callable[[], datetime]) -> None:
         if core.authority is None:
@@ -313,6 +313,11 @@ class Assignments:
         self._authority = keys.public_pem(core.authority.public_key())
         self._wait = wait
         self._clock = clock
+
+    def elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
+        """Return those servers that are signed as being on another node, as far as the rows know."""
+        with self._core.projections.reading() as tables:
+            return self._core.projections.signs.elsewhere(tables, node_id, server_ids)
 
     def of(self, node: Node) -> reports.Desired:
         """Return all that a node has to know, not older than this call.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -41,10 +41,16 @@ class Reporter:
         pem = keys.public_pem(self.key.public_key())
         return self.seal(reports.Registration(hostname=self.hostname, public_key=pem))
 
-    def inventory(self, *servers: str) -> bytes:
-        """Say which servers it has."""
+    def inventory(self, *servers: str, running: Iterable[str] | None = None) -> bytes:
+        """Say which servers it has, and which of them run."""
         instances = tuple((one, f"instance-{one[:8]}") for one in servers)
-        return self.seal(reports.Inventory(hostname=self.hostname, instances=instances, taken_at=LONG_AGO))
+        report = reports.Inventory(
+            hostname=self.hostname,
+            instances=instances,
+            taken_at=LONG_AGO,
+            running=None if running is None else tuple(running),
+        )
+        return self.seal(report)
 
     def measured(  # noqa: PLR0913 - each caller changes one of them
         self,

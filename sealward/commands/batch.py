@@ -39,12 +39,12 @@ class Stream:
 
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/3")
+    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/4")
 
 
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/5")
+    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/6")
 
 
 def of(command: ask.Command) -> Stream:
@@ -95,6 +95,11 @@ class Batch:
         """Return a node as it is after what was decided so far."""
         node: nodes.Node | None = self._of(of_node(hostname)).now()
         return node
+
+    def sign(self, server_id: str) -> signs.Sign | None:
+        """Return a sign as it is after what was decided so far."""
+        sign: signs.Sign | None = self._of(of_sign(server_id)).now()
+        return sign
 
     def handle(self, command: ask.Command) -> None:
         """Decide on a command. Raises Rejected: then nothing is added."""

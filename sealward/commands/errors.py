@@ -42,6 +42,10 @@ class WrongNode(ReportRefused):
     code = "report.wrong-node"
 
 
+class MovedAway(WrongNode):
+    """The report is about a server that has moved to another node meanwhile."""
+
+
 class UnknownGeneration(ReportRefused):
     """The report is about a sign or a generation that nobody ordered, or that a later order replaced."""
 

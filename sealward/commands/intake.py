@@ -12,9 +12,16 @@ import msgspec
 
 from sealward import logs
 from sealward.commands import messages as ask
-from sealward.commands import reports
+from sealward.commands import place, reports
 from sealward.commands.batch import of_node, of_sign
-from sealward.commands.errors import NotRegistered, NotSigned, Rejected, UnknownGeneration, WrongNode
+from sealward.commands.errors import (
+    MovedAway,
+    NotRegistered,
+    NotSigned,
+    Rejected,
+    UnknownGeneration,
+    WrongNode,
+)
 from sealward.commands.handler import TooMuchContention
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 
     Refusal = tuple[str, str, str | None]
     Desire = Callable[[Node], reports.Desired]
+    Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +78,34 @@ class _Outcome:
     """By hostname the node and the nonce that it registered with, empty where it did not."""
     recorded: set[Refusal] = field(default_factory=set)
 
+    def tell(self, node: Node, nonce: str = "") -> None:
+        """Have a node told everything; one that asked keeps the nonce that it asked with."""
+        _, asked = self.registered.get(node.hostname, (node, ""))
+        self.registered[node.hostname] = (node, nonce or asked)
+
 
 class Intake:
-    """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there."""
+    """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there.
 
-    def __init__(
+    `elsewhere` names those of a node's servers that have their signs on other nodes. It may be behind: what
+    it does not know yet, it knows when the node says its inventory again.
+    """
+
+    def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
         self,
         handler: Handler,
         heard: Callable[[Sequence[reports.AnyReport]], None],
         bus: Bus,
         desire: Desire,
         clock: Callable[[], datetime],
+        *,
+        elsewhere: Elsewhere,
     ) -> None:
         self._handler = handler
         self._heard = heard
         self._bus = bus
         self._desire = desire
+        self._elsewhere = elsewhere
         self._clock = clock
         self._refusals: OrderedDict[Refusal, datetime] = OrderedDict()
 
@@ -123,8 +143,8 @@ class Intake:
             key = _key(node, one.report)
             envelopes.verify(one.envelope, [key])
             self._carry_out(one.report, node, key, decisions, outcome)
-        except (NotSigned, UnknownGeneration) as late:
-            log.info("%s: %s", one.report.hostname, late)  # the sign was revoked or ordered anew meanwhile
+        except (NotSigned, UnknownGeneration, MovedAway) as late:
+            log.info("%s: %s", one.report.hostname, late)  # revoked, ordered anew or moved meanwhile
         except Refused as refused:
             poison = _poison(refused)
             self._record(one.report, poison.reason, decisions, outcome)
@@ -148,8 +168,27 @@ class Intake:
             case reports.Heartbeat():
                 if node.lost:
                     _register(node.hostname, node.public_key, "", decisions, outcome)
+            case reports.Inventory():
+                decisions.handle(_command(report, node, key))
+                self._move(node, decisions, outcome)
             case _:
                 decisions.handle(_command(report, node, key))
+
+    def _move(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
+        """Let signs follow their servers to a node that has just said which it has; tell both nodes."""
+        node = decisions.node(before.hostname) or before
+        names = dict(node.instances)
+        for server_id in self._elsewhere(node.node_id, sorted(names)):
+            sign = decisions.sign(server_id)
+            if sign is None or sign.node_id == node.node_id:
+                continue
+            home = decisions.node(sign.hostname)
+            if not place.is_now_at(server_id, node, before, home):
+                continue
+            decisions.handle(_move(server_id, node, names[server_id]))
+            for told in (node, home):
+                if told is not None:
+                    outcome.tell(told)
 
     def _tell(self, node: Node, nonce: str) -> None:
         """Route the node's events to its queue, then tell it everything."""
@@ -205,7 +244,7 @@ def _register(hostname: str, pem: str, nonce: str, decisions: Batch, outcome: _O
     node = decisions.node(hostname)
     if node is None:
         raise NotRegistered
-    outcome.registered[hostname] = (node, nonce or outcome.registered.get(hostname, (node, ""))[1])
+    outcome.tell(node, nonce)
 
 
 def _poison(refused: Exception) -> Poison:
@@ -230,6 +269,7 @@ def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> as
                 hostname=node.hostname,
                 instances=report.instances,
                 taken_at=report.taken_at,
+                running=None if report.running is None else frozenset(report.running),
             )
         case reports.Firmware():
             return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
@@ -296,6 +336,16 @@ def _enforcement(
                 policy_position=report.policy_position,
                 taken_at=report.taken_at,
             )
+
+
+def _move(server_id: str, node: Node, instance_name: str) -> ask.MoveSign:
+    return ask.MoveSign(
+        actor=f"node:{node.hostname}",
+        server_id=server_id,
+        node_id=node.node_id,
+        hostname=node.hostname,
+        instance_name=instance_name,
+    )
 
 
 def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey) -> ask.RecordMeasurement:

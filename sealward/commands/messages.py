@@ -72,6 +72,15 @@ class RequestValidation(SignCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveSign(SignCommand):
+    """The server is on that node now."""
+
+    node_id: int
+    hostname: str
+    instance_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeSign(SignCommand):
     """Take a server off control, if the sign is still as expected."""
 
@@ -152,10 +161,14 @@ class LoseNode(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordInventory(NodeCommand):
-    """All servers that the node had at `taken_at`, its time, as (server_id, instance_name)."""
+    """All servers that the node had at `taken_at`, its time, as (server_id, instance_name).
+
+    `running` are those that run; None where the node does not say.
+    """
 
     instances: tuple[tuple[str, str], ...]
     taken_at: datetime
+    running: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

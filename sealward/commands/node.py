@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands import firmware as firmwares
 from sealward.commands.clock import refuse_future
@@ -49,6 +49,8 @@ class Node:
     lost: bool = False
     instances: frozenset[tuple[str, str]] = frozenset()
     """(server_id, instance_name) of every server on it."""
+    running: frozenset[str] = frozenset()
+    """Which servers run on it, as far as it says."""
     switched: tuple[str, ...] = ()
     """The task ids of the last orders: one that comes again is not a new one."""
     firmware: Firmware | None = None
@@ -117,7 +119,7 @@ def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Ev
 
 
 def record_inventory(node: Node | None, command: RecordInventory, *, now: datetime) -> list[Event]:
-    """Record which servers came and went since the node last said which it has.
+    """Record which servers came and went, began and ceased to run, since the node last said which it has.
 
     What is older than the sweep before the last one came too late: the node has said more since.
     """
@@ -125,19 +127,21 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
     refuse_future(command.taken_at, now)
     if command.taken_at < node.swept_before:
         return []
+    meta: dict[str, Any] = {
+        "timestamp": now,
+        "actor": command.actor,
+        "node_id": node.node_id,
+        "hostname": node.hostname,
+    }
     found = frozenset(command.instances)
-    left = [(facts.InstanceLeft, one) for one in sorted(node.instances - found)]
-    appeared = [(facts.InstanceAppeared, one) for one in sorted(found - node.instances)]
+    left = sorted(node.instances - found)
+    appeared = sorted(one for one in found if one not in node.instances or _turned(node, command, one[0]))
     return [
-        kind(
-            timestamp=now,
-            actor=command.actor,
-            node_id=node.node_id,
-            hostname=node.hostname,
-            server_id=server_id,
-            instance_name=instance_name,
-        )
-        for kind, (server_id, instance_name) in (*left, *appeared)
+        *(facts.InstanceLeft(**meta, server_id=one, instance_name=name) for one, name in left),
+        *(
+            facts.InstanceAppeared(**meta, server_id=one, instance_name=name, running=_runs(command, one))
+            for one, name in appeared
+        ),
     ]
 
 
@@ -219,9 +223,9 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR09
         case facts.NodeSwept() if node is not None:
             return _swept(node, event)
         case facts.InstanceAppeared() if node is not None:
-            return replace(node, instances=node.instances | {(event.server_id, event.instance_name)})
+            return _appeared(node, event)
         case facts.InstanceLeft() if node is not None:
-            return replace(node, instances=node.instances - {(event.server_id, event.instance_name)})
+            return _left(node, event)
     return node
 
 
@@ -233,6 +237,30 @@ def _enforced(node: Node, event: EnforcementChanged | Started | ReactionTaken) -
             return replace(node, recorded=remembered(node.recorded, event.objection_id))
         case ReactionTaken():
             return replace(node, recorded=remembered(node.recorded, event.reaction_id))
+
+
+def _runs(command: RecordInventory, server_id: str) -> bool | None:
+    return None if command.running is None else server_id in command.running
+
+
+def _turned(node: Node, command: RecordInventory, server_id: str) -> bool:
+    """Say whether a server began or ceased to run."""
+    return _runs(command, server_id) not in (None, server_id in node.running)
+
+
+def _appeared(node: Node, event: facts.InstanceAppeared) -> Node:
+    running = node.running
+    if event.running is not None:
+        running = running | {event.server_id} if event.running else running - {event.server_id}
+    return replace(node, instances=node.instances | {(event.server_id, event.instance_name)}, running=running)
+
+
+def _left(node: Node, event: facts.InstanceLeft) -> Node:
+    return replace(
+        node,
+        instances=node.instances - {(event.server_id, event.instance_name)},
+        running=node.running - {event.server_id},
+    )
 
 
 def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> list[Event]:

@@ -55,10 +55,14 @@ class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
 
 
 class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
-    """These servers, and no others, were on me at `taken_at`: (server_id, instance_name)."""
+    """These servers, and no others, were on me at `taken_at`: (server_id, instance_name).
+
+    `running` are the ids of those that ran; None from an agent that does not say.
+    """
 
     instances: tuple[tuple[str, str], ...]
     taken_at: datetime
+    running: tuple[str, ...] | None = None
 
 
 class Firmware(Report, frozen=True, kw_only=True, tag="firmware"):

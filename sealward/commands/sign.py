@@ -7,8 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime  # noqa: TC003 - as above
 from typing import TYPE_CHECKING, Final
 
+from sealward.commands import place
 from sealward.commands.clock import refuse_future
-from sealward.commands.errors import AlreadySigned, Changed, NotSigned, UnknownGeneration, WrongNode
+from sealward.commands.errors import (
+    AlreadySigned,
+    Changed,
+    NotSigned,
+    UnknownGeneration,
+    WrongNode,
+)
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
@@ -62,6 +69,8 @@ class Sign:
     answered: tuple[str, ...] = ()
     """The task ids that the last verdicts answered: a report that comes again does not answer again."""
     policy: ServerPolicy = AS_NODE
+    moved_from: int | None = None
+    """The node that it was on before: what that one still says of it came too late."""
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -146,12 +155,13 @@ def record_measurement(
 
     `countersign` gives the command's envelope with the authority's signature; it is called for a seal alone.
     A report that changes nothing and that nobody asked for gives no event.
-    Raises NotSigned, WrongNode, UnknownGeneration, FromTheFuture, and what `countersign` raises.
+    Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture, and what `countersign` raises.
     """
     sign = _signed(sign)
     statement = command.statement
-    if (statement.node_id, statement.server_id) != (sign.node_id, sign.server_id):
+    if statement.server_id != sign.server_id:
         raise WrongNode
+    place.refuse_others(sign, statement.node_id)
     if statement.sign_id != sign.sign_id:
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
     refuse_future(statement.measured_at, now)
@@ -178,11 +188,10 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     """Withhold trust because the node could not measure; a false stays false.
 
     What changes nothing and nobody asked for gives no event.
-    Raises NotSigned, WrongNode, UnknownGeneration, FromTheFuture.
+    Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture.
     """
     sign = _signed(sign)
-    if command.node_id != sign.node_id:
-        raise WrongNode
+    place.refuse_others(sign, command.node_id)
     if command.sign_id != sign.sign_id:
         raise UnknownGeneration  # it speaks of a sign that was revoked
     refuse_future(command.failed_at, now)
@@ -211,6 +220,8 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - o
             return replace(sign, host_bound=event.host_bound, host_bound_at=event.checked_at)
         case facts.SignPolicySet() if sign is not None:
             return replace(sign, policy=event.policy)
+        case facts.SignMoved() if sign is not None:
+            return place.moved(sign, event)
         case facts.SignRevoked():
             return None
     return sign

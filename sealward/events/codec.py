@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ EVENTS: dict[str, type[Event]] = {
         sign.SignValidated,
         sign.HostBoundChanged,
         sign.SignPolicySet,
+        sign.SignMoved,
         sign.SignRevoked,
         node.NodeRegistered,
         node.NodeActivated,
@@ -46,6 +47,9 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 
+LATE: Final = ("origin", "global_request_id", "running")
+"""Fields that events of the first version did not have."""
+
 UPCASTS: dict[tuple[str, int], Upcast] = {}
 """(topic, version) → what turns fields of that version into those of the next."""
 
@@ -65,11 +69,11 @@ class EventFromNewerVersion(EventRefused):
 def encode(event: Event) -> bytes:
     """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it.
 
-    An event without an origin or a global request id is written as before there were any.
+    An event without a value for a field that came later is written as before there was any.
     """
     fields = msgspec.to_builtins(event)
-    for late in ("origin", "global_request_id"):
-        if fields[late] is None:
+    for late in LATE:
+        if late in fields and fields[late] is None:
             del fields[late]
     fields["version"] = event.version
     return msgspec.json.encode(fields, order="sorted")

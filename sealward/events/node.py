@@ -93,12 +93,16 @@ class NodeReturned(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceAppeared(NodeEvent):
-    """A server runs or is defined on the node."""
+    """A server is on the node; when it was there before, it began or ceased to run.
+
+    `running` is None where the node does not say. One that is paused for a migration does not run.
+    """
 
     topic: ClassVar[str] = "instance.appeared"
 
     server_id: str
     instance_name: str
+    running: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,19 @@ class SignPolicySet(SignEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignMoved(SignEvent):
+    """The server now runs on another node, `node_id`, and so its sign is there; what is in force stays so."""
+
+    topic: ClassVar[str] = "sign.moved"
+
+    hostname: str
+    instance_name: str
+    from_node_id: int
+    from_hostname: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignRevoked(SignEvent):
     """The server was taken off control."""
 

@@ -19,8 +19,8 @@ from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hearing import Hearing
 from sealward.node_agent.hypervisor import NotSealed
+from sealward.node_agent.inventory import Inventory
 from sealward.node_agent.ledger import Entry
-from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.references import References
 from sealward.node_agent.validator import EQUAL, Order, Validator
 
@@ -93,6 +93,7 @@ class Agent:
             moment=self._moment,
             send=self._send,
         )
+        self._inventory = Inventory(hypervisor, self.hostname, moment=self._moment, send=self._send)
         self._references = References(ledger, ())
         self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=self._send, clock=clock)
         self._orders: dict[str, Order] = {}
@@ -106,7 +107,6 @@ class Agent:
         self._was_cut_off = False
         self._is_again = False
         """Whether it asked to be told everything although it knows it."""
-        self._inventory: tuple[tuple[str, str], ...] | None = None
 
     @property
     def registered(self) -> bool:
@@ -141,7 +141,7 @@ class Agent:
             self.register()
         if self.registered:
             self.enforcement.look()
-            self._report_inventory()
+            self._inventory.report()
             self._report_firmware()
             self._seal_what_waits()
             self._do_what_was_asked("sweep", look=bool(self._active))
@@ -163,7 +163,7 @@ class Agent:
         """Look at the domains that changed; at all of them, None, when nobody knows which."""
         if not self.registered:
             return
-        self._report_inventory(if_news=True)
+        self._inventory.report(if_news=True)
         if NO_SERVER in changed:
             self._report_firmware()
         if None in changed:
@@ -179,17 +179,6 @@ class Agent:
             reference = self._references.get(server_id)
             if reference is not None and self._active is not False:
                 self._validator.validate(reference, "domain-changed")
-
-    def _report_inventory(self, *, if_news: bool = False) -> None:
-        """Report which servers are here; when asked to, only if that is news."""
-        taken_at = self._moment()
-        try:
-            servers = tuple(self._hypervisor.servers())
-        except NotMeasured:
-            return
-        if servers != self._inventory or not if_news:
-            self._send(reports.Inventory(hostname=self.hostname, instances=servers, taken_at=taken_at))
-            self._inventory = servers
 
     def _report_firmware(self) -> None:
         """Report which firmware files are here when that is news."""
@@ -209,14 +198,12 @@ class Agent:
 
     def _sweep(self, cause: str, task_id: str | None) -> None:
         sealing = {order.server_id for order in self._orders.values() if order.sent}
-        self._validator.sweep(self._references, sealing, self._unsigned(), cause, task_id)
+        self._validator.sweep(
+            self._references, sealing, self._inventory.count_without(self._references), cause, task_id
+        )
 
     def _moment(self) -> datetime:
         return self._ledger.next_moment(self._clock())
-
-    def _unsigned(self) -> int:
-        known = self._inventory or ()
-        return sum(1 for server_id, _ in known if server_id not in self._references)
 
     def receive(self, body: bytes) -> None:
         """Act on what the control plane says. Raises Poison."""
@@ -239,20 +226,32 @@ class Agent:
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
         look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)
+        known = {one.server_id for one in self._references}
         self._adopt(desired)
         self.enforcement.look()
-        self._report_inventory()
+        self._inventory.report()
         self._report_firmware()
         self._seal_what_waits()
         self._do_what_was_asked("agent-started", look=look and self._active is not False)
+        if not look:
+            self._welcome(known)
         for recorded in later:
             if self._hearing.is_news(recorded):
                 self._act_on(recorded)
 
+    def _welcome(self, known: set[str]) -> None:
+        """Look at the servers that came here, and forget about the files of those that went."""
+        for reference in self._references:
+            if reference.server_id not in known and self._active is not False:
+                self._validator.validate(reference, "domain-changed")
+        for server_id in known:
+            if server_id not in self._references:
+                self._files.forget(server_id)
+
     def _adopt(self, desired: reports.Desired) -> None:
         self._validator.node_id = desired.node_id
         self._active = desired.active
-        signers = (self._key.public_key(), keys.public_key(desired.authority))
+        signers = (keys.public_key(desired.authority),)
         self._references = References(self._ledger, signers)
         self.enforcement.take_over(desired, signers)
         self._references.replace_all(
@@ -297,7 +296,9 @@ class Agent:
         if self._active:
             self._sweep("node-activated", task_id)
         else:
-            self._validator.withhold_all(self._references, self._unsigned(), "node-deactivated", task_id)
+            self._validator.withhold_all(
+                self._references, self._inventory.count_without(self._references), "node-deactivated", task_id
+            )
 
     def _hear(self, body: bytes) -> None:
         """Act on an event, unless it is older than what this agent knows already."""

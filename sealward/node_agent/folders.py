@@ -38,6 +38,7 @@ class Folders:
         self._on_change = on_change
         self._inotify = Inotify(sync_timeout=LOOK_UP)
         self._stopped = threading.Event()
+        self._missing: tuple[Path, ...] = ()
         self._due: dict[str | None, float] = {}
         self._thread = threading.Thread(target=self._run, name="libvirt-folders", daemon=True)
 
@@ -47,12 +48,23 @@ class Folders:
             self._thread.start()
 
     def watch(self) -> None:
-        """Watch the folders that are there now; those that are watched already stay so."""
-        for folder in self._folders:
+        """Watch the folders; those that are watched already stay so, others are when they are there.
+
+        libvirt makes its config folder with the first domain.
+        """
+        self._missing = self._unwatched(self._folders)
+        for folder in self._missing:
+            log.warning("changes in %s are found by the sweep alone until it is there", folder)
+
+    def _unwatched(self, folders: Iterable[Path]) -> tuple[Path, ...]:
+        """Watch folders; return those that cannot be."""
+        missing = []
+        for folder in folders:
             try:
                 self._inotify.add_watch(folder, MASK)
-            except OSError as failed:
-                log.warning("changes in %s are found by the sweep alone: %s", folder, failed.strerror)
+            except OSError:
+                missing.append(folder)
+        return tuple(missing)
 
     def close(self) -> None:
         """End the watch."""
@@ -68,7 +80,16 @@ class Folders:
             event = self._inotify.sync_get()
             if event is not None:
                 self._note(event)
+            self._look_for_missing()
             self._tell()
+
+    def _look_for_missing(self) -> None:
+        """Watch what was not there; what happened in it before is for whoever looks at everything."""
+        before = self._missing
+        if before:
+            self._missing = self._unwatched(before)
+            if self._missing != before:
+                self._due.setdefault(None, time.monotonic())
 
     def _note(self, event: Event) -> None:
         name = str(event.name or "")

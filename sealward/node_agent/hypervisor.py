@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 KEEPALIVE: Final = (5, 3)
 """Seconds between probes, and how many may stay unanswered before the connection counts as lost."""
 _ALL: Final = "all domains"
+NOT_YET: Final = (libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+"""Why a domain is paused that does not run here: observed, in this order, at the destination of a migration;
+the second one also at its source, while the guest goes on at the destination."""
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
 
@@ -145,6 +148,14 @@ class Hypervisor:
         self._server_ids = {name: server_id for server_id, name in found}
         return found
 
+    def running(self) -> frozenset[str]:
+        """Return the ids of the domains that run: not those that wait for a migration to begin or end here.
+
+        Raises HypervisorGone, DomainLocked.
+        """
+        with self._asking() as connection:
+            return self._calls.make(_ALL, lambda: _running(connection))
+
     def describe(self, server_id: str) -> DomainXml:
         """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked."""
         with self._asking() as connection:
@@ -240,6 +251,18 @@ def _is_local_qemu(uri: str) -> bool:
 
 def _listed(connection: libvirt.virConnect) -> list[tuple[str, str]]:
     return sorted((one.UUIDString(), one.name()) for one in connection.listAllDomains())
+
+
+def _running(connection: libvirt.virConnect) -> frozenset[str]:
+    """Return those that run, or ran and were paused here."""
+    run = connection.listAllDomains(
+        libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+        | libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING
+        | libvirt.VIR_CONNECT_LIST_DOMAINS_OTHER
+    )
+    paused = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
+    stay = (one for one in paused if one.state()[1] not in NOT_YET)
+    return frozenset(one.UUIDString() for one in (*run, *stay))
 
 
 def _described(connection: libvirt.virConnect, domain: libvirt.virDomain) -> DomainXml:

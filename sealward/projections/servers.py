@@ -88,6 +88,7 @@ def _values(one: Recorded) -> dict[str, object]:
         "hostname": event.hostname,
         "instance_name": event.instance_name,
         "position": one.position,
+        "running": int(isinstance(event, InstanceAppeared) and event.running is True),
     }
 
 

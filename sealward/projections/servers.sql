@@ -1,11 +1,12 @@
 -- name: create
--- A server can be on two nodes for a moment while it moves: the node that said so last comes first.
+-- A server can be on two nodes, at least while it moves: where it runs comes first, then what was said last.
 CREATE TABLE IF NOT EXISTS servers (
     server_id TEXT NOT NULL,
     node_id BIGINT NOT NULL,
     hostname TEXT NOT NULL,
     instance_name TEXT NOT NULL,
     position BIGINT NOT NULL,
+    running INTEGER NOT NULL,
     PRIMARY KEY (server_id, node_id, instance_name)
 )
 
@@ -13,16 +14,17 @@ CREATE TABLE IF NOT EXISTS servers (
 DROP TABLE IF EXISTS servers
 
 -- name: appear
-INSERT INTO servers (server_id, node_id, hostname, instance_name, position)
-VALUES (:server_id, :node_id, :hostname, :instance_name, :position)
-ON CONFLICT (server_id, node_id, instance_name) DO UPDATE SET position = excluded.position
+INSERT INTO servers (server_id, node_id, hostname, instance_name, position, running)
+VALUES (:server_id, :node_id, :hostname, :instance_name, :position, :running)
+ON CONFLICT (server_id, node_id, instance_name) DO UPDATE SET
+    position = excluded.position, running = excluded.running
 
 -- name: leave
 DELETE FROM servers
 WHERE server_id = :server_id AND node_id = :node_id AND instance_name = :instance_name
 
 -- name: find
-SELECT * FROM servers WHERE server_id = :server_id ORDER BY position DESC LIMIT 1
+SELECT * FROM servers WHERE server_id = :server_id ORDER BY running DESC, position DESC LIMIT 1
 
 -- name: page
 SELECT servers.*, signs.sign_id IS NOT NULL AS signed
@@ -30,5 +32,5 @@ FROM servers LEFT JOIN signs USING (server_id)
 WHERE servers.server_id > :after
   AND (CAST(:signed AS BOOLEAN) IS NULL OR :signed = (signs.sign_id IS NOT NULL))
   AND (CAST(:node_id AS BIGINT) IS NULL OR servers.node_id = :node_id)
-ORDER BY servers.server_id, servers.position
+ORDER BY servers.server_id, servers.running, servers.position
 LIMIT :limit OFFSET :offset

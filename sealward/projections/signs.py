@@ -87,6 +87,11 @@ class Signs:
         found = tables.one("signs.by-server", {"server_id": server_id})
         return _row(found) if found else None
 
+    def elsewhere(self, tables: Tables, node_id: int, server_ids: Iterable[str]) -> list[str]:
+        """Return those servers that are signed as being on another node."""
+        values = {"node_id": node_id, "servers": _list(server_ids)}
+        return [found["server_id"] for found in tables.all("signs.elsewhere", values)]
+
     def page(  # noqa: PLR0913 - the filters that the API has
         self,
         tables: Tables,
@@ -156,8 +161,7 @@ class _Batch:
         self._tables.many("signs.put", [_values(row) for row in self._signs.values() if row is not None])
 
     def _read(self, server_ids: Iterable[str]) -> None:
-        wanted = msgspec.json.encode(sorted(server_ids)).decode()
-        for found in self._tables.all("signs.by-servers", {"servers": wanted}):
+        for found in self._tables.all("signs.by-servers", {"servers": _list(server_ids)}):
             self._signs[found["server_id"]] = _row(found)
 
     def _change(self, server_id: str, change: Callable[[SignRow], SignRow]) -> None:
@@ -176,6 +180,10 @@ class _Batch:
         for server_id, row in self._signs.items():
             if row is not None and row.node_id == node_id:
                 self._signs[server_id] = change(row)
+
+
+def _list(server_ids: Iterable[str]) -> str:
+    return msgspec.json.encode(sorted(server_ids)).decode()
 
 
 def _created(event: of_sign.SignCreated) -> SignRow:
@@ -198,6 +206,8 @@ def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
             return replace(row, sealed=event.generation, envelope=envelope)
         case of_sign.SignValidated():
             return replace(row, verdict=recorded(row.verdict, event))
+        case of_sign.SignMoved():
+            return replace(row, node_id=event.node_id, instance_name=event.instance_name)
     return row
 
 

@@ -10,7 +10,7 @@ SELECT * FROM tasks WHERE state IN ('PENDING', 'RETRY')
 -- name: put-batch
 INSERT INTO tasks SELECT * FROM json_populate_recordset(NULL::tasks, CAST(:batch AS JSON))
 ON CONFLICT (task_id) DO UPDATE SET
-    state = excluded.state, result = excluded.result, done_at = excluded.done_at
+    state = excluded.state, node_id = excluded.node_id, result = excluded.result, done_at = excluded.done_at
 
 -- name: drop
 DROP TABLE IF EXISTS tasks CASCADE

@@ -95,7 +95,7 @@ class Tasks:
 def _matters(event: Event) -> bool:
     if isinstance(event, of_sign.SignValidated | of_node.NodeSwept):
         return event.task_id is not None
-    return type(event) in NAMES
+    return type(event) in NAMES or isinstance(event, of_sign.SignMoved)
 
 
 class _Batch:
@@ -105,7 +105,7 @@ class _Batch:
         self._tables = tables
         self._rows: dict[str, TaskRow] = {}
         self._waiting: dict[str | int, set[str]] = {}
-        began = [one for one in events if type(one) in NAMES]
+        began = [one for one in events if type(one) in NAMES or isinstance(one, of_sign.SignMoved)]
         wanted = {
             "tasks": _list({one.task_id for one in events if one.task_id is not None}),
             "servers": _list({one.server_id for one in began if isinstance(one, of_sign.SignEvent)}),
@@ -121,6 +121,9 @@ class _Batch:
             case of_node.NodeSwept():
                 result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
                 self._end(event.task_id, "SUCCESS", result, event.timestamp)
+            case of_sign.SignMoved():
+                for task_id in tuple(self._waiting.get(event.server_id, ())):
+                    self._keep(replace(self._rows[task_id], node_id=event.node_id))
             case of_sign.SignEvent() | of_node.NodeEvent():
                 self._begin(event)
 

@@ -18,7 +18,7 @@ DROP TABLE IF EXISTS tasks
 INSERT INTO tasks (task_id, name, state, node_id, server_id, result, created_at, done_at)
 VALUES (:task_id, :name, :state, :node_id, :server_id, :result, :created_at, :done_at)
 ON CONFLICT (task_id) DO UPDATE SET
-    state = excluded.state, result = excluded.result, done_at = excluded.done_at
+    state = excluded.state, node_id = excluded.node_id, result = excluded.result, done_at = excluded.done_at
 
 -- name: one
 SELECT * FROM tasks WHERE task_id = :task_id

@@ -87,7 +87,7 @@ def intake(store: EventStore, handler: Handler, leases: Leases) -> Intake:
     def desire(node: Node) -> reports.Desired:
         return reports.Desired(node.node_id, store.head(), node.active, "PEM", (), ())
 
-    return Intake(handler, heard, NoBus("memory://", "bench"), desire, utc_now)
+    return Intake(handler, heard, NoBus("memory://", "bench"), desire, utc_now, elsewhere=lambda *_: ())
 
 
 def cryptography(bodies: Sequence[bytes]) -> float:

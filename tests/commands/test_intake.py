@@ -22,7 +22,7 @@ from sealward.events.base import Event, node_stream
 from sealward.events.bus import Bus, Delivered, Later, Poison
 from sealward.events.node import InstanceAppeared, NodeRegistered, NodeReportRefused, NodeSwept
 from sealward.events.postgres import postgres
-from sealward.events.sign import SignCreated, SignSealed, SignValidated
+from sealward.events.sign import SignCreated, SignEvent, SignMoved, SignSealed, SignValidated
 from sealward.events.store import EventStore, StoreUnavailable, VersionConflict
 from sealward.events.verdict import IsValid
 
@@ -72,6 +72,7 @@ class Door:
             Bus("memory://", uuid.uuid4().hex),
             self._desire,
             lambda: self.now,
+            elsewhere=self._elsewhere,
         )
 
     def take(self, *bodies: bytes) -> list[str | None]:
@@ -86,6 +87,10 @@ class Door:
     def _desire(self, node: Node) -> reports.Desired:
         self.told.append(node.hostname)
         return reports.Desired(node.node_id, self._store.head(), node.active, "PEM", (), ())
+
+    def _elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
+        signed = {one.server_id: one.node_id for one in self.log() if isinstance(one, SignEvent)}
+        return [one for one in server_ids if signed.get(one, node_id) != node_id]
 
     def _appended(self, events: Sequence[tuple[uuid.UUID, int, Event]]) -> int:
         position = self._append_all(events)
@@ -277,3 +282,31 @@ def test_a_long_stream_is_loaded_from_its_snapshot(door: Door, node: Reporter, s
     assert door.take(node.inventory(SERVERS[0])) == [None]
     assert store.load({stream: "another shape"})[stream].snapshot is None
     assert len(store.load({stream: "another shape"})[stream].events) == len(store.read(stream))
+
+
+def test_a_sign_follows_its_server_and_both_nodes_are_told(door: Door, node: Reporter) -> None:
+    """From then on the new node is heard; what the old one still says is late, and no offence."""
+    other = Reporter("kvm2", 2)
+    assert door.take(node.measured(SERVERS[0], 1, NOW - timedelta(seconds=1)), other.registration()) == [
+        None,
+        None,
+    ]
+    door.told.clear()
+    late, heard = node.measured(SERVERS[0], 1, NOW, disk="a"), other.measured(SERVERS[0], 1, NOW, disk="b")
+
+    assert door.take(other.inventory(SERVERS[0], running=SERVERS)) == [None]
+    assert kinds(door.appends[-1]) == [InstanceAppeared, SignMoved]
+    assert sorted(door.told) == ["kvm1", "kvm2"]
+    assert door.take(late, heard) == [None, None]
+    assert kinds(door.appends[-1]) == [SignValidated]
+    assert door.take(other.inventory(SERVERS[0], running=SERVERS)) == [None]
+    assert len(door.told) == 2
+
+
+def test_a_leftover_moves_no_sign(door: Door, node: Reporter) -> None:
+    """It is there, and does not run."""
+    other = Reporter("kvm2", 2)
+
+    assert door.take(node.inventory(*SERVERS, running=SERVERS), other.registration()) == [None, None]
+    assert door.take(other.inventory(*SERVERS, running=())) == [None]
+    assert SignMoved not in kinds(door.log())

@@ -115,3 +115,24 @@ def test_the_inventory_is_what_the_node_said_last(said: list[set[tuple[str, str]
 
         assert node.instances == instances
         assert inventory(node, *instances) == []
+
+
+def test_that_a_server_begins_or_ceases_to_run_is_recorded_once() -> None:
+    """An agent that does not say it says nothing about it, and takes back nothing."""
+    one = (("s-1", "instance-1"),)
+
+    def said(node: Node, running: frozenset[str] | None) -> list[Event]:
+        command = RecordInventory(
+            actor="node:kvm2", hostname="kvm2", instances=one, taken_at=NOW, running=running
+        )
+        return decider.record_inventory(node, command, now=NOW)
+
+    began = said(registered(), frozenset({"s-1"}))
+    node = play(registered(), began)
+    ceased = said(node, frozenset())
+
+    assert [getattr(event, "running", None) for event in (*began, *ceased)] == [True, False]
+    assert said(node, frozenset({"s-1"})) == said(node, None) == []
+    assert play(node, ceased).running == frozenset()
+    assert said(play(node, ceased), frozenset()) == []
+    assert play(node, inventory(node)).running == frozenset()

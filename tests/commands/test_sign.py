@@ -9,10 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
+from sealward.commands import place
 from sealward.commands import sign as decider
-from sealward.commands.errors import AlreadySigned, NotSigned, UnknownGeneration, WrongNode
+from sealward.commands.errors import AlreadySigned, MovedAway, NotSigned, UnknownGeneration, WrongNode
 from sealward.commands.messages import (
     CreateSign,
+    MoveSign,
     RecordMeasurement,
     RequestValidation,
     RevokeSign,
@@ -24,6 +26,7 @@ from sealward.events.base import Event
 from sealward.events.measurement import Measurement
 from sealward.events.sign import (
     HostBoundChanged,
+    SignMoved,
     SignRevoked,
     SignSealed,
     SignValidated,
@@ -239,3 +242,42 @@ def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() ->
     assert (verdict.is_valid, verdict.reasons) == (IsValid.UNKNOWN, ("profile-changed",))
     update = decider.update_sign(sealed(), UpdateSign(**ASK), now=NOW)
     assert [getattr(one, "profile", None) for one in update] == ["libvirt-domain/2"]
+
+
+MOVE = MoveSign(actor="node:kvm3", server_id=SERVER, node_id=3, hostname="kvm3", instance_name="instance-9")
+
+
+def test_a_sign_follows_its_server_and_keeps_what_is_in_force() -> None:
+    """Both nodes are named; generation, reference and verdict stay; being there already is no news."""
+    before = sealed()
+    (moved,) = place.move_sign(before, MOVE, now=NOW)
+    assert isinstance(moved, SignMoved)
+    after = play(before, [moved])
+    assert after is not None
+
+    assert (moved.from_node_id, moved.from_hostname, moved.node_id, moved.hostname) == (2, "kvm2", 3, "kvm3")
+    assert (after.node_id, after.hostname, after.instance_name) == (3, "kvm3", "instance-9")
+    assert (after.sealed, after.reference, after.verdict) == (before.sealed, before.reference, before.verdict)
+    assert place.move_sign(after, MOVE, now=NOW) == []
+    with pytest.raises(NotSigned):
+        place.move_sign(None, MOVE, now=NOW)
+
+
+def test_after_a_move_the_new_node_is_heard_and_the_old_one_is_not() -> None:
+    """What the old one still says came too late; what a third one says never had a place."""
+    moved = play(sealed(), place.move_sign(sealed(), MOVE, now=NOW))
+
+    (changed,) = report(moved, CHANGED, second=2, node_id=3)
+    assert isinstance(changed, SignValidated)
+    with pytest.raises(MovedAway):
+        report(moved, CHANGED, second=2, node_id=2)
+    with pytest.raises(WrongNode) as refused:
+        report(moved, CHANGED, second=2, node_id=4)
+    assert refused.type is WrongNode
+
+
+def test_what_was_ordered_before_a_move_is_sealed_by_the_new_node() -> None:
+    """The order goes with the sign."""
+    moved = play(created(), place.move_sign(created(), MOVE, now=NOW))
+
+    assert [type(one) for one in report(moved, node_id=3)] == [SignSealed, SignValidated]

@@ -12,6 +12,7 @@ from factories import ONE_OF_EACH
 from sealward.events import codec
 from sealward.events.base import Event, Origin, Recorded, sign_stream
 from sealward.events.codec import EventFromNewerVersion, EventRefused, decode, encode
+from sealward.events.node import InstanceAppeared
 
 GOLDEN = Path(__file__).parent.parent / "assets" / "events"
 
@@ -51,6 +52,16 @@ def test_an_origin_is_a_field_more() -> None:
     assert (GOLDEN / "sign.created.v1.origin.json").read_bytes().rstrip(b"\n") == encode(event)
     assert event == decode(event.topic, encode(event))
     assert b"origin" not in encode(ONE_OF_EACH[0])
+
+
+def test_whether_a_server_runs_is_a_field_more() -> None:
+    """Written where the node says it, golden too; an event of an older agent has the bytes that it had."""
+    (event,) = (one for one in ONE_OF_EACH if isinstance(one, InstanceAppeared))
+    running = replace(event, running=True)
+
+    assert (GOLDEN / "instance.appeared.v1.running.json").read_bytes().rstrip(b"\n") == encode(running)
+    assert running == decode(running.topic, encode(running))
+    assert b"running" not in encode(event)
 
 
 def test_old_fields_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,17 @@ def test_servers_and_their_xml(watched: Watched) -> None:
         watched.hypervisor.describe("00000000-0000-4000-8000-000000000000")
 
 
+def test_those_that_run_are_known(watched: Watched) -> None:
+    """One that its administrator paused runs on; one that is switched off does not."""
+    watched.hypervisor.start()
+    before = watched.hypervisor.running()
+    watched.fleet._domain(WEB).suspend()
+
+    assert WEB in before
+    assert BATCH not in before
+    assert watched.hypervisor.running() == before
+
+
 def test_every_change_is_told(watched: Watched) -> None:
     """Defined, stopped, started, removed: the UUID, at once."""
     watched.hypervisor.start()

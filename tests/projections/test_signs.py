@@ -9,10 +9,11 @@ import pytest
 from factories import LATER, NOON, SERVER, event, recorded
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sealward.events.base import Event
 from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSwept, Withheld
-from sealward.events.sign import SignCreated, SignRevoked, SignSealed, SignUpdated, SignValidated
+from sealward.events.sign import SignCreated, SignMoved, SignRevoked, SignSealed, SignUpdated, SignValidated
 from sealward.events.verdict import IsValid
 from sealward.projections.signs import SignRow, Signs
 from sealward.projections.tables import SqliteTables, Tables
@@ -175,3 +176,25 @@ def test_a_server_signed_anew_in_one_batch_has_its_new_sign() -> None:
     Signs().apply(recorded([event(SignRevoked), event(SignCreated, sign_id=116)]), tables)
 
     assert [one.sign_id for one in Signs().page(tables, now=NOON)] == [116]
+
+
+def test_a_sign_that_moved_counts_as_its_new_node_s() -> None:
+    """What the old node leaves, loses or sweeps is no longer about it; id, verdict and times stay."""
+    before = row_after(validated(1, valid=True))
+    moved = event(SignMoved, node_id=3, from_node_id=2, instance_name="instance-9")
+    left = event(InstanceLeft, node_id=2, timestamp=moment(2))
+    lost = event(NodeLost, node_id=3, timestamp=moment(3))
+
+    assert row_after(validated(1, valid=True), moved, left) == replace(
+        before, node_id=3, instance_name="instance-9"
+    )
+    assert row_after(validated(1, valid=True), moved, left, lost).verdict.reasons == ("node-lost",)
+
+
+def test_a_node_s_servers_that_are_signed_elsewhere_are_found() -> None:
+    """Not those that are signed as being here, and not those that are not signed."""
+    tables = view()
+    Signs().apply(recorded([event(SignCreated)]), tables)
+
+    assert Signs().elsewhere(tables, 3, [SERVER, "another"]) == [SERVER]
+    assert Signs().elsewhere(tables, 2, [SERVER, "another"]) == []

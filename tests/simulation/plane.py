@@ -103,7 +103,9 @@ class Plane:
         bus = cast("Bus", self._network)
         core = SimpleNamespace(store=self.store, projections=self.projections, authority=AUTHORITY)
         self._assignments = Assignments(cast("Core", core), 0.0, self._clock)
-        self._intake = Intake(self.handler, self._heard, bus, self._desire, self._clock)
+        self._intake = Intake(
+            self.handler, self._heard, bus, self._desire, self._clock, elsewhere=self._assignments.elsewhere
+        )
         self._relay = Relay(self.store, BusPublisher(bus), self.place)
         self._keeper = LeaseKeeper(self._leases, self.handler, LEASE, self._clock)
 

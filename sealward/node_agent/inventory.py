@@ -1,0 +1,56 @@
+"""Which servers a node has, and which of them run: what the control plane places signs by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.commands import reports
+from sealward.node_agent.not_measured import NotMeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sealward.node_agent.hypervisor import Hypervisor
+    from sealward.node_agent.references import References
+
+
+class Inventory:
+    """Reports what is there. `moment` gives ever later times; `send` takes a report to the control plane."""
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        hostname: str,
+        *,
+        moment: Callable[[], datetime],
+        send: Callable[[reports.AnyReport], None],
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._hostname = hostname
+        self._moment = moment
+        self._send = send
+        self._said: tuple[tuple[tuple[str, str], ...], frozenset[str]] | None = None
+
+    def report(self, *, if_news: bool = False) -> None:
+        """Report which servers are here; when asked to, only if that is news."""
+        taken_at = self._moment()
+        try:
+            found = tuple(self._hypervisor.servers()), self._hypervisor.running()
+        except NotMeasured:
+            return
+        if found != self._said or not if_news:
+            instances, running = found
+            report = reports.Inventory(
+                hostname=self._hostname,
+                instances=instances,
+                taken_at=taken_at,
+                running=tuple(sorted(running)),
+            )
+            self._send(report)
+            self._said = found
+
+    def count_without(self, signed: References) -> int:
+        """Return how many of the servers that were reported last are not among the signed ones."""
+        instances = () if self._said is None else self._said[0]
+        return sum(1 for server_id, _ in instances if server_id not in signed)
