@@ -85,7 +85,7 @@ def describe(uri: str, name: str) -> DomainXml:
     libvirt.registerErrorHandler(lambda *_: None, None)
     try:
         with contextlib.closing(open_read_only(uri)) as connection:
-            return _described(connection, _found(connection, name))
+            return _described(connection, _found(connection, name), _version(connection))
     except libvirt.libvirtError as failed:
         if failed.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             raise DomainNotFound(f"{name}: no such domain at {uri}") from failed
@@ -160,7 +160,8 @@ class Hypervisor:
         """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked."""
         with self._asking() as connection:
             return self._calls.make(
-                server_id, lambda: _described(connection, connection.lookupByUUIDString(server_id))
+                server_id,
+                lambda: _described(connection, connection.lookupByUUIDString(server_id), self.version),
             )
 
     @contextlib.contextmanager
@@ -209,8 +210,8 @@ class Hypervisor:
             log.warning("libvirt does not answer at %s: %s", self._uri, failed)
             return False
         self._lost.clear()
-        self._connection = connection
         self.version = version
+        self._connection = connection
         self._folders.watch()  # they may be others than those of the daemon before
         return True
 
@@ -265,10 +266,10 @@ def _running(connection: libvirt.virConnect) -> frozenset[str]:
     return frozenset(one.UUIDString() for one in (*run, *stay))
 
 
-def _described(connection: libvirt.virConnect, domain: libvirt.virDomain) -> DomainXml:
+def _described(connection: libvirt.virConnect, domain: libvirt.virDomain, version: str) -> DomainXml:
     config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     live = domain.XMLDesc(0) if domain.isActive() else None
-    return DomainXml(config, live, _version(connection), str(connection.getType()))
+    return DomainXml(config, live, version, str(connection.getType()))
 
 
 def _found(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:
