@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from celery.exceptions import TaskRevokedError
 from running import BASTION, BATCH, until
 
 from sealward.events.dead_letters import DeadLetters
+from sealward.node_agent.fleet import sample_uri
 from stack.processes import end, free_port, start
 from stack.sealward import Stack
 
@@ -56,26 +58,41 @@ def test_the_result_of_an_action(stack: Stack, app: Celery) -> None:
     assert app.AsyncResult(str(uuid.uuid4())).state == "PENDING"
 
 
-def test_a_failure_and_a_revoked_task(stack: Stack, app: Celery) -> None:
+def test_a_failure_and_a_revoked_task(stack: Stack, app: Celery, tmp_path: Path) -> None:
     """What could not be measured raises with its reason; what was superseded is revoked."""
-    stack.kill("agent-1")
     stack.ask("DELETE", f"/v1/sign/{BATCH}")
     stack.ask("POST", "/v1/sign", {"server_id": BATCH})
+    stack.kill("agent-1")
     failing = app.AsyncResult(ordered(stack, "POST", f"/v1/sign/{BATCH}/validate"))
     first = app.AsyncResult(activated(stack))
     second = app.AsyncResult(activated(stack))
     until(lambda: first.state == "REVOKED", 10)
     assert (failing.state, second.state) == ("PENDING", "PENDING")
-    stack.start_process("agent-1")
 
-    with pytest.raises(Exception, match="not-sealed") as failure:
-        failing.get(timeout=20)
-    assert type(failure.value).__name__ == "NotMeasured"
-    assert failing.state == "FAILURE"
-    assert "not-sealed, node 1" in str(failing.traceback).replace('["', "").replace('"]', "")
-    with pytest.raises(TaskRevokedError):
-        first.get(timeout=20)
-    assert second.get(timeout=20)["cause"] == "node-activated"
+    with without(BATCH, stack, tmp_path):
+        with pytest.raises(Exception, match="domain-not-found") as failure:
+            failing.get(timeout=20)
+        assert type(failure.value).__name__ == "NotMeasured"
+        assert failing.state == "FAILURE"
+        assert "domain-not-found, node 1" in str(failing.traceback).replace('["', "").replace('"]', "")
+        with pytest.raises(TaskRevokedError):
+            first.get(timeout=20)
+        assert second.get(timeout=20)["cause"] == "node-activated"
+
+
+@contextlib.contextmanager
+def without(server_id: str, stack: Stack, folder: Path) -> Iterator[None]:
+    """Let the agent that was killed come back to a node that has one server less, and then to all."""
+    fleet = Path(sample_uri().removeprefix("test://")).read_text(encoding="utf-8")
+    (folder / "fleet.xml").write_text(fleet.replace(server_id, str(uuid.uuid4())), encoding="utf-8")
+    stack.settings["SEALWARD_LIBVIRT_URI"] = f"test://{folder}/fleet.xml"
+    stack.start_process("agent-1")
+    try:
+        yield
+    finally:
+        del stack.settings["SEALWARD_LIBVIRT_URI"]
+        stack.kill("agent-1")
+        stack.start_process("agent-1")
 
 
 def test_an_order_of_a_celery_client_is_a_command_like_any_other(stack: Stack, app: Celery) -> None:
