@@ -193,6 +193,9 @@ class Hypervisor:
                 log.warning("libvirt is gone: %s", self._uri)
                 self._disconnect()
                 self._on_change(None)
+                self._stopped.wait(
+                    FIRST_PAUSE
+                )  # one that breaks at once is not opened in a spin
             if self._connect():
                 log.info("libvirt is back: %s", self._uri)
                 pause = FIRST_PAUSE
@@ -202,6 +205,7 @@ class Hypervisor:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     def _connect(self) -> bool:
+        self._lost.clear()  # before the new one can break: what is wiped after that is never noticed
         try:
             connection = self._opener(self._uri)
             self._watch(connection)
@@ -209,7 +213,6 @@ class Hypervisor:
         except libvirt.libvirtError as failed:
             log.warning("libvirt does not answer at %s: %s", self._uri, failed)
             return False
-        self._lost.clear()
         self.version = version
         self._connection = connection
         self._folders.watch()  # they may be others than those of the daemon before

@@ -38,6 +38,33 @@ def watched() -> Iterator[Watched]:
     made.hypervisor.close()
 
 
+class BrokenAtOnce:
+    """A connection whose daemon goes away as soon as somebody listens for that."""
+
+    def registerCloseCallback(self, lost: Callable[..., None], opaque: object) -> None:  # noqa: N802 - libvirt's
+        """Say so."""
+        lost(self, libvirt.VIR_CONNECT_CLOSE_REASON_EOF, opaque)
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        """Let everything else of a connection be there, and say nothing."""
+        return lambda *_: 0
+
+
+def test_a_connection_that_breaks_while_it_is_opened_is_lost() -> None:
+    """A daemon that is started and goes away again must not be taken for one that is there."""
+    told: list[str | None] = []
+    opened = iter([BrokenAtOnce(), BrokenAtOnce()])
+    fleet = SampleFleet()
+    hypervisor = Hypervisor(sample_uri(), told.append, lambda uri: next(opened, None) or fleet.open(uri))
+    hypervisor.start()
+    try:
+        until(lambda: hypervisor.connected and len(hypervisor.servers()) == 4)
+    finally:
+        hypervisor.close()
+
+    assert told.count(None) >= 2
+
+
 def test_servers_and_their_xml(watched: Watched) -> None:
     """Sorted; running ones with their live XML; libvirt's version beside it."""
     watched.hypervisor.start()
