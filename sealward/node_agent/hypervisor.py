@@ -193,9 +193,7 @@ class Hypervisor:
                 log.warning("libvirt is gone: %s", self._uri)
                 self._disconnect()
                 self._on_change(None)
-                self._stopped.wait(
-                    FIRST_PAUSE
-                )  # one that breaks at once is not opened in a spin
+                self._stopped.wait(FIRST_PAUSE)  # one that breaks at once is not opened in a spin
             if self._connect():
                 log.info("libvirt is back: %s", self._uri)
                 pause = FIRST_PAUSE
