@@ -36,7 +36,7 @@ class Folders:
     def __init__(self, folders: Iterable[Path], on_change: Callable[[str | None], None]) -> None:
         self._folders = tuple(folders)
         self._on_change = on_change
-        self._inotify = Inotify(sync_timeout=LOOK_UP)
+        self._inotify: Inotify | None = None
         self._stopped = threading.Event()
         self._missing: tuple[Path, ...] = ()
         self._due: dict[str | None, float] = {}
@@ -44,7 +44,13 @@ class Folders:
 
     def start(self) -> None:
         """Watch what there is, in the background."""
-        if self._folders:
+        if not self._folders:
+            return
+        try:
+            self._inotify = Inotify(sync_timeout=LOOK_UP)
+        except OSError as failed:  # the user's instances are used up: fs.inotify.max_user_instances
+            log.warning("changes in libvirt's folders are found by the sweep alone: %s", failed.strerror)
+        else:
             self._thread.start()
 
     def watch(self) -> None:
@@ -52,16 +58,16 @@ class Folders:
 
         libvirt makes its config folder with the first domain.
         """
-        self._missing = self._unwatched(self._folders)
+        self._missing = () if self._inotify is None else self._unwatched(self._inotify, self._folders)
         for folder in self._missing:
             log.warning("changes in %s are found by the sweep alone until it is there", folder)
 
-    def _unwatched(self, folders: Iterable[Path]) -> tuple[Path, ...]:
+    def _unwatched(self, inotify: Inotify, folders: Iterable[Path]) -> tuple[Path, ...]:
         """Watch folders; return those that cannot be."""
         missing = []
         for folder in folders:
             try:
-                self._inotify.add_watch(folder, MASK)
+                inotify.add_watch(folder, MASK)
             except OSError:
                 missing.append(folder)
         return tuple(missing)
@@ -71,23 +77,25 @@ class Folders:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(2 * LOOK_UP)
-        self._inotify.close()
+        if self._inotify is not None:
+            self._inotify.close()
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        inotify = self._inotify
+        while inotify is not None and not self._stopped.is_set():
             soonest = min(self._due.values(), default=time.monotonic() + LOOK_UP)
-            self._inotify.sync_timeout = max(0.0, soonest - time.monotonic())
-            event = self._inotify.sync_get()
+            inotify.sync_timeout = max(0.0, soonest - time.monotonic())
+            event = inotify.sync_get()
             if event is not None:
                 self._note(event)
-            self._look_for_missing()
+            self._look_for_missing(inotify)
             self._tell()
 
-    def _look_for_missing(self) -> None:
+    def _look_for_missing(self, inotify: Inotify) -> None:
         """Watch what was not there; what happened in it before is for whoever looks at everything."""
         before = self._missing
         if before:
-            self._missing = self._unwatched(before)
+            self._missing = self._unwatched(inotify, before)
             if self._missing != before:
                 self._due.setdefault(None, time.monotonic())
 

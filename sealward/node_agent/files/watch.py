@@ -45,42 +45,49 @@ class FileWatch:
         self._wanted: frozenset[Path] = frozenset()
         self._watches: dict[Path, Watch] = {}
         self._due: dict[Path, float] = {}
-        self._inotify = Inotify(sync_timeout=LOOK_UP)
+        self._inotify: Inotify | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="files-watch", daemon=True)
 
     def start(self) -> None:
         """Watch in the background."""
-        self._thread.start()
+        try:
+            self._inotify = Inotify(sync_timeout=LOOK_UP)
+        except OSError as failed:  # the user's instances are used up: fs.inotify.max_user_instances
+            log.warning("changes of files are found by the sweep alone: %s", failed.strerror)
+        else:
+            self._thread.start()
 
     def close(self) -> None:
         """End the watch."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(2 * LOOK_UP)
-        self._inotify.close()
+        if self._inotify is not None:
+            self._inotify.close()
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._follow()
+        inotify = self._inotify
+        while inotify is not None and not self._stopped.is_set():
+            self._follow(inotify)
             soonest = min(self._due.values(), default=time.monotonic() + LOOK_UP)
-            self._inotify.sync_timeout = max(0.0, soonest - time.monotonic())
-            event = self._inotify.sync_get()
+            inotify.sync_timeout = max(0.0, soonest - time.monotonic())
+            event = inotify.sync_get()
             if event is not None:
                 self._note(event)
             self._tell()
 
-    def _follow(self) -> None:
+    def _follow(self, inotify: Inotify) -> None:
         """Watch the folders that are wanted now, and no others."""
         wanted = self._folders()
         if wanted is self._wanted:
             return
         self._wanted = wanted
         for folder in self._watches.keys() - wanted:
-            self._inotify.rm_watch(self._watches.pop(folder))
+            inotify.rm_watch(self._watches.pop(folder))
         for folder in sorted(wanted - self._watches.keys()):
             try:
-                self._watches[folder] = self._inotify.add_watch(folder, MASK)
+                self._watches[folder] = inotify.add_watch(folder, MASK)
             except OSError as failed:
                 log.warning("changes in %s are found by the sweep alone: %s", folder, failed.strerror)
 
