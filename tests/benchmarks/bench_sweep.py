@@ -1,7 +1,7 @@
 """Time a node's sweep: all domains of a real libvirtd, and of libvirt's test driver, each found as signed.
 
 Run: python tests/benchmarks/bench_sweep.py. Exits 1 when a median misses its target, or the agent grows.
-The agent has one core; without root there is no private libvirtd, and the test driver alone is timed.
+Python has one core where the test driver is timed. Without root that is all: a private libvirtd needs it.
 """
 
 from __future__ import annotations
