@@ -62,10 +62,11 @@ Refused = (
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A report as it came, not yet verified."""
+    """What a node said in one envelope, as it came, not yet verified; `parts` are its reports."""
 
-    report: reports.AnyReport
+    said: reports.AnyReport | reports.Bundle
     envelope: envelopes.Envelope
+    parts: Sequence[reports.AnyReport | reports.NotTold]
 
 
 @dataclass(slots=True)
@@ -126,31 +127,61 @@ class Intake:
         return outcome.answers
 
     def _decide(self, read: Sequence[_Read | Poison], decisions: Batch) -> _Outcome:
-        decisions.load(stream for one in read if isinstance(one, _Read) for stream in _streams(one.report))
+        decisions.load(stream for one in read if isinstance(one, _Read) for stream in _streams(one))
         outcome = _Outcome()
         for one in read:
-            outcome.answers.append(one if isinstance(one, Poison) else self._act(one, decisions, outcome))
+            outcome.answers.append(one if isinstance(one, Poison) else self._hear(one, decisions, outcome))
         return outcome
 
-    def _act(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
-        task_id = getattr(one.report, "task_id", None)
-        with logs.about(actor=f"node:{one.report.hostname}", task_id=task_id):
-            return self._judge(one, decisions, outcome)
+    def _hear(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
+        """Verify an envelope and act on all that it holds; return why some of it is refused."""
+        said = one.said
+        with logs.about(actor=f"node:{said.hostname}", task_id=getattr(said, "task_id", None)):
+            try:
+                key = _key(decisions.node(said.hostname), said)
+                envelopes.verify(one.envelope, [key])
+            except Refused as refused:
+                return self._refuse(said, refused, decisions, outcome)
+            answers = [self._act(part, said, key, decisions, outcome) for part in one.parts]
+        return answers[0] if len(answers) == 1 else _first(answers)
 
-    def _judge(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
+    def _act(
+        self,
+        part: reports.AnyReport | reports.NotTold,
+        said: reports.AnyReport | reports.Bundle,
+        key: Ed25519PublicKey,
+        decisions: Batch,
+        outcome: _Outcome,
+    ) -> Poison | None:
+        if isinstance(part, reports.NotTold):
+            return self._refuse(said, part, decisions, outcome)
+        if part is said:
+            return self._judge(part, key, decisions, outcome)
+        with logs.about(actor=f"node:{part.hostname}", task_id=getattr(part, "task_id", None)):
+            return self._judge(part, key, decisions, outcome)
+
+    def _judge(
+        self, report: reports.AnyReport, key: Ed25519PublicKey, decisions: Batch, outcome: _Outcome
+    ) -> Poison | None:
         try:
-            node = decisions.node(one.report.hostname)
-            key = _key(node, one.report)
-            envelopes.verify(one.envelope, [key])
-            self._carry_out(one.report, node, key, decisions, outcome)
+            self._carry_out(report, decisions.node(report.hostname), key, decisions, outcome)
         except (NotSigned, UnknownGeneration, MovedAway) as late:
-            log.info("%s: %s", one.report.hostname, late)  # revoked, ordered anew or moved meanwhile
+            log.info("%s: %s", report.hostname, late)  # revoked, ordered anew or moved meanwhile
         except Refused as refused:
-            poison = _poison(refused)
-            self._record(one.report, poison.reason, decisions, outcome)
-            return poison
-        outcome.heard.append(one.report)
+            return self._refuse(report, refused, decisions, outcome)
+        outcome.heard.append(report)
         return None
+
+    def _refuse(
+        self,
+        said: reports.AnyReport | reports.Bundle,
+        refused: Exception,
+        decisions: Batch,
+        outcome: _Outcome,
+    ) -> Poison:
+        poison = _poison(refused)
+        self._record(said, poison.reason, decisions, outcome)
+        return poison
 
     def _carry_out(
         self,
@@ -197,7 +228,9 @@ class Intake:
         desired = msgspec.structs.replace(self._desire(node), answers=nonce)
         self._bus.send(queue, msgspec.json.encode(desired))
 
-    def _record(self, report: reports.AnyReport, reason: str, decisions: Batch, outcome: _Outcome) -> None:
+    def _record(
+        self, report: reports.AnyReport | reports.Bundle, reason: str, decisions: Batch, outcome: _Outcome
+    ) -> None:
         server_id = getattr(report, "server_id", None)
         refusal = (report.hostname, reason, server_id)
         if refusal in outcome.recorded or self._is_quiet(refusal):
@@ -226,16 +259,18 @@ class Intake:
 def _read(body: bytes) -> _Read | Poison:
     try:
         envelope = envelopes.parse(body)
-        return _Read(reports.parse(envelope), envelope)
+        said = reports.parse(envelope)
+        return _Read(said, envelope, reports.unbundle(said))
     except Refused as refused:
         return _poison(refused)
 
 
-def _streams(report: reports.AnyReport) -> Iterator[Stream]:
-    """Return what is needed to decide on a report."""
-    yield of_node(report.hostname)
-    if isinstance(report, reports.Measurement | reports.Failure):
-        yield of_sign(report.server_id)
+def _streams(one: _Read) -> Iterator[Stream]:
+    """Return what is needed to decide on what a node said."""
+    yield of_node(one.said.hostname)
+    for report in one.parts:
+        if isinstance(report, reports.Measurement | reports.Failure):
+            yield of_sign(report.server_id)
 
 
 def _register(hostname: str, pem: str, nonce: str, decisions: Batch, outcome: _Outcome) -> None:
@@ -251,7 +286,15 @@ def _poison(refused: Exception) -> Poison:
     return Poison(str(getattr(refused, "code", "report.refused")), str(refused))
 
 
-def _key(node: Node | None, report: reports.AnyReport) -> Ed25519PublicKey:
+def _first(answers: Sequence[Poison | None]) -> Poison | None:
+    """Return the first refusal of several reports, saying which one it was."""
+    for number, one in enumerate(answers, 1):
+        if one is not None:
+            return Poison(one.reason, f"report {number} of {len(answers)}: {one.detail}")
+    return None
+
+
+def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> Ed25519PublicKey:
     """Return the key that must have signed: the registered one; at the first registration its own."""
     if isinstance(report, reports.Registration):
         return public_key(report.public_key)  # another key than the registered one is refused later

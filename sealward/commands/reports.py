@@ -1,16 +1,18 @@
 """What nodes and the control plane say to each other, in bytes.
 
 A node's report is a DSSE envelope signed by the node's key: whoever can write to the queue cannot speak in
-the name of a node. A node reports what it saw; what becomes of it is decided here, not there.
+the name of a node. Several reports of a node can be one envelope. A node reports what it saw; what becomes of
+it is decided here, not there.
 """
 
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from sealward.commands.errors import WrongNode
 from sealward.events import envelope as envelopes
 from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.enforcement import Action, Gate, Outcome
@@ -18,12 +20,17 @@ from sealward.events.measurement import Finding  # noqa: TC001 - as above
 from sealward.events.policy import AS_NODE, DEFAULT, Policy, ServerPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PAYLOAD_TYPE = "application/vnd.sealward.report+json"
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 INBOX = "reports"
 """Where nodes put their reports, and control planes read."""
+MOST: Final = 64
+"""Reports that a bundle may hold."""
+Read = TypeVar("Read")
 
 
 def queue_of(hostname: str) -> str:
@@ -35,6 +42,10 @@ class ReportMalformed(ValueError):
     """The message is no report that this version of Sealward knows."""
 
     code = "report.malformed"
+
+
+NotTold = ReportMalformed | WrongNode
+"""Why something is no report of the node that says it."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
@@ -147,18 +158,18 @@ class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
     policy_position: int | None = None
 
 
-AnyReport = (
-    Registration
-    | Heartbeat
-    | Inventory
-    | Firmware
-    | Measurement
-    | Failure
-    | Sweep
-    | Enforcement
-    | Objection
-    | Reaction
-)
+Told = Heartbeat | Inventory | Firmware | Measurement | Failure | Sweep | Enforcement | Objection | Reaction
+"""What a node says that is known."""
+AnyReport = Registration | Told
+
+
+class Bundle(Report, frozen=True, kw_only=True, tag="reports"):
+    """I have several things to say, in this order. What of it is no report hurts none of the others.
+
+    A registration is none: it brings the key that the rest is verified with.
+    """
+
+    reports: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=MOST)]
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -208,21 +219,57 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     """The nonce of the registration that this answers; empty when the node did not ask."""
 
 
+def encode(report: AnyReport) -> bytes:
+    """Return the report as JSON."""
+    return msgspec.json.encode(report)
+
+
 def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:
     """Return the report as the node's signed envelope."""
-    envelope = envelopes.Envelope(msgspec.json.encode(report), PAYLOAD_TYPE)
-    return msgspec.json.encode(envelopes.sign(envelope, key).to_json())
+    return seal_all(report.hostname, [encode(report)], key)
 
 
-def parse(envelope: envelopes.Envelope) -> AnyReport:
+def seal_all(hostname: str, encoded: Sequence[bytes], key: Ed25519PrivateKey) -> bytes:
+    """Return reports of a node as one signed envelope: one as it is, up to `MOST` as a bundle."""
+    (text, *others) = encoded
+    if others:
+        bundle = Bundle(hostname=hostname, reports=tuple(msgspec.Raw(one) for one in encoded))
+        text = msgspec.json.encode(bundle)
+    envelope = envelopes.sign(envelopes.Envelope(text, PAYLOAD_TYPE), key)
+    return msgspec.json.encode(envelope.to_json())
+
+
+def parse(envelope: envelopes.Envelope) -> AnyReport | Bundle:
     """Return the report that an envelope holds; whose signature it bears is not looked at here.
 
     Raises ReportMalformed.
     """
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ReportMalformed(f"payload type {envelope.payload_type!r}")
+    return _decoded(_ENVELOPED, envelope.payload)
+
+
+def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | NotTold]:
+    """Return what a node said, one by one; in the place of what is no report of that node, why."""
+    return [_part(said.hostname, one) for one in said.reports] if isinstance(said, Bundle) else [said]
+
+
+def _part(hostname: str, text: msgspec.Raw) -> AnyReport | NotTold:
     try:
-        report: AnyReport = msgspec.json.decode(envelope.payload, type=AnyReport)
+        report = _decoded(_PART, text)
+    except ReportMalformed as malformed:
+        return malformed
+    if report.hostname != hostname:
+        return WrongNode()
+    return report
+
+
+def _decoded(decoder: msgspec.json.Decoder[Read], text: bytes | msgspec.Raw) -> Read:
+    try:
+        return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
         raise ReportMalformed(str(unreadable)) from unreadable
-    return report
+
+
+_ENVELOPED: Final[msgspec.json.Decoder[AnyReport | Bundle]] = msgspec.json.Decoder(AnyReport | Bundle)
+_PART: Final[msgspec.json.Decoder[Told]] = msgspec.json.Decoder(Told)

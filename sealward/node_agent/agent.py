@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from sealward.commands import reports
 from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.bus import BusUnavailable, Poison
+from sealward.events.bus import Poison
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hearing import Hearing
@@ -25,7 +25,7 @@ from sealward.node_agent.references import References
 from sealward.node_agent.validator import EQUAL, Order, Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import Hypervisor
     from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +56,12 @@ class Question:
 
 
 class Agent:
-    """Signs what it reports with `key`. Every state it needs comes from the control plane at registration.
+    """Signs what it measures with `key`. Every state it needs comes from the control plane at registration.
 
     What it reports counts when it is heard again as an event: until then an order stays open, a question is
     not answered, and a difference is said again.
 
-    `submit` takes a report's bytes to the control plane, or raises BusUnavailable.
-    For one thread; `beat` for any.
+    What it says in one step, which a public method is, leaves together. For one thread; `beat` for any.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -72,18 +72,18 @@ class Agent:
         hypervisor: Hypervisor,
         files: FileMeasurer,
         firmware: Firmware,
-        submit: Callable[[bytes], None],
+        outbox: Outbox,
         clock: Callable[[], datetime],
         means: Means,
     ) -> None:
-        self.hostname = _hostname(ledger)
+        self.hostname = outbox.hostname
         self._key = key
         self._ledger = ledger
         self._hypervisor = hypervisor
         self._files = files
         self._firmware = firmware
         self._said_firmware: dict[str, str] | None = None
-        self._submit = submit
+        self._outbox = outbox
         self._clock = clock
         self._validator = Validator(
             hypervisor,
@@ -91,11 +91,11 @@ class Agent:
             hostname=self.hostname,
             key=key,
             moment=self._moment,
-            send=self._send,
+            send=outbox.put,
         )
-        self._inventory = Inventory(hypervisor, self.hostname, moment=self._moment, send=self._send)
+        self._inventory = Inventory(hypervisor, self.hostname, moment=self._moment, send=outbox.put)
         self._references = References(ledger, ())
-        self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=self._send, clock=clock)
+        self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=outbox.put, clock=clock)
         self._orders: dict[str, Order] = {}
         self._asked: dict[str, Question] = {}
         """What is not answered yet, by task."""
@@ -104,7 +104,6 @@ class Agent:
         self._nonces: set[str] = set()
         """The registrations that wait for their answer; one to an agent before this one knows too little."""
         self._ticks = 0
-        self._was_cut_off = False
         self._is_again = False
         """Whether it asked to be told everything although it knows it."""
 
@@ -120,49 +119,53 @@ class Agent:
         nonce = self._moment().isoformat()  # no two moments of a node are the same, whoever its agent was
         self._nonces.add(nonce)
         pem = keys.public_pem(self._key.public_key())
-        self._send(reports.Registration(hostname=self.hostname, public_key=pem, nonce=nonce))
+        self._outbox.send(reports.Registration(hostname=self.hostname, public_key=pem, nonce=nonce))
+        self._make_up_for_losses()
 
     def beat(self) -> None:
         """Say that this agent is there; before it is known, its registration says so."""
         if self.registered:
-            try:
-                self._submit(reports.seal(reports.Heartbeat(hostname=self.hostname), self._key))
-            except BusUnavailable as away:
-                log.warning("%s: the broker is away: %s", self.hostname, away)
-                self._was_cut_off = True
+            self._outbox.send(reports.Heartbeat(hostname=self.hostname))
 
     def tick(self) -> None:
         """Look at everything because it is time to; without an answer to its registration, register again."""
         self._ticks += 1
-        if self._was_cut_off:
-            self._was_cut_off = False
-            self._hearing.forget()
+        self._make_up_for_losses()
         if not self.registered or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
-            self.enforcement.look()
-            self._inventory.report()
-            self._report_firmware()
-            self._seal_what_waits()
-            self._do_what_was_asked("sweep", look=bool(self._active))
+            with self._step():
+                self.enforcement.look()
+                self._inventory.report()
+                self._report_firmware()
+                self._seal_what_waits()
+                self._do_what_was_asked("sweep", look=bool(self._active))
 
-    def _send(self, report: reports.AnyReport) -> None:
-        """Report; what could not be sent is made up for by registering anew."""
-        try:
-            self._submit(reports.seal(report, self._key))
-        except BusUnavailable as away:
-            log.warning("%s: the broker is away: %s", self.hostname, away)
+    @contextlib.contextmanager
+    def _step(self) -> Iterator[None]:
+        """Let what is said meanwhile leave together."""
+        yield
+        self._outbox.flush()
+        self._make_up_for_losses()
+
+    def _make_up_for_losses(self) -> None:
+        """Register anew, soon, when something that was said did not reach the broker."""
+        if self._outbox.was_cut_off():
             self._hearing.forget()
 
     def enforce(self) -> None:
         """React to what is due; report that and what the start gate objected to, or let it wait."""
         if self.registered:
-            self.enforcement.step()
+            with self._step():
+                self.enforcement.step()
 
     def look_at(self, changed: set[str | None]) -> None:
         """Look at the domains that changed; at all of them, None, when nobody knows which."""
-        if not self.registered:
-            return
+        if self.registered:
+            with self._step():
+                self._look_at(changed)
+
+    def _look_at(self, changed: set[str | None]) -> None:
         self._inventory.report(if_news=True)
         if NO_SERVER in changed:
             self._report_firmware()
@@ -184,7 +187,7 @@ class Agent:
         """Report which firmware files are here when that is news."""
         found = self._firmware.measure()
         if found is not None and found != self._said_firmware:
-            self._send(reports.Firmware(hostname=self.hostname, files=found))
+            self._outbox.put(reports.Firmware(hostname=self.hostname, files=found))
             self._said_firmware = found
 
     def _seal_what_waits(self) -> None:
@@ -214,7 +217,8 @@ class Agent:
         except (msgspec.DecodeError, UnicodeError, RecursionError) as unreadable:
             raise Poison("message.malformed", str(unreadable)) from unreadable
         else:
-            self._take_over(desired)
+            with self._step():
+                self._take_over(desired)
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
@@ -307,7 +311,8 @@ class Agent:
         except codec.EventRefused as refused:
             raise Poison(refused.code, str(refused)) from refused
         if self._hearing.is_news(recorded):
-            self._act_on(recorded)
+            with self._step():
+                self._act_on(recorded)
 
     def _act_on(self, recorded: Recorded) -> None:
         self.enforcement.hear(recorded)
@@ -389,12 +394,3 @@ def _is_as_sealed(assignment: reports.Assignment) -> bool:
     return assignment.is_valid == "true" or (
         assignment.is_valid == "unknown" and NODE_WIDE.issuperset(assignment.reasons)
     )
-
-
-def _hostname(ledger: Ledger) -> str:
-    """Return the name this node registered under: it stays when the machine is renamed."""
-    name = ledger.fact("hostname")
-    if name is None:
-        name = socket.gethostname()
-        ledger.keep_fact("hostname", name)
-    return name

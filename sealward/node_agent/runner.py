@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 import time
 from concurrent import futures
@@ -16,6 +17,7 @@ from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
+from sealward.node_agent.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -98,13 +100,14 @@ class Runner:
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
+        self._outbox = Outbox(_hostname(ledger), key, lambda body: bus.submit(reports.INBOX, body))
         self._agent = Agent(
             key=key,
             ledger=ledger,
             hypervisor=self._hypervisor,
             files=self._files,
             firmware=Firmware(firmware_dirs, self._files.content, ledger),
-            submit=lambda body: bus.submit(reports.INBOX, body),
+            outbox=self._outbox,
             clock=clock,
             means=Means(alone_for, act, self._wake),
         )
@@ -128,6 +131,7 @@ class Runner:
         self._hypervisor.start()
         self._files.start()
         self._consumer.start()
+        self._outbox.start()
         self._agent.register()
         self._worker.start()
         self._heart.start()
@@ -141,6 +145,7 @@ class Runner:
             self._worker.join(10)
         if self._heart.is_alive():
             self._heart.join(10)
+        self._outbox.stop()
         self._gate.stop()
         self._agent.enforcement.reactions.close()
         self._hypervisor.close()
@@ -204,3 +209,12 @@ class Runner:
             received.done.set_exception(broken)
         else:
             received.done.set_result(None)
+
+
+def _hostname(ledger: Ledger) -> str:
+    """Return the name this node registered under: it stays when the machine is renamed."""
+    name = ledger.fact("hostname")
+    if name is None:
+        name = socket.gethostname()
+        ledger.keep_fact("hostname", name)
+    return name

@@ -20,7 +20,7 @@ from sealward.events import envelope as envelopes
 from sealward.events import store as stores
 from sealward.events.base import Event, node_stream
 from sealward.events.bus import Bus, Delivered, Later, Poison
-from sealward.events.node import InstanceAppeared, NodeRegistered, NodeReportRefused, NodeSwept
+from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered, NodeReportRefused, NodeSwept
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignEvent, SignMoved, SignSealed, SignValidated
 from sealward.events.store import EventStore, StoreUnavailable, VersionConflict
@@ -77,8 +77,11 @@ class Door:
 
     def take(self, *bodies: bytes) -> list[str | None]:
         """Have a batch taken; return the reason of each that is refused."""
-        answers: Sequence[Poison | None] = self._intake.take([Delivered(one, {}) for one in bodies])
-        return [None if one is None else one.reason for one in answers]
+        return [None if one is None else one.reason for one in self.answers(*bodies)]
+
+    def answers(self, *bodies: bytes) -> Sequence[Poison | None]:
+        """Have a batch taken."""
+        return self._intake.take([Delivered(one, {}) for one in bodies])
 
     def log(self) -> list[Event]:
         """Return the whole log."""
@@ -181,6 +184,80 @@ def test_what_is_refused_hurts_none_of_its_batch(door: Door, node: Reporter) -> 
         ("kvm1", "envelope.not-verified"),
         ("kvm2", "report.wrong-node"),  # a flood is recorded once
     ]
+
+
+def test_what_is_said_together_is_taken_like_what_is_said_apart(door: Door, node: Reporter) -> None:
+    """The same facts in the same order, under one signature."""
+    bodies = [
+        node.measured(SERVERS[0], 1, NOW),
+        node.measured(SERVERS[1], 2, NOW, disk="b"),
+        node.swept(NOW, "1"),
+        node.measured(SERVERS[0], 1, NOW + timedelta(seconds=1), disk="other"),
+        node.inventory(*SERVERS[:2]),
+    ]
+    assert door.take(node.bundle(*bodies)) == [None]
+    (together,) = door.appends
+    again = node.bundle(*reversed(bodies))
+
+    assert kinds(together) == [
+        *(SignSealed, SignValidated) * 2,
+        NodeSwept,
+        SignValidated,
+        InstanceLeft,
+    ]
+    assert [type(one).__name__ for one in door.heard] == [
+        *("Measurement",) * 2,
+        "Sweep",
+        "Measurement",
+        "Inventory",
+    ]
+    known = len(door.log())
+    assert door.take(node.bundle(*bodies), again) == [None, None]
+    assert len(door.log()) == known
+
+
+def test_of_a_bundle_only_that_is_refused_which_may_not_be_said(door: Door, node: Reporter) -> None:
+    """The rest counts; the message lies with the dead letters, and names the first that was refused."""
+    other = Reporter("kvm2", 2, node.key)
+    bundle = node.bundle(
+        node.measured(SERVERS[0], 1, NOW),
+        other.inventory(),
+        node.seal(reports.Heartbeat(hostname="kvm1")),
+        node.registration(),
+        node.measured(SERVERS[1], 2, NOW, node_id=2),
+        node.bundle(node.swept(NOW, ""), node.swept(NOW, "")),
+        node.measured(SERVERS[2], 3, NOW),
+    )
+    (poison,) = door.answers(bundle)
+    assert poison is not None
+    (batch,) = door.appends
+
+    assert (poison.reason, poison.detail[:15]) == ("report.wrong-node", "report 2 of 7: ")
+    assert [one.server_id for one in batch if isinstance(one, SignSealed)] == [SERVERS[0], SERVERS[2]]
+    assert [(one.reason, one.server_id) for one in batch if isinstance(one, NodeReportRefused)] == [
+        ("report.wrong-node", None),
+        ("report.malformed", None),
+        ("report.wrong-node", SERVERS[1]),
+    ]
+    assert len(door.heard) == 3
+
+
+def test_a_bundle_that_the_node_has_not_signed_is_refused_whole(door: Door, node: Reporter) -> None:
+    """By a stranger, under the name of a node that nobody knows, too long, or empty."""
+    said = [node.measured(SERVERS[0], 1, NOW), node.inventory()]
+    nobody = Reporter("kvm9", 9)
+    long = node.bundle(*[node.swept(NOW, "")] * (reports.MOST + 1))
+    empty = reports.Bundle(hostname="kvm1", reports=())
+    answers = door.take(
+        node.bundle(*said, key=STRANGER),
+        nobody.bundle(nobody.inventory(), nobody.inventory()),
+        long,
+        node.seal(empty),  # type: ignore[arg-type]  # what no agent says
+    )
+
+    assert answers == ["envelope.not-verified", "node.not-found", *["report.malformed"] * 2]
+    assert kinds(door.appends[0]) == [NodeReportRefused]
+    assert door.heard == []
 
 
 def test_a_refusal_is_recorded_once_in_a_while(door: Door, node: Reporter) -> None:

@@ -19,6 +19,7 @@ from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.hypervisor import DomainNotFound, DomainXml, Hypervisor, HypervisorGone
 from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.measure import Files, measure, unmeasured
+from sealward.node_agent.outbox import Outbox
 
 NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(8))
@@ -150,7 +151,7 @@ class Host:
             hypervisor=self.domains,
             files=cast("FileMeasurer", NoFiles()),
             firmware=Firmware((), lambda _: "", self._ledger),
-            submit=self._submit,
+            outbox=Outbox(self.hostname, self._key, self._submit),
             clock=self._clock,
             means=Means(timedelta(days=7), lambda *_: None, lambda _: None),
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from simulation import truths
 from simulation.host import VERSIONS, Host
-from simulation.messages import report
+from simulation.messages import apart, said
 from simulation.network import Weather
 from simulation.world import World
 
@@ -73,7 +73,7 @@ def test_a_seal_that_was_not_heard_leaves_nothing_to_vouch_for(world: World, hos
     host.change(server_id, 0)
     world.pass_time(60)
     world.tick_at(host)
-    world.network.inbox = [body for body in world.network.inbox if isinstance(report(body), reports.Sweep)]
+    world.network.inbox = [one for body in world.network.inbox for one in apart(body, reports.Sweep)]
     world.take_all()
     world.plane.project()
 
@@ -204,7 +204,7 @@ def test_an_inventory_that_comes_late_takes_no_server_away(world: World, host: H
     left = host.server_ids[1]
     host.change(left, None)
     world.notify_at(host)
-    (late,) = [body for body in world.network.inbox if isinstance(report(body), reports.Inventory)]
+    (late,) = [one for body in world.network.inbox for one in apart(body, reports.Inventory)]
     world.settle()
     host.change(left, 0)
     tick(world, host)
@@ -253,7 +253,7 @@ def test_servers_that_another_libvirt_describes_otherwise_cost_no_report_each(
     world.take_all()
     world.tick_at(host)
 
-    kinds = [type(report(body)) for body in world.network.inbox]
+    kinds = [type(one) for body in world.network.inbox for one in said(body)]
     assert kinds == [reports.Inventory, reports.Sweep]
     world.settle()
     assert is_valid(world, host.server_ids[0]) is IsValid.UNKNOWN

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import msgspec
 from simulation.host import Host, measured
-from simulation.messages import report
+from simulation.messages import apart
 from simulation.plane import in_memory, rows
 from simulation.world import World
 
@@ -28,6 +28,16 @@ ORDERS = (
     of_sign.SignValidationRequested,
     of_node.NodeActivated,
     of_node.NodeDeactivated,
+)
+
+AGAIN = (
+    reports.Firmware,
+    reports.Measurement,
+    reports.Failure,
+    reports.Sweep,
+    reports.Enforcement,
+    reports.Objection,
+    reports.Reaction,
 )
 
 
@@ -144,18 +154,27 @@ def nothing_refused(world: World) -> None:
 def heard_again(world: World) -> None:
     """Reports that come again, in any order, order, seal and answer nothing, and change nothing that is read.
 
-    A verdict that nobody asked for may be said again: a measurement that was no news left no event.
+    A verdict that nobody asked for may be said again: a measurement that was no news left no event. Of a
+    server that is not there any more it may be another: that measurement was overtaken by an older one, and
+    none has followed.
     """
     head, before = world.plane.store.head(), read(world)
-    bodies = sorted(world.plane.taken)
+    bodies = [one for body in sorted(world.plane.taken) for one in apart(body, *AGAIN)]
     world.dice.shuffle(bodies)
     for body in bodies:
-        if not isinstance(report(body), reports.Registration | reports.Heartbeat | reports.Inventory):
-            world.plane.take(body)
+        world.plane.take(body)
     after = [one.event for one in world.plane.store.follow(head)]
     assert all(isinstance(one, of_sign.SignValidated) and one.task_id is None for one in after), after
     world.plane.project()
-    assert read(world) == before
+    always(world)
+    gone = {one.server_id for one in after if isinstance(one, of_sign.SignEvent) and _is_gone(world, one)}
+    assert {one: said for one, said in read(world).items() if one not in gone} == {
+        one: said for one, said in before.items() if one not in gone
+    }
+
+
+def _is_gone(world: World, event: of_sign.SignEvent) -> bool:
+    return world.host_of(event.server_id).domains.shape(event.server_id) is None
 
 
 def read(world: World) -> dict[str, tuple[IsValid, int]]:
