@@ -7,7 +7,7 @@ import functools
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sealward.commands import orders, reports
 from sealward.commands.control import ControlPlace, SqliteControl
@@ -50,7 +50,12 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.http.identity import Identify
     from sealward.http.policy import Policy
+    from sealward.projections.signs import SignRow
     from sealward.settings import Settings
+
+
+GATE_WAITS: Final = 0.5
+"""Seconds for which an answer to a start gate may wait for the projections: the gate waits little longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +241,15 @@ class Worker:
             for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
                 celery.heard(hostname)
 
-        intake = Intake(core.handler, heard, bus, desired.of, clock, elsewhere=desired.elsewhere)
+        intake = Intake(
+            core.handler,
+            heard,
+            bus,
+            desired.of,
+            clock,
+            elsewhere=desired.elsewhere,
+            sign_of=desired.sign_of,
+        )
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [
             Runner(core.store, core.projections, _leader(settings, "projections")),
@@ -319,6 +332,18 @@ class Assignments:
         with self._core.projections.reading() as tables:
             return self._core.projections.signs.elsewhere(tables, node_id, server_ids)
 
+    def sign_of(self, server_id: str) -> reports.Assignment | None:
+        """Return what is in force for a server, not older than this call; None where it is not signed.
+
+        Raises StoreUnavailable when the projections stay behind for longer than a start gate waits.
+        """
+        projections = self._core.projections
+        if not projections.wait_for(self._core.store.head(), min(self._wait, GATE_WAITS)):
+            raise stores.StoreUnavailable("the projections are behind the log")
+        with projections.reading() as tables:
+            row = projections.signs.one(tables, server_id)
+        return None if row is None else _assignment(row)
+
     def of(self, node: Node) -> reports.Desired:
         """Return all that a node has to know, not older than this call.
 
@@ -332,20 +357,7 @@ class Assignments:
             signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)
             tasks = projections.tasks.waiting(tables, node.node_id)
             known = projections.nodes.one(tables, node.node_id)
-        assignments = tuple(
-            reports.Assignment(
-                row.sign_id,
-                row.server_id,
-                row.ordered,
-                row.sealed,
-                row.verdict.is_valid.value,
-                row.verdict.reasons,
-                row.envelope,
-                row.policy,
-                row.policy_position,
-            )
-            for row in signs
-        )
+        assignments = tuple(_assignment(row) for row in signs)
         duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
         accepted = None if node.firmware is None else dict(node.firmware.accepted)
         return reports.Desired(
@@ -362,3 +374,17 @@ class Assignments:
             enforcement_reason=node.enforcement_reason,
             recorded=node.recorded,
         )
+
+
+def _assignment(row: SignRow) -> reports.Assignment:
+    return reports.Assignment(
+        row.sign_id,
+        row.server_id,
+        row.ordered,
+        row.sealed,
+        row.verdict.is_valid.value,
+        row.verdict.reasons,
+        row.envelope,
+        row.policy,
+        row.policy_position,
+    )

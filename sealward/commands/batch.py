@@ -39,7 +39,7 @@ class Stream:
 
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/4")
+    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/5")
 
 
 def of_node(hostname: str) -> Stream:

@@ -64,6 +64,12 @@ class SweepMalformed(ReportRefused):
     code = "report.malformed"
 
 
+class TooManyQuestions(ReportRefused):
+    """The node's start gate has asked for the references of too many servers within a minute."""
+
+    code = "report.too-many-questions"
+
+
 class HostnameTaken(Rejected):
     """Another key is registered under this hostname; an administrator must remove the old node first."""
 

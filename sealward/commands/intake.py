@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sealward import logs
+from sealward.commands import meaning, place, reports
 from sealward.commands import messages as ask
-from sealward.commands import place, reports
 from sealward.commands.batch import of_node, of_sign
 from sealward.commands.errors import (
     MovedAway,
@@ -20,14 +20,13 @@ from sealward.commands.errors import (
     NotSigned,
     Rejected,
     UnknownGeneration,
-    WrongNode,
 )
 from sealward.commands.handler import TooMuchContention
+from sealward.commands.introductions import Introductions
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.bus import BusUnavailable, Later, Poison
 from sealward.events.keys import KeyRefused, public_key
-from sealward.events.node import Withheld
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from sealward.commands.batch import Batch, Stream
     from sealward.commands.handler import Handler
+    from sealward.commands.introductions import SignOf
     from sealward.commands.node import Node
     from sealward.events.bus import Bus, Delivered
 
@@ -78,6 +78,7 @@ class _Outcome:
     registered: dict[str, tuple[Node, str]] = field(default_factory=dict)
     """By hostname the node and the nonce that it registered with, empty where it did not."""
     recorded: set[Refusal] = field(default_factory=set)
+    questions: list[reports.Wanted] = field(default_factory=list)
 
     def tell(self, node: Node, nonce: str = "") -> None:
         """Have a node told everything; one that asked keeps the nonce that it asked with."""
@@ -88,8 +89,9 @@ class _Outcome:
 class Intake:
     """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there.
 
-    `elsewhere` names those of a node's servers that have their signs on other nodes. It may be behind: what
-    it does not know yet, it knows when the node says its inventory again.
+    `sign_of` is what is known of a server that a node's start gate asks about. `elsewhere` names those of a
+    node's servers that have their signs on other nodes. It may be behind: what it does not know yet, it knows
+    when the node says its inventory again.
     """
 
     def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
@@ -101,6 +103,7 @@ class Intake:
         clock: Callable[[], datetime],
         *,
         elsewhere: Elsewhere,
+        sign_of: SignOf,
     ) -> None:
         self._handler = handler
         self._heard = heard
@@ -108,6 +111,7 @@ class Intake:
         self._desire = desire
         self._elsewhere = elsewhere
         self._clock = clock
+        self._introductions = Introductions(sign_of, bus, clock)
         self._refusals: OrderedDict[Refusal, datetime] = OrderedDict()
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
@@ -123,6 +127,7 @@ class Intake:
                 self._tell(node, nonce)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
+        self._introductions.answer(outcome.questions)
         self._remember(outcome.recorded)
         return outcome.answers
 
@@ -199,11 +204,14 @@ class Intake:
             case reports.Heartbeat():
                 if node.lost:
                     _register(node.hostname, node.public_key, "", decisions, outcome)
+            case reports.Wanted():
+                self._introductions.admit(node.hostname)
+                outcome.questions.append(report)
             case reports.Inventory():
-                decisions.handle(_command(report, node, key))
+                decisions.handle(meaning.of(report, node, key))
                 self._move(node, decisions, outcome)
             case _:
-                decisions.handle(_command(report, node, key))
+                decisions.handle(meaning.of(report, node, key))
 
     def _move(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
         """Let signs follow their servers to a node that has just said which it has; tell both nodes."""
@@ -303,84 +311,6 @@ def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> Ed255
     return public_key(node.public_key)
 
 
-def _command(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> ask.Command:
-    actor = f"node:{node.hostname}"
-    match report:
-        case reports.Inventory():
-            return ask.RecordInventory(
-                actor=actor,
-                hostname=node.hostname,
-                instances=report.instances,
-                taken_at=report.taken_at,
-                running=None if report.running is None else frozenset(report.running),
-            )
-        case reports.Firmware():
-            return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
-        case reports.Measurement():
-            return _measurement(report, node, key)
-        case reports.Failure():
-            return ask.RecordFailure(
-                actor=actor,
-                task_id=report.task_id,
-                server_id=report.server_id,
-                sign_id=report.sign_id,
-                node_id=node.node_id,
-                reason=report.reason,
-                failed_at=report.failed_at,
-                cause=report.cause,
-            )
-        case reports.Enforcement() | reports.Objection() | reports.Reaction():
-            return _enforcement(report, actor)
-        case reports.Sweep():
-            return ask.RecordSweep(
-                actor=actor,
-                task_id=report.task_id,
-                hostname=node.hostname,
-                cause=report.cause,
-                started_at=report.started_at,
-                vouched=report.vouched,
-                withheld=tuple(Withheld(reason=one.reason, sign_ids=one.sign_ids) for one in report.withheld),
-                counts=report.counts,
-                digest=report.digest,
-            )
-    raise reports.ReportMalformed(type(report).__name__)
-
-
-def _enforcement(
-    report: reports.Enforcement | reports.Objection | reports.Reaction, actor: str
-) -> ask.Command:
-    match report:
-        case reports.Enforcement():
-            return ask.RecordEnforcement(
-                actor=actor, hostname=report.hostname, state=report.state, reason=report.reason
-            )
-        case reports.Objection():
-            return ask.RecordObjection(
-                actor=actor,
-                hostname=report.hostname,
-                objection_id=report.id,
-                server_id=report.server_id,
-                instance_name=report.instance_name,
-                reason=report.reason,
-                refused=report.refused,
-                findings=report.findings,
-                decided_at=report.decided_at,
-            )
-        case reports.Reaction():
-            return ask.RecordReaction(
-                actor=actor,
-                hostname=report.hostname,
-                reaction_id=report.id,
-                server_id=report.server_id,
-                generation=report.generation,
-                action=report.action,
-                outcome=report.outcome,
-                reason=report.reason,
-                policy_position=report.policy_position,
-                taken_at=report.taken_at,
-            )
-
-
 def _move(server_id: str, node: Node, instance_name: str) -> ask.MoveSign:
     return ask.MoveSign(
         actor=f"node:{node.hostname}",
@@ -388,24 +318,4 @@ def _move(server_id: str, node: Node, instance_name: str) -> ask.MoveSign:
         node_id=node.node_id,
         hostname=node.hostname,
         instance_name=instance_name,
-    )
-
-
-def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey) -> ask.RecordMeasurement:
-    envelope = envelopes.parse(report.envelope)
-    statement = statements.parse(envelope.payload, envelope.payload_type)
-    if statement.server_id != report.server_id:
-        raise reports.ReportMalformed("the statement is about another server than the report")
-    if statement.node_id != node.node_id:
-        raise WrongNode
-    return ask.RecordMeasurement(
-        actor=f"node:{node.hostname}",
-        task_id=report.task_id,
-        server_id=report.server_id,
-        envelope=envelope,
-        key=key,
-        statement=statement,
-        findings=report.findings,
-        host_bound=report.host_bound,
-        cause=report.cause,
     )

@@ -59,6 +59,7 @@ def moved(sign: Sign, event: SignMoved) -> Sign:
         hostname=event.hostname,
         instance_name=event.instance_name,
         moved_from=event.from_node_id,
+        is_unseen=True,
     )
 
 

@@ -160,13 +160,21 @@ class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
 
 Told = Heartbeat | Inventory | Firmware | Measurement | Failure | Sweep | Enforcement | Objection | Reaction
 """What a node says that is known."""
-AnyReport = Registration | Told
+
+
+class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
+    """My start gate is asked about a server that is none of mine: say whether and as what it is signed."""
+
+    server_id: Id
+
+
+AnyReport = Registration | Wanted | Told
 
 
 class Bundle(Report, frozen=True, kw_only=True, tag="reports"):
     """I have several things to say, in this order. What of it is no report hurts none of the others.
 
-    A registration is none: it brings the key that the rest is verified with.
+    A registration is none: it brings the key that the rest is verified with. A question waits for no others.
     """
 
     reports: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=MOST)]
@@ -217,6 +225,13 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     """The ids of objections and reactions that need not be said again."""
     answers: str = ""
     """The nonce of the registration that this answers; empty when the node did not ask."""
+
+
+class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
+    """The answer to Wanted: the sign of a server that may be coming; None where nobody has sealed one."""
+
+    server_id: str
+    assignment: Assignment | None
 
 
 def encode(report: AnyReport) -> bytes:

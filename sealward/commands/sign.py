@@ -71,6 +71,8 @@ class Sign:
     policy: ServerPolicy = AS_NODE
     moved_from: int | None = None
     """The node that it was on before: what that one still says of it came too late."""
+    is_unseen: bool = False
+    """Whether its node has said nothing of it since it came there: what that one finds first is news."""
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -154,7 +156,8 @@ def record_measurement(
     """Seal the generation that was ordered, or judge a measurement against the reference in force.
 
     `countersign` gives the command's envelope with the authority's signature; it is called for a seal alone.
-    A report that changes nothing and that nobody asked for gives no event.
+    A report that changes nothing and that nobody asked for gives no event, unless it is a node's first word:
+    the rows may have withheld trust because the server left its node before.
     Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture, and what `countersign` raises.
     """
     sign = _signed(sign)
@@ -181,7 +184,9 @@ def record_measurement(
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
     judgement = [_validated(sign, command, verdict, statement.measured_at, now)]
-    return (judgement if news != known or was_asked else []) + _host_bound(sign, command, verdict, now)
+    return (judgement if news != known or was_asked or sign.is_unseen else []) + _host_bound(
+        sign, command, verdict, now
+    )
 
 
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
@@ -271,7 +276,7 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
 
 def _judged(sign: Sign, event: facts.SignValidated) -> Sign:
     known = sign.answered if event.task_id is None else (*sign.answered, event.task_id)
-    return replace(sign, verdict=recorded(sign.verdict, event), answered=known[-REMEMBERED:])
+    return replace(sign, verdict=recorded(sign.verdict, event), answered=known[-REMEMBERED:], is_unseen=False)
 
 
 def _is_answer(sign: Sign, command: RecordMeasurement | RecordFailure) -> bool:

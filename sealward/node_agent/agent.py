@@ -20,9 +20,9 @@ from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hearing import Hearing
 from sealward.node_agent.hypervisor import NotSealed
 from sealward.node_agent.inventory import Inventory
-from sealward.node_agent.ledger import Entry
-from sealward.node_agent.references import References
-from sealward.node_agent.validator import EQUAL, Order, Validator
+from sealward.node_agent.newcomers import Newcomers
+from sealward.node_agent.references import References, entries
+from sealward.node_agent.validator import EQUAL, Order, Validator, is_as_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +42,6 @@ log = logging.getLogger(__name__)
 
 ANEW: Final = 15
 """After so many sweeps an agent has itself told everything anew, in case the bus has lost an event."""
-NODE_WIDE: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone", "stale"))
-"""Reasons of an unknown that a sweep clears without a report for every single server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,8 @@ class Agent:
     What it reports counts when it is heard again as an event: until then an order stays open, a question is
     not answered, and a difference is said again.
 
-    What it says in one step, which a public method is, leaves together. For one thread; `beat` for any.
+    What it says in one step, which a public method is, leaves together.
+    For one thread; `beat` and `newcomers` for any.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -96,9 +95,12 @@ class Agent:
         self._inventory = Inventory(hypervisor, self.hostname, moment=self._moment, send=outbox.put)
         self._references = References(ledger, ())
         self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=outbox.put, clock=clock)
+        self.newcomers = Newcomers(self.enforcement.policies, self._ask)
         self._orders: dict[str, Order] = {}
         self._asked: dict[str, Question] = {}
         """What is not answered yet, by task."""
+        self._untold: set[str] = set()
+        """The servers that came here and of which nothing was told: what told it is lost."""
         self._active: bool | None = None
         self._hearing = Hearing()
         self._nonces: set[str] = set()
@@ -127,13 +129,19 @@ class Agent:
         if self.registered:
             self._outbox.send(reports.Heartbeat(hostname=self.hostname))
 
+    def _ask(self, server_id: str) -> bool:
+        """Ask for a server that is none of this node's; say whether that was possible. For any thread."""
+        question = reports.Wanted(hostname=self.hostname, server_id=server_id)
+        return self.registered and self._outbox.send(question)
+
     def tick(self) -> None:
         """Look at everything because it is time to; without an answer to its registration, register again."""
         self._ticks += 1
         self._make_up_for_losses()
-        if not self.registered or self._ticks % ANEW == 0:
+        if not self.registered or self._untold or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
+            self.newcomers.forget()
             with self._step():
                 self.enforcement.look()
                 self._inventory.report()
@@ -255,16 +263,16 @@ class Agent:
     def _adopt(self, desired: reports.Desired) -> None:
         self._validator.node_id = desired.node_id
         self._active = desired.active
+        self._untold.clear()
         signers = (keys.public_key(desired.authority),)
-        self._references = References(self._ledger, signers)
-        self.enforcement.take_over(desired, signers)
-        self._references.replace_all(
-            Entry(one.server_id, one.sign_id, one.sealed, one.envelope)
-            for one in desired.assignments
-            if one.envelope is not None
-        )
+        expected = self.newcomers.expected()
+        self.enforcement.take_over(desired, signers, expected)
+        references = References(self._ledger, signers)
+        references.replace_all(entries(desired.assignments), entries(expected))
+        self._references = references
+        self.newcomers.begin(references)
         self._validator.begin(
-            {one.server_id: EQUAL for one in desired.assignments if _is_as_sealed(one)},
+            {one.server_id: EQUAL for one in desired.assignments if is_as_sealed(one)},
             {one.server_id for one in desired.assignments if one.is_valid == "false"},
         )
         tasks = {
@@ -344,6 +352,8 @@ class Agent:
                 self._sealed(event)
             case of_sign.SignValidationRequested():
                 self._asked_to_validate(event)
+            case of_sign.SignMoved() if event.server_id not in self._references:
+                self._untold.add(event.server_id)
             case of_sign.SignValidated():
                 self._asked.pop(event.task_id or "", None)
                 self._validator.heard(event.server_id, event.is_valid)
@@ -387,10 +397,3 @@ class Agent:
         for question in tuple(self._asked.values()):
             if question.server_id == server_id:
                 self._validate(server_id, question)
-
-
-def _is_as_sealed(assignment: reports.Assignment) -> bool:
-    """Say whether finding the server equal would be no news."""
-    return assignment.is_valid == "true" or (
-        assignment.is_valid == "unknown" and NODE_WIDE.issuperset(assignment.reasons)
-    )

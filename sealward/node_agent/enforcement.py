@@ -72,13 +72,23 @@ class Enforcement:
         self._confirmed = _moment(ledger.fact("confirmed-at"))
         ledger.keep_fact("alone-for", str(means.alone_for.total_seconds()))
 
-    def take_over(self, desired: reports.Desired, signers: Iterable[Ed25519PublicKey]) -> None:
-        """Take over what the control plane knows, and who must have signed a reference."""
+    def take_over(
+        self,
+        desired: reports.Desired,
+        signers: Iterable[Ed25519PublicKey],
+        expected: Iterable[reports.Assignment] = (),
+    ) -> None:
+        """Take over what the control plane knows, and who must have signed a reference.
+
+        Of servers that are `expected` the policies stay.
+        """
         self._ledger.keep_fact("signers", " ".join(one.public_bytes_raw().hex() for one in signers))
         self._said = Standing(desired.enforcement, desired.enforcement_reason)
         self._sent.clear()
         spool.remove(str(self._ledger.folder), frozenset(desired.recorded))
-        servers = {one.server_id: (one.policy, one.policy_position) for one in desired.assignments}
+        servers = {
+            one.server_id: (one.policy, one.policy_position) for one in (*expected, *desired.assignments)
+        }
         self.policies.replace_all(desired.policy, desired.policy_position, servers)
         self.reactions.take_over(
             {one.server_id: one.sealed for one in desired.assignments if one.is_valid == IsValid.FALSE}

@@ -93,7 +93,7 @@ class Ledger:
             row = self._database.execute(SQL["policy"], (server_id,)).fetchone()
         return None if row is None else (str(row[0]), row[1])
 
-    def keep_policy(self, server_id: str, policy: str, position: int) -> None:
+    def keep_policy(self, server_id: str, policy: str, position: int | None) -> None:
         """Keep a policy."""
         with self._lock:
             self._database.execute(SQL["keep-policy"], (server_id, policy, position))

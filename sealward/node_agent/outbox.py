@@ -64,25 +64,27 @@ class Outbox:
             self._bytes += len(encoded)
             self._some.set()
 
-    def send(self, report: reports.AnyReport) -> None:
-        """Send a report by itself, after those that are held."""
+    def send(self, report: reports.AnyReport) -> bool:
+        """Send a report by itself, after those that are held; say whether the broker took it."""
         with self._lock:
             self.flush()
             self._held.append(reports.encode(report))
-            self.flush()
+            return self.flush()
 
-    def flush(self) -> None:
-        """Send what is held: one report as it is, several as a bundle."""
+    def flush(self) -> bool:
+        """Send what is held: one report as it is, several as a bundle; say whether the broker took it."""
         with self._lock:
             held, self._held, self._bytes = self._held, [], 0
             self._some.clear()
             if not held:
-                return
+                return True
             try:
                 self._submit(reports.seal_all(self.hostname, held, self._key))
             except BusUnavailable as away:
                 log.warning("%s: the broker is away: %s", self.hostname, away)
                 self._lost = True
+                return False
+            return True
 
     def was_cut_off(self) -> bool:
         """Say whether reports were lost since this was asked last."""

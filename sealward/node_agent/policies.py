@@ -59,7 +59,7 @@ class Policies:
         """Keep the node's own."""
         self._ledger.keep_policy(NODE, _text(policy), position)
 
-    def set_server(self, server_id: str, policy: ServerPolicy, position: int) -> None:
+    def set_server(self, server_id: str, policy: ServerPolicy, position: int | None) -> None:
         """Keep a server's."""
         if policy == AS_NODE:
             self.forget(server_id)

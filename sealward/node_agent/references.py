@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from sealward.commands import reports
     from sealward.events.measurement import Measurement
     from sealward.node_agent.ledger import Ledger
 
@@ -52,12 +53,19 @@ class References:
         """Return the reference of a server."""
         return self._references.get(server_id)
 
-    def replace_all(self, entries: Iterable[Entry]) -> None:
-        """Take these and no others."""
+    def replace_all(self, entries: Iterable[Entry], beside: Iterable[Entry] = ()) -> None:
+        """Take these and no others; those `beside` stay in the ledger, where the start gate finds them."""
         read = [(entry, self._read(entry)) for entry in entries]
         good = [(entry, reference) for entry, reference in read if reference is not None]
-        self._ledger.replace_all(entry for entry, _ in good)
+        self._ledger.replace_all([*(one for one in beside if self._read(one)), *(entry for entry, _ in good)])
         self._references = {reference.server_id: reference for _, reference in good}
+
+    def lay_beside(self, entry: Entry) -> bool:
+        """Keep the reference of a server that may be coming in the ledger; say whether it is a good one."""
+        good = self._read(entry) is not None
+        if good:
+            self._ledger.put(entry)
+        return good
 
     def put(self, server_id: str, sign_id: int, generation: int, envelope: dict[str, object]) -> None:
         """Take a newly sealed reference."""
@@ -86,3 +94,10 @@ class References:
         return Reference(
             entry.server_id, entry.sign_id, entry.generation, statement.measurement, statement.evidence
         )
+
+
+def entries(assignments: Iterable[reports.Assignment]) -> Iterator[Entry]:
+    """Yield what is in force of them."""
+    for one in assignments:
+        if one.envelope is not None:
+            yield Entry(one.server_id, one.sign_id, one.sealed, one.envelope)

@@ -116,7 +116,7 @@ class Runner:
             ledger.folder,
             clock=clock,
             objected=lambda: self._jobs.put(Due()),
-            missing=lambda server_id: self._jobs.put(Changed(server_id)),
+            newcomers=self._agent.newcomers,
         )
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
@@ -158,7 +158,12 @@ class Runner:
         timer.start()
 
     def _await(self, body: bytes) -> None:
-        """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends."""
+        """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends.
+
+        What the start gate waits for is taken at once: a job may wait for libvirt, which waits for the gate.
+        """
+        if self._agent.newcomers.take(body):
+            return
         received = Received(body)
         self._jobs.put(received)
         while not futures.wait([received.done], LOOK_UP).done:

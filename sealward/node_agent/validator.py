@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 EQUAL: Final = "equal"
 """What is said of a server that was found equal; of others it is a digest of what was found, or a reason."""
 
+NODE_WIDE: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone", "stale"))
+"""Reasons of an unknown that a sweep clears without a report for every single server."""
+
 FILES: Final = "files"
 """The section that is measured from files."""
 
@@ -320,6 +323,13 @@ class Validator:
             if all(section == FILES for section, _ in differs):
                 raise
             return measured
+
+
+def is_as_sealed(assignment: reports.Assignment) -> bool:
+    """Say whether finding the server equal would be no news."""
+    return assignment.is_valid == "true" or (
+        assignment.is_valid == "unknown" and NODE_WIDE.issuperset(assignment.reasons)
+    )
 
 
 def _measured(xml: DomainXml, files: Files) -> Measured:

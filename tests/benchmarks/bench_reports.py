@@ -106,7 +106,15 @@ def intake(store: EventStore, handler: Handler, leases: Leases) -> Intake:
     def desire(node: Node) -> reports.Desired:
         return reports.Desired(node.node_id, store.head(), node.active, "PEM", (), ())
 
-    return Intake(handler, heard, NoBus("memory://", "bench"), desire, utc_now, elsewhere=lambda *_: ())
+    return Intake(
+        handler,
+        heard,
+        NoBus("memory://", "bench"),
+        desire,
+        utc_now,
+        elsewhere=lambda *_: (),
+        sign_of=lambda _: None,
+    )
 
 
 def cryptography(bodies: Sequence[bytes]) -> float:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from reporter import Reporter
 
-from sealward.commands import reports
+from sealward.commands import introductions, reports
 from sealward.commands.handler import Handler
 from sealward.commands.intake import QUIET_FOR, Intake
 from sealward.commands.messages import RevokeSign
@@ -63,16 +64,21 @@ class Door:
         self.heard: list[reports.AnyReport] = []
         self.told: list[str] = []
         self.appends: list[list[Event]] = []
+        self.signs: dict[str, Callable[[], reports.Assignment]] = {}
         self._store = store
         self._append_all = store.append_all
         store.append_all = self._appended  # type: ignore[method-assign]  # to count
+        self.sent: list[tuple[str, bytes]] = []
+        bus = Bus("memory://", uuid.uuid4().hex)
+        bus.send = lambda queue, body: self.sent.append((queue, body))  # type: ignore[method-assign]  # to look at
         self._intake = Intake(
             self.handler,
             self.heard.extend,
-            Bus("memory://", uuid.uuid4().hex),
+            bus,
             self._desire,
             lambda: self.now,
             elsewhere=self._elsewhere,
+            sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
         )
 
     def take(self, *bodies: bytes) -> list[str | None]:
@@ -387,3 +393,72 @@ def test_a_leftover_moves_no_sign(door: Door, node: Reporter) -> None:
     assert door.take(node.inventory(*SERVERS, running=SERVERS), other.registration()) == [None, None]
     assert door.take(other.inventory(*SERVERS, running=())) == [None]
     assert SignMoved not in kinds(door.log())
+
+
+def _assignment(server_id: str, envelope: str | None = "{}") -> reports.Assignment:
+    return reports.Assignment(1, server_id, 1, 1, "true", (), envelope)
+
+
+def _wanted(node: Reporter, server_id: str) -> bytes:
+    return node.seal(reports.Wanted(hostname=node.hostname, server_id=server_id))
+
+
+def _introduced(door: Door) -> list[tuple[str, str, bool]]:
+    """Return who was told of which server, and whether it is signed."""
+    read = [(queue, msgspec.json.decode(body)) for queue, body in door.sent]
+    return [
+        (queue, one["server_id"], one["assignment"] is not None)
+        for queue, one in read
+        if one["kind"] == "incoming"
+    ]
+
+
+def test_a_start_gate_is_told_of_any_server(door: Door, node: Reporter) -> None:
+    """Whoever's it is; what is not sealed yet is as what nobody signed, and nothing is written."""
+    door.signs[SERVERS[0]] = lambda: _assignment(SERVERS[0])
+    door.signs[SERVERS[1]] = lambda: _assignment(SERVERS[1], None)
+    known = door.log()
+
+    assert door.take(*[_wanted(node, one) for one in SERVERS]) == [None] * 3
+    assert _introduced(door) == [("node.kvm1", one, one == SERVERS[0]) for one in SERVERS]
+    assert door.log() == known
+
+
+def test_nobody_but_a_registered_node_is_told(door: Door, node: Reporter) -> None:
+    """Nor one that speaks in another's name."""
+    report = reports.Wanted(hostname="kvm1", server_id=SERVERS[0])
+    reasons = door.take(node.seal(report, STRANGER), _wanted(Reporter("kvm2", 2), SERVERS[0]))
+
+    assert reasons == ["envelope.not-verified", "node.not-found"]
+    assert _introduced(door) == []
+
+
+def test_what_cannot_be_answered_holds_up_nobody(door: Door, node: Reporter) -> None:
+    """The gate waits no longer; the reports beside it are taken once."""
+
+    def away() -> reports.Assignment:
+        raise StoreUnavailable("behind")
+
+    door.signs[SERVERS[0]] = away
+    answers = door.take(_wanted(node, SERVERS[0]), _wanted(node, SERVERS[1]))
+
+    assert answers == [None, None]
+    assert _introduced(door) == [("node.kvm1", SERVERS[1], False)]
+
+
+def test_a_node_that_asks_for_too_many_is_told_no_more(
+    door: Door, node: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a minute; that is recorded, and other nodes are not affected."""
+    monkeypatch.setattr(introductions, "AT_MOST", 2)
+    other = Reporter("kvm2", 2)
+    door.take(other.registration())
+    reasons = door.take(*[_wanted(node, one) for one in SERVERS], _wanted(other, SERVERS[0]))
+    door.now += introductions.WITHIN
+    later = door.take(_wanted(node, SERVERS[2]))
+
+    assert reasons == [None, None, "report.too-many-questions", None]
+    assert later == [None]
+    assert [one.reason for one in door.log() if isinstance(one, NodeReportRefused)] == [
+        "report.too-many-questions"
+    ]

@@ -281,3 +281,13 @@ def test_what_was_ordered_before_a_move_is_sealed_by_the_new_node() -> None:
     moved = play(created(), place.move_sign(created(), MOVE, now=NOW))
 
     assert [type(one) for one in report(moved, node_id=3)] == [SignSealed, SignValidated]
+
+
+def test_what_a_node_finds_first_after_a_move_is_news() -> None:
+    """Equal as before, for trust may have been withheld when it left its old node; said again it is none."""
+    moved = play(sealed(), place.move_sign(sealed(), MOVE, now=NOW))
+    (first,) = report(moved, second=2, node_id=3)
+
+    assert isinstance(first, SignValidated)
+    assert first.is_valid is IsValid.TRUE
+    assert report(play(moved, [first]), second=3, node_id=3) == []

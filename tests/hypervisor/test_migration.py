@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,16 @@ from nodes import CONFIG, PrivateNode, Running, watching
 from running import Running as Sealward
 from running import until
 
+from sealward.events.bus import BusUnavailable
 from sealward.node import Node
+from sealward.node_agent.gate import hook
 from sealward.node_agent.ledger import Ledger
-from stack.guest import Guest
+from stack.guest import Guest, make_disk
 
 KEEP_SOURCE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNSAFE
 LIVE = KEEP_SOURCE | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+SLOWLY = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: 4}
+"""MiB a second: so it takes a second or two."""
 
 
 @dataclass
@@ -31,14 +37,35 @@ class Fleet:
     nodes: tuple[PrivateNode, PrivateNode]
     ids: tuple[int, int]
     ledgers: tuple[Ledger, Ledger]
+    agent: Node
+    """The agent of the second node, which has a start gate."""
 
-    def migrate(self, guest: Running, flags: int = LIVE) -> None:
+    def migrate(self, guest: Running, flags: int = LIVE, more: Mapping[str, str | int] | None = None) -> None:
         """Move a running guest to the other node; it is there when this returns."""
         target = self.nodes[1 - self.nodes.index(guest.node)]
         socket = target.daemon.folder / "move.sock"
         socket.unlink(missing_ok=True)
-        guest.domain.migrate3(target.connection, {libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{socket}"}, flags)
+        uri = {libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{socket}"}
+        guest.domain.migrate3(target.connection, uri | dict(more or {}), flags)
         guest.node = target
+
+    def refuse_all(self) -> None:
+        """Have the second node refuse whatever is not signed, or not as it was signed."""
+        path = f"/v1/node/{self.ids[1]}/policy"
+        policy = self.sealward.ask("PUT", path, {"on_start": "refuse", "unsigned": "refuse"}).json["policy"]
+        until(lambda: self.agent.agent.policies.of("").set_by == policy["position"])
+
+    def refusal(self, guest: Running, more: Mapping[str, str | int] | None = None) -> str:
+        """Return what is told to whoever tries to move a guest."""
+        with pytest.raises(libvirt.libvirtError) as refused:
+            self.migrate(guest, more=more)
+        assert refused.value.get_error_code() == libvirt.VIR_ERR_HOOK_SCRIPT_FAILED
+        return str(refused.value)
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Return what start gates have refused."""
+        events = self.sealward.ask("GET", "/v1/events?type=start.refused").json["events"]
+        return [one["data"] for one in events]
 
     def is_at(self, guest: Running) -> int:
         """Return the index of the node that the sign is on."""
@@ -70,13 +97,18 @@ def fleet(two_nodes: tuple[PrivateNode, PrivateNode], guest: Running) -> Iterato
         other = ids.pop(agent.agent.hostname)
         (own,) = ids.values()
         sealward.sign(guest.server_id)
-        yield Fleet(sealward, two_nodes, (own, other), (sealward.embedded._node._ledger, agent._ledger))
+        yield Fleet(
+            sealward, two_nodes, (own, other), (sealward.embedded._node._ledger, agent._ledger), agent
+        )
 
 
 @contextlib.contextmanager
 def _agent_on(node: PrivateNode, sealward: Sealward) -> Iterator[Node]:
-    """Run a second agent on the bus of the first."""
+    """Run a second agent, with a start gate, on the bus of the first."""
     with tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder:
+        own = Path(folder) / "node"
+        hook.install(node.daemon.hooks_dir, own, own / "gate.sock", node.daemon.folder / "in")
+        node.restart()
         ledger = Ledger(Path(folder) / "node" / "ledger.sqlite")
         ledger.keep_fact("hostname", node.daemon.hostname)
         ledger.close()
@@ -153,3 +185,158 @@ def test_a_server_that_is_moved_while_it_is_off_keeps_its_sign(fleet: Fleet) -> 
     off.node = fleet.nodes[1]
     until(lambda: fleet.is_at(off) == 1)
     until(lambda: fleet.sealward.is_valid(off.server_id) == "true")
+
+
+def test_the_reference_is_there_before_the_start_gate_asks(fleet: Fleet, guest: Running) -> None:
+    """A node that refuses what nobody signed receives what is signed, and nobody ever says false."""
+    fleet.refuse_all()
+    fleet.migrate(guest)
+    until(lambda: fleet.is_at(guest) == 1)
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+    said = fleet.events(guest, "sign.validated")
+
+    assert fleet.validate(guest)["state"] == "SUCCESS"
+    assert all(one["is_valid"] != "false" for one in said), said
+    assert fleet.refusals() == []
+
+
+def test_what_is_changed_on_the_way_is_not_received(fleet: Fleet, guest: Running) -> None:
+    """Section and finding stand in the error and in an event; it goes on at home, and may move as it was."""
+    fleet.refuse_all()
+    evil = make_disk(guest.guest.folder / "evil")
+    xml = guest.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE)
+    other = xml.replace(f"file='{guest.guest.disk}'", f"file='{evil}'")
+    assert other != xml
+    text = fleet.refusal(guest, {libvirt.VIR_MIGRATE_PARAM_DEST_XML: other})
+    until(lambda: len(fleet.refusals()) == 1)
+    (refused,) = fleet.refusals()
+
+    assert "disks: /domain/devices/disk" in text
+    assert str(evil) in text
+    assert (refused["server_id"], refused["reason"]) == (guest.server_id, "measurement-differs")
+    assert refused["hostname"] == fleet.agent.agent.hostname
+    assert "disks" in {one["section"] for one in refused["findings"]}
+    assert fleet.is_at(guest) == 0
+    assert fleet.sealward.is_valid(guest.server_id) == "true"
+    fleet.migrate(guest)
+    until(lambda: fleet.is_at(guest) == 1)
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+
+
+def test_what_nobody_signed_is_not_received_and_that_is_known(fleet: Fleet) -> None:
+    """The control plane has said so."""
+    fleet.refuse_all()
+    other = fleet.nodes[0].run(replace(Guest(fleet.nodes[0].guests), number=2))
+
+    assert "nobody signed it" in fleet.refusal(other)
+    assert other.domain.isActive()
+
+
+def test_without_an_answer_the_policy_about_unsigned_servers_decides(fleet: Fleet, guest: Running) -> None:
+    """Broker away or agent stopped: the text says that it is not known; the server goes on at home."""
+    fleet.refuse_all()
+
+    def away(_: bytes) -> None:
+        raise BusUnavailable("gone")
+
+    outbox = fleet.agent.agent._outbox
+    submit, outbox._submit = outbox._submit, away
+    cut_off = fleet.refusal(guest)
+    outbox._submit = submit
+    fleet.agent.agent.stop()
+    alone = fleet.refusal(guest)
+
+    for text in (cut_off, alone):
+        assert "the control plane did not say in time whether it is signed" in text
+    assert guest.domain.isActive()
+    assert fleet.sealward.is_valid(guest.server_id) == "true"
+
+
+@dataclass
+class Watch:
+    """What GET says of a guest, asked without a pause while something is done; times in seconds."""
+
+    sealward: Sealward
+    server_id: str
+    read: list[tuple[float, str]] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def during(self) -> Iterator[None]:
+        """Watch until the block is left."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.is_set():
+                self.read.append((time.monotonic(), self.sealward.is_valid(self.server_id)))
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def longest(self, verdict: str) -> float:
+        """Return how long that was said at a stretch, at most."""
+        longest, since = 0.0, None
+        for moment, said in self.read:
+            since = (moment if since is None else since) if said == verdict else None
+            longest = max(longest, 0.0 if since is None else moment - since)
+        return longest
+
+
+def test_no_unknown_is_longer_than_the_migration(fleet: Fleet, guest: Running) -> None:
+    """Nor is there any red."""
+    fleet.refuse_all()
+    watch = Watch(fleet.sealward, guest.server_id)
+    with watch.during():
+        began = time.monotonic()
+        fleet.migrate(guest, more=SLOWLY)
+        took = time.monotonic() - began
+        until(lambda: fleet.is_at(guest) == 1)
+        until(lambda: fleet.has_reference(1, guest))
+        until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+    unknown = watch.longest("unknown")
+    print(f"migrated in {took:.2f} s, {unknown:.2f} s of them unknown, {len(watch.read)} answers")
+
+    assert unknown <= took
+    assert {said for _, said in watch.read} <= {"true", "unknown"}
+
+
+def _while_it_moves(fleet: Fleet, guest: Running, order: Callable[[], None]) -> None:
+    """Give the same order again and again, until the sign has followed its server."""
+    mover = threading.Thread(target=lambda: fleet.migrate(guest, more=SLOWLY))
+    mover.start()
+    while mover.is_alive() or fleet.is_at(guest) == 0:
+        order()
+    mover.join()
+
+
+def test_what_is_asked_during_a_migration_is_answered(fleet: Fleet, guest: Running) -> None:
+    """By whichever node has the server: no task waits for the one that it has left."""
+    tasks: list[str] = []
+
+    def order() -> None:
+        tasks.append(fleet.sealward.ask("POST", f"/v1/sign/{guest.server_id}/validate").json["task_id"])
+
+    _while_it_moves(fleet, guest, order)
+    until(lambda: all(fleet.sealward.task(one)["state"] in {"SUCCESS", "FAILURE"} for one in tasks))
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+
+    assert all(one["is_valid"] != "false" for one in fleet.events(guest, "sign.validated"))
+
+
+def test_what_is_ordered_during_a_migration_is_sealed(fleet: Fleet, guest: Running) -> None:
+    """The last order is in force, on the node where the server is then."""
+
+    def order() -> None:
+        assert fleet.sealward.ask("PUT", "/v1/sign", {"server_id": guest.server_id}).status == 200
+
+    _while_it_moves(fleet, guest, order)
+    ordered = fleet.events(guest, "sign.updated")
+    until(lambda: fleet.events(guest, "sign.sealed")[-1]["generation"] == ordered[-1]["generation"])
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+
+    assert fleet.validate(guest)["state"] == "SUCCESS"
+    assert all(one["is_valid"] != "false" for one in fleet.events(guest, "sign.validated"))

@@ -104,7 +104,13 @@ class Plane:
         core = SimpleNamespace(store=self.store, projections=self.projections, authority=AUTHORITY)
         self._assignments = Assignments(cast("Core", core), 0.0, self._clock)
         self._intake = Intake(
-            self.handler, self._heard, bus, self._desire, self._clock, elsewhere=self._assignments.elsewhere
+            self.handler,
+            self._heard,
+            bus,
+            self._desire,
+            self._clock,
+            elsewhere=self._assignments.elsewhere,
+            sign_of=self._assignments.sign_of,
         )
         self._relay = Relay(self.store, BusPublisher(bus), self.place)
         self._keeper = LeaseKeeper(self._leases, self.handler, LEASE, self._clock)

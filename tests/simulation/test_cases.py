@@ -274,3 +274,22 @@ def test_an_answer_to_the_agent_before_is_none_to_this_one(world: World, host: H
     world.settle()
 
     truths.orders(world)
+
+
+def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(world: World, host: Host) -> None:
+    """The event says that there is something to know; the fifteenth sweep would be late."""
+    world._check = lambda _: None
+    server_id, other = host.server_ids[0], world.hosts[1]
+    host.change(server_id, None)
+    other.change(server_id, 0)
+    for one in (host, other):
+        world.notify_at(one)
+        world.take_all()
+        world.plane.project()
+    world.network.on_the_way.clear()
+    world.settle()
+    untold = is_valid(world, server_id)
+    tick(world, other)
+
+    assert untold is IsValid.UNKNOWN
+    assert is_valid(world, server_id) is IsValid.TRUE

@@ -6,6 +6,8 @@ libvirt receives or restores, PATH… is where Sealward and its libraries are. I
 other hook operations that would become the domain. Status 0 lets the server start, 1 keeps it from starting
 with what stands on stderr; libvirt shows it to whoever asked for the start.
 
+As `client.py --coming SOCKET` it has the agent find out about a server that libvirt is about to receive.
+
 It imports what is built into Python alone, for a start waits for it: `socket` and `json` would double it.
 """
 
@@ -25,6 +27,12 @@ MARK_AGE = 60.0
 """Seconds for which a mark tells that a server is received or restored: libvirt prepares it at once."""
 
 
+FOR_COMING = 1.5
+"""Seconds in which it may find out about a server that is announced."""
+COMING = "coming"
+"""What the agent is told then, in the place of the XML's form."""
+
+
 class OutOfTime(BaseException):
     """There is no time left to find out more."""
 
@@ -33,11 +41,13 @@ def main(argv: list[str]) -> int:
     """Decide on one start; return the status."""
     _signal.signal(_signal.SIGALRM, _ring)
     _signal.setitimer(_signal.ITIMER_REAL, PATIENCE)
+    if argv[0] == "--coming":
+        return _announce(argv[1])
     socket, folder, incoming, name, *paths = argv
     try:
         xml = _read()
         form = b"live" if _is_incoming(incoming, name) else b"config"
-        allowed, text = _ask(socket, form, xml) or _alone(folder, form, xml, paths)
+        allowed, text = _ask(socket, form, xml, ASKED) or _alone(folder, form, xml, paths)
     except OutOfTime:
         allowed, text = True, "Sealward's start gate was given no domain XML in time; the server may start."
     if text:
@@ -67,12 +77,22 @@ def _is_incoming(folder: str, name: str) -> bool:
     return age < MARK_AGE
 
 
-def _ask(path: str, form: bytes, xml: bytes) -> tuple[bool, str] | None:
+def _announce(socket: str) -> int:
+    """Tell the agent which server is coming, and nothing else of its XML: it has the console's password."""
+    try:
+        server_id = _read().partition(b"<uuid>")[2][:36]
+        _ask(socket, COMING.encode(), server_id, FOR_COMING)
+    except OutOfTime:
+        pass
+    return 0
+
+
+def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str] | None:
     """Return what the agent says; None when it is not there or too slow."""
-    deadline = time.monotonic() + ASKED
+    deadline = time.monotonic() + seconds
     agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        agent.settimeout(ASKED)
+        agent.settimeout(seconds)
         agent.connect(path)
         agent.sendall(form + b"\n" + xml)
         agent.shutdown(_socket.SHUT_WR)

@@ -21,6 +21,7 @@ KEPT: Final = 100
 WORDS: Final = {
     Reason.DIFFERS: "it is not as it was signed",
     Reason.UNSIGNED: "nobody signed it",
+    Reason.UNANSWERED: "it is unknown here, and the control plane did not say in time whether it is signed",
     Reason.UNREADABLE: "its XML cannot be measured",
     Reason.MISSING: "it is signed, but its reference is not in this node's ledger",
     Reason.ROLLED_BACK: "the reference in this node's ledger is older than one that was there before",
@@ -35,6 +36,7 @@ WORDS: Final = {
 ADVICE: Final = {
     Reason.DIFFERS: "Undo the change, or have an administrator sign it as it is: PUT /v1/sign.",
     Reason.UNSIGNED: "Have an administrator sign it (POST /v1/sign), or allow unsigned servers on the node.",
+    Reason.UNANSWERED: "Try again when agent and control plane answer, or allow unsigned servers here.",
     Reason.MISSING: "The agent fetches it when it reaches the control plane: see that it runs.",
     Reason.ROLLED_BACK: "Start the agent: it fetches the reference in force. Find out who did it.",
     Reason.UNVERIFIED: "Start the agent: it fetches the reference in force. Find out who changed the ledger.",

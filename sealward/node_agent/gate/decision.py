@@ -56,14 +56,15 @@ class _Start:
     folder: str
     form: str
     xml: bytes
+    is_answered: bool
 
 
 class Unverified(Exception):
     """The reference is not what the node measured and the authority countersigned."""
 
 
-def decide(folder: str, form: str, xml: bytes, now: datetime) -> Conclusion:
-    """Decide whether a server may start."""
+def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bool) -> Conclusion:
+    """Decide whether a server may start. `is_answered`: what the ledger does not have, nobody signed."""
     try:
         server = identified(xml)
     except canonical.DomainXmlRefused as refused:
@@ -73,15 +74,8 @@ def decide(folder: str, form: str, xml: bytes, now: datetime) -> Conclusion:
     except LedgerUnreadable:
         return conclude(server, DEFAULT, [(Reason.LEDGER, ())])
     moment = max(now, dossier.last_moment or now)
-    return conclude(server, dossier.policy, _doubts(server, dossier, _Start(folder, form, xml), moment))
-
-
-def is_unknown(folder: str, server_id: str) -> bool:
-    """Say whether the ledger has no reference of a server."""
-    try:
-        return read(folder, server_id).entry is None
-    except LedgerUnreadable:
-        return False
+    start = _Start(folder, form, xml, is_answered)
+    return conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
 
 
 def identified(xml: bytes) -> Server:
@@ -107,7 +101,7 @@ def _doubts(
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
     if not dossier.is_firmware_intact:
         yield Reason.FIRMWARE, ()
-    missing = judge.of_standing(dossier)
+    missing = judge.of_standing(dossier, is_answered=start.is_answered)
     if missing is not None:
         yield missing, ()
         return

@@ -41,6 +41,9 @@ case "$2 $3" in
         {{ command : >{incoming}/"$1"; }} 2>/dev/null
         ;;
     esac
+    if [ "$2" = migrate ] && [ -x {python} ]; then
+        {python} -I -S {client} --coming {socket} >/dev/null 2>&1
+    fi
     exit 0
     ;;
 *) exit 0 ;;

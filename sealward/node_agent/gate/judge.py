@@ -5,7 +5,8 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 1. A server equal to its reference may start, and there is nothing to record.
 2. Nothing is refused unless the policy says so; what would be refused is recorded all the same.
 3. XML that cannot be measured is an objection under `on_start`.
-4. A server that nobody signed is an objection under `unsigned`, if that refuses; else nothing is to be said.
+4. A server that nobody signed, or of which the control plane did not say in time whether anybody did, is an
+   objection under `unsigned`, if that refuses; else nothing is to be said.
 5. A signed server whose reference the ledger has lost, or is older than one that was here before, or lacks
    the signature of a key that must have signed it, is an objection under `on_start`.
 6. A server that differs from its reference is an objection under `on_start`.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.events.measurement import differing
 from sealward.events.policy import OnDoubt, Unsigned
@@ -40,6 +41,7 @@ class Reason(StrEnum):
 
     DIFFERS = "measurement-differs"
     UNSIGNED = "unsigned"
+    UNANSWERED = "unanswered"
     UNREADABLE = "domain-unreadable"
     MISSING = "reference-missing"
     ROLLED_BACK = "reference-rolled-back"
@@ -50,6 +52,9 @@ class Reason(StrEnum):
     FIRMWARE = "firmware-changed"
     TIME = "out-of-time"
     FAILED = "gate-failed"
+
+
+_UNKNOWN: Final = frozenset((Reason.UNSIGNED, Reason.UNANSWERED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def refuses(policy: Policy, reason: Reason) -> bool:
     match reason:
         case Reason.PROFILE:
             return False
-        case Reason.UNSIGNED:
+        case Reason.UNSIGNED | Reason.UNANSWERED:
             return policy.unsigned is Unsigned.REFUSE
         case Reason.FIRMWARE:
             return policy.firmware is OnDoubt.REFUSE
@@ -75,7 +80,7 @@ def refuses(policy: Policy, reason: Reason) -> bool:
 def objection(policy: Policy, reasons: Iterable[Reason]) -> Objection | None:
     """Return the objection to give, if there is any (rules 1, 10)."""
     weighed = (Objection(one, refuses(policy, one)) for one in reasons)
-    found = [one for one in weighed if one.refused or one.reason is not Reason.UNSIGNED]
+    found = [one for one in weighed if one.refused or one.reason not in _UNKNOWN]
     return next((one for one in found if one.refused), found[0] if found else None)
 
 
@@ -84,10 +89,13 @@ def is_stale(dossier: Dossier, now: datetime) -> bool:
     return dossier.confirmed_at is None or now - dossier.confirmed_at > dossier.alone_for
 
 
-def of_standing(dossier: Dossier) -> Reason | None:
-    """Return why there is no reference to compare with; None when there is one (rules 4, 5)."""
+def of_standing(dossier: Dossier, *, is_answered: bool = True) -> Reason | None:
+    """Return why there is no reference to compare with; None when there is one (rules 4, 5).
+
+    `is_answered` says whether the control plane, or the ledger by being complete, says that there is none.
+    """
     if dossier.entry is None and dossier.seen is None:
-        return Reason.UNSIGNED
+        return Reason.UNSIGNED if is_answered else Reason.UNANSWERED
     if dossier.entry is None:
         return Reason.MISSING
     if dossier.seen is not None and dossier.entry.place < dossier.seen:

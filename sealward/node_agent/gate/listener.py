@@ -10,14 +10,13 @@ import logging
 import os
 import socket
 import threading
-import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.gate import decision, spool
-from sealward.node_agent.gate.client import LIMIT
-from sealward.node_agent.gate.judge import Reason
+from sealward.node_agent.gate.client import COMING, LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,21 +24,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealward.node_agent.gate.conclusion import Conclusion
+    from sealward.node_agent.newcomers import Newcomers
 
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 1.0
 """Seconds for a request to arrive; the hook gives up sooner."""
 AWAITED: Final = 0.5
-"""Seconds to wait for the reference of a server that comes from another node."""
-AT_ONCE: Final = 8
+"""Seconds to wait for what the control plane says of a server that is not this node's; libvirt waits, too."""
+ANNOUNCED: Final = 1.2
+"""Seconds to wait when libvirt announces a server: nobody but the migration waits (libvirt 9.0, observed)."""
+AT_ONCE: Final = 16
 
 
 class GateListener:
     """Answers the hook at `path` from the ledger in `folder`.
 
-    `objected` is called when there is something to report; `missing` with the id of a server that is received
-    and has no reference here. Where no socket can be made, the hook decides alone.
+    `objected` is called when there is something to report; `newcomers` know what the control plane says of
+    servers that are not this node's. Where no socket can be made, the hook decides alone.
     """
 
     def __init__(
@@ -49,13 +51,13 @@ class GateListener:
         *,
         clock: Callable[[], datetime],
         objected: Callable[[], None],
-        missing: Callable[[str], None],
+        newcomers: Newcomers,
     ) -> None:
         self._path = path
         self._folder = str(folder)
         self._clock = clock
         self._objected = objected
-        self._missing = missing
+        self._newcomers = newcomers
         self._socket: socket.socket | None = None
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate")
         self._thread = threading.Thread(target=self._accept, name="gate-door", daemon=True)
@@ -99,36 +101,35 @@ class GateListener:
         with asking:
             try:
                 asking.settimeout(PATIENCE)
-                form, _, xml = _received(asking).partition(b"\n")
-                conclusion = self._decided(form.decode(), xml)
-                word = "allow" if conclusion.allowed else "refuse"
-                asking.sendall(f"{word}\n{conclusion.text}".encode())
+                form, _, content = _received(asking).partition(b"\n")
+                asking.sendall(self._answer(form.decode(), content))
             except Exception as failed:  # noqa: BLE001 - without an answer the hook decides alone
                 log.warning("the start gate gave no answer: %s", type(failed).__name__)
 
+    def _answer(self, form: str, content: bytes) -> bytes:
+        if form == COMING:
+            self._newcomers.inquire(str(uuid.UUID(content.decode())), ANNOUNCED, anew=True)
+            return b"allow\n"
+        conclusion = self._decided(form, content)
+        return f"{'allow' if conclusion.allowed else 'refuse'}\n{conclusion.text}".encode()
+
     def _decided(self, form: str, xml: bytes) -> Conclusion:
         moment = self._clock()
-        conclusion = decision.decide(self._folder, form, xml, moment)
-        if form == decision.LIVE and conclusion.reason in {None, Reason.UNSIGNED, Reason.MISSING}:
-            conclusion = self._with_reference(form, xml, conclusion)
+        is_answered = self._is_answered(xml)
+        conclusion = decision.decide(self._folder, form, xml, moment, is_answered=is_answered)
         if conclusion.reason is not None:
             log.warning("%s", conclusion.text)
             spool.leave(self._folder, conclusion.report(moment.isoformat()))
             self._objected()
         return conclusion
 
-    def _with_reference(self, form: str, xml: bytes, conclusion: Conclusion) -> Conclusion:
-        """Wait a moment for the reference of a server that comes from another node, then decide."""
-        server_id = conclusion.server.server_id
-        if server_id is None or not decision.is_unknown(self._folder, server_id):
-            return conclusion
-        self._missing(server_id)
-        until = time.monotonic() + AWAITED
-        while decision.is_unknown(self._folder, server_id) and time.monotonic() < until:
-            time.sleep(0.02)
-        with contextlib.suppress(DomainXmlRefused):
-            return decision.decide(self._folder, form, xml, self._clock())
-        return conclusion
+    def _is_answered(self, xml: bytes) -> bool:
+        """Have the reference of a server that is not this node's put into the ledger, if there is one."""
+        try:
+            server_id = decision.identified(xml).server_id
+        except DomainXmlRefused:
+            return True
+        return server_id is None or self._newcomers.inquire(server_id, AWAITED)
 
 
 def _received(asking: socket.socket) -> bytes:

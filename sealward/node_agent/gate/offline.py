@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.policy import DEFAULT
@@ -51,7 +52,7 @@ def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:
     """Return the function that needs the heavy libraries: a clock is running while they load."""
     from sealward.node_agent.gate.decision import decide  # noqa: PLC0415 - see above
 
-    return decide
+    return partial(decide, is_answered=False)
 
 
 def _become_owner(folder: str) -> None:

@@ -42,7 +42,7 @@ def test_2_nothing_is_refused_unless_the_policy_says_so(reasons: list[Reason]) -
     given_ = objection(Policy(), reasons)
 
     assert given_ is None or not given_.refused
-    assert (given_ is None) == (set(reasons) <= {Reason.UNSIGNED})
+    assert (given_ is None) == (set(reasons) <= {Reason.UNSIGNED, Reason.UNANSWERED})
 
 
 def test_3_xml_that_cannot_be_measured_is_an_objection() -> None:
@@ -50,11 +50,12 @@ def test_3_xml_that_cannot_be_measured_is_an_objection() -> None:
     assert objection(STRICT, [Reason.UNREADABLE]) == Objection(Reason.UNREADABLE, refused=True)
 
 
-def test_4_a_server_that_nobody_signed_is_one_where_the_policy_refuses_it() -> None:
+def test_4_a_server_that_nobody_is_known_to_have_signed_is_one_where_the_policy_refuses_it() -> None:
     """Elsewhere there is nothing to say about it."""
-    assert of_standing(Dossier()) is Reason.UNSIGNED
-    assert objection(STRICT, [Reason.UNSIGNED]) == Objection(Reason.UNSIGNED, refused=True)
-    assert objection(replace(STRICT, unsigned=Unsigned.ALLOW), [Reason.UNSIGNED]) is None
+    for is_answered, reason in ((True, Reason.UNSIGNED), (False, Reason.UNANSWERED)):
+        assert of_standing(Dossier(), is_answered=is_answered) is reason
+        assert objection(STRICT, [reason]) == Objection(reason, refused=True)
+        assert objection(replace(STRICT, unsigned=Unsigned.ALLOW), [reason]) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Which command a verified report of a node amounts to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.commands import messages as ask
+from sealward.commands import reports
+from sealward.commands.errors import WrongNode
+from sealward.events import envelope as envelopes
+from sealward.events import statement as statements
+from sealward.events.node import Withheld
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from sealward.commands.node import Node
+
+
+def of(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> ask.Command:
+    """Return the command to record what a node said; `key` is the node's.
+
+    Raises ReportMalformed, WrongNode, EnvelopeRefused, StatementRefused.
+    """
+    actor = f"node:{node.hostname}"
+    match report:
+        case reports.Inventory():
+            return ask.RecordInventory(
+                actor=actor,
+                hostname=node.hostname,
+                instances=report.instances,
+                taken_at=report.taken_at,
+                running=None if report.running is None else frozenset(report.running),
+            )
+        case reports.Firmware():
+            return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
+        case reports.Measurement():
+            return _measurement(report, node, key)
+        case reports.Failure():
+            return ask.RecordFailure(
+                actor=actor,
+                task_id=report.task_id,
+                server_id=report.server_id,
+                sign_id=report.sign_id,
+                node_id=node.node_id,
+                reason=report.reason,
+                failed_at=report.failed_at,
+                cause=report.cause,
+            )
+        case reports.Enforcement() | reports.Objection() | reports.Reaction():
+            return _enforcement(report, actor)
+        case reports.Sweep():
+            return ask.RecordSweep(
+                actor=actor,
+                task_id=report.task_id,
+                hostname=node.hostname,
+                cause=report.cause,
+                started_at=report.started_at,
+                vouched=report.vouched,
+                withheld=tuple(Withheld(reason=one.reason, sign_ids=one.sign_ids) for one in report.withheld),
+                counts=report.counts,
+                digest=report.digest,
+            )
+    raise reports.ReportMalformed(type(report).__name__)
+
+
+def _enforcement(
+    report: reports.Enforcement | reports.Objection | reports.Reaction, actor: str
+) -> ask.Command:
+    match report:
+        case reports.Enforcement():
+            return ask.RecordEnforcement(
+                actor=actor, hostname=report.hostname, state=report.state, reason=report.reason
+            )
+        case reports.Objection():
+            return ask.RecordObjection(
+                actor=actor,
+                hostname=report.hostname,
+                objection_id=report.id,
+                server_id=report.server_id,
+                instance_name=report.instance_name,
+                reason=report.reason,
+                refused=report.refused,
+                findings=report.findings,
+                decided_at=report.decided_at,
+            )
+        case reports.Reaction():
+            return ask.RecordReaction(
+                actor=actor,
+                hostname=report.hostname,
+                reaction_id=report.id,
+                server_id=report.server_id,
+                generation=report.generation,
+                action=report.action,
+                outcome=report.outcome,
+                reason=report.reason,
+                policy_position=report.policy_position,
+                taken_at=report.taken_at,
+            )
+
+
+def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey) -> ask.RecordMeasurement:
+    envelope = envelopes.parse(report.envelope)
+    statement = statements.parse(envelope.payload, envelope.payload_type)
+    if statement.server_id != report.server_id:
+        raise reports.ReportMalformed("the statement is about another server than the report")
+    if statement.node_id != node.node_id:
+        raise WrongNode
+    return ask.RecordMeasurement(
+        actor=f"node:{node.hostname}",
+        task_id=report.task_id,
+        server_id=report.server_id,
+        envelope=envelope,
+        key=key,
+        statement=statement,
+        findings=report.findings,
+        host_bound=report.host_bound,
+        cause=report.cause,
+    )

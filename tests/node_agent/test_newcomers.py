@@ -1,0 +1,210 @@
+"""What an agent keeps of servers that may be coming, and how long its gate waits to be told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from factories import NOON, SERVER
+
+from sealward.commands import reports
+from sealward.events import envelope as envelopes
+from sealward.events.measurement import Measurement
+from sealward.events.policy import OnDoubt, ServerPolicy
+from sealward.events.statement import Statement
+from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.newcomers import FRESH, KEPT, SPARED, Newcomers
+from sealward.node_agent.policies import Policies
+from sealward.node_agent.references import References, entries
+
+AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+MEASUREMENT = Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9.0.0")
+STRICT = ServerPolicy(on_start=OnDoubt.REFUSE)
+LONG = 20.0
+"""Seconds that nobody has to wait."""
+
+
+def sign(
+    generation: int = 1, key: Ed25519PrivateKey = AUTHORITY, server_id: str = SERVER
+) -> reports.Assignment:
+    """Return a sign that is in force, countersigned with a key."""
+    statement = Statement(server_id, 7, 1, generation, NOON, MEASUREMENT, b"")
+    envelope = msgspec.json.encode(envelopes.sign(statement.envelope(), key).to_json()).decode()
+    return reports.Assignment(7, server_id, generation, generation, "true", (), envelope, STRICT, 3)
+
+
+def said(assignment: reports.Assignment | None, server_id: str = SERVER) -> bytes:
+    """Return what the control plane sends."""
+    return msgspec.json.encode(reports.Incoming(server_id, assignment))
+
+
+@dataclass
+class Known:
+    """An agent's newcomers with a clock of their own; `asked` are the questions, which `answers` answer."""
+
+    ledger: Ledger
+    now: float = 100.0
+    asked: list[str] = field(default_factory=list)
+    answer: bytes | None = None
+    is_reachable: bool = True
+
+    def __post_init__(self) -> None:
+        self.policies = Policies(self.ledger)
+        self.references = References(self.ledger, [AUTHORITY.public_key()])
+        self.newcomers = Newcomers(self.policies, self._ask, lambda: self.now)
+        self.newcomers.begin(self.references)
+
+    def generations(self) -> list[int]:
+        """Return the generations of the references in the ledger."""
+        return [one.generation for one in self.ledger.entries()]
+
+    def _ask(self, server_id: str) -> bool:
+        self.asked.append(server_id)
+        if self.answer is not None:
+            self.newcomers.take(self.answer)
+        return self.is_reachable
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Iterator[Known]:
+    """Yield newcomers of a node that has no servers."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    yield Known(ledger)
+    ledger.close()
+
+
+def test_a_reference_that_was_asked_for_is_in_the_ledger_and_nowhere_else(known: Known) -> None:
+    """With the server's own policy; what an agent measures is as before."""
+    known.answer = said(sign())
+
+    assert known.newcomers.inquire(SERVER, LONG)
+    assert known.generations() == [1]
+    assert known.policies.of(SERVER).policy.on_start is OnDoubt.REFUSE
+    assert list(known.references) == []
+
+
+def test_that_nobody_signed_it_is_an_answer(known: Known) -> None:
+    """And nothing is kept."""
+    known.answer = said(None)
+
+    assert known.newcomers.inquire(SERVER, LONG)
+    assert known.generations() == []
+
+
+def test_an_answer_in_time_ends_the_wait(known: Known) -> None:
+    """It comes in another thread."""
+    timer = threading.Timer(0.05, known.newcomers.take, [said(sign())])
+    timer.start()
+
+    assert known.newcomers.inquire(SERVER, LONG)
+    timer.join()
+
+
+def test_silence_is_no_answer(known: Known) -> None:
+    """Of control plane, broker or agent; a late answer counts from then on."""
+    assert not known.newcomers.inquire(SERVER, 0.01)
+    known.is_reachable = False
+    assert not known.newcomers.inquire(SERVER, LONG)
+    known.newcomers.take(said(sign()))
+    assert known.newcomers.inquire(SERVER, 0.0)
+
+
+def test_after_silence_nobody_waits_for_a_while(known: Known) -> None:
+    """A node that boots without a control plane does not wait at each start; an answer ends that."""
+    known.newcomers.inquire(SERVER, 0.01)
+    assert not known.newcomers.inquire("another", LONG)
+    known.now += SPARED
+    timer = threading.Timer(0.05, known.newcomers.take, [said(None, "another")])
+    timer.start()
+    assert known.newcomers.inquire("another", LONG)
+    timer.join()
+
+
+def test_an_answer_is_asked_for_again_when_it_is_old_or_must_be_new(known: Known) -> None:
+    """A server that did not come may be signed anew before it is moved again."""
+    known.answer = said(sign())
+    known.newcomers.inquire(SERVER, LONG)
+    known.newcomers.inquire(SERVER, LONG)
+    assert len(known.asked) == 1
+    known.answer = said(sign(generation=2))
+    known.now += 0.5
+    known.newcomers.inquire(SERVER, LONG, anew=True)
+    assert known.generations() == [2]
+    known.now += 2 * FRESH
+    known.newcomers.inquire(SERVER, LONG)
+    assert len(known.asked) == 3
+
+
+def test_an_older_generation_does_not_come_back(known: Known) -> None:
+    """What was delivered late changes nothing."""
+    known.newcomers.take(said(sign(generation=2)))
+    known.newcomers.take(said(sign(generation=1)))
+
+    assert known.generations() == [2]
+
+
+def test_what_the_authority_did_not_sign_is_no_answer(known: Known) -> None:
+    """Nor what is said before the agent knows the authority, nor about another server."""
+    known.answer = said(sign(key=STRANGER))
+    assert not known.newcomers.inquire(SERVER, 0.01)
+    unready = Newcomers(known.policies, lambda _: True)
+    assert unready.take(said(sign()))
+    assert not unready.inquire(SERVER, 0.01)
+    assert known.generations() == []
+
+
+def test_a_nodes_own_servers_are_not_asked_for(known: Known) -> None:
+    """What is said of them otherwise changes nothing."""
+    known.references.replace_all(entries([sign()]))
+    assert known.newcomers.inquire(SERVER, LONG)
+    known.newcomers.take(said(sign(generation=2)))
+
+    assert known.asked == []
+    assert known.generations() == [1]
+
+
+def test_a_telling_leaves_those_that_may_be_coming(known: Known) -> None:
+    """Another server's move has everything told anew in between."""
+    known.newcomers.take(said(sign()))
+    known.references.replace_all([], entries(known.newcomers.expected()))
+
+    assert known.generations() == [1]
+    assert list(known.references) == []
+
+
+def test_a_server_that_came_and_went_leaves_nothing(known: Known) -> None:
+    """Told of it and then no longer, within moments."""
+    known.newcomers.take(said(sign()))
+    for signs in ([sign()], []):
+        known.references.replace_all(entries(signs), entries(known.newcomers.expected()))
+        known.newcomers.begin(known.references)
+
+    assert known.generations() == []
+
+
+def test_a_server_that_does_not_come_is_forgotten(known: Known) -> None:
+    """Reference and policy; one that came stays."""
+    other = "0000000b-0000-4000-8000-000000000000"
+    known.newcomers.take(said(sign()))
+    known.newcomers.take(said(sign(server_id=other), other))
+    known.newcomers.forget()
+    assert len(known.generations()) == 2
+    known.references.replace_all(entries([sign(server_id=other)]), entries(known.newcomers.expected()))
+    known.now += KEPT + 1
+    known.newcomers.forget()
+
+    assert [one.server_id for one in known.ledger.entries()] == [other]
+    assert known.policies.of(SERVER).policy.on_start is OnDoubt.OBSERVE
+    assert known.policies.of(other).policy.on_start is OnDoubt.REFUSE
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[", b'{"kind":"desired"}', b"\xff"])
+def test_other_messages_are_left_to_others(known: Known, body: bytes) -> None:
+    """Whatever they are."""
+    assert not known.newcomers.take(body)
