@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sealward.events import keys
 from sealward.events.base import utc_now
 from sealward.node_agent.actions import acting_on, acting_with, writable
 from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import open_read_only
+from sealward.node_agent.keyring import KeyFolder
 from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.runner import Runner, Timing
 
@@ -43,10 +43,8 @@ class Node:
         self.fleet = fleet or SampleFleet()
         folder = settings.data_dir / "node"
         self._ledger = Ledger(folder / "ledger.sqlite")
-        key = keys.private_key(folder / "key.pem")
-        keys.publish(key.public_key(), folder / "key.pub")
         self.agent = Runner(
-            key=key,
+            keyring=KeyFolder(folder),
             ledger=self._ledger,
             bus=bus,
             uri=settings.libvirt_uri or sample_uri(),

@@ -35,7 +35,7 @@ class Stack:
     """
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self.postgres = Postgres(folder / "pg")
         self.rabbitmq = RabbitMQ(folder / "mq")
         self._services = services()
@@ -81,7 +81,7 @@ class Stack:
     def start_process(self, name: str) -> None:
         """Start a process by the name of its service and number, as `api-1`; an api at the port it had."""
         service = self._services[name.rpartition("-")[0]]
-        log = self._folder / f"{name}.log"
+        log = self.folder / f"{name}.log"
         log.write_bytes(b"")
         process = start(self._words(service), log, self._environment(name, service))
         self.processes[name] = process
@@ -110,7 +110,7 @@ class Stack:
 
     def log(self, name: str) -> str:
         """Return what a process wrote."""
-        return (self._folder / f"{name}.log").read_text(errors="replace")
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def _words(self, service: Service) -> list[str]:
         return [sys.executable, "-u", "-m", "sealward", service.command]
@@ -125,5 +125,5 @@ class Stack:
             url = self.apis.setdefault(name, f"http://127.0.0.1:{free_port()}")
             return url.removeprefix("http://")
         if key == "SEALWARD_DATA_DIR":
-            return str(self._folder / name)
+            return str(self.folder / name)
         return value.replace(SECRETS, f"{self.secrets}/")

@@ -67,6 +67,7 @@ ONE_OF_EACH: tuple[Event, ...] = (
     ),
     sign.SignRevoked(**SIGN),
     node.NodeRegistered(**NODE, public_key="PEM"),
+    node.NodeKeyReplaced(**NODE, public_key="PEM", keyid="ab" * 32, replaced="cd" * 32),
     node.NodeActivated(**NODE),
     node.NodeDeactivated(**NODE),
     node.NodePolicySet(**NODE, policy=Policy(on_start=OnDoubt.REFUSE, unsigned=Unsigned.REFUSE)),

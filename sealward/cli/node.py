@@ -1,17 +1,21 @@
-"""`sealward node enroll`: what to run so that a node's agent may use the broker, for its own alone."""
+"""`sealward node`: what an operator does for a node: its user at the broker, its keys."""
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import shlex
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from sealward.cli.refusal import Refusal
+from sealward.cli.place import settings
+from sealward.cli.refusal import Refusal, refusing
 from sealward.events.permissions import of_node
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 SCRIPT: Final = """\
@@ -34,8 +38,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the sub-command with its verb."""
     node = commands.add_parser(
         "node",
-        help="let a node's agent use the broker",
-        description="What an operator does for a node before its agent starts there.",
+        help="let a node's agent use the broker; show and make its keys",
+        description="What an operator does for a node.",
     )
     verbs = node.add_subparsers(required=True, metavar="VERB")
     enroll = verbs.add_parser(
@@ -52,11 +56,43 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="without user and password; default: %(default)s",
     )
     enroll.set_defaults(run=_enroll)
+    key = verbs.add_parser(
+        "key",
+        help="print this node's public key, or make the next one",
+        description="Run this on the node, as its agent's user. Print the public key of SEALWARD_DATA_DIR, "
+        "and make the key if there is none yet. With --new, make the next key beside it, once, and print "
+        "that one's: the agent takes it into use by itself as soon as an administrator has named it with "
+        "PUT /v1/node/{node_id}/key. Files are for the owner of the data directory alone.",
+    )
+    key.add_argument("--new", action="store_true", help="make the next key, and print its public key")
+    key.set_defaults(run=_key)
 
 
 def _enroll(args: argparse.Namespace) -> int:
     print(script(args.hostname, args.broker), end="")
     return 0
+
+
+def _key(args: argparse.Namespace) -> int:
+    from sealward.events.keys import KeyRefused
+    from sealward.node_agent.keyring import KeyFolder
+
+    folder = settings().data_dir / "node"
+    with refusing(KeyRefused, OSError):
+        _be_the_owner_of(folder)
+        keys = KeyFolder(folder)
+        print(keys.make_next() if args.new else keys.pem, end="")
+    return 0
+
+
+def _be_the_owner_of(folder: Path) -> None:
+    """Raise Refusal when another user's agent lives there: it could not read keys that this one makes."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = folder.stat().st_uid
+    if owner != os.geteuid():
+        name = pwd.getpwuid(owner).pw_name
+        how = f"runuser -u {name} -- env SEALWARD_DATA_DIR=… sealward node key"
+        raise Refusal(f"{folder} is of {name}, who alone makes keys there: {how}")
 
 
 def script(hostname: str, broker: str) -> str:

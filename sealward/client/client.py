@@ -114,6 +114,11 @@ class Client:
         path = f"/node/{node_id}/firmware"
         return _body(self._ask("PUT", path, json={"digest": digest}), "node")
 
+    def replace_key(self, node_id: int, public_key: str) -> Record:
+        """Have that public key (PEM) count as the node's, and the one before no longer."""
+        path = f"/node/{node_id}/key"
+        return _body(self._ask("PUT", path, json={"public_key": public_key}), "node")
+
     def show_task(self, task_id: str) -> Record:
         """Return a task; `state` is Celery's."""
         return _body(self._ask("GET", f"/task/{task_id}"), "task")

@@ -71,7 +71,7 @@ class TooManyQuestions(ReportRefused):
 
 
 class HostnameTaken(Rejected):
-    """Another key is registered under this hostname; an administrator must remove the old node first."""
+    """Another key is registered under this hostname; an administrator can name this one instead."""
 
     code = "node.hostname-taken"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sealward import logs
-from sealward.commands import enforcement, place
+from sealward.commands import enforcement, membership, place
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
@@ -128,6 +128,8 @@ class Handler:
             case ask.RegisterNode():
                 node_id = self._store.next_id("node") if node is None else 0
                 return nodes.register_node(node, command, node_id=node_id, now=now)
+            case ask.ReplaceKey():
+                return membership.replace_key(node, command, now=now)
             case ask.ActivateNode():
                 return nodes.activate_node(node, command, now=now)
             case ask.DeactivateNode():

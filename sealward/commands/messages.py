@@ -138,6 +138,13 @@ class NodeCommand(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceKey(NodeCommand):
+    """Believe from now on what is signed by that key (PEM), and no longer the one before."""
+
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActivateNode(NodeCommand):
     """Switch validation on."""
 

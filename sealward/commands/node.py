@@ -206,6 +206,8 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR09
     match event:
         case facts.NodeRegistered():
             return Node(event.node_id, event.hostname, event.public_key)
+        case facts.NodeKeyReplaced() if node is not None:
+            return replace(node, public_key=event.public_key)
         case facts.NodeActivated() if node is not None:
             return _switched(node, event, active=True)
         case facts.NodeDeactivated() if node is not None:

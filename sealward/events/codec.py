@@ -29,6 +29,7 @@ EVENTS: dict[str, type[Event]] = {
         sign.SignMoved,
         sign.SignRevoked,
         node.NodeRegistered,
+        node.NodeKeyReplaced,
         node.NodeActivated,
         node.NodeDeactivated,
         node.NodePolicySet,

@@ -28,6 +28,21 @@ class NodeRegistered(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeKeyReplaced(NodeEvent):
+    """An administrator named another key (PEM): from now on the node's reports must be signed by it.
+
+    `keyid` is that key's, `replaced` the keyid of the one before: SHA-256 of a key in DER form, by which the
+    signatures of an envelope name their keys, too.
+    """
+
+    topic: ClassVar[str] = "node.key-replaced"
+
+    public_key: str
+    keyid: str
+    replaced: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeActivated(NodeEvent):
     """Validation was switched on."""
 

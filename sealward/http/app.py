@@ -14,6 +14,7 @@ from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.identity import NoClaims
+from sealward.http.membership import Membership
 from sealward.http.metrics import Metrics
 from sealward.http.node import Nodes
 from sealward.http.openapi import Description
@@ -56,6 +57,7 @@ def description() -> Description:
 
 def operations(door: Door, metrics: Metrics) -> list[Operation]:
     """Return every call of the API."""
+    nodes = Nodes(door)
     resources = (
         Versions(),
         Healthcheck(door),
@@ -63,7 +65,8 @@ def operations(door: Door, metrics: Metrics) -> list[Operation]:
         Signs(door),
         Verdicts(door),
         History(door),
-        Nodes(door),
+        nodes,
+        Membership(nodes),
         Policies(door),
         Servers(door),
         Tasks(door),

@@ -9,6 +9,8 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
 from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read off the annotations
+from sealward.events.keyid import keyid
+from sealward.events.keys import public_key
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.auth import actor
@@ -57,6 +59,7 @@ class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Node(msgspec.Struct, frozen=True):
     """A node; `counts` are its servers by verdict, and the unsigned ones, as of its last sweep.
 
+    `public_key` (PEM) is the one that must have signed what it reports, and `keyid` how envelopes name it.
     `firmware` is null where no folders are named in its settings. `enforcement` is whether its start gate
     stands, and `enforcement_reason` why not.
     """
@@ -67,6 +70,8 @@ class Node(msgspec.Struct, frozen=True):
     reachable: bool
     last_seen: Date | None
     registered_at: Date
+    public_key: str
+    keyid: str
     swept_at: Date | None
     counts: dict[str, int]
     firmware: Firmware | None
@@ -90,7 +95,7 @@ class Nodes:
     """`/node`, `/node/{node_id}`, and `/sign/node/{node_id}/action` as the seed has it."""
 
     def __init__(self, door: Door) -> None:
-        self._door = door
+        self.door = door
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -114,31 +119,31 @@ class Nodes:
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the nodes by ascending id."""
         del req
-        seen = self._door.leases.seen()
-        with self._door.projections.reading() as tables:
-            rows = self._door.projections.nodes.all(tables)
+        seen = self.door.leases.seen()
+        with self.door.projections.reading() as tables:
+            rows = self.door.projections.nodes.all(tables)
         answer(resp, NodeList([_shown(row, seen.get(row.hostname)) for row in rows]))
 
     def show(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Show a node."""
         del req
-        row = self._found(node_id)
-        answer(resp, NodeAnswer(_shown(row, self._door.leases.seen().get(row.hostname))))
+        row = self.found(node_id)
+        answer(resp, NodeAnswer(_shown(row, self.door.leases.seen().get(row.hostname))))
 
     def act(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Switch validation of a node on or off; the task tells what came of it."""
         action = req.context.body.action
-        node = self._found(node_id)
+        node = self.found(node_id)
         kind = ask.ActivateNode if action == "activate" else ask.DeactivateNode
         command = kind(
             actor=actor(req),
-            task_id=(task_id := self._door.task_id()),
+            task_id=(task_id := self.door.task_id()),
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
             origin=req.context.identity.origin,
             hostname=node.hostname,
         )
-        self._door.carry_out(command)
+        self.door.carry_out(command)
         answer(resp, ActionAnswer(action, node.node_id, success=True, task_id=task_id))
 
     def accept(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
@@ -148,16 +153,16 @@ class Nodes:
             request_id=req.context.request_id,
             global_request_id=req.context.global_request_id,
             origin=req.context.identity.origin,
-            hostname=self._found(node_id).hostname,
+            hostname=self.found(node_id).hostname,
             digest=req.context.body.digest,
         )
-        self._door.carry_out(command)
+        self.door.carry_out(command)
         self.show(req, resp, node_id)
 
-    def _found(self, node_id: int) -> NodeRow:
+    def found(self, node_id: int) -> NodeRow:
         """Return a node. Raises NotRegistered."""
-        with self._door.projections.reading() as tables:
-            row = self._door.projections.nodes.one(tables, node_id)
+        with self.door.projections.reading() as tables:
+            row = self.door.projections.nodes.one(tables, node_id)
         if row is None:
             raise NotRegistered
         return row
@@ -171,6 +176,8 @@ def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
         not row.lost,
         rfc1123(last_seen),
         date(row.registered_at),
+        row.public_key,
+        keyid(public_key(row.public_key)),
         rfc1123(row.swept_at),
         row.counts,
         None if row.firmware is None else _firmware(row.firmware),

@@ -97,6 +97,12 @@ RULES: Final = (
         _CHANGES,
         (("PUT", "/node/{node_id}/firmware"),),
     ),
+    Rule(
+        "node:replace-key",
+        "Have another key count as a node's own.",
+        _GOVERNS,
+        (("PUT", "/node/{node_id}/key"),),
+    ),
     Rule("node:policy", "Show the policy of a node.", _LOOKS, (("GET", "/node/{node_id}/policy"),)),
     Rule("node:set-policy", "Set the policy of a node.", _GOVERNS, (("PUT", "/node/{node_id}/policy"),)),
     Rule("sign:policy", "Show the policy of a server.", _LOOKS, (("GET", f"{_SIGN}/policy"),)),

@@ -22,19 +22,19 @@ from sealward.node_agent.hypervisor import NotSealed
 from sealward.node_agent.inventory import Inventory
 from sealward.node_agent.newcomers import Newcomers
 from sealward.node_agent.references import References, entries
+from sealward.node_agent.registration import Registration
 from sealward.node_agent.validator import EQUAL, Order, Validator, is_as_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from sealward.events.base import Recorded
     from sealward.node_agent.enforcement import Means
     from sealward.node_agent.files.firmware import Firmware
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import Hypervisor
+    from sealward.node_agent.keyring import Keyring
     from sealward.node_agent.ledger import Ledger
     from sealward.node_agent.outbox import Outbox
 
@@ -54,7 +54,7 @@ class Question:
 
 
 class Agent:
-    """Signs what it measures with `key`. Every state it needs comes from the control plane at registration.
+    """Signs what it reports. Every state it needs comes from the control plane at registration.
 
     What it reports counts when it is heard again as an event: until then an order stays open, a question is
     not answered, and a difference is said again.
@@ -66,7 +66,7 @@ class Agent:
     def __init__(  # noqa: PLR0913 - one argument for each part
         self,
         *,
-        key: Ed25519PrivateKey,
+        keyring: Keyring,
         ledger: Ledger,
         hypervisor: Hypervisor,
         files: FileMeasurer,
@@ -76,7 +76,6 @@ class Agent:
         means: Means,
     ) -> None:
         self.hostname = outbox.hostname
-        self._key = key
         self._ledger = ledger
         self._hypervisor = hypervisor
         self._files = files
@@ -88,7 +87,7 @@ class Agent:
             hypervisor,
             files,
             hostname=self.hostname,
-            key=key,
+            keyring=keyring,
             moment=self._moment,
             send=outbox.put,
         )
@@ -103,8 +102,7 @@ class Agent:
         """The servers that came here and of which nothing was told: what told it is lost."""
         self._active: bool | None = None
         self._hearing = Hearing()
-        self._nonces: set[str] = set()
-        """The registrations that wait for their answer; one to an agent before this one knows too little."""
+        self._registration = Registration(self.hostname, keyring)
         self._ticks = 0
         self._is_again = False
         """Whether it asked to be told everything although it knows it."""
@@ -118,10 +116,7 @@ class Agent:
         """Ask the control plane for everything that this agent has to know."""
         self._is_again = self.registered
         self._hearing.ask()
-        nonce = self._moment().isoformat()  # no two moments of a node are the same, whoever its agent was
-        self._nonces.add(nonce)
-        pem = keys.public_pem(self._key.public_key())
-        self._outbox.send(reports.Registration(hostname=self.hostname, public_key=pem, nonce=nonce))
+        self._outbox.send(*self._registration.ask(self._moment()))
         self._make_up_for_losses()
 
     def beat(self) -> None:
@@ -138,7 +133,7 @@ class Agent:
         """Look at everything because it is time to; without an answer to its registration, register again."""
         self._ticks += 1
         self._make_up_for_losses()
-        if not self.registered or self._untold or self._ticks % ANEW == 0:
+        if not self.registered or self._registration.waits or self._untold or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
             self.newcomers.forget()
@@ -230,11 +225,11 @@ class Agent:
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
-        is_mine = desired.answers in self._nonces if self._nonces else not desired.answers
+        is_mine = self._registration.is_answered_by(desired.answers)
         if not is_mine or self._hearing.is_old(desired.position):
             log.info("%s needs another answer than that as of %d", self.hostname, desired.position)
             return
-        self._nonces.clear()
+        self._registration.answered(desired.answers)
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
         look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)
@@ -318,6 +313,9 @@ class Agent:
             recorded = cloudevent.parse(body)
         except codec.EventRefused as refused:
             raise Poison(refused.code, str(refused)) from refused
+        if self._registration.has_another_key(recorded.event):
+            self._hearing.forget()  # what is on its way under the key before counts no more
+            self.register()
         if self._hearing.is_news(recorded):
             with self._step():
                 self._act_on(recorded)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealward.node_agent.keyring import Keyring
+
 log = logging.getLogger(__name__)
 
 ROOM: Final = 64 * 1024
@@ -30,9 +32,9 @@ class Outbox:
     raises BusUnavailable: then they are lost, and `was_cut_off` says so.
     """
 
-    def __init__(self, hostname: str, key: Ed25519PrivateKey, submit: Callable[[bytes], None]) -> None:
+    def __init__(self, hostname: str, keyring: Keyring, submit: Callable[[bytes], None]) -> None:
         self.hostname = hostname
-        self._key = key
+        self._keyring = keyring
         self._submit = submit
         self._lock = threading.RLock()
         self._held: list[bytes] = []
@@ -64,27 +66,30 @@ class Outbox:
             self._bytes += len(encoded)
             self._some.set()
 
-    def send(self, report: reports.AnyReport) -> bool:
-        """Send a report by itself, after those that are held; say whether the broker took it."""
+    def send(self, report: reports.AnyReport, key: Ed25519PrivateKey | None = None) -> bool:
+        """Send a report by itself, after those that are held; say whether the broker took it.
+
+        `key` signs it, if it is to be another than the one in use.
+        """
         with self._lock:
             self.flush()
-            self._held.append(reports.encode(report))
-            return self.flush()
+            return self._post([reports.encode(report)], key or self._keyring.current)
 
     def flush(self) -> bool:
         """Send what is held: one report as it is, several as a bundle; say whether the broker took it."""
         with self._lock:
             held, self._held, self._bytes = self._held, [], 0
             self._some.clear()
-            if not held:
-                return True
-            try:
-                self._submit(reports.seal_all(self.hostname, held, self._key))
-            except BusUnavailable as away:
-                log.warning("%s: the broker is away: %s", self.hostname, away)
-                self._lost = True
-                return False
-            return True
+            return self._post(held, self._keyring.current) if held else True
+
+    def _post(self, held: list[bytes], key: Ed25519PrivateKey) -> bool:
+        try:
+            self._submit(reports.seal_all(self.hostname, held, key))
+        except BusUnavailable as away:
+            log.warning("%s: the broker is away: %s", self.hostname, away)
+            self._lost = True
+            return False
+        return True
 
     def was_cut_off(self) -> bool:
         """Say whether reports were lost since this was asked last."""

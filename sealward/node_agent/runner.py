@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import libvirt
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.events.bus import Bus
     from sealward.node_agent.files.measurer import FileMeasurer
+    from sealward.node_agent.keyring import Keyring
     from sealward.node_agent.ledger import Ledger
     from sealward.node_agent.reactions import Act
 
@@ -80,7 +80,7 @@ class Runner:
     def __init__(  # noqa: PLR0913 - the one place where an agent's parts meet
         self,
         *,
-        key: Ed25519PrivateKey,
+        keyring: Keyring,
         ledger: Ledger,
         bus: Bus,
         uri: str,
@@ -100,9 +100,9 @@ class Runner:
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
-        self._outbox = Outbox(_hostname(ledger), key, lambda body: bus.submit(reports.INBOX, body))
+        self._outbox = Outbox(_hostname(ledger), keyring, lambda body: bus.submit(reports.INBOX, body))
         self._agent = Agent(
-            key=key,
+            keyring=keyring,
             ledger=ledger,
             hypervisor=self._hypervisor,
             files=self._files,

@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from sealward.events.measurement import Finding
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import DomainXml, Hypervisor
+    from sealward.node_agent.keyring import Keyring
     from sealward.node_agent.measure import Files
     from sealward.node_agent.references import Reference
 
@@ -84,14 +83,14 @@ class Validator:
         files: FileMeasurer,
         *,
         hostname: str,
-        key: Ed25519PrivateKey,
+        keyring: Keyring,
         moment: Callable[[], datetime],
         send: Callable[[reports.AnyReport], None],
     ) -> None:
         self._hypervisor = hypervisor
         self._files = files
         self._hostname = hostname
-        self._key = key
+        self._keyring = keyring
         self._moment = moment
         self._send = send
         self.node_id = 0
@@ -278,7 +277,7 @@ class Validator:
         report = reports.Measurement(
             hostname=self._hostname,
             server_id=order.server_id,
-            envelope=envelopes.sign(statement.envelope(), self._key).to_json(),
+            envelope=envelopes.sign(statement.envelope(), self._keyring.current).to_json(),
             cause=cause,
             task_id=order.task_id,
             findings=explained,

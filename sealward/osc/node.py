@@ -1,16 +1,14 @@
-"""`openstack sign node list|show|activate|deactivate|firmware accept`."""
+"""`openstack sign node list|show|activate|deactivate|firmware accept|key set`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import argparse
+from typing import Any, Final
 
 from osc_lib.command import command
 
 from sealward.osc.command import Sealward, listed, shown
 from sealward.osc.sign import PATIENCE
-
-if TYPE_CHECKING:
-    import argparse
 
 NODES: Final = ("id", "hostname", "active", "reachable", "last_seen", "swept_at")
 
@@ -54,6 +52,26 @@ class AcceptFirmware(OneNode, command.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call PUT /v1/node/{node_id}/firmware."""
         return shown(self.sealward.accept_firmware(parsed_args.node, parsed_args.digest))
+
+
+class SetKey(OneNode, command.ShowOne):
+    """Have another key count as a node's own: `sealward node key --new` prints it there."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the key."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "key",
+            metavar="<file>",
+            type=argparse.FileType("r", encoding="ascii", errors="replace"),
+            help="the public key in PEM form; - reads it from the terminal",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call PUT /v1/node/{node_id}/key."""
+        with parsed_args.key as file:
+            return shown(self.sealward.replace_key(parsed_args.node, file.read()))
 
 
 class NodeAction(OneNode, command.ShowOne):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.projections.tables import Tables
 
-SHAPE: Final = "8"
+SHAPE: Final = "9"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 

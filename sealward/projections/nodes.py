@@ -47,6 +47,7 @@ class NodeRow:
     """Of the event that set it; None where nobody has."""
     enforcement: Gate
     enforcement_reason: str | None
+    public_key: str
 
 
 class Nodes:
@@ -83,7 +84,9 @@ def _fold(event: of_node.NodeEvent, position: int, tables: Tables) -> None:
     values: dict[str, object] = {"node_id": event.node_id, "at": event.timestamp.isoformat()}
     match event:
         case of_node.NodeRegistered():
-            tables.run("nodes.add", values | {"hostname": event.hostname})
+            tables.run("nodes.add", values | {"hostname": event.hostname, "public_key": event.public_key})
+        case of_node.NodeKeyReplaced():
+            tables.run("nodes.set-key", values | {"public_key": event.public_key})
         case of_node.NodeActivated() | of_node.NodeDeactivated():
             active = isinstance(event, of_node.NodeActivated)
             tables.run("nodes.set-active", values | {"active": active})
@@ -121,6 +124,7 @@ def _row(found: Row) -> NodeRow:
         found["policy_position"],
         Gate(found["enforcement"] or Gate.ABSENT),
         found["enforcement_reason"],
+        found["public_key"],
     )
 
 

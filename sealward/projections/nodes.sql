@@ -12,14 +12,19 @@ CREATE TABLE IF NOT EXISTS nodes (
     policy TEXT,
     policy_position BIGINT,
     enforcement TEXT,
-    enforcement_reason TEXT
+    enforcement_reason TEXT,
+    public_key TEXT NOT NULL
 )
 
 -- name: drop
 DROP TABLE IF EXISTS nodes
 
 -- name: add
-INSERT INTO nodes (node_id, hostname, active, lost, registered_at) VALUES (:node_id, :hostname, NULL, FALSE, :at)
+INSERT INTO nodes (node_id, hostname, active, lost, registered_at, public_key)
+VALUES (:node_id, :hostname, NULL, FALSE, :at, :public_key)
+
+-- name: set-key
+UPDATE nodes SET public_key = :public_key WHERE node_id = :node_id
 
 -- name: set-active
 UPDATE nodes SET active = :active WHERE node_id = :node_id

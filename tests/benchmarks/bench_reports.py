@@ -37,6 +37,7 @@ from sealward.events.bus import BATCH, Bus, Delivered
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated
 from sealward.events.store import EventStore
+from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.outbox import Outbox
 
 NODES = 12
@@ -72,7 +73,7 @@ def backlog(store: EventStore, handler: Handler, first: int) -> list[bytes]:
 def envelopes_of(node: Reporter, servers: Sequence[str], ids: Sequence[int]) -> list[bytes]:
     """Return what a node's agent sends: its outbox is flushed at the end of each step."""
     sent: list[bytes] = []
-    outbox = Outbox(node.hostname, node.key, sent.append)
+    outbox = Outbox(node.hostname, Keyring(node.key), sent.append)
     now = utc_now() - timedelta(seconds=30)
     later, vouched = now + timedelta(seconds=10), f"{ids[0]}-{ids[-1]}"
     seals = [node.measured(one, sign_id, now) for one, sign_id in zip(servers, ids, strict=True)]

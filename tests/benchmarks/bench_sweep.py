@@ -31,6 +31,7 @@ from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
+from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.references import Reference
 from sealward.node_agent.validator import EQUAL, Validator
 from stack.guest import Guest
@@ -47,7 +48,8 @@ def sweeping(hypervisor: Hypervisor, place: Path) -> tuple[Callable[[], None], l
     sent: list[reports.AnyReport] = []
     files = FileMeasurer(Cache(place / "files.sqlite"), lambda _: None, timedelta(days=1).total_seconds())
     key = Ed25519PrivateKey.generate()
-    validator = Validator(hypervisor, files, hostname="kvm1", key=key, moment=utc_now, send=sent.append)
+    ring = Keyring(key)
+    validator = Validator(hypervisor, files, hostname="kvm1", keyring=ring, moment=utc_now, send=sent.append)
     references = []
     for sign_id, (server_id, _) in enumerate(hypervisor.servers(), 1):
         found = validator._measured(server_id)

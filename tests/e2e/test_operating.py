@@ -59,6 +59,7 @@ def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
         "SEALWARD_BROKER_URL_FILE": str(secrets / "worker-broker-url"),
         "SEALWARD_AUTHORITY_KEY": str(secrets / "authority-key"),
         "SEALWARD_DATA_DIR": str(tmp_path / "data"),
+        "AGENT_DATA_DIR": str(stack.folder / "agent-1"),
         "DATABASE_URL": stack.postgres.url(),
         "RESTORED_URL": stack.postgres.url("restored"),
         "ANOTHER": f"127.0.0.1:{free_port()}",
@@ -202,3 +203,20 @@ def test_the_authoritys_key_is_changed(stack: Stack, run: Run, tmp_path: Path) -
     run("openssl pkey -in $SEALWARD_AUTHORITY_KEY -pubout -out new.pub")
     envelope = f'curl -fsS -H "X-Auth-Token: $SEALWARD_TOKEN" "$SEALWARD_URL/v1/sign/{WEB}/envelope"'
     assert "verified: signed by 1 of 1 keys" in run(f"{envelope} | sealward verify - --key new.pub")
+
+
+def test_a_nodes_key_is_replaced(stack: Stack, run: Run, tmp_path: Path) -> None:
+    """Its agent is killed in the middle of it; it comes back with the new key, and signs are as they were."""
+    well(stack)
+    make, name, collect = blocks("Replace a node's key")
+    run(make)
+    stack.kill("agent-1")
+    run(name)
+    stack.start_process("agent-1")
+    new = (tmp_path / "next.pub").read_text()
+    until(lambda: (stack.folder / "agent-1" / "node" / "key.pub").read_text() == new, 40)
+    well(stack)
+    run(collect)
+
+    assert stack.ask("GET", "/v1/node/1")[1]["node"]["public_key"] == new
+    assert new in (tmp_path / "keys-of-nodes.pem").read_text()

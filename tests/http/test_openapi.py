@@ -102,6 +102,11 @@ def test_schemathesis_finds_nothing(sealward: Running, tmp_path: Path) -> None:
     assert findings(sealward.url, ADMIN, tmp_path, examples=60) == ""
 
 
+def test_schemathesis_finds_nothing_in_what_cuts_a_node_off(sealward: Running, tmp_path: Path) -> None:
+    """The calls after which a node is not believed any more."""
+    assert findings(sealward.url, ADMIN, tmp_path, examples=30, cut_off=True) == ""
+
+
 def test_the_document_knows_its_own_order(calls: list[Operation]) -> None:
     """Whatever the order of the calls, the document is the same."""
     assert document(calls) == document(calls[::-1])

@@ -11,6 +11,7 @@ from running import until
 from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events.bus import BusUnavailable
+from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.outbox import ROOM, Outbox
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -58,7 +59,7 @@ def post() -> Post:
 @pytest.fixture
 def outbox(post: Post) -> Outbox:
     """Return an empty outbox, not started."""
-    return Outbox("kvm1", KEY, post.take)
+    return Outbox("kvm1", Keyring(KEY), post.take)
 
 
 @pytest.fixture

@@ -127,6 +127,21 @@ def test_nodes_and_tasks(sign: Command) -> None:
     assert off["name"] == "sealward.node.deactivate"
 
 
+def test_a_nodes_key_is_named(sign: Command, tmp_path: Path) -> None:
+    """From a file; the key that it has already changes nothing, and what is none is refused."""
+    node = sign.json("node", "show", "1")
+    file = tmp_path / "next.pub"
+    file.write_text(node["public_key"])
+    named = sign.json("node", "key", "set", "1", str(file))
+    refused = sign.run("node", "key", "set", "1", str(file), user="olga")
+    file.write_bytes(b"\xff garbage")
+    garbage = sign.run("node", "key", "set", "1", str(file))
+
+    assert named["keyid"] == node["keyid"]
+    assert "The policy's rule node:replace-key does not allow this" in refused.stderr
+    assert "(key.refused, HTTP 400" in garbage.stderr
+
+
 def test_an_envelope_is_what_verify_reads(shared: Running, sign: Command, tmp_path: Path) -> None:
     """`-f json` gives it as it is; whoever has the authority's public key checks it offline."""
     shared.sign(BASTION)

@@ -11,12 +11,14 @@ from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealward.events.keys import public_pem
 from sealward.events.measurement import Finding, Measurement
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.hypervisor import DomainNotFound, DomainXml, Hypervisor, HypervisorGone
+from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.measure import Files, measure, unmeasured
 from sealward.node_agent.outbox import Outbox
@@ -134,7 +136,8 @@ class Host:
         self._clock = self.clock_of(clock)
         self._ledger = Ledger(folder / f"{self.hostname}.sqlite")
         self._ledger.keep_fact("hostname", self.hostname)
-        self._key = KEYS[number]
+        self.keyring = Keyring(KEYS[number])
+        self._keys = 2 * number
         self.agent: Agent | None = None
         self.changed: set[str | None] = set()
 
@@ -146,16 +149,23 @@ class Host:
         """Start the agent."""
         self.changed.clear()
         self.agent = Agent(
-            key=self._key,
+            keyring=self.keyring,
             ledger=self._ledger,
             hypervisor=self.domains,
             files=cast("FileMeasurer", NoFiles()),
             firmware=Firmware((), lambda _: "", self._ledger),
-            outbox=Outbox(self.hostname, self._key, self._submit),
+            outbox=Outbox(self.hostname, self.keyring, self._submit),
             clock=self._clock,
             means=Means(timedelta(days=7), lambda *_: None, lambda _: None),
         )
         self.agent.register()
+
+    def next_key(self) -> str:
+        """Make the next key; return its public key."""
+        self._keys += 1
+        made = Ed25519PrivateKey.from_private_bytes(bytes([100 + self._keys]) * 32)
+        self.keyring.offer(made)
+        return public_pem(made.public_key())
 
     def close(self) -> None:
         """Close the ledger."""

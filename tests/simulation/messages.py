@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
-from simulation.host import KEYS
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands import reports
 from sealward.events import envelope as envelopes
+from sealward.events.keyid import keyid
 
 
-def apart(body: bytes, *kinds: type[reports.Report]) -> list[bytes]:
-    """Return what a node reported of those kinds, each as if it had been said by itself."""
+def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report]) -> list[bytes]:
+    """Return what a node reported of those kinds, each as if it had been said by itself.
+
+    What was said under another key than the one of `keys` would be another message, and is left out.
+    """
+    signers = {one.keyid for one in envelopes.parse(body).signatures}
     found = [one for one in said(body) if isinstance(one, kinds)]
-    return [reports.seal(one, KEYS[int(one.hostname.removeprefix("kvm"))]) for one in found]
+    return [
+        reports.seal(one, keys[one.hostname])
+        for one in found
+        if keyid(keys[one.hostname].public_key()) in signers
+    ]
 
 
 def said(body: bytes) -> list[reports.AnyReport]:
@@ -27,7 +38,7 @@ def named(body: bytes) -> str:
     if fields.get("kind") == "desired":
         return f"desired as of {fields['position']}"
     if "sequence" in fields:
-        return f"{fields['type']} {int(fields['sequence'])} {fields['data'].get('server_id', '')[:8]}"
+        return f"{fields['type']} {int(fields['sequence'])} {(fields['data'].get('server_id') or '')[:8]}"
     return " + ".join(
         f"{type(one).__name__} of {one.hostname} {getattr(one, 'server_id', '')[:8]}" for one in said(body)
     )

@@ -73,7 +73,9 @@ def test_a_seal_that_was_not_heard_leaves_nothing_to_vouch_for(world: World, hos
     host.change(server_id, 0)
     world.pass_time(60)
     world.tick_at(host)
-    world.network.inbox = [one for body in world.network.inbox for one in apart(body, reports.Sweep)]
+    world.network.inbox = [
+        one for body in world.network.inbox for one in apart(body, world.keys, reports.Sweep)
+    ]
     world.take_all()
     world.plane.project()
 
@@ -204,7 +206,7 @@ def test_an_inventory_that_comes_late_takes_no_server_away(world: World, host: H
     left = host.server_ids[1]
     host.change(left, None)
     world.notify_at(host)
-    (late,) = [one for body in world.network.inbox for one in apart(body, reports.Inventory)]
+    (late,) = [one for body in world.network.inbox for one in apart(body, world.keys, reports.Inventory)]
     world.settle()
     host.change(left, 0)
     tick(world, host)
@@ -293,3 +295,27 @@ def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(worl
 
     assert untold is IsValid.UNKNOWN
     assert is_valid(world, server_id) is IsValid.TRUE
+
+
+def test_a_key_that_is_replaced_while_everything_is_on_its_way(world: World, host: Host) -> None:
+    """What was sent under the old key is refused, and made up for: a change is found, an order sealed."""
+    host.change(host.server_ids[0], 1)
+    world.create(host.server_ids[1])
+    world.rekey(host)
+    world.settle()
+
+    assert is_valid(world, host.server_ids[0]) is IsValid.FALSE
+    assert is_valid(world, host.server_ids[1]) is IsValid.TRUE
+
+
+def test_a_key_that_is_replaced_unheard(world: World, host: Host) -> None:
+    """The event was lost: asked with its old key in vain, the agent asks with its next one."""
+    world.network.weather = LOSES_EVENTS
+    world.rekey(host)
+    world.settle()
+    world.network.weather = Weather()
+    host.change(host.server_ids[0], 1)
+    for _ in range(ANEW + 2):
+        tick(world, host)
+
+    assert is_valid(world, host.server_ids[0]) is IsValid.FALSE

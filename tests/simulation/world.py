@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from simulation.host import VERSIONS, Host
 from simulation.messages import named
 from simulation.network import Killed, Network, Weather
@@ -40,8 +41,14 @@ class World:
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
         self.unanswered: list[str] = []
+        self.rekeyed: set[str] = set()
         self._check = check
         self._tasks = 0
+
+    @property
+    def keys(self) -> dict[str, Ed25519PrivateKey]:
+        """Return the key that each node signs with now."""
+        return {host.hostname: host.keyring.current for host in self.hosts}
 
     def clock(self) -> datetime:
         """Return the control plane's time."""
@@ -72,6 +79,7 @@ class World:
             self._leases: 2,
             self._wait: 1,
             self._break: 1,
+            self._rekey: 1,
             self.boot: 2,
         }
         weights = [weight * self.dice.choice(PACES) for weight in steps.values()]
@@ -314,6 +322,21 @@ class World:
             host = self.dice.choice(self.hosts)
             host.agent = None
             self._say(f"{host.hostname} is killed")
+
+    def _rekey(self) -> None:
+        """Replace the key of a node, once in a history."""
+        host = self.dice.choice(self.hosts)
+        if host.hostname not in self.rekeyed:
+            self.rekey(host)
+
+    def rekey(self, host: Host) -> None:
+        """Have a node make its next key, and name it."""
+        self.rekeyed.add(host.hostname)
+        pem = host.next_key()
+        command = ask.ReplaceKey(
+            actor="user:admin", task_id=self.task_id(), hostname=host.hostname, public_key=pem
+        )
+        self.handle(command)
 
     def boot(self) -> None:
         """Start the agents that are dead."""

@@ -1,0 +1,64 @@
+"""How an agent makes itself known: what it asks, with which key, and which answer is its own."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from sealward.commands import reports
+from sealward.events.keys import public_pem
+from sealward.events.node import NodeKeyReplaced
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sealward.events.base import Event
+    from sealward.node_agent.keyring import Keyring
+
+log = logging.getLogger(__name__)
+
+
+class Registration:
+    """What one agent asks until it is answered; an answer to an agent before this one knows too little."""
+
+    def __init__(self, hostname: str, keyring: Keyring) -> None:
+        self._hostname = hostname
+        self._keyring = keyring
+        self._asked: dict[str, str] = {}
+        """By nonce the key (PEM) that was asked with."""
+
+    @property
+    def waits(self) -> bool:
+        """Say whether no answer has come yet."""
+        return bool(self._asked)
+
+    def ask(self, moment: datetime) -> tuple[reports.Registration, Ed25519PrivateKey]:
+        """Return what to say, and the key to say it with: the next one in turn, if there is one.
+
+        No two moments of a node are the same, whoever its agent was.
+        """
+        nonce = moment.isoformat()
+        key = self._keyring.turn(len(self._asked))
+        pem = self._asked[nonce] = public_pem(key.public_key())
+        return reports.Registration(hostname=self._hostname, public_key=pem, nonce=nonce), key
+
+    def has_another_key(self, event: Event) -> bool:
+        """Take the next key into use when an event names it; say whether it is.
+
+        Also before this agent is registered: with the key before it never would be.
+        """
+        if not isinstance(event, NodeKeyReplaced) or not self._keyring.take(event.public_key):
+            return False
+        log.info("%s uses its new key, %s", self._hostname, event.keyid)
+        return True
+
+    def is_answered_by(self, nonce: str) -> bool:
+        """Say whether an answer that repeats that nonce, empty when nobody asked, is for this agent."""
+        return nonce in self._asked if self._asked else not nonce
+
+    def answered(self, nonce: str) -> None:
+        """Wait no more; a key that was heard under is the one in use."""
+        self._keyring.take(self._asked.get(nonce, ""))
+        self._asked.clear()
