@@ -114,8 +114,8 @@ def storage(settings: Settings) -> Storage:
 def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Monitor:
     """Return what looks at how the control plane is. Only a broker has a relay that can be behind."""
     relay = None if settings.database_url is None else ControlPlace(found.control, "relay").load
-    lease = timedelta(seconds=settings.lease)
-    return Monitor(found.store, found.projections, Leases(found.control), relay, lease, clock)
+    lease, quiet = timedelta(seconds=settings.lease), timedelta(seconds=settings.quiet_after)
+    return Monitor(found.store, found.projections, Leases(found.control), relay, lease, quiet, clock)
 
 
 def control(settings: Settings) -> ControlDatabase:
@@ -233,7 +233,7 @@ class Worker:
     def __init__(
         self, core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now
     ) -> None:
-        celery = CeleryEvents(bus, core.projections, settings.lease / 3, clock)
+        celery = CeleryEvents(bus, core.projections, settings.heartbeat, clock)
         desired = Assignments(core, settings.wait, clock)
 
         def heard(batch: Sequence[reports.AnyReport]) -> None:

@@ -48,7 +48,7 @@ class Node:
             ledger=self._ledger,
             bus=bus,
             uri=settings.libvirt_uri or sample_uri(),
-            timing=Timing(sweep=settings.sweep_interval, heartbeat=settings.lease / 3),
+            timing=Timing(sweep=settings.sweep_interval, heartbeat=settings.heartbeat),
             clock=clock,
             files=lambda tell: FileMeasurer(
                 Cache(folder / "files.sqlite"), tell, settings.rehash_interval, mode=settings.files

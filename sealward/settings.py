@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_PORT: Final = 65535
+BEAT: Final = 2.5
+"""Seconds after which a node says at latest that it is there."""
 
 
 class SettingRefused(ValueError):
@@ -121,6 +123,19 @@ class Settings:
     """Where the agent answers the start gate; None means `node/gate.sock` in `data_dir`."""
     offline_for: float = 7 * 86400.0
     """How long the start gate relies on references that the control plane does not confirm."""
+
+    @property
+    def heartbeat(self) -> float:
+        """Return the seconds between two heartbeats of a node: more than three fit into its lease."""
+        return min(self.lease / 4, BEAT)
+
+    @property
+    def quiet_after(self) -> float:
+        """Return the seconds after which a node is quiet, for three of its heartbeats were not heard.
+
+        Less than ten, whatever the lease: time enough is left for whoever looks at it every other second.
+        """
+        return 3 * self.heartbeat
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:

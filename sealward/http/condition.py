@@ -35,6 +35,8 @@ class NodeCondition:
     hostname: str
     active: bool
     silent: bool
+    quiet: bool
+    """Whether nothing was heard for longer than usual: what is silent is, and what may become so."""
     seen: float | None
     swept: float | None
     sweep_seconds: float | None
@@ -68,13 +70,17 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """Looks at store, projections, leases and the relay's place. A node may be silent for its `lease`."""
+    """Looks at store, projections, leases and the relay's place.
+
+    A node is `quiet` when three of its heartbeats were missed, and silent when its `lease` has run out.
+    """
 
     store: EventStore
     projections: Projections
     leases: Leases
     relay: Callable[[], int] | None
     lease: timedelta
+    quiet: timedelta
     clock: Callable[[], datetime]
 
     def look(self) -> Condition:
@@ -114,6 +120,7 @@ class Monitor:
             node.hostname,
             node.active is True,
             node.lost or unheard is None or unheard > self.lease,
+            node.lost or unheard is None or unheard > self.quiet,
             None if unheard is None else unheard.total_seconds(),
             None if node.swept_at is None else (now - node.swept_at).total_seconds(),
             node.sweep_seconds,

@@ -29,7 +29,9 @@ class Health(msgspec.Struct, frozen=True):
     projections: Behind | msgspec.UnsetType = msgspec.UNSET
     relay: Behind | msgspec.UnsetType | None = msgspec.UNSET
     silent: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Hostnames of silent nodes."""
+    """Hostnames of nodes that were not heard within their lease: nobody vouches for their servers."""
+    quiet: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Hostnames of nodes of which three heartbeats were missed, the silent ones among them."""
     verdicts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     oldest: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     """Verdict → seconds since the one that was checked longest ago was."""
@@ -98,6 +100,7 @@ class Healthcheck:
             _behind(found.projections),
             None if found.relay is None else _behind(found.relay),
             [node.hostname for node in found.nodes if node.silent],
+            [node.hostname for node in found.nodes if node.quiet],
             {name: one.signs for name, one in found.verdicts.items()},
             {name: round(seconds, 3) for name, seconds in found.oldest.items()},
             dict(found.tasks),

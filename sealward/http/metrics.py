@@ -149,6 +149,10 @@ def _nodes(found: Condition) -> Iterator[Metric]:
     yield _gauge("nodes", "Registered nodes, by whether validation is on.", counts, "active")
     silent = sum(node.silent for node in found.nodes)
     yield _gauge("silent_nodes", "Nodes that were not heard within their lease.", silent)
+    quiet = sum(node.quiet for node in found.nodes)
+    yield _gauge(
+        "quiet_nodes", "Nodes of which three heartbeats were missed, the silent ones among them.", quiet
+    )
     for name, what, value_of in OF_A_NODE:
         values = {node.hostname: value for node in found.nodes if (value := value_of(node)) is not None}
         yield _gauge(f"node_{name}", what, values, "node")

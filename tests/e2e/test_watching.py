@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import tempfile
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from running import WEB, until
 
 from stack.sealward import Stack
+
+WITHIN, MARGIN = 10, 10
+"""Seconds: what is promised, and what a machine with other work may take on top; the lease is 30."""
+
+
+def nodes(stack: Stack) -> list[dict[str, Any]]:
+    """Return the nodes."""
+    found: list[dict[str, Any]] = stack.ask("GET", "/v1/node")[1]["nodes"]
+    return found
+
+
+def quiet(stack: Stack) -> list[str]:
+    """Return the nodes of which heartbeats were missed."""
+    return list(stack.ask("GET", "/healthcheck?detailed")[1]["quiet"])
 
 
 def problems(stack: Stack, api: str = "api-1") -> list[str]:
@@ -47,6 +66,31 @@ def test_a_silent_node(stack: Stack) -> None:
 
     assert len(found["silent"]) == 1
     until(lambda: problems(stack) == [], 20)
+
+
+def test_a_node_that_stops_is_quiet_within_ten_seconds_by_default() -> None:
+    """Long before its lease runs out: its agent hangs. It is heard again as if nothing had been."""
+    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
+    folder.chmod(0o755)
+    stack = Stack(folder)
+    try:
+        stack.start()
+        until(lambda: [one["reachable"] for one in nodes(stack)] == [True] and quiet(stack) == [], 30)
+        stack.processes["agent-1"].send_signal(signal.SIGSTOP)
+        took = until(
+            lambda: quiet(stack) != [] and metric(stack, "sealward_quiet_nodes") == 1, WITHIN + MARGIN
+        )
+        print(f"quiet after {took:.1f} s")
+        found = problems(stack)
+        stack.processes["agent-1"].send_signal(signal.SIGCONT)
+        until(lambda: quiet(stack) == [] and metric(stack, "sealward_quiet_nodes") == 0, 20)
+    finally:
+        if agent := stack.processes.get("agent-1"):
+            agent.send_signal(signal.SIGCONT)  # a process that is stopped does not end
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    assert "node.silent" not in found
 
 
 def test_a_stuck_relay(stack: Stack) -> None:

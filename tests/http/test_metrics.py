@@ -95,6 +95,7 @@ def test_what_is_known_of_servers_nodes_and_tasks(sealward: Running) -> None:
     assert value(found, "tasks", state="PENDING") == 0
     assert value(found, "nodes", active="true") == 1
     assert value(found, "silent_nodes") == 0
+    assert ("sealward_quiet_nodes", frozenset()) in found
     assert value(found, "events_total", topic="sign.created") == 3
     assert value(found, "events_total", topic="node.lost") == 0
     assert value(found, "log_head_position") == head
