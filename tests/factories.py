@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sealward.events import enforcement, node, sign
-from sealward.events.base import Event, Recorded
+from sealward.events import codec, enforcement, node, sign
+from sealward.events.base import Event, Recorded, Stored
 from sealward.events.measurement import Finding
 from sealward.events.policy import OnDoubt, OnViolation, Policy, ServerPolicy, Unsigned
 from sealward.events.verdict import IsValid
@@ -120,4 +120,12 @@ def recorded(events: Iterable[Event], after: int = 0) -> list[Recorded]:
     """Return the events as a log has them that begins after that position."""
     return [
         Recorded(position, uuid.UUID(int=0), position, one) for position, one in enumerate(events, after + 1)
+    ]
+
+
+def stored(events: Iterable[Event], after: int = 0) -> list[Stored]:
+    """Return the same as entries of the log."""
+    return [
+        Stored(one.position, one.stream, one.version, one.event.topic, codec.encode(one.event))
+        for one in recorded(events, after)
     ]

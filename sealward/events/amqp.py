@@ -23,7 +23,8 @@ from sealward.events.tls import Tls
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sealward.events.base import Recorded
+    from sealward.events.base import Stored
+    from sealward.events.cloudevent import Message
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class AmqpPublisher:
         self._parameters = parameters(url, tls)
         self._session: _Session | None = None
 
-    def publish(self, batch: Iterable[Recorded]) -> None:
+    def publish(self, batch: Iterable[Stored]) -> None:
         """Publish in order and wait until the broker has confirmed all.
 
         Raises BusUnavailable, and what the batch raises: then any of them may have been published, and all
@@ -119,14 +120,14 @@ class _Session:
         self._thread = threading.Thread(target=self._run, name="relay-amqp", daemon=True)
         self._thread.start()
 
-    def publish(self, batch: Iterable[Recorded]) -> None:
+    def publish(self, batch: Iterable[Stored]) -> None:
         """Have the session's thread publish, and wait for the last confirm. Raises BusUnavailable."""
         self._wait(self._ready)
         self._confirmed.clear()
         self._in_thread(self._begin)
         rest = iter(batch)
         while piece := list(itertools.islice(rest, PIECE)):
-            messages = [(one, cloudevent.render(one)) for one in piece]
+            messages = [cloudevent.message(one) for one in piece]
             self._in_thread(functools.partial(self._send, messages))
         self._in_thread(self._end)
         self._wait(self._confirmed)
@@ -180,12 +181,12 @@ class _Session:
         self._is_whole = True
         self._look_whether_confirmed()
 
-    def _send(self, messages: Sequence[tuple[Recorded, bytes]]) -> None:
+    def _send(self, messages: Sequence[Message]) -> None:
         self._open |= set(range(self._last + 1, self._last + len(messages) + 1))
         self._last += len(messages)
         with self._connection.one_piece():
-            for one, body in messages:
-                self._channel.basic_publish(EXCHANGE, cloudevent.routing_key(one), body, _properties(one))
+            for one in messages:
+                self._channel.basic_publish(EXCHANGE, one.routing_key, one.body, _properties(one))
 
     def _acked(self, frame: Any) -> None:  # noqa: ANN401 - pika has no types
         """Take a confirm, which may stand for all before it."""
@@ -204,12 +205,12 @@ class _Session:
             self._confirmed.set()
 
 
-def _properties(one: Recorded) -> pika.BasicProperties:
+def _properties(one: Message) -> pika.BasicProperties:
     return pika.BasicProperties(
         content_type="application/cloudevents+json",
         delivery_mode=2,
-        message_id=str(one.id),
-        correlation_id=one.event.task_id,
-        timestamp=int(one.event.timestamp.timestamp()),
+        message_id=one.id,
+        correlation_id=one.task_id,
+        timestamp=one.sent_at,
         headers={"position": one.position},
     )

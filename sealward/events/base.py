@@ -73,6 +73,22 @@ class Recorded:
         return _event_id(self.stream, self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it stands in the log, its bytes not yet read (`codec.read`)."""
+
+    position: int
+    stream: uuid.UUID
+    version: int
+    topic: str
+    state: bytes
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Return the event's own id, as `Recorded` has it."""
+        return uuid.uuid5(self.stream, str(self.version))
+
+
 @functools.lru_cache(maxsize=KNOWN)
 def _event_id(stream: uuid.UUID, version: int) -> uuid.UUID:
     return uuid.uuid5(stream, str(version))

@@ -6,13 +6,16 @@ position, padded so that texts sort as numbers do.
 
 from __future__ import annotations
 
+import functools
 import uuid
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
+from typing import Any, Final
 
 import msgspec
 
 from sealward.events import codec, schema
-from sealward.events.base import Recorded
+from sealward.events.base import Recorded, Stored
 from sealward.events.node import NodeEvent
 from sealward.events.sign import SignEvent
 
@@ -20,24 +23,94 @@ SOURCE = "/sealward"
 TYPE_PREFIX = "io.sealward."
 
 
+class _Head(msgspec.Struct, frozen=True):
+    """What is needed of an event to address it."""
+
+    version: int
+    timestamp: datetime
+    node_id: int = 0
+    server_id: str | None = None
+    task_id: str | None = None
+
+
+class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+    specversion: str = "1.0"
+    id: str
+    source: str = SOURCE
+    type: str
+    subject: str
+    time: str
+    datacontenttype: str = "application/json"
+    dataschema: str
+    sequence: str
+    stream: str
+    streamversion: int
+    data: msgspec.Raw
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A CloudEvent with what a broker needs to know of it; `sent_at` in seconds since 1970."""
+
+    position: int
+    id: str
+    routing_key: str
+    task_id: str | None
+    sent_at: int
+    body: bytes
+
+
+def message(stored: Stored) -> Message:
+    """Return an entry of the log as a message: its bytes are those of the log, not read and written again.
+
+    Raises EventFromNewerVersion and EventRefused.
+    """
+    head, state = _current(stored.topic, stored.state)
+    event_id = str(stored.id)
+    body = _CloudEvent(
+        id=event_id,
+        type=TYPE_PREFIX + stored.topic,
+        subject=_subject(stored, head),
+        time=head.timestamp.isoformat(),
+        dataschema=_schema(stored.topic),
+        sequence=f"{stored.position:020d}",
+        stream=str(stored.stream),
+        streamversion=stored.version,
+        data=msgspec.Raw(state),
+    )
+    return Message(
+        stored.position,
+        event_id,
+        f"{stored.topic}.node.{head.node_id}",
+        head.task_id,
+        int(head.timestamp.timestamp()),
+        msgspec.json.encode(body),
+    )
+
+
 def render(recorded: Recorded) -> bytes:
     """Return the event as a CloudEvent."""
     event = recorded.event
-    fields = {
-        "specversion": "1.0",
-        "id": str(recorded.id),
-        "source": SOURCE,
-        "type": TYPE_PREFIX + event.topic,
-        "subject": _subject(recorded),
-        "time": event.timestamp.isoformat(),
-        "datacontenttype": "application/json",
-        "dataschema": schema.name(event.topic),
-        "sequence": f"{recorded.position:020d}",
-        "stream": str(recorded.stream),
-        "streamversion": recorded.version,
-        "data": msgspec.Raw(codec.encode(event)),
-    }
-    return msgspec.json.encode(fields)
+    entry = Stored(recorded.position, recorded.stream, recorded.version, event.topic, codec.encode(event))
+    return message(entry).body
+
+
+def _current(topic: str, state: bytes) -> tuple[_Head, bytes]:
+    """Return an event's bytes in the current version. Raises EventFromNewerVersion and EventRefused."""
+    try:
+        head = _HEAD.decode(state)
+        if head.version == codec.EVENTS[topic].version:
+            return head, state
+    except (KeyError, msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass  # whoever reads all of it says what is wrong
+    state = codec.encode(codec.decode(topic, state))
+    return _HEAD.decode(state), state
+
+
+_schema = functools.cache(schema.name)
 
 
 def schema_of(topic: str) -> dict[str, Any]:
@@ -57,14 +130,8 @@ def parse(body: bytes) -> Recorded:
     return Recorded(*where, event)
 
 
-def routing_key(recorded: Recorded) -> str:
-    """Return the key on the topic exchange: `sign.created.node.2`."""
-    node_id = getattr(recorded.event, "node_id", 0)
-    return f"{recorded.event.topic}.node.{node_id}"
-
-
-def _subject(recorded: Recorded) -> str:
-    event = recorded.event
-    if isinstance(event, SignEvent):
-        return f"sign/{event.server_id}"
-    return f"node/{event.node_id}" if isinstance(event, NodeEvent) else str(recorded.stream)
+def _subject(stored: Stored, head: _Head) -> str:
+    kind = codec.EVENTS[stored.topic]
+    if issubclass(kind, SignEvent):
+        return f"sign/{head.server_id}"
+    return f"node/{head.node_id}" if issubclass(kind, NodeEvent) else str(stored.stream)

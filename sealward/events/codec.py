@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sealward.events import enforcement, node, sign
+from sealward.events.base import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.base import Event
+    from sealward.events.base import Event, Stored
 
     Fields = dict[str, Any]
     Upcast = Callable[[Fields], Fields]
@@ -93,6 +94,12 @@ def decode(topic: str, state: bytes, upcasts: dict[tuple[str, int], Upcast] | No
         return msgspec.convert(fields, type=EVENTS[topic])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
         raise EventRefused(f"{topic}: {unreadable}") from unreadable
+
+
+def read(stored: Stored) -> Recorded:
+    """Return the event of an entry of the log. Raises EventFromNewerVersion and EventRefused."""
+    event = decode(stored.topic, stored.state)
+    return Recorded(stored.position, stored.stream, stored.version, event)
 
 
 def _upcast(topic: str, fields: Fields, upcasts: dict[tuple[str, int], Upcast]) -> Fields:

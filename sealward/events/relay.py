@@ -14,7 +14,7 @@ from sealward.events.store import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealward.events.base import Recorded
+    from sealward.events.base import Stored
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
     from sealward.events.store import EventStore
@@ -32,7 +32,7 @@ LOOK_UP: Final = 0.1
 class Publisher(Protocol):
     """Where the relay copies to."""
 
-    def publish(self, batch: Iterable[Recorded]) -> None:
+    def publish(self, batch: Iterable[Stored]) -> None:
         """Publish in order; return when all are safe. Raises BusUnavailable: then all are tried again.
 
         The batch is read as it is published: what it raises ends the publishing.
@@ -73,10 +73,11 @@ class BusPublisher:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    def publish(self, batch: Iterable[Recorded]) -> None:
+    def publish(self, batch: Iterable[Stored]) -> None:
         """Publish in order."""
         for one in batch:
-            self._bus.publish(cloudevent.routing_key(one), cloudevent.render(one))
+            message = cloudevent.message(one)
+            self._bus.publish(message.routing_key, message.body)
 
     def close(self) -> None:
         """Do nothing: the bus is not the relay's own."""
@@ -89,9 +90,9 @@ class _Window:
         self._store = store
         self.position = position
 
-    def __iter__(self) -> Iterator[Recorded]:
+    def __iter__(self) -> Iterator[Stored]:
         for _ in range(PARTS):
-            batch = self._store.follow(self.position)
+            batch = self._store.copy(self.position)
             for one in batch:
                 self.position = one.position
                 yield one

@@ -18,7 +18,7 @@ from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
 
 from sealward.events import codec
-from sealward.events.base import Event, Recorded
+from sealward.events.base import Event, Recorded, Stored
 from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
@@ -148,15 +148,14 @@ class EventStore:
 
     def follow(self, after: int, limit: int = 500) -> list[Recorded]:
         """Return up to `limit` events of the whole log beyond that position. Raises EventRefused."""
+        return [codec.read(one) for one in self.copy(after, limit)]
+
+    def copy(self, after: int, limit: int = 500) -> list[Stored]:
+        """Return up to `limit` entries of the whole log beyond that position, as they are."""
         with available():
             found = self._log.select_notifications(after, limit, inclusive_of_start=False)
         return [
-            Recorded(
-                one.id,
-                cast("UUID", one.originator_id),
-                one.originator_version,
-                codec.decode(one.topic, one.state),
-            )
+            Stored(one.id, cast("UUID", one.originator_id), one.originator_version, one.topic, one.state)
             for one in found
         ]
 

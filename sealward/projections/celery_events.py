@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from sealward.events import codec
 from sealward.events import node as of_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from sealward.events.base import Event, Recorded
+    from sealward.events.base import Event, Stored
     from sealward.events.bus import Bus
     from sealward.projections.database import Projections
     from sealward.projections.tables import Tables
@@ -52,9 +53,9 @@ class CeleryEvents:
         """Say that a node is there. Raises BusUnavailable."""
         self._say("worker-heartbeat", hostname, self._clock(), {"active": 0, "processed": 0, "loadavg": []})
 
-    def publish(self, batch: Iterable[Recorded]) -> None:
+    def publish(self, batch: Iterable[Stored]) -> None:
         """Say what the events of a batch mean, in order. Raises BusUnavailable."""
-        events = list(batch)
+        events = [codec.read(one) for one in batch]
         self._projections.wait_for(events[-1].position, PATIENCE)
         with self._projections.reading() as tables:
             for one in events:

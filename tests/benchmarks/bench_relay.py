@@ -1,11 +1,13 @@
 """The relay on PostgreSQL and RabbitMQ, all of it: read the log, render, publish, confirm, keep the place.
 
 Against the same messages on the same exchange, each confirmed before the next is sent. As in service each
-message goes to the stream and to the durable queue of its node; nobody reads.
+message goes to the stream and to the durable queue of its node, under the policy that is made for those;
+nobody reads.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import time
@@ -29,6 +31,7 @@ from sealward.events.bus import Bus
 from sealward.events.postgres import postgres
 from sealward.events.relay import Relay
 from sealward.events.store import EventStore
+from stack.secrets import NODES_QUEUES, POLICY
 
 EVENTS = 20_000
 SINGLE = 1_500
@@ -59,14 +62,14 @@ def relayed(store: EventStore, control: PostgresControl, url: str) -> float:
 
 def confirmed_each(store: EventStore, url: str) -> float:
     """Return the messages a second of a publisher that waits for each confirm."""
-    messages = [(cloudevent.routing_key(one), cloudevent.render(one)) for one in store.follow(0, SINGLE)]
+    messages = [cloudevent.message(one) for one in store.copy(0, SINGLE)]
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     channel.confirm_delivery()
     properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
     began = time.perf_counter()
-    for key, body in messages:
-        channel.basic_publish(EXCHANGE, key, body, properties)
+    for one in messages:
+        channel.basic_publish(EXCHANGE, one.routing_key, one.body, properties)
     seconds = time.perf_counter() - began
     connection.close()
     return len(messages) / seconds
@@ -80,6 +83,8 @@ def main() -> int:
         bus = Bus(rabbitmq.url)
         bus.bind(queue_of("kvm2"), "#.node.2")
         bus.close()
+        pattern, definition = NODES_QUEUES["pattern"], json.dumps(NODES_QUEUES["definition"])
+        rabbitmq.ctl("set_policy", POLICY, pattern, definition, "--apply-to", "queues")
         turns = [
             (relayed(store, control, rabbitmq.url), confirmed_each(store, rabbitmq.url))
             for _ in range(ROUNDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kombu
 import pytest
-from factories import event, recorded
+from factories import event, stored
 from programs import sealward
 from running import until
 
@@ -165,7 +165,7 @@ def test_tls_reaches_whom_it_trusts(
     consumer.stop()
     bus.close()
     publisher = AmqpPublisher(rabbitmq_server.tls_url, tls)
-    publisher.publish(recorded([event(NodeActivated)]))
+    publisher.publish(stored([event(NodeActivated)]))
     publisher.close()
 
 
@@ -180,7 +180,7 @@ def test_tls_refuses_another_authority(rabbitmq_server: RabbitMQ, namespace: str
         bus.send("q", b"secret")
     publisher = AmqpPublisher(rabbitmq_server.tls_url, stranger)
     with pytest.raises(BusUnavailable):
-        publisher.publish(recorded([event(NodeActivated)]))
+        publisher.publish(stored([event(NodeActivated)]))
     publisher.close()
     bus.close()
     del bus, publisher

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import jsonschema
 import pytest
 from cloudevents.core.formats.json import JSONFormat
-from factories import ONE_OF_EACH, recorded
+from factories import ONE_OF_EACH, event, recorded, stored
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.events import cloudevent
-from sealward.events.base import Recorded
-from sealward.events.codec import EVENTS, EventRefused
+from sealward.events import cloudevent, codec
+from sealward.events.base import Recorded, Stored
+from sealward.events.codec import EVENTS, EventFromNewerVersion, EventRefused
+from sealward.events.sign import SignRevoked
 
 EACH = recorded(ONE_OF_EACH)
+GOLDEN = Path(__file__).parents[1] / "assets" / "events"
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 
@@ -81,7 +84,46 @@ def test_sequences_sort_as_numbers_do() -> None:
 
 def test_the_key_tells_what_happened_and_on_which_node() -> None:
     """A topic exchange routes by it."""
-    assert [cloudevent.routing_key(one) for one in EACH[:1]] == ["sign.created.node.2"]
+    assert [cloudevent.message(one).routing_key for one in stored(ONE_OF_EACH[:1])] == ["sign.created.node.2"]
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.iterdir()), ids=lambda path: str(path.name))
+def test_what_stands_in_the_log_is_sent_as_it_is(path: Path) -> None:
+    """The bytes that any version wrote are those of the event that this version reads."""
+    topic, state = path.stem.rsplit(".v", 1)[0], path.read_bytes().strip()
+    one = Stored(7, uuid.UUID(int=1), 3, topic, state)
+    event = codec.decode(topic, state)
+    sent = cloudevent.message(one)
+
+    assert sent.body == cloudevent.render(codec.read(one))
+    assert json.loads(sent.body)["data"] == json.loads(codec.encode(event))
+    assert (sent.position, sent.id, sent.task_id) == (7, str(one.id), event.task_id)
+    assert (sent.id, sent.sent_at) == (str(codec.read(one).id), int(event.timestamp.timestamp()))
+
+
+def test_what_an_older_version_wrote_is_sent_as_this_one_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subscriber reads one version of each topic."""
+    monkeypatch.setattr(SignRevoked, "version", 2)
+    monkeypatch.setitem(codec.UPCASTS, ("sign.revoked", 1), lambda fields: {**fields, "sign_id": 99})
+    state = codec.encode(event(SignRevoked)).replace(b'"version":2', b'"version":1')
+    data = json.loads(cloudevent.message(Stored(1, uuid.UUID(int=1), 1, "sign.revoked", state)).body)["data"]
+
+    assert (data["version"], data["sign_id"]) == (2, 99)
+
+
+@pytest.mark.parametrize(
+    ("topic", "state", "refusal"),
+    [
+        ("sign.sealed", b"garbage", EventRefused),
+        ("sign.sealed", b'{"version":1}', EventRefused),
+        ("sign.vanished", b'{"version":1,"timestamp":"2026-01-02T12:00:00Z"}', EventRefused),
+        ("sign.sealed", b'{"version":99,"timestamp":"2026-01-02T12:00:00Z"}', EventFromNewerVersion),
+    ],
+)
+def test_what_cannot_be_read_is_not_sent(topic: str, state: bytes, refusal: type[Exception]) -> None:
+    """Neither garbage nor what a newer version wrote."""
+    with pytest.raises(refusal):
+        cloudevent.message(Stored(1, uuid.UUID(int=1), 1, topic, state))
 
 
 @given(st.binary(max_size=200))
