@@ -340,9 +340,10 @@ class Assignments:
         projections = self._core.projections
         if not projections.wait_for(self._core.store.head(), min(self._wait, GATE_WAITS)):
             raise stores.StoreUnavailable("the projections are behind the log")
-        with projections.reading() as tables:
+        with projections.snapshot() as tables:
             row = projections.signs.one(tables, server_id)
-        return None if row is None else _assignment(row)
+            envelope = projections.envelopes.one(tables, server_id)
+        return None if row is None else _assignment(row, envelope)
 
     def of(self, node: Node) -> reports.Desired:
         """Return all that a node has to know, not older than this call.
@@ -355,9 +356,10 @@ class Assignments:
         with projections.snapshot() as tables:
             position = projections.position(tables)
             signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)
+            envelopes = projections.envelopes.of_node(tables, node.node_id)
             tasks = projections.tasks.waiting(tables, node.node_id)
             known = projections.nodes.one(tables, node.node_id)
-        assignments = tuple(_assignment(row) for row in signs)
+        assignments = tuple(_assignment(row, envelopes.get(row.server_id)) for row in signs)
         duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
         accepted = None if node.firmware is None else dict(node.firmware.accepted)
         return reports.Desired(
@@ -376,7 +378,7 @@ class Assignments:
         )
 
 
-def _assignment(row: SignRow) -> reports.Assignment:
+def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
     return reports.Assignment(
         row.sign_id,
         row.server_id,
@@ -384,7 +386,7 @@ def _assignment(row: SignRow) -> reports.Assignment:
         row.sealed,
         row.verdict.is_valid.value,
         row.verdict.reasons,
-        row.envelope,
+        envelope,
         row.policy,
         row.policy_position,
     )

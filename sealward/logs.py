@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
+from collections import deque
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -14,6 +16,11 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+OFTEN: Final = "sealward.access"
+"""The logger of the lines that every request leaves."""
+LATE: Final = 0.01
+MOST: Final = 1_000
+"""How many lines wait at most: a stream that takes none holds up who writes."""
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _IDS: ContextVar[Mapping[str, str]] = ContextVar("sealward-ids", default=NOTHING)
 
@@ -42,6 +49,12 @@ def _with(ids: Mapping[str, str | None]) -> Mapping[str, str]:
     return {**_IDS.get(), **{name: value for name, value in ids.items() if value is not None}}
 
 
+class Message:
+    """A message that programs read by its fields; these and its text are made when it is written."""
+
+    __slots__ = ()
+
+
 class Ids(logging.Filter):
     """Gives every record the ids of its moment."""
 
@@ -55,13 +68,22 @@ class Console(logging.Formatter):
     """For eyes: time, level, where, what, and the ids behind it."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        super().__init__("%(asctime)s")
+        self._second, self._text = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
+        """Return the time; a second is made into text once."""
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._text = second, super().formatTime(record, datefmt or self.default_time_format)
+        return f"{self._text},{record.msecs:03.0f}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line, ids behind."""
         known: Mapping[str, str] = getattr(record, "ids", {})
-        ids = " ".join(f"{name}={value}" for name, value in known.items())
-        return super().formatMessage(record) + (f" [{ids}]" if ids else "")
+        ids = " ".join([f"{name}={value}" for name, value in known.items()])
+        line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
+        return f"{line} [{ids}]" if ids else line
 
 
 class Json(logging.Formatter):
@@ -77,9 +99,66 @@ class Json(logging.Formatter):
             **getattr(record, "ids", {}),
             **getattr(record, "fields", {}),
         }
+        if isinstance(record.msg, Message):
+            line |= msgspec.to_builtins(record.msg)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes messages to a stream: at once, but those of `OFTEN` within `LATE` seconds, many at a time.
+
+    A request leaves one line and should not take longer for it: while a thread formats and writes, others
+    wait for the handler's lock, and whenever one waits or writes Python goes on with another.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: deque[logging.LogRecord] = deque()
+        self._some_wait, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._write_late, name="log", daemon=True)
+        self._thread.start()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a message, and before it those that wait; or let it wait, too."""
+        if record.name != OFTEN or len(self._waiting) >= MOST:
+            self.flush()
+            return super().handle(record)
+        kept = self.filter(record)
+        if kept:
+            self._waiting.append(record)
+            if not self._some_wait.is_set():
+                self._some_wait.set()
+        return kept
+
+    def flush(self) -> None:
+        """Write those that wait."""
+        self.acquire()
+        try:
+            lines = []
+            while self._waiting:
+                lines.append(self.format(self._waiting.popleft()) + self.terminator)
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+    def close(self) -> None:
+        """Write those that wait, and end."""
+        self._ended.set()
+        self._some_wait.set()
+        self._thread.join(LATE + 1)
+        self.flush()
+        super().close()
+
+    def _write_late(self) -> None:
+        while not self._ended.is_set():
+            self._some_wait.wait()
+            self._ended.wait(LATE)
+            self._some_wait.clear()
+            self.flush()
 
 
 FORMS: Final[dict[str, type[logging.Formatter]]] = {"console": Console, "json": Json}
@@ -87,10 +166,14 @@ FORMS: Final[dict[str, type[logging.Formatter]]] = {"console": Console, "json": 
 
 def set_up(form: str, level: str, stream: TextIO) -> None:
     """Send all messages of this process from that level on to a stream, in a form of FORMS."""
-    handler = logging.StreamHandler(stream)
+    handler = Lines(stream)
     handler.addFilter(Ids())
     handler.setFormatter(FORMS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What no form shows is not looked up: https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - as that page says
     logging.getLogger("kombu").setLevel(logging.ERROR)  # it warns that memory:// has no host
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # the relay says what pika finds
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of whoever waits
     logging.getLogger("keystonemiddleware").setLevel(logging.ERROR)  # it logs the answer to every bad token

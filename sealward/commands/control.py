@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sealward.events.along import Along
+
 SQL = blocks("sealward.commands", "control.sql")
 
 
@@ -22,6 +24,11 @@ class ControlDatabase(Protocol):
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
         """Run a named block; return its rows, and how many rows it changed."""
+
+    def find(
+        self, block: str, values: Sequence[object], along: Along | None = None
+    ) -> tuple[Any, ...] | None:
+        """Return the row that a block finds; another question goes along where that saves a round trip."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -51,6 +58,14 @@ class SqliteControl:
                 return cursor.fetchall(), cursor.rowcount
         except sqlite3.IntegrityError as taken:
             raise NameTaken from taken
+
+    def find(
+        self, block: str, values: Sequence[object], along: Along | None = None
+    ) -> tuple[Any, ...] | None:
+        """Return the row that a block finds. Nothing goes along: this is a file by itself, and near."""
+        del along
+        rows, _ = self.run(block, values)
+        return rows[0] if rows else None
 
     def close(self) -> None:
         """Close the file."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -14,16 +15,21 @@ from sealward.events.sql import blocks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealward.events.along import Along
+
 STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blocks(
     "sealward.commands", "control.postgres.sql"
 )
 
 
 class PostgresControl:
-    """Runs the named blocks through a pool; the tables come with the migrations."""
+    """Runs the named blocks through a pool; the tables come with the migrations.
+
+    What goes along with a question may be about the projections' rows: their schema is looked into last.
+    """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        self._database = Database(url, search_path="public,main")
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
         """Run a named block; return its rows, and how many rows it changed."""
@@ -38,6 +44,30 @@ class PostgresControl:
         except psycopg.errors.UniqueViolation as taken:
             raise NameTaken from taken
 
+    def find(
+        self, block: str, values: Sequence[object], along: Along | None = None
+    ) -> tuple[Any, ...] | None:
+        """Return the row that a block finds, whose first column is no NULL; a question goes along."""
+        if along is None:
+            return self._first(STATEMENTS[block], values)
+        both = self._first(_both(block, along.statement), (*values, *along.values))
+        if both is None:
+            raise AssertionError("the statement finds one row whatever there is")
+        along.take(both[-1])
+        return None if both[0] is None else both[:-1]
+
+    def _first(self, statement: LiteralString, values: Sequence[object]) -> tuple[Any, ...] | None:
+        with self._database.connection() as connection:
+            return (
+                connection.cursor(row_factory=tuple_row).execute(statement, values, prepare=True).fetchone()
+            )
+
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
+
+
+@functools.cache
+def _both(block: str, along: LiteralString) -> LiteralString:
+    """Return the statement that asks both; it finds one row whatever either finds."""
+    return STATEMENTS["along"].format(asked=STATEMENTS[block], along=along)

@@ -13,9 +13,10 @@ from sealward.commands.errors import Rejected
 from sealward.commands.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sealward.commands.control import ControlDatabase
+    from sealward.events.along import Along
 
 
 class TokenExists(Rejected):
@@ -50,14 +51,16 @@ class Tokens:
         self._clock = clock
         self._bootstrap = None if bootstrap is None else _digest(bootstrap)
 
-    def who(self, secret: str) -> Token | None:
-        """Return the token that a secret belongs to, if it is good now."""
+    def who(self, secret: str, along: Along | None = None) -> Token | None:
+        """Return the token that a secret belongs to, if it is good now; a question may go along."""
         digest = _digest(secret)
         if self._bootstrap is not None and secrets.compare_digest(digest, self._bootstrap):
             return Token("admin", Role.ADMIN, self._clock(), None)
-        rows, _ = self._database.run("token-by-digest", (digest,))
-        tokens = (_token(row) for row in rows)
-        return next((one for one in tokens if one.expires_at is None or self._clock() < one.expires_at), None)
+        row = self._database.find("token-by-digest", (digest,), along)
+        if row is None:
+            return None
+        token = _token(row)
+        return token if token.expires_at is None or self._clock() < token.expires_at else None
 
     def issue(self, name: str, role: Role, expires_at: datetime | None = None) -> str:
         """Make a token and return its secret, which is shown this once. Raises TokenExists."""
@@ -87,7 +90,7 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _token(row: tuple[str, ...]) -> Token:
+def _token(row: Sequence[str]) -> Token:
     name, role, issued_at, expires_at = row
     return Token(
         name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward import logs
@@ -18,6 +19,19 @@ log = logging.getLogger("sealward.access")
 NOWHERE: Final = "none"
 """The route of a request that has none: paths that clients make up are no label."""
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(logs.Message):
+    """What was answered; as text, a line for eyes."""
+
+    method: str
+    route: str
+    status: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route} {self.status}, {self.seconds * 1000:.1f} ms"
 
 
 class Access:
@@ -42,7 +56,5 @@ class Access:
         method = req.method if req.method in METHODS else "other"
         route = req.uri_template or NOWHERE
         self._metrics.answered(method, route, resp.status_code, seconds)
-        fields = {"method": method, "route": route, "status": resp.status_code, "seconds": round(seconds, 6)}
-        line = "%s %s %d, %.1f ms"
-        log.info(line, method, route, resp.status_code, seconds * 1000, extra={"fields": fields})
+        log.info(Answered(method, route, resp.status_code, seconds))
         logs.begin()

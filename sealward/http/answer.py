@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 from urllib.parse import urlencode
 
 import falcon
@@ -26,6 +25,9 @@ Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Id = Annotated[int, msgspec.Meta(ge=1)]
 Position = Annotated[int, msgspec.Meta(ge=0)]
 
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 
 def answer(resp: falcon.Response, content: msgspec.Struct, *, order: Literal["sorted"] | None = None) -> None:
     """Answer with JSON; `sorted` puts the keys as the seed prints them in lists and after POST and PUT."""
@@ -39,8 +41,9 @@ def rfc1123(moment: datetime | None) -> str | None:
 
 
 def date(moment: datetime) -> str:
-    """Return a moment as "Mon, 03 Jun 2024 10:45:36 GMT"."""
-    return email.utils.format_datetime(moment, usegmt=True)
+    """Return a moment, which is in UTC, as "Mon, 03 Jun 2024 10:45:36 GMT"."""
+    day, month, time = DAYS[moment.weekday()], MONTHS[moment.month - 1], moment.time()
+    return f"{day}, {moment.day:02} {month} {moment.year:04} {time.isoformat('seconds')} GMT"
 
 
 def link_next(req: falcon.Request, resp: falcon.Response, **values: object) -> None:

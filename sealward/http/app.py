@@ -8,7 +8,7 @@ import falcon
 
 from sealward.http import errors
 from sealward.http.access import Access
-from sealward.http.auth import Authentication
+from sealward.http.auth import Authentication, Authorization
 from sealward.http.enforcement import Policies
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
@@ -39,7 +39,9 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
     metrics = Metrics(door.monitor, public=door.metrics_public)
     public = PUBLIC | {"/metrics"} if door.metrics_public else PUBLIC
     app.add_middleware([NoClaims(), RequestId()])
-    app.add_middleware([Access(metrics), Methods(), Authentication(door.identify, door.policy, public)])
+    authentication = Authentication(door.identify, public)
+    app.add_middleware([Access(metrics), authentication, Methods(), Authorization(door.policy, public)])
+    app.add_sink(authentication.nowhere)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     errors.register(app)

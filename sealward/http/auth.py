@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+import falcon
 
 from sealward import logs
 from sealward.http.errors import Problem
+from sealward.http.operation import Route
 from sealward.http.policy import PUBLIC, is_public, rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import falcon
-
+    from sealward.events.along import Along
     from sealward.http.identity import Identify, Identity
     from sealward.http.policy import Policy, Rule
 
 
 class Authentication:
-    """401 without a good token, 403 for what its roles may not."""
+    """401 without a good token, whether there is something at the path or not."""
 
-    def __init__(self, identify: Identify, policy: Policy, public: Collection[str] = PUBLIC) -> None:
+    def __init__(self, identify: Identify, public: Collection[str] = PUBLIC) -> None:
         self._identify = identify
-        self._policy = policy
         self._public = public
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Find out who asks, for all but the public paths."""
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
+        """Find out who asks, for all but the public paths; what the call will read goes along."""
         del resp
-        if is_public(req.path, req.params, self._public):
-            return
-        identity = self._identify.who(req)
+        if not is_public(req.path, req.params, self._public):
+            req.context.along = resource.along(req.method, params) if isinstance(resource, Route) else None
+            self._identified(req, req.context.along)
+
+    def nowhere(self, req: falcon.Request, resp: falcon.Response, **_path: str) -> NoReturn:
+        """Answer where there is nothing: 404, once it is known who asks."""
+        del resp
+        self._identified(req)
+        raise falcon.HTTPRouteNotFound
+
+    def _identified(self, req: falcon.Request, along: Along | None = None) -> None:
+        identity = self._identify.who(req, along)
         if identity is None:
             message = f"Send a valid token in the header X-Auth-Token; {self._identify.advice}."
             raise Problem(401, "auth.required", message, {"WWW-Authenticate": self._identify.challenge})
         req.context.identity = identity
         logs.add(actor=actor(req))
 
+
+class Authorization:
+    """403 for what the roles of whoever asks may not."""
+
+    def __init__(self, policy: Policy, public: Collection[str] = PUBLIC) -> None:
+        self._policy = policy
+        self._public = public
+
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Ask the policy, once it is known what is asked for."""
+        """Ask the policy."""
         del resp, resource, params
-        if is_public(req.path, req.params, self._public) or req.method == "OPTIONS":
+        if is_public(req.path, req.params, self._public):
             return
         template = (req.uri_template or "").removeprefix("/v1")
         method = "GET" if req.method == "HEAD" else req.method

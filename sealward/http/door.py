@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealward.commands.handler import Handler
     from sealward.commands.leases import Leases
     from sealward.commands.messages import Command
+    from sealward.events.along import Along
     from sealward.events.store import EventStore
     from sealward.http.condition import Monitor
     from sealward.http.identity import Identify
@@ -55,6 +56,10 @@ class Door:
         task_id = str(uuid.uuid4())
         logs.add(task_id=task_id)
         return task_id
+
+    def sign_along(self, server_id: str) -> Along | None:
+        """Return the question for the sign of a server, to go along with the one for the token."""
+        return self.projections.signs.along(self.projections.backend, server_id)
 
     @contextlib.contextmanager
     def signs_at(self, at: datetime | None) -> Iterator[tuple[Signs, Tables, datetime]]:

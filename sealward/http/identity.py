@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import falcon
 
     from sealward.commands.tokens import Tokens
+    from sealward.events.along import Along
     from sealward.events.base import Origin
 
 MAX_TOKEN: Final = 4096
@@ -27,6 +28,8 @@ CLAIMS: Final = (
     "HTTP_OPENSTACK_SYSTEM_SCOPE",
 )
 """How the WSGI names of headers begin in which OpenStack services and proxies pass an identity on."""
+_MAYBE: Final = ("HTTP_X_", "HTTP_O")
+"""How all of them begin: most names are told apart by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,11 @@ class Identify(Protocol):
     challenge: str
     advice: str
 
-    def who(self, req: falcon.Request) -> Identity | None:
-        """Return whose token the request has; None without a good one. Raises Problem 503."""
+    def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
+        """Return whose token the request has; None without a good one. Raises Problem 503.
+
+        Where it takes a question to the database, another one may go along.
+        """
 
 
 class NoClaims:
@@ -61,7 +67,7 @@ class NoClaims:
 
 def strip(env: dict[str, Any]) -> None:
     """Take the identity headers out of a WSGI environment; X-Auth-Token is no claim, it is checked."""
-    for name in [one for one in env if one.startswith(CLAIMS)]:
+    for name in [one for one in env if one.startswith(_MAYBE) and one.startswith(CLAIMS)]:
         del env[name]
 
 
@@ -74,8 +80,8 @@ class LocalTokens:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def who(self, req: falcon.Request) -> Identity | None:
-        """Return whose token the request has."""
+    def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
+        """Return whose token the request has. It is looked up every time: a revoked one never passes."""
         secret = req.get_header("X-Auth-Token")
-        token = self._tokens.who(secret) if secret and len(secret) <= MAX_TOKEN else None
+        token = self._tokens.who(secret, along) if secret and len(secret) <= MAX_TOKEN else None
         return None if token is None else Identity(token.name, frozenset((token.role,)), everywhere=True)

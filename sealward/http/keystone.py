@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import falcon
 
+    from sealward.events.along import Along
     from sealward.settings import Keystone
 
 log = logging.getLogger(__name__)
@@ -107,8 +108,9 @@ class KeystoneTokens:
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self.challenge = f'Keystone uri="{public_url}"'
 
-    def who(self, req: falcon.Request) -> Identity | None:
+    def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
         """Return whose token the request has. Raises Problem 503 when Keystone cannot be asked."""
+        del along  # Keystone has no such rows
         secret = req.get_header("X-Auth-Token") or ""
         if not TOKEN.fullmatch(secret):
             return None

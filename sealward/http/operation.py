@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
+from sealward.http.errors import Problem
 from sealward.http.parameter import PATH, Parameter, Query
 from sealward.http.request import body
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import msgspec
+
+    from sealward.events.along import Along
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""
@@ -63,6 +66,8 @@ class Operation:
     """Whether it is served without the prefix /v1 alone."""
     changes: bool = False
     """Whether it changes something although it is a GET: then there is no HEAD."""
+    reads: Callable[..., Along | None] | None = None
+    """Returns, given what is in the path, the row that it will read: asked along with the token."""
 
     @property
     def summary(self) -> str:
@@ -77,27 +82,43 @@ class Operation:
 
     def respond(self, req: falcon.Request, resp: falcon.Response, **path: str) -> None:
         """Read what the request brings, then have it handled. Raises Problem."""
-        read = {name: PATH[name].read(text, name) for name, text in path.items()}
+        read = _read(path)
         req.context.query = Query(req, self.query)
         if self.body is not None:
             req.context.body = body(req, self.body)
         self.handle(req, resp, **read)
+
+    def along(self, path: Mapping[str, str]) -> Along | None:
+        """Return the row that it will read; None where the path is not clear, which is refused later."""
+        if self.reads is None:
+            return None
+        try:
+            return self.reads(**_read(path))
+        except Problem:
+            return None
+
+
+def _read(path: Mapping[str, str]) -> dict[str, Any]:
+    return {name: PATH[name].read(text, name) for name, text in path.items()}
 
 
 class Route:
     """All calls of one path, as Falcon wants them; HEAD is GET without the body."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        for one in operations:
-            setattr(self, f"on_{one.method.lower()}", one.respond)
-            if one.method == "GET" and not one.changes:
-                self.on_head = one.respond
+        self._operations = {one.method: one for one in operations}
+        get = self._operations.get("GET")
+        if get is not None and not get.changes:
+            self._operations["HEAD"] = get
+        for method, one in self._operations.items():
+            setattr(self, f"on_{method.lower()}", one.respond)
+        self.methods = sorted([*self._operations, "OPTIONS"])
+        """What can be done here: the Allow header."""
 
-    @property
-    def methods(self) -> list[str]:
-        """Return what can be done here: the Allow header."""
-        own = [name.removeprefix("on_").upper() for name in vars(self)]
-        return sorted([*own, "OPTIONS"])
+    def along(self, method: str, path: Mapping[str, str]) -> Along | None:
+        """Return the row that the call of a method will read, where it says so beforehand."""
+        operation = self._operations.get(method)
+        return None if operation is None else operation.along(path)
 
 
 def routes(operations: Iterable[Operation]) -> dict[str, Route]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_DIGITS: Final = 18
 """Digits of a number that any database takes for a BIGINT."""
 WORD: Final = re.compile(r"[!-.0-~]{1,255}")
+CANONICAL: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID_LENGTHS: Final = frozenset((32, 36))
 
 Value = TypeVar("Value")
@@ -66,6 +67,8 @@ class Query:
 
 def canonical_uuid(text: str, name: str = "server_id") -> str:
     """Return a UUID in its canonical form. Raises Problem 400."""
+    if CANONICAL.fullmatch(text):
+        return text
     try:
         if len(text) in UUID_LENGTHS:
             return str(uuid.UUID(text))

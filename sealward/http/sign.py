@@ -21,6 +21,7 @@ from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sealward.events.along import Along
     from sealward.http.door import Door
     from sealward.projections.servers import ServerRow
     from sealward.projections.signs import SignRow
@@ -109,6 +110,7 @@ class Signs:
                 query=(AT,),
                 headers=("If-None-Match",),
                 refuses=OF_A_SIGN | {503: ("past.busy",)},
+                reads=self._along,
             ),
             Operation(
                 "DELETE",
@@ -172,7 +174,7 @@ class Signs:
 
     def show(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the sign of a server."""
-        row, now = found(self._door, server_id, req.context.query.get(AT))
+        row, now = found(self._door, req, server_id)
         if not is_known(req, resp, tag(row, now)):
             answer(resp, SignAnswer(shown(row, now)))
 
@@ -189,6 +191,9 @@ class Signs:
         )
         self._door.carry_out(command)
         resp.status = falcon.HTTP_204
+
+    def _along(self, server_id: str) -> Along | None:
+        return self._door.sign_along(server_id)
 
     def _answer_when_sealed(self, asked: str, resp: falcon.Response) -> None:
         signs = self._door.projections.signs
@@ -208,10 +213,15 @@ class Signs:
         answer(resp, SignAnswer(shown(row, now)), order="sorted")
 
 
-def found(door: Door, server_id: str, at: datetime | None) -> tuple[SignRow, datetime]:
+def found(door: Door, req: falcon.Request, server_id: str) -> tuple[SignRow, datetime]:
     """Return a sign and the moment to read it for: now, or the one that was asked for. Raises NotSigned."""
-    with door.signs_at(at) as (signs, tables, now):
-        row = signs.one(tables, server_id)
+    along: Along | None = req.context.along
+    at = req.context.query.get(AT)
+    if at is None and along is not None and along.answers(server_id):
+        row, now = door.projections.signs.found(along), door.clock()
+    else:
+        with door.signs_at(at) as (signs, tables, now):
+            row = signs.one(tables, server_id)
     if row is None:
         raise NotSigned
     return row, now

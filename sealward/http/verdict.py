@@ -8,6 +8,7 @@ import falcon
 import msgspec
 
 from sealward.commands import messages as ask
+from sealward.commands.errors import NotSigned
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 from sealward.http.answer import Date, Position, Uuid, answer, rfc1123
@@ -19,6 +20,7 @@ from sealward.http.parameter import AT
 from sealward.http.sign import found
 
 if TYPE_CHECKING:
+    from sealward.events.along import Along
     from sealward.http.door import Door
 
 
@@ -80,6 +82,7 @@ class Verdicts:
                 query=(AT,),
                 headers=("If-None-Match",),
                 refuses=OF_A_SIGN | then,
+                reads=self._along,
             ),
             Operation(
                 "GET",
@@ -100,7 +103,7 @@ class Verdicts:
 
     def show(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the verdict with its reasons and findings."""
-        row, now = found(self._door, server_id, req.context.query.get(AT))
+        row, now = found(self._door, req, server_id)
         if is_known(req, resp, verdict_tag(row, now)):
             return
         verdict = row.verdict_at(now)
@@ -115,14 +118,21 @@ class Verdicts:
         )
         answer(resp, VerdictAnswer(known))
 
+    def _along(self, server_id: str) -> Along | None:
+        return self._door.sign_along(server_id)
+
     def envelope(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the reference in force: the DSSE envelope signed by node and authority."""
-        row, _ = found(self._door, server_id, req.context.query.get(AT))
-        if row.envelope is None:
+        with self._door.signs_at(req.context.query.get(AT)) as (signs, tables, _):
+            row = signs.one(tables, server_id)
+            envelope = self._door.projections.envelopes.one(tables, server_id)
+        if row is None:
+            raise NotSigned
+        if envelope is None:
             message = "The node has not measured this server yet; GET …/verdict says more."
             raise Problem(404, "sign.not-sealed", message)
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = row.envelope.encode()
+        resp.data = envelope.encode()
 
     def validate(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Have a server measured and compared now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sealward.projections.envelopes import Envelopes
 from sealward.projections.history import History
 from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable, Collection, Iterable
 
+    from sealward.events.along import Along
     from sealward.events.base import Recorded
     from sealward.events.store import EventStore
-    from sealward.projections.tables import Tables
+    from sealward.projections.tables import Tables, Values
 
-SHAPE: Final = "9"
+SHAPE: Final = "10"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 
@@ -30,6 +32,9 @@ class Backend(Protocol):
 
     def reading(self) -> contextlib.AbstractContextManager[Tables]:
         """Give the rows as they are now; each query on its own where a transaction would cost."""
+
+    def along(self, block: str, values: Values) -> Along | None:
+        """Return a block that finds one row as a question that goes along, where that is possible."""
 
     def snapshot(self) -> contextlib.AbstractContextManager[Tables]:
         """Give the rows of one moment, however many queries."""
@@ -67,6 +72,7 @@ class Projections:
 
     def __init__(self, backend: Backend, only: Collection[str] | None = None) -> None:
         self.signs = Signs()
+        self.envelopes = Envelopes()
         self.nodes = Nodes()
         self.servers = Servers()
         self.tasks = Tasks()
@@ -74,6 +80,7 @@ class Projections:
         self.totals = Totals()
         known: tuple[Projection, ...] = (
             self.signs,
+            self.envelopes,
             self.nodes,
             self.servers,
             self.tasks,

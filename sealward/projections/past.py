@@ -82,5 +82,5 @@ class Past:
         if self._projections is None:
             self._folder = tempfile.TemporaryDirectory(prefix="sealward-past-")
             backend = SqliteBackend(Path(self._folder.name) / "past.sqlite")
-            self._projections = Projections(backend, only=("signs",))
+            self._projections = Projections(backend, only=("signs", "envelopes"))
         return self._projections

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, LiteralString
 import msgspec
 import psycopg
 
+from sealward.events.along import Along
 from sealward.events.postgres import Database, Listener
-from sealward.projections.tables import NOTHING, statements
+from sealward.projections.tables import NOTHING, positional, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +70,11 @@ class PostgresBackend:
         """Give the rows, each query on its own."""
         with self._database.connection() as connection:
             yield PostgresTables(connection)
+
+    def along(self, block: str, values: Values) -> Along:
+        """Return a block as a question for who asks this database anyway."""
+        statement, names = positional(block)
+        return Along(statement, tuple(values[name] for name in names))
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Tables]:

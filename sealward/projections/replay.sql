@@ -12,6 +12,18 @@ DELETE FROM main.signs
 -- name: signs-fill
 INSERT INTO main.signs SELECT * FROM shadow.signs
 
+-- name: envelopes-wrong
+SELECT * FROM main.envelopes EXCEPT SELECT * FROM shadow.envelopes
+
+-- name: envelopes-missing
+SELECT * FROM shadow.envelopes EXCEPT SELECT * FROM main.envelopes
+
+-- name: envelopes-clear
+DELETE FROM main.envelopes
+
+-- name: envelopes-fill
+INSERT INTO main.envelopes SELECT * FROM shadow.envelopes
+
 -- name: nodes-wrong
 SELECT * FROM main.nodes EXCEPT SELECT * FROM shadow.nodes
 

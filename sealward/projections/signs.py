@@ -20,7 +20,9 @@ from sealward.projections.tables import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sealward.events.along import Along
     from sealward.events.base import Event, Recorded
+    from sealward.projections.database import Backend
     from sealward.projections.tables import Row, Tables
 
 
@@ -41,7 +43,6 @@ class SignRow(msgspec.Struct, frozen=True):
     sealed: int = 0
     """The generation in force, 0 before the first seal."""
     verdict: Verdict = UNSEALED
-    envelope: str | None = None
     policy: ServerPolicy = AS_NODE
     policy_position: int | None = None
     """Of the event that set it; None where nobody has."""
@@ -86,6 +87,14 @@ class Signs:
         """Return the sign of a server."""
         found = tables.one("signs.by-server", {"server_id": server_id})
         return _row(found) if found else None
+
+    def along(self, backend: Backend, server_id: str) -> Along | None:
+        """Return the question for the sign of a server, to go along with another where that is possible."""
+        return backend.along("signs.by-server", {"server_id": server_id})
+
+    def found(self, along: Along) -> SignRow | None:
+        """Return the sign that a question has found that went along."""
+        return _row(along.row) if along.row else None
 
     def elsewhere(self, tables: Tables, node_id: int, server_ids: Iterable[str]) -> list[str]:
         """Return those servers that are signed as being on another node."""
@@ -202,8 +211,7 @@ def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
         case of_sign.SignUpdated():
             return replace(row, ordered=event.generation, updated_at=event.timestamp)
         case of_sign.SignSealed():
-            envelope = msgspec.json.encode(event.envelope).decode()
-            return replace(row, sealed=event.generation, envelope=envelope)
+            return replace(row, sealed=event.generation)
         case of_sign.SignValidated():
             return replace(row, verdict=recorded(row.verdict, event))
         case of_sign.SignMoved():
@@ -250,7 +258,6 @@ def _values(row: SignRow) -> dict[str, object]:
         "created_at": _stamp(row.created_at),
         "updated_at": None if row.updated_at is None else _stamp(row.updated_at),
         "verdict": msgspec.json.encode(row.verdict).decode(),
-        "envelope": row.envelope,
         "policy": msgspec.json.encode(row.policy).decode(),
         "policy_position": row.policy_position,
     }
@@ -267,7 +274,6 @@ def _row(found: Row) -> SignRow:
         updated_at=None if found["updated_at"] is None else datetime.fromisoformat(found["updated_at"]),
         sealed=found["sealed"],
         verdict=msgspec.json.decode(found["verdict"], type=Verdict),
-        envelope=found["envelope"],
         policy=msgspec.json.decode(found["policy"], type=ServerPolicy),
         policy_position=found["policy_position"],
     )

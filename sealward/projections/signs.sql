@@ -12,7 +12,6 @@ CREATE TABLE IF NOT EXISTS signs (
     created_at TEXT NOT NULL,
     updated_at TEXT,
     verdict TEXT NOT NULL,
-    envelope TEXT,
     policy TEXT NOT NULL,
     policy_position BIGINT
 )
@@ -21,7 +20,9 @@ CREATE TABLE IF NOT EXISTS signs (
 DROP TABLE IF EXISTS signs
 
 -- name: by-server
-SELECT * FROM signs WHERE server_id = :server_id
+SELECT sign_id, server_id, node_id, instance_name, ordered, sealed, created_at, updated_at, verdict, policy,
+       policy_position
+FROM signs WHERE server_id = :server_id
 
 -- name: by-node
 SELECT * FROM signs WHERE node_id = :node_id
@@ -47,6 +48,6 @@ DELETE FROM signs WHERE server_id = :server_id
 
 -- name: put
 INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
-                   checked_at, created_at, updated_at, verdict, envelope, policy, policy_position)
+                   checked_at, created_at, updated_at, verdict, policy, policy_position)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
-        :checked_at, :created_at, :updated_at, :verdict, :envelope, :policy, :policy_position)
+        :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position)

@@ -15,7 +15,7 @@ from sealward.projections.tables import SqliteTables, statements
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealward.projections.tables import Tables
+    from sealward.projections.tables import Tables, Values
 
 
 class SqliteBackend:
@@ -39,6 +39,9 @@ class SqliteBackend:
                 cursor.execute("ROLLBACK")
 
     snapshot = reading
+
+    def along(self, block: str, values: Values) -> None:
+        """Return None: a file of its own is asked by itself."""
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Tables]:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     Values = Mapping[str, object]
     Row = Mapping[str, Any]
 
-FILES: Final = ("database", "history", "nodes", "replay", "servers", "signs", "tasks", "totals")
+FILES: Final = ("database", "envelopes", "history", "nodes", "replay", "servers", "signs", "tasks", "totals")
 PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
+NAMED: Final = re.compile(r"%\(([a-z_]+)\)s")
+"""`%(name)s`, as psycopg has it."""
 WHOLE: Final = 2**63 - 1
 """The limit of a list that has none."""
 NOTHING: Final[dict[str, object]] = {}
@@ -64,6 +66,13 @@ class SqliteTables:
     def many(self, block: str, batch: Sequence[Values]) -> None:
         """Run a block for each of many rows."""
         self._cursor.executemany(self._statements[block], batch)
+
+
+@cache
+def positional(block: str) -> tuple[LiteralString, tuple[str, ...]]:
+    """Return a block for PostgreSQL with `%s` for its values, and their names in that order."""
+    text = statements("postgres")[block]
+    return NAMED.sub("%s", text), tuple(NAMED.findall(text))
 
 
 @cache

@@ -9,6 +9,7 @@ import pytest
 
 from sealward.commands.control import ControlDatabase, ControlPlace, SqliteControl
 from sealward.commands.postgres import PostgresControl
+from sealward.events.along import Along
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -20,6 +21,36 @@ def control(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlD
         made = PostgresControl(request.getfixturevalue("database"))
     yield made
     made.close()
+
+
+ALONG = "SELECT name, position FROM places WHERE name = %s"
+
+
+@pytest.mark.parametrize("digest", ["digest", "unknown"])
+@pytest.mark.parametrize("place", ["relay", "unknown"])
+def test_two_questions_are_answered_each_by_itself(database: str, digest: str, place: str) -> None:
+    """In one round trip: what one does not find says nothing of the other."""
+    control = PostgresControl(database)
+    control.run("issue", ("alice", "digest", "admin", "2026-01-01", None))
+    control.run("keep-place", ("relay", 5))
+    along = Along(ALONG, (place,))
+    found = control.find("token-by-digest", (digest,), along)
+    control.close()
+
+    assert found == (("alice", "admin", "2026-01-01", None) if digest == "digest" else None)
+    assert along.answers(place)
+    assert along.row == ({"name": "relay", "position": 5} if place == "relay" else None)
+
+
+def test_a_question_that_nothing_took_along_is_not_answered(tmp_path: Path) -> None:
+    """SQLite is asked by itself, and whoever wanted more asks again."""
+    control = SqliteControl(tmp_path / "control.sqlite")
+    along = Along(ALONG, ("relay",))
+    found = control.find("token-by-digest", ("digest",), along)
+    control.close()
+
+    assert found is None
+    assert not along.answers("relay")
 
 
 def test_a_place_never_goes_back(control: ControlDatabase) -> None:

@@ -280,12 +280,13 @@ def wrong(place: Place) -> list[str]:
     """Return the servers that read otherwise than they are."""
     with place.projections.snapshot() as tables:
         rows = place.projections.signs.page(tables, now=utc_now())
+        sealed = {row.server_id: place.projections.envelopes.one(tables, row.server_id) for row in rows}
     found = []
     for row in rows:
-        if row.envelope is None:
+        if (seal := sealed[row.server_id]) is None:
             found.append(f"{row.server_id} has no reference")
             continue
-        envelope = envelopes.parse(row.envelope)
+        envelope = envelopes.parse(seal)
         reference = statements.parse(envelope.payload).measurement
         xml = describe(place.fleet.uri, row.server_id)
         changed = differing(reference, measure(xml.config, xml.live, xml.hypervisor).measurement)

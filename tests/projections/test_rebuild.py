@@ -198,6 +198,8 @@ def _answers(projections: Projections, store: EventStore) -> list[object]:
         found: list[object] = [
             projections.signs.page(tables, now=NOON),
             projections.signs.page(tables, now=NOON, is_valid=IsValid.UNKNOWN, node_id=1, limit=1),
+            [projections.envelopes.one(tables, one) for one in SERVERS],
+            projections.envelopes.of_node(tables, 1),
             projections.nodes.all(tables),
             projections.servers.page(tables),
             projections.servers.page(tables, signed=False, node_id=2),

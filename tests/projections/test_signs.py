@@ -71,11 +71,6 @@ def test_a_re_sign_keeps_id_and_created_at() -> None:
     assert (row.sign_id, row.created_at, row.updated_at) == (115, NOON, LATER)
 
 
-def test_a_seal_keeps_its_envelope() -> None:
-    """The envelope in force can be read back."""
-    assert row_after(event(SignSealed)).envelope == '{"payload":"e30=","signatures":[]}'
-
-
 @pytest.mark.parametrize(
     ("silence", "reason"),
     [

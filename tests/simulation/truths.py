@@ -49,10 +49,9 @@ def always(world: World) -> None:
         verdict, host = row.verdict, world.host_of(row.server_id)
         if verdict.is_valid is IsValid.UNKNOWN:
             continue
-        assert row.envelope is not None
         shape = host.domains.shape_at(row.server_id, verdict.checked_at)
         assert shape is not None, f"{row.server_id} was not there at {verdict.checked_at}"
-        changed = bool(differing(sealed(row.envelope).measurement, measured(row.server_id, *shape)))
+        changed = bool(differing(reference(world, row.server_id), measured(row.server_id, *shape)))
         assert changed == (verdict.is_valid is IsValid.FALSE), f"{row} contradicts {shape}"
 
 
@@ -74,23 +73,23 @@ def verdicts(world: World) -> None:
         active = {one.hostname: one.active for one in world.plane.projections.nodes.all(tables)}
     for row in sign_rows(world):
         host = world.host_of(row.server_id)
-        if not active.get(host.hostname) or row.envelope is None:
+        if not active.get(host.hostname) or not row.sealed:
             continue
-        said, reference = row.verdict_at(world.now), sealed(row.envelope).measurement
-        allowed = expected(host, row, reference)
+        said = row.verdict_at(world.now)
+        allowed = expected(host, row, reference(world, row.server_id))
         assert said.is_valid in allowed, f"{row.server_id} is {said}, not {allowed}"
         assert (said.is_valid is not IsValid.FALSE) or said.findings
 
 
-def expected(host: Host, row: SignRow, reference: Measurement) -> set[IsValid]:
+def expected(host: Host, row: SignRow, signed: Measurement) -> set[IsValid]:
     """Return what a server may read."""
     shape = host.domains.shape(row.server_id)
     if shape is None:
         return {IsValid.UNKNOWN, IsValid.FALSE}
     found = measured(row.server_id, *shape)
-    if not differing(reference, found):
+    if not differing(signed, found):
         return {IsValid.TRUE}
-    return {IsValid.FALSE} if reference.hypervisor == found.hypervisor else {IsValid.FALSE, IsValid.UNKNOWN}
+    return {IsValid.FALSE} if signed.hypervisor == found.hypervisor else {IsValid.FALSE, IsValid.UNKNOWN}
 
 
 def orders(world: World) -> None:
@@ -194,6 +193,14 @@ def sign_rows(world: World) -> list[SignRow]:
     """Return all signs."""
     with world.plane.projections.reading() as tables:
         return world.plane.projections.signs.page(tables, now=world.now)
+
+
+def reference(world: World, server_id: str) -> Measurement:
+    """Return the reference in force of a server."""
+    with world.plane.projections.reading() as tables:
+        envelope = world.plane.projections.envelopes.one(tables, server_id)
+    assert envelope is not None
+    return sealed(envelope).measurement
 
 
 def sealed(envelope: str) -> Statement:
