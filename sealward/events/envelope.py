@@ -1,24 +1,19 @@
-"""DSSE v1 envelopes: a payload, its type, and signatures over both.
+"""DSSE v1 envelopes as JSON: the reader for text that anybody may have written.
 
-https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md)
+https://github.com/secure-systems-lab/dsse (envelope.md)
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
 
-from sealward.events.keyid import keyid
+from sealward.events.dsse import Envelope, NotVerified, Signature, pae, sign, verify
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+__all__ = ["Envelope", "EnvelopeRefused", "NotVerified", "Signature", "pae", "parse", "sign", "verify"]
 
 MAX_SIGNATURES = 16
 
@@ -27,70 +22,6 @@ class EnvelopeRefused(ValueError):
     """The text is no DSSE envelope."""
 
     code = "envelope.malformed"
-
-
-class NotVerified(ValueError):
-    """The envelope lacks the valid signature of a key that must have signed it."""
-
-    code = "envelope.not-verified"
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """The bytes that a key made over an envelope; `keyid` is a hint that nothing vouches for."""
-
-    keyid: str
-    sig: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A payload with its type and the signatures made over both."""
-
-    payload: bytes
-    payload_type: str
-    signatures: tuple[Signature, ...] = ()
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object of the specification, standard base64."""
-        return {
-            "payload": base64.b64encode(self.payload).decode("ascii"),
-            "payloadType": self.payload_type,
-            "signatures": [
-                {"keyid": one.keyid, "sig": base64.b64encode(one.sig).decode("ascii")}
-                for one in self.signatures
-            ],
-        }
-
-
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """Return the pre-authentication encoding, the bytes that are signed (protocol.md)."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-
-
-def sign(envelope: Envelope, key: Ed25519PrivateKey) -> Envelope:
-    """Return the envelope with the key's signature added; signing twice with one key changes nothing."""
-    made = Signature(keyid(key.public_key()), key.sign(pae(envelope.payload_type, envelope.payload)))
-    if made in envelope.signatures:
-        return envelope
-    return replace(envelope, signatures=(*envelope.signatures, made))
-
-
-def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
-    """Return the payload when **every** one of the keys has signed it.
-
-    Whether these are the right keys, and what the payload means, is for the caller to know.
-    Raises NotVerified, naming the first key that has not signed.
-    """
-    trusted = tuple(keys)
-    if not trusted:
-        raise NotVerified("no key was given to verify with")
-    signed = pae(envelope.payload_type, envelope.payload)
-    for key in trusted:
-        if not any(_made_by(key, one.sig, signed) for one in envelope.signatures):
-            raise NotVerified(f"no valid signature of key {keyid(key)}")
-    return envelope.payload
 
 
 def parse(text: bytes | str | Mapping[str, object]) -> Envelope:
@@ -141,14 +72,6 @@ def _of_any_alphabet(text: bytes | str | Mapping[str, object]) -> Envelope:
     read = msgspec.convert(text, _Fields[str]) if isinstance(text, Mapping) else _ANY.decode(text)
     signatures = tuple(Signature(one.keyid or "", _decoded(one.sig)) for one in read.signatures)
     return Envelope(_decoded(read.payload), read.payload_type, signatures)
-
-
-def _made_by(key: Ed25519PublicKey, sig: bytes, signed: bytes) -> bool:
-    try:
-        key.verify(sig, signed)
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _decoded(value: str) -> bytes:

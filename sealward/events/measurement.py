@@ -8,17 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
 from dataclasses import dataclass, field
-from typing import Final
-
-import msgspec
 
 CONFIG = "config"
 LIVE = "live"
 
 LIBVIRT_DOMAIN = "libvirt-domain/2"
 """The profile in force: the rules of `node_agent.profile`, by name and version."""
-CANONICAL: Final = msgspec.json.Encoder(order="sorted")
-"""Writes what `json.dumps` writes with sorted keys, no spaces and UTF-8, a tenth as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,9 @@ class Measurement:
 
         The running form is not in it: a reference stands for how the server starts, wherever it runs.
         """
-        return CANONICAL.encode({"profile": self.profile, "sections": dict(self.sections)})
+        import msgspec  # noqa: PLC0415 - who only compares, as the start gate in a hurry, need not load it
+
+        return msgspec.json.encode({"profile": self.profile, "sections": dict(self.sections)}, order="sorted")
 
     @property
     def digest(self) -> str:

@@ -16,6 +16,7 @@ from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.gate.listener import GateListener
+from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
 
@@ -67,6 +68,11 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """The hook of the start gate may be another."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No more work."""
 
@@ -95,7 +101,7 @@ class Runner:
         folders: Iterable[Path] = (),
     ) -> None:
         self._timing = timing
-        self._jobs: queue.SimpleQueue[Changed | Received | Due | Stop] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Changed | Received | Due | Gate | Stop] = queue.SimpleQueue()
         self._hypervisor = Hypervisor(
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
@@ -118,6 +124,7 @@ class Runner:
             objected=lambda: self._jobs.put(Due()),
             newcomers=self._agent.newcomers,
         )
+        self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(Gate()))
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
         self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
@@ -128,6 +135,7 @@ class Runner:
     def start(self) -> None:
         """Connect to libvirt, register, and work in the background."""
         self._gate.start()
+        self._gate_watch.start()
         self._hypervisor.start()
         self._files.start()
         self._consumer.start()
@@ -146,6 +154,7 @@ class Runner:
         if self._heart.is_alive():
             self._heart.join(10)
         self._outbox.stop()
+        self._gate_watch.close()
         self._gate.stop()
         self._agent.enforcement.reactions.close()
         self._hypervisor.close()
@@ -187,9 +196,9 @@ class Runner:
                 self._agent.tick()
                 ticked = time.monotonic()
 
-    def _next_jobs(self, due: float) -> list[Changed | Received | Due | Stop]:
+    def _next_jobs(self, due: float) -> list[Changed | Received | Due | Gate | Stop]:
         """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
-        batch: list[Changed | Received | Due | Stop] = []
+        batch: list[Changed | Received | Due | Gate | Stop] = []
         try:
             batch.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
             while True:
@@ -197,13 +206,15 @@ class Runner:
         except queue.Empty:
             return batch
 
-    def _carry_out(self, batch: list[Changed | Received | Due | Stop]) -> None:
+    def _carry_out(self, batch: list[Changed | Received | Due | Gate | Stop]) -> None:
         for job in batch:
             if isinstance(job, Received):
                 self._receive(job)
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:
             self._agent.look_at(changed)
+        if self._agent.registered and any(isinstance(job, Gate) for job in batch):
+            self._agent.enforcement.look()
         if batch:
             self._agent.enforce()
 

@@ -28,6 +28,10 @@ LIVE = KEEP_SOURCE | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
 SLOWLY = {libvirt.VIR_MIGRATE_PARAM_BANDWIDTH: 4}
 """MiB a second: so it takes a second or two."""
 
+TRIES = 10
+TOO_BUSY = ("did not say in time", "there was no time to compare it", "was given no domain XML in time")
+"""What the start gate says on a machine that is too busy."""
+
 
 @dataclass
 class Fleet:
@@ -41,7 +45,21 @@ class Fleet:
     """The agent of the second node, which has a start gate."""
 
     def migrate(self, guest: Running, flags: int = LIVE, more: Mapping[str, str | int] | None = None) -> None:
-        """Move a running guest to the other node; it is there when this returns."""
+        """Move a running guest to the other node; it is there when this returns.
+
+        Tried again when the machine is too busy for the start gate to be answered in time.
+        """
+        for _ in range(TRIES):
+            try:
+                self._move(guest, flags, more)
+            except libvirt.libvirtError as refused:
+                if not any(text in str(refused) for text in TOO_BUSY):
+                    raise
+            else:
+                return
+        pytest.fail("the start gate was not answered in time, again and again")
+
+    def _move(self, guest: Running, flags: int, more: Mapping[str, str | int] | None) -> None:
         target = self.nodes[1 - self.nodes.index(guest.node)]
         socket = target.daemon.folder / "move.sock"
         socket.unlink(missing_ok=True)
@@ -55,17 +73,23 @@ class Fleet:
         policy = self.sealward.ask("PUT", path, {"on_start": "refuse", "unsigned": "refuse"}).json["policy"]
         until(lambda: self.agent.agent.policies.of("").set_by == policy["position"])
 
-    def refusal(self, guest: Running, more: Mapping[str, str | int] | None = None) -> str:
-        """Return what is told to whoever tries to move a guest."""
+    def refusal(self, guest: Running, more: dict[str, str] | None = None) -> str:
+        """Return what is told to whoever tries to move a guest, and has an answer to the gate in time."""
         with pytest.raises(libvirt.libvirtError) as refused:
             self.migrate(guest, more=more)
         assert refused.value.get_error_code() == libvirt.VIR_ERR_HOOK_SCRIPT_FAILED
         return str(refused.value)
 
+    def unanswered(self, guest: Running) -> str:
+        """Return what is told to whoever tries to move a guest when nobody answers the gate."""
+        with pytest.raises(libvirt.libvirtError) as refused:
+            self._move(guest, LIVE, None)
+        return str(refused.value)
+
     def refusals(self) -> list[dict[str, Any]]:
-        """Return what start gates have refused."""
+        """Return what start gates have refused; not what they could not find out in time."""
         events = self.sealward.ask("GET", "/v1/events?type=start.refused").json["events"]
-        return [one["data"] for one in events]
+        return [one["data"] for one in events if one["data"]["reason"] not in {"unanswered", "out-of-time"}]
 
     def is_at(self, guest: Running) -> int:
         """Return the index of the node that the sign is on."""
@@ -241,13 +265,13 @@ def test_without_an_answer_the_policy_about_unsigned_servers_decides(fleet: Flee
 
     outbox = fleet.agent.agent._outbox
     submit, outbox._submit = outbox._submit, away
-    cut_off = fleet.refusal(guest)
+    cut_off = fleet.unanswered(guest)
     outbox._submit = submit
     fleet.agent.agent.stop()
-    alone = fleet.refusal(guest)
+    alone = fleet.unanswered(guest)
 
     for text in (cut_off, alone):
-        assert "the control plane did not say in time whether it is signed" in text
+        assert any(one in text for one in TOO_BUSY[:2])
     assert guest.domain.isActive()
     assert fleet.sealward.is_valid(guest.server_id) == "true"
 

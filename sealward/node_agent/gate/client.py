@@ -1,18 +1,20 @@
 """What libvirt's hook runs when a server starts: asks the agent, and decides alone when it gets no answer.
 
-Run by its path, as `python -I -S client.py SOCKET FOLDER INCOMING NAME PATH…` with the domain XML on stdin.
-SOCKET is where the agent listens, FOLDER holds the node's ledger, INCOMING has a mark for each server that
-libvirt receives or restores, PATH… is where Sealward and its libraries are. It prints nothing on stdout: in
-other hook operations that would become the domain. Status 0 lets the server start, 1 keeps it from starting
-with what stands on stderr; libvirt shows it to whoever asked for the start.
+Run as `run(["SOCKET", "FOLDER", "INCOMING", "NAME", "PATH"…])` with the domain XML on stdin. SOCKET is where
+the agent listens, FOLDER holds the node's ledger, INCOMING has a mark for each server that libvirt receives
+or restores, PATH… is where Sealward and its libraries are. It prints nothing on stdout: in other hook
+operations that would become the domain. Status 0 lets the server start, 1 keeps it from starting with what
+stands on stderr; libvirt shows it to whoever asked for the start.
 
-As `client.py --coming SOCKET` it has the agent find out about a server that libvirt is about to receive.
+As `run(["--coming", "SOCKET"])` it has the agent find out about a server that libvirt is about to receive.
 
-It imports what is built into Python alone, for a start waits for it: `socket` and `json` would double it.
+It imports what is built into Python alone, for a start waits for it: `socket` and `json` would double it. It
+is imported, and not run by its path, for then it would be compiled at each start.
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has none of what `signal` is made of
 import _socket
+import gc
 import posix
 import sys
 import time
@@ -35,6 +37,11 @@ COMING = "coming"
 
 class OutOfTime(BaseException):
     """There is no time left to find out more."""
+
+
+def run(argv: list[str]) -> None:
+    """Decide on one start, and end the process: taking it apart first costs as much as asking the agent."""
+    posix._exit(main(argv))  # noqa: SLF001 - it is os._exit, which is public
 
 
 def main(argv: list[str]) -> int:
@@ -112,7 +119,8 @@ def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str]
 
 
 def _alone(folder: str, form: bytes, xml: bytes, paths: list[str]) -> tuple[bool, str]:
-    sys.path[:0] = paths
+    gc.disable()  # there will be little to collect before the process ends
+    sys.path += paths
     from sealward.node_agent.gate import offline  # noqa: PLC0415 - only now it can be found
 
     return offline.decide(folder, form.decode(), xml, OutOfTime)
@@ -123,4 +131,4 @@ def _ring(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(sys.argv[1:])  # as the hook did that an earlier version installed

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.node_agent.gate.judge import Reason, objection
 
@@ -47,16 +46,14 @@ ADVICE: Final = {
 BY_DEFAULT: Final = "The agent's log says more."
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """Which server is to start; no id where its XML has none that can be read."""
 
     server_id: str | None
     instance_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(NamedTuple):
     """Whether a server may start, and the objection to it if there is one."""
 
     server: Server

@@ -6,30 +6,19 @@ domain (libvirt 9.0, observed).
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import time
-import uuid
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
 from sealward.events.measurement import CONFIG as MEASURED
 from sealward.events.measurement import differing
 from sealward.events.policy import DEFAULT
 from sealward.node_agent import canonical, profile
-from sealward.node_agent.files import offline
-from sealward.node_agent.files.cache import Cache
-from sealward.node_agent.files.refusals import FilesNotMeasured
 from sealward.node_agent.findings import findings
 from sealward.node_agent.gate import judge
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
 from sealward.node_agent.gate.judge import Reason
+from sealward.node_agent.gate.reference import Unverified, verified
 from sealward.node_agent.measure import Measured, measure
 
 if TYPE_CHECKING:
@@ -37,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.events.measurement import Finding, Measurement
-    from sealward.events.statement import Statement
+    from sealward.node_agent.gate.reference import Reference
 
 CONFIG: Final = "config"
 """The form in which libvirt shows the hook a server that starts."""
@@ -45,22 +34,16 @@ LIVE: Final = "live"
 """The form of one that is received from another node, or restored."""
 FILES: Final = "files"
 """The section that is measured from files, which the XML alone says nothing of."""
-FILES_TIME: Final = 0.5
-"""Seconds after which no further file is read."""
+UUID_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(NamedTuple):
     """What is to start: its XML in a form, on the node whose ledger is in the folder."""
 
     folder: str
     form: str
     xml: bytes
     is_answered: bool
-
-
-class Unverified(Exception):
-    """The reference is not what the node measured and the authority countersigned."""
 
 
 def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bool) -> Conclusion:
@@ -82,10 +65,13 @@ def identified(xml: bytes) -> Server:
     """Return which server it is: by the UUID, for a name can be given to another. Raises DomainXmlRefused."""
     domain = canonical.parse(xml)
     try:
-        server_id = str(uuid.UUID(domain.findtext("uuid")))
-    except (ValueError, AttributeError, TypeError) as unreadable:
+        digits = bytes.fromhex(domain.findtext("uuid", "").replace("-", "")).hex()
+    except ValueError as unreadable:
         raise canonical.DomainXmlRefused("it has no UUID") from unreadable
-    return Server(server_id, domain.findtext("name") or "")
+    if len(digits) != 2 * UUID_BYTES:
+        raise canonical.DomainXmlRefused("it has no UUID")
+    parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    return Server("-".join(parts), domain.findtext("name") or "")
 
 
 def _on_unreadable(folder: str, refused: canonical.DomainXmlRefused) -> Conclusion:
@@ -106,7 +92,7 @@ def _doubts(
         yield missing, ()
         return
     try:
-        reference = verified(server, dossier)
+        reference = verified(server.server_id, dossier)
     except Unverified:
         yield Reason.UNVERIFIED, ()
         return
@@ -126,17 +112,17 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
     bare = measure(start.xml, None, dossier.hypervisor)
     if signed.sections.get(FILES) in (None, bare.measurement.sections[FILES]):
         return bare
-    try:
-        with contextlib.closing(Cache(Path(start.folder, "files.sqlite"))) as cache:
-            until = time.monotonic() + FILES_TIME
-            return measure(start.xml, None, dossier.hypervisor, offline.files(cache, until))
-    except (FilesNotMeasured, sqlite3.Error, OSError):
-        sections = dict(bare.measurement.sections) | {FILES: signed.sections[FILES]}
-        return replace(bare, measurement=replace(bare.measurement, sections=sections))
+    from sealward.node_agent.gate import filed  # noqa: PLC0415 - a server without files need not wait for it
+
+    found = filed.measured(start.folder, start.xml, dossier.hypervisor)
+    if found is not None:
+        return found
+    sections = dict(bare.measurement.sections) | {FILES: signed.sections[FILES]}
+    return replace(bare, measurement=replace(bare.measurement, sections=sections))
 
 
 def _differences(
-    reference: Statement, form: str, found: Measured
+    reference: Reference, form: str, found: Measured
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
     """Yield what differs, if anything does."""
     signed = reference.measurement
@@ -163,19 +149,3 @@ def _as_form(form: str, signed: Measurement, found: Measurement) -> Measurement:
         if name not in profile.HOST_EXPANDED and digest != signed.sections.get(name)
     }
     return replace(found, sections=signed.sections, live=live)
-
-
-def verified(server: Server, dossier: Dossier) -> Statement:
-    """Return what the reference states, all signatures checked. Raises Unverified."""
-    entry = dossier.entry
-    if entry is None:
-        raise Unverified
-    try:
-        keys = [Ed25519PublicKey.from_public_bytes(one) for one in dossier.signers]
-        envelope = envelopes.parse(entry.envelope)
-        stated = statements.parse(envelopes.verify(envelope, keys), envelope.payload_type)
-    except ValueError as refused:
-        raise Unverified from refused
-    if (stated.server_id, stated.sign_id, stated.generation) != (server.server_id, *entry.place):
-        raise Unverified
-    return stated

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.policy import DEFAULT
 from sealward.events.sql import blocks
@@ -31,8 +30,7 @@ class LedgerUnreadable(Exception):
     code = "ledger-unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """The reference in force as the ledger has it, not verified."""
 
     sign_id: int
@@ -45,8 +43,7 @@ class Sealed:
         return self.sign_id, self.generation
 
 
-@dataclass(frozen=True, slots=True)
-class Dossier:
+class Dossier(NamedTuple):
     """All that the gate has to know. `seen` is the newest (sign_id, generation) that was ever here.
 
     `signers` are the raw public keys that must have signed a reference; `confirmed_at` is when the control

@@ -42,7 +42,7 @@ case "$2 $3" in
         ;;
     esac
     if [ "$2" = migrate ] && [ -x {python} ]; then
-        {python} -I -S {client} --coming {socket} >/dev/null 2>&1
+        {python} -I -S -c {code} {place} --coming {socket} >/dev/null 2>&1
     fi
     exit 0
     ;;
@@ -53,8 +53,12 @@ if [ ! -x {python} ] || [ ! -r {client} ]; then
     echo "Sealward's start gate is broken, {python_shown} or its client is gone: every server starts" >&2
     exit 0
 fi
-exec {python} -I -S {client} {socket} {folder} {incoming} "$1" {paths}
+exec {python} -I -S -c {code} {place} {socket} {folder} {incoming} "$1" {paths}
 """
+
+
+CODE: Final = "import sys; sys.path.insert(0, sys.argv[1]); import client; client.run(sys.argv[2:])"
+"""What the hook runs, with the folder of the client: so Python keeps it compiled while it is the same."""
 
 
 class HookRefused(Exception):
@@ -112,10 +116,18 @@ def remove(hooks: Path, folder: Path) -> bool:
     return True
 
 
+def folders(folder: Path) -> frozenset[Path]:
+    """Return where the gate that was installed for a ledger lies; nothing where none was."""
+    try:
+        return frozenset((Path(_receipt(folder).hook).parent, _client().parent))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
 def standing(folder: Path) -> Standing:
     """Return whether the gate that was installed for a ledger still stands."""
     try:
-        receipt = Receipt(**json.loads((folder / RECEIPT).read_text()))
+        receipt = _receipt(folder)
     except FileNotFoundError:
         return Standing(Gate.ABSENT)
     except (OSError, ValueError, TypeError):
@@ -133,11 +145,18 @@ def shim(folder: Path, socket: Path, incoming: Path) -> str:
         python=shlex.quote(sys.executable),
         python_shown=sys.executable.replace('"', "").replace("$", "").replace("`", "").replace("\\", ""),
         client=shlex.quote(str(_client())),
+        code=shlex.quote(CODE),
+        place=shlex.quote(str(_client().parent)),
         socket=shlex.quote(str(socket.resolve())),
         folder=shlex.quote(str(folder.resolve())),
         incoming=shlex.quote(str(incoming)),
         paths=" ".join(shlex.quote(one) for one in (str(package), *libraries)),
     )
+
+
+def _receipt(folder: Path) -> Receipt:
+    """Return what was installed. Raises OSError, ValueError, TypeError."""
+    return Receipt(**json.loads((folder / RECEIPT).read_text()))
 
 
 def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one return a flaw

@@ -20,9 +20,8 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.measurement import differing
 from sealward.events.policy import OnDoubt, Unsigned
@@ -57,8 +56,7 @@ class Reason(StrEnum):
 _UNKNOWN: Final = frozenset((Reason.UNSIGNED, Reason.UNANSWERED))
 
 
-@dataclass(frozen=True, slots=True)
-class Objection:
+class Objection(NamedTuple):
     """What speaks against a start, and whether the policy refuses it for that."""
 
     reason: Reason

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import socket
 import threading
 import uuid
@@ -102,22 +103,23 @@ class GateListener:
             try:
                 asking.settimeout(PATIENCE)
                 form, _, content = _received(asking).partition(b"\n")
-                asking.sendall(self._answer(form.decode(), content))
+                asking.sendall(self._answer(form.decode(), content, asking))
             except Exception as failed:  # noqa: BLE001 - without an answer the hook decides alone
                 log.warning("the start gate gave no answer: %s", type(failed).__name__)
 
-    def _answer(self, form: str, content: bytes) -> bytes:
+    def _answer(self, form: str, content: bytes, asking: socket.socket) -> bytes:
         if form == COMING:
             self._newcomers.inquire(str(uuid.UUID(content.decode())), ANNOUNCED, anew=True)
             return b"allow\n"
-        conclusion = self._decided(form, content)
+        conclusion = self._decided(form, content, lambda: _has_left(asking))
         return f"{'allow' if conclusion.allowed else 'refuse'}\n{conclusion.text}".encode()
 
-    def _decided(self, form: str, xml: bytes) -> Conclusion:
+    def _decided(self, form: str, xml: bytes, is_late: Callable[[], bool]) -> Conclusion:
+        """Decide, and have an objection reported, unless the hook has done both already."""
         moment = self._clock()
         is_answered = self._is_answered(xml)
         conclusion = decision.decide(self._folder, form, xml, moment, is_answered=is_answered)
-        if conclusion.reason is not None:
+        if conclusion.reason is not None and not is_late():
             log.warning("%s", conclusion.text)
             spool.leave(self._folder, conclusion.report(moment.isoformat()))
             self._objected()
@@ -130,6 +132,13 @@ class GateListener:
         except DomainXmlRefused:
             return True
         return server_id is None or self._newcomers.inquire(server_id, AWAITED)
+
+
+def _has_left(asking: socket.socket) -> bool:
+    """Say whether who asked waits no longer: an agent that stood still finds old questions."""
+    poll = select.poll()
+    poll.register(asking, 0)  # hanging up is told in any case
+    return bool(poll.poll(0))
 
 
 def _received(asking: socket.socket) -> bytes:

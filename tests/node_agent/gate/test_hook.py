@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from running import WEB, Running, running, until
 from sealward.events.enforcement import Gate
 from sealward.node_agent.fleet import SampleFleet
 from sealward.node_agent.gate import hook
+from sealward.node_agent.gate.conclusion import Conclusion
 from sealward.node_agent.gate.hook import HookRefused, Standing
 
 SECRET = "hunter2-of-the-hook"  # noqa: S105 - made up, to be looked for
@@ -213,3 +214,53 @@ def test_the_gate_stands_only_as_it_was_installed(tmp_path: Path) -> None:
         (Gate.ABSENT, None),
     ]
     assert Standing(Gate.ABSENT) == found[0]
+
+
+def test_a_change_of_the_hook_is_noticed_at_once(gated: tuple[Running, Path], tmp_path: Path) -> None:
+    """Presence, mode and content, by the file system's word: the next sweep is a minute away."""
+    sealward, place = gated
+
+    def shown() -> tuple[str, str | None]:
+        node = sealward.ask("GET", "/v1/node/1").json["node"]
+        return node["enforcement"], node["enforcement_reason"]
+
+    text = place.read_text()
+    until(lambda: shown() == ("active", None))
+    place.chmod(0o644)
+    until(lambda: shown() == ("degraded", "hook-not-executable"))
+    place.chmod(0o755)
+    until(lambda: shown() == ("active", None))
+    place.write_text(text + "exit 0\n")
+    until(lambda: shown() == ("degraded", "hook-changed"))
+    place.unlink()
+    until(lambda: shown() == ("degraded", "hook-missing"))
+    install(tmp_path)
+    until(lambda: shown() == ("active", None))
+    hook.remove(tmp_path / "hooks", tmp_path / "sw" / "node")
+    until(lambda: shown() == ("absent", None))
+
+
+def test_an_answer_that_comes_too_late_is_reported_by_nobody(gated: tuple[Running, Path]) -> None:
+    """The hook has decided by then, and that is reported."""
+    sealward, place = gated
+    _, bad = shown(sealward.fleet)
+    listener = sealward.embedded.agent._gate
+    decided, done = listener._decided, threading.Event()
+    left = threading.Event()
+
+    def late(form: str, xml: bytes, is_late: Callable[[], bool]) -> Conclusion:
+        left.wait(20)
+        try:
+            return decided(form, xml, is_late)
+        finally:
+            done.set()
+
+    listener._decided = late  # type: ignore[method-assign]  # it stands still
+    assert run(place, bad, "prepare", "begin", "-").returncode == 1
+    left.set()
+    assert done.wait(20)
+    listener._objected()  # the agent looks into its spool
+    until(lambda: len(sealward.ask("GET", "/v1/events?type=start.refused").json["events"]) == 1)
+    until(lambda: not list((place.parents[2] / "sw/node/spool").glob("*.json")))
+
+    assert len(sealward.ask("GET", "/v1/events?type=start.refused").json["events"]) == 1

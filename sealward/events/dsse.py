@@ -1,0 +1,92 @@
+"""DSSE v1: a payload, its type, and signatures over both. Apart from its JSON, which takes longer to load.
+
+https://github.com/secure-systems-lab/dsse (protocol.md)
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidSignature
+
+from sealward.events.keyid import keyid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+class NotVerified(ValueError):
+    """The envelope lacks the valid signature of a key that must have signed it."""
+
+    code = "envelope.not-verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The bytes that a key made over an envelope; `keyid` is a hint that nothing vouches for."""
+
+    keyid: str
+    sig: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A payload with its type and the signatures made over both."""
+
+    payload: bytes
+    payload_type: str
+    signatures: tuple[Signature, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object of the specification, standard base64."""
+        return {
+            "payload": _base64(self.payload),
+            "payloadType": self.payload_type,
+            "signatures": [{"keyid": one.keyid, "sig": _base64(one.sig)} for one in self.signatures],
+        }
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return the pre-authentication encoding, the bytes that are signed (protocol.md)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def sign(envelope: Envelope, key: Ed25519PrivateKey) -> Envelope:
+    """Return the envelope with the key's signature added; signing twice with one key changes nothing."""
+    made = Signature(keyid(key.public_key()), key.sign(pae(envelope.payload_type, envelope.payload)))
+    if made in envelope.signatures:
+        return envelope
+    return replace(envelope, signatures=(*envelope.signatures, made))
+
+
+def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
+    """Return the payload when **every** one of the keys has signed it.
+
+    Whether these are the right keys, and what the payload means, is for the caller to know.
+    Raises NotVerified, naming the first key that has not signed.
+    """
+    trusted = tuple(keys)
+    if not trusted:
+        raise NotVerified("no key was given to verify with")
+    signed = pae(envelope.payload_type, envelope.payload)
+    for key in trusted:
+        if not any(_made_by(key, one.sig, signed) for one in envelope.signatures):
+            raise NotVerified(f"no valid signature of key {keyid(key)}")
+    return envelope.payload
+
+
+def _made_by(key: Ed25519PublicKey, sig: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(sig, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode("ascii")

@@ -1,0 +1,70 @@
+"""The reference of a server as the ledger has it: verified, then read with what Python itself brings.
+
+The wire forms are those of `events.envelope` and `events.statement`. Who reads text that anybody may have
+written must use these; here nothing is believed before the authority's signature over it was verified, and
+a start waits for all that is imported.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sealward.events.dsse import Envelope, Signature, verify
+from sealward.events.measurement import Measurement
+
+if TYPE_CHECKING:
+    from sealward.node_agent.gate.dossier import Dossier
+
+KINDS: Final = (
+    "application/vnd.in-toto+json",
+    "https://in-toto.io/Statement/v1",
+    "urn:sealward:measurement:v1",
+)
+"""The types of payload, statement and predicate: `events.statement` has them, too."""
+
+
+class Unverified(Exception):
+    """The reference is not what the node measured and the authority countersigned."""
+
+
+class Reference(NamedTuple):
+    """What a server must be like; `evidence` explains how it was when it was signed."""
+
+    measurement: Measurement
+    evidence: bytes
+
+
+def verified(server_id: str | None, dossier: Dossier) -> Reference:
+    """Return the reference of that server, all signatures checked. Raises Unverified."""
+    entry = dossier.entry
+    if entry is None:
+        raise Unverified
+    try:
+        envelope = _envelope(json.loads(entry.envelope))
+        payload = verify(envelope, [Ed25519PublicKey.from_public_bytes(one) for one in dossier.signers])
+        statement = json.loads(payload)
+        said = statement["predicate"]
+        stated = (said["serverId"], said["signId"], said["generation"])
+        kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
+        if (stated, kinds) != ((server_id, *entry.place), KINDS):
+            raise Unverified
+        return Reference(_measurement(said), binascii.a2b_base64(said["evidence"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as unreadable:
+        raise Unverified from unreadable
+
+
+def _envelope(fields: Any) -> Envelope:  # noqa: ANN401 - what JSON holds
+    signatures = (
+        Signature(one.get("keyid") or "", binascii.a2b_base64(one["sig"])) for one in fields["signatures"]
+    )
+    return Envelope(binascii.a2b_base64(fields["payload"]), fields["payloadType"], tuple(signatures))
+
+
+def _measurement(said: Any) -> Measurement:  # noqa: ANN401 - what JSON holds
+    return Measurement(
+        said["profile"], said["sections"], said["live"], said["hypervisor"], said.get("hostBound", {})
+    )

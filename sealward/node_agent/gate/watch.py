@@ -1,0 +1,48 @@
+"""Hears of changes of the hook, and of what it runs, as they happen; what it misses, a sweep finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.node_agent.files.watch import FileWatch
+from sealward.node_agent.gate import hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class GateWatch:
+    """`on_change` is called when the gate that was installed for the ledger in `folder` may be another."""
+
+    def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
+        self._folder = folder
+        self._on_change = on_change
+        self._found: dict[Path, int] = {}
+        self._paths: frozenset[Path] = frozenset()
+        self._watch = FileWatch(self._folders, lambda _: on_change())
+
+    def start(self) -> None:
+        """Watch in the background."""
+        self._watch.start()
+
+    def close(self) -> None:
+        """End the watch."""
+        self._watch.close()
+
+    def _folders(self) -> frozenset[Path]:
+        """Return what to watch now; that it is something else is a change, too."""
+        found = {one: inode for one in hook.folders(self._folder) if (inode := _inode(one))}
+        if found != self._found:
+            self._found = found
+            self._paths = frozenset(found)
+            self._on_change()
+        return self._paths
+
+
+def _inode(folder: Path) -> int:
+    """Return what tells a folder from another at its place; 0 where there is none."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return 0
