@@ -20,7 +20,7 @@ from eventsourcing.persistence import (
     Notification,
     StoredEvent,
 )
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from sealward.events.sql import blocks
@@ -171,18 +171,14 @@ class PostgresLog(ApplicationRecorder):
         if stop is not None or topics or inclusive_of_start:
             raise NotImplementedError("the log is read forwards, whole, from beyond a position")
         with self._database.connection() as connection:
-            found = connection.execute(
-                SQL["follow"], {"after": start or 0, "limit": limit}, prepare=True
-            ).fetchall()
+            cursor = connection.cursor(row_factory=tuple_row, binary=True)
+            cursor.execute(SQL["follow"], {"after": start or 0, "limit": limit}, prepare=True)
+            found = cursor.fetchall()
         return [
             Notification(
-                originator_id=row["stream"],
-                originator_version=row["version"],
-                topic=row["topic"],
-                state=row["state"],
-                id=row["position"],
+                originator_id=stream, originator_version=version, topic=topic, state=state, id=position
             )
-            for row in found
+            for position, stream, version, topic, state in found
         ]
 
     def max_notification_id(self) -> int | None:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -22,12 +23,12 @@ from sealward.events.base import Event, Recorded, Stored
 from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
 
-    from eventsourcing.persistence import AggregateRecorder, ApplicationRecorder
+    from eventsourcing.persistence import AggregateRecorder, ApplicationRecorder, Notification
 
     Found = tuple[StoredEvent | None, Sequence[StoredEvent]]
 
@@ -148,16 +149,37 @@ class EventStore:
 
     def follow(self, after: int, limit: int = 500) -> list[Recorded]:
         """Return up to `limit` events of the whole log beyond that position. Raises EventRefused."""
-        return [codec.read(one) for one in self.copy(after, limit)]
+        return [
+            Recorded(
+                one.id,
+                cast("UUID", one.originator_id),
+                one.originator_version,
+                codec.decode(one.topic, one.state),
+            )
+            for one in self._beyond(after, limit)
+        ]
 
     def copy(self, after: int, limit: int = 500) -> list[Stored]:
         """Return up to `limit` entries of the whole log beyond that position, as they are."""
-        with available():
-            found = self._log.select_notifications(after, limit, inclusive_of_start=False)
         return [
             Stored(one.id, cast("UUID", one.originator_id), one.originator_version, one.topic, one.state)
-            for one in found
+            for one in self._beyond(after, limit)
         ]
+
+    def _beyond(self, after: int, limit: int) -> Sequence[Notification]:
+        with available():
+            return self._log.select_notifications(after, limit, inclusive_of_start=False)
+
+    def batches(self, after: int, limit: int) -> Generator[list[Recorded], None, None]:
+        """Give the log beyond a position to its end, `limit` events at a time. Raises EventRefused.
+
+        While one batch is worked on the next is read, and no more than that one.
+        """
+        with ThreadPoolExecutor(1, "reader") as reader:
+            reading = reader.submit(self.follow, after, limit)
+            while batch := reading.result():
+                reading = reader.submit(self.follow, batch[-1].position, limit)
+                yield batch
 
     def position_at(self, moment: datetime) -> int:
         """Return the last position whose event and all before it are older than `moment`, give or take.

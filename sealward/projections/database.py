@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,8 +16,7 @@ from sealward.projections.tasks import Tasks
 from sealward.projections.totals import Totals
 
 if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 
     from sealward.events.along import Along
     from sealward.events.base import Recorded
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SHAPE: Final = "10"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
+RARELY: Final = 50_000
+"""New objects after which garbage is looked for while the log is folded: a few times a batch."""
 
 
 class Backend(Protocol):
@@ -65,6 +68,17 @@ class Projection(Protocol):
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
+
+
+@contextlib.contextmanager
+def _many_objects() -> Iterator[None]:
+    """Look for garbage in cycles less often: batches have none, and looking takes a sixth of a rebuild."""
+    often, *rest = gc.get_threshold()
+    gc.set_threshold(RARELY, *rest)
+    try:
+        yield
+    finally:
+        gc.set_threshold(often, *rest)
 
 
 class Projections:
@@ -115,16 +129,36 @@ class Projections:
             self._wake()
         return events
 
+    def catch_up(self, store: EventStore) -> Generator[int, None, None]:
+        """Fold the log to its end, the next batch being read meanwhile; say how many events each had.
+
+        It ends before, when somebody else has folded what it was about to.
+        """
+        position = self.position_now()
+        with _many_objects(), contextlib.closing(store.batches(position, BATCH)) as batches:
+            for batch in batches:
+                with self.writing() as tables:
+                    if self.position(tables) != position:
+                        return
+                    tables.run("database.not-durable")
+                    self._fold(batch, tables)
+                position = batch[-1].position
+                self._wake()
+                yield len(batch)
+
     def fold(self, store: EventStore, tables: Tables, until: int | None = None) -> int:
         """Do the same inside a transaction of the caller; nothing beyond `until`."""
         batch = store.follow(self.position(tables), BATCH)
         if until is not None:
             batch = [one for one in batch if one.position <= until]
         if batch:
-            for projection in self.all:
-                projection.apply(batch, tables)
-            self.keep_position(tables, batch[-1].position)
+            self._fold(batch, tables)
         return len(batch)
+
+    def _fold(self, batch: Sequence[Recorded], tables: Tables) -> None:
+        for projection in self.all:
+            projection.apply(batch, tables)
+        self.keep_position(tables, batch[-1].position)
 
     def keep_position(self, tables: Tables, position: int) -> None:
         """Say which position the rows stand for."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sealward.events.base import Origin
+from sealward.events.codec import EVENTS
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _META = frozenset(("timestamp", "actor", "task_id", "request_id", "origin", "server_id", "node_id"))
 GLOBAL = "global_request_id"
+_SORTED = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ class History:
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Keep every event that is about a server."""
         about_servers = [one for one in batch if getattr(one.event, "server_id", None) is not None]
-        tables.many("history.add", [_values(one) for one in about_servers])
+        if about_servers:
+            tables.run("history.forget-from", {"position": about_servers[0].position})
+            tables.many("history.add", [_values(one) for one in about_servers])
 
     def of_server(
         self, tables: Tables, server_id: str, *, after: int = 0, limit: int | None = None
@@ -76,17 +82,23 @@ def _values(recorded: Recorded) -> dict[str, object]:
         "actor": event.actor,
         "task_id": event.task_id,
         "request_id": event.request_id,
-        "origin": msgspec.json.encode(event.origin).decode(),
-        "data": msgspec.json.encode(_what(event), order="sorted").decode(),
+        "origin": "null" if event.origin is None else msgspec.json.encode(event.origin).decode(),
+        "data": _SORTED.encode(_what(event)).decode(),
     }
 
 
 def _what(event: Event) -> dict[str, Any]:
     """Return the fields that only this kind of event has."""
-    fields: dict[str, Any] = msgspec.to_builtins(event)
-    if fields[GLOBAL] is None:
-        del fields[GLOBAL]
-    return {name: value for name, value in fields.items() if name not in _META}
+    what = {name: getattr(event, name) for name in _own(event.topic)}
+    if event.global_request_id is not None:
+        what[GLOBAL] = event.global_request_id
+    return what
+
+
+@functools.cache
+def _own(topic: str) -> tuple[str, ...]:
+    names = [field.name for field in dataclasses.fields(EVENTS[topic])]
+    return tuple(name for name in names if name not in _META and name != GLOBAL)
 
 
 def _row(found: Row) -> HistoryRow:

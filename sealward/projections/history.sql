@@ -19,10 +19,13 @@ CREATE INDEX IF NOT EXISTS history_by_server ON history (server_id, position)
 -- name: drop
 DROP TABLE IF EXISTS history
 
+-- name: forget-from
+-- Of what is not folded yet there is no row, unless somebody else has put it there.
+DELETE FROM history WHERE position >= :position
+
 -- name: add
 INSERT INTO history (position, server_id, node_id, topic, at, actor, task_id, request_id, origin, data)
 VALUES (:position, :server_id, :node_id, :topic, :at, :actor, :task_id, :request_id, :origin, :data)
-ON CONFLICT (position) DO NOTHING
 
 -- name: of-server
 SELECT * FROM history WHERE server_id = :server_id AND position > :after

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from sealward.events.postgres import Connection
     from sealward.projections.tables import Row, Tables, Values
 
+A_LOT: Final = 200
+"""Rows from which on COPY is worth leaving the pipeline for."""
 CHANNEL: Final = "sealward_rows"
 
 
 class PostgresTables:
     """Rows of a PostgreSQL schema, on a connection whose search path names it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, pipelines: contextlib.ExitStack | None = None) -> None:
         self._connection = connection
+        self._pipelines = pipelines
         self._statements = statements("postgres")
+        self._pipelined()
 
     def one(self, block: str, values: Values = NOTHING) -> Row | None:
         """Return the first row that a block finds."""
@@ -41,14 +45,33 @@ class PostgresTables:
         self._connection.execute(self._text(block), values)
 
     def many(self, block: str, batch: Sequence[Values]) -> None:
-        """Run a block for many rows: those with a `-batch` form take all of them as one JSON array."""
+        """Run a block for many rows.
+
+        One with a `-copy` form takes a lot of rows by COPY, twice as fast as from JSON; one with a `-batch`
+        form takes all of them as one JSON array, in the pipeline.
+        """
         if not batch:
             return
         whole = f"{block}-batch"
-        if whole in self._statements:
+        if len(batch) >= A_LOT and f"{block}-copy" in self._statements:
+            self._copy(f"{block}-copy", batch)
+        elif whole in self._statements:
             self.run(whole, {"batch": msgspec.json.encode(batch).decode()})
         else:
             self._connection.cursor().executemany(self._text(block), batch)
+
+    def _copy(self, block: str, batch: Sequence[Values]) -> None:
+        if self._pipelines is not None:
+            self._pipelines.close()  # there is no COPY in a pipeline
+        with self._connection.cursor().copy(self._text(block)) as copy:
+            for values in batch:
+                copy.write_row(tuple(values.values()))
+        self._pipelined()
+
+    def _pipelined(self) -> None:
+        """Send statements that find nothing without waiting for them, from here on."""
+        if self._pipelines is not None:
+            self._pipelines.enter_context(self._connection.pipeline())
 
     def _text(self, block: str) -> LiteralString:
         return self._statements[block]
@@ -88,8 +111,8 @@ class PostgresBackend:
         """Give rows that nobody else may write: whoever comes meanwhile waits."""
         with self._database.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(7265462, hashtext(%s))", (self._schema,))
-            with connection.pipeline():  # a statement that finds nothing is not waited for
-                yield PostgresTables(connection)
+            with contextlib.ExitStack() as pipelines:
+                yield PostgresTables(connection, pipelines)
 
     @contextlib.contextmanager
     def shadow(self) -> Iterator[PostgresBackend]:

@@ -44,7 +44,7 @@ def replay(store: EventStore, projections: Projections, progress: Callable[[int]
     with projections.backend.shadow() as backend:
         shadow = Projections(backend)
         events = 0
-        while batch := shadow.advance(store):
+        for batch in shadow.catch_up(store):
             events += batch
             progress(batch)
         return _swap(store, projections, shadow, events)

@@ -34,8 +34,10 @@ class Runner:
 
     def start(self) -> None:
         """Catch up, when it leads, then keep up in the background."""
-        while self._leader.holds() and self._projections.advance(self._store):
-            pass
+        if self._leader.holds():
+            for _ in self._projections.catch_up(self._store):
+                if not self._leader.holds():
+                    break
         self._thread.start()
 
     def stop(self) -> None:

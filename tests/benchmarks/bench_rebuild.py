@@ -80,8 +80,10 @@ def rebuild(store: EventStore, url: str, limit: int) -> float:
         connection.execute("DROP SCHEMA IF EXISTS main CASCADE")
     projections = Projections(PostgresBackend(url))
     began, events = time.perf_counter(), 0
-    while events < limit and (batch := projections.advance(store)):
+    for batch in projections.catch_up(store):
         events += batch
+        if events >= limit:
+            break
     seconds = time.perf_counter() - began
     projections.close()
     return events / seconds

@@ -73,6 +73,23 @@ def test_the_log_is_followed_in_order_and_in_parts(store: EventStore) -> None:
     assert last == store.head()
 
 
+def test_the_log_is_read_in_batches_to_its_end(store: EventStore) -> None:
+    """In order, none twice, also what is appended meanwhile; who stops leaves nobody reading."""
+    store.append(STREAM, 0, ONE_OF_EACH[:5])
+    batches = store.batches(1, 2)
+    seen = [[one.position for one in next(batches)]]
+    store.append(STREAM, 5, ONE_OF_EACH[5:6])
+    seen += [[one.position for one in batch] for batch in batches]
+    stopped = store.batches(0, 2)
+    next(stopped)
+    stopped.close()
+
+    assert [position for batch in seen for position in batch] == [2, 3, 4, 5, 6]
+    assert max(len(batch) for batch in seen) == 2
+    assert list(store.batches(6, 2)) == []
+    assert not [one for one in threading.enumerate() if one.name.startswith("reader")]
+
+
 def test_an_empty_log_has_no_head(store: EventStore) -> None:
     """The head of an empty log is 0, and following it yields nothing."""
     assert (store.head(), store.follow(0)) == (0, [])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import sqlite3
+import threading
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
+import pytest
 from factories import NOON, ONE_OF_EACH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +23,8 @@ from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
 from sealward.events.sign import SignEvent, SignOrdered
 from sealward.events.store import EventStore
 from sealward.events.verdict import IsValid
+from sealward.projections import database as projections_database
+from sealward.projections import postgres as in_postgresql
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
 from sealward.projections.replay import replay
@@ -116,6 +121,48 @@ def test_a_replay_puts_right_what_was_tampered_with(tmp_path: Path) -> None:
     assert second.differences == ()
 
 
+def test_a_rebuild_that_is_interrupted_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and position are always of one moment, and nothing keeps reading."""
+    monkeypatch.setattr(projections_database, "BATCH", 2)
+    store, often = stores.in_memory(), gc.get_threshold()
+    _fill(store, list(ONE_OF_EACH[:5]))
+    projections = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
+    first = projections.catch_up(store)
+    begun = next(first), projections.position_now()
+    first.close()
+    rest = list(projections.catch_up(store))
+    replayed = replay(store, projections, lambda _: None)
+    projections.close()
+
+    assert (begun, rest) == ((2, 2), [2, 1])
+    assert replayed.differences == ()
+    assert gc.get_threshold() == often
+    assert not [one for one in threading.enumerate() if one.name.startswith("reader")]
+
+
+def test_two_who_rebuild_the_same_rows_fold_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes second with a batch lets it be."""
+    monkeypatch.setattr(projections_database, "BATCH", 2)
+    store = stores.in_memory()
+    _fill(store, list(ONE_OF_EACH[:6]))
+    projections = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
+    slow = projections.catch_up(store)
+    next(slow)
+    advanced = projections.advance(store)
+    rest = list(slow)
+    while projections.advance(store):
+        pass
+    replayed = replay(store, projections, lambda _: None)
+    projections.close()
+
+    assert (advanced, rest) == (2, [])
+    assert replayed.differences == ()
+
+
 def test_rows_of_another_shape_are_built_anew(tmp_path: Path) -> None:
     """After an upgrade that changed the rows, the log fills them again."""
     store = stores.in_memory()
@@ -156,7 +203,7 @@ def test_an_append_is_read_back_as_soon_as_its_position_is_waited_for(tmp_path: 
 @given(histories(), st.integers(1, 7))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
 def test_on_postgresql_rows_kept_up_are_rows_rebuilt(database: str, history: list[Event], every: int) -> None:
-    """The same holds in the other database, whose rows are written in bulk."""
+    """The same holds in the other database, whose rows are written in bulk, and a rebuild's by COPY."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS main CASCADE")
     store = stores.in_memory()
@@ -167,7 +214,9 @@ def test_on_postgresql_rows_kept_up_are_rows_rebuilt(database: str, history: lis
         while projections.advance(part):
             pass
     _fill(store, history)
-    replayed = replay(store, projections, lambda _: None)
+    with pytest.MonkeyPatch.context() as copying:
+        copying.setattr(in_postgresql, "A_LOT", 1)
+        replayed = replay(store, projections, lambda _: None)
     projections.close()
 
     assert replayed.differences == ()
@@ -229,3 +278,25 @@ def test_a_replay_on_postgresql_puts_right_what_was_tampered_with(database: str)
     assert [(one.table, one.stood) for one in first.differences] == [("signs", True), ("signs", False)]
     assert second.differences == ()
     assert shadow == (None,)
+
+
+def test_a_history_that_somebody_has_written_ahead_is_written_over(database: str) -> None:
+    """Rows put in beyond what is folded hold up nobody, and do not stay."""
+    store = stores.in_memory()
+    _fill(store, list(ONE_OF_EACH[:3]))
+    projections = Projections(PostgresBackend(database))
+    forged = (
+        "INSERT INTO main.history VALUES (2, 's', 1, 'sign.revoked', '', 'nobody', NULL, NULL, 'null', '{}')"
+    )
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(forged)
+        with pytest.MonkeyPatch.context() as copying:
+            copying.setattr(in_postgresql, "A_LOT", 1)
+            while projections.advance(store):
+                pass
+        actors = connection.execute("SELECT DISTINCT actor FROM main.history").fetchall()
+    replayed = replay(store, projections, lambda _: None)
+    projections.close()
+
+    assert ("nobody",) not in actors
+    assert replayed.differences == ()
