@@ -10,6 +10,7 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
+from sealward.commands.memory import Memory, Remembered
 from sealward.events.base import node_stream, sign_stream
 from sealward.events.store import Snapshot
 
@@ -66,7 +67,7 @@ class _Known:
     version: int
     unfolded: list[Event]
     beyond: int
-    """Events beyond the snapshot that it was loaded from."""
+    """Events beyond its last snapshot."""
 
     def now(self) -> Any:  # noqa: ANN401 - the state of any stream
         """Return the state; what was decided is folded only when somebody asks."""
@@ -79,17 +80,22 @@ class _Known:
 class Batch:
     """Nothing is written before `append`; for one thread."""
 
-    def __init__(self, store: EventStore, decide: Decide) -> None:
+    def __init__(self, store: EventStore, decide: Decide, memory: Memory) -> None:
         self._store = store
         self._decide = decide
+        self._memory = memory
         self._known: dict[UUID, _Known] = {}
         self._decided: list[tuple[UUID, int, Event]] = []
 
     def load(self, streams: Iterable[Stream]) -> None:
         """Load streams, all in one go: those that are not loaded by then are, one by one, when needed."""
         wanted = {one.id: one for one in streams}
-        found = self._store.load({one.id: one.shape for one in wanted.values()})
-        self._known |= {stream: _known(wanted[stream], loaded) for stream, loaded in found.items()}
+        recalled = {one.id: self._memory.recall(one.id, one.shape) for one in wanted.values()}
+        found = self._store.load(
+            {one.id: one.shape for one in wanted.values()},
+            {stream: known.version for stream, known in recalled.items() if known is not None},
+        )
+        self._known |= {one.id: _known(one, found[one.id], recalled[one.id]) for one in wanted.values()}
 
     def node(self, hostname: str) -> nodes.Node | None:
         """Return a node as it is after what was decided so far."""
@@ -117,8 +123,11 @@ class Batch:
         """
         position = self._store.append_all(self._decided) if self._decided else self._store.head()
         self._store.keep_snapshots(
-            _snapshot(one) for one in self._known.values() if one.beyond >= SNAPSHOT_EVERY
+            [_snapshot(one) for one in self._known.values() if one.beyond >= SNAPSHOT_EVERY]
         )
+        for stream, one in self._known.items():
+            if one.version:
+                self._memory.keep(stream, Remembered(one.stream.shape, one.now(), one.version, one.beyond))
         return position
 
     def _of(self, stream: Stream) -> _Known:
@@ -127,13 +136,16 @@ class Batch:
         return self._known[stream.id]
 
 
-def _known(stream: Stream, loaded: Loaded) -> _Known:
-    state, version = None, 0
+def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None) -> _Known:
+    state, version, beyond = None, 0, 0
     if (kept := loaded.snapshot) is not None:
         state, version = msgspec.json.decode(kept.state, type=stream.state | None), kept.version
+    elif recalled is not None:
+        state, version, beyond = recalled.state, recalled.version, recalled.beyond
     count = len(loaded.events)
-    return _Known(stream, state, version + count, loaded.events, count)
+    return _Known(stream, state, version + count, loaded.events, beyond + count)
 
 
 def _snapshot(known: _Known) -> Snapshot:
+    known.beyond = 0
     return Snapshot(known.stream.id, known.version, known.stream.shape, msgspec.json.encode(known.now()))

@@ -12,6 +12,7 @@ from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.batch import Batch
 from sealward.commands.errors import Rejected
+from sealward.commands.memory import Memory
 from sealward.events import envelope as envelopes
 from sealward.events.store import VersionConflict
 
@@ -50,6 +51,7 @@ class Handler:
         self._authority = authority
         self._clock = clock
         self._fresh_for = fresh_for
+        self._memory = Memory()
 
     def handle(self, command: ask.Command) -> int:
         """Carry out a command and return the position up to which it can be read back.
@@ -68,7 +70,7 @@ class Handler:
         Raises TooMuchContention, and what `work` raises: then nothing was written.
         """
         for _ in range(ATTEMPTS):
-            batch = Batch(self._store, self._decide)
+            batch = Batch(self._store, self._decide, self._memory)
             done = work(batch)
             try:
                 return batch.append(), done

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sealward.commands.errors import MovedAway, NotSigned, WrongNode
 from sealward.events.sign import SignMoved

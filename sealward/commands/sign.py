@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
-from dataclasses import dataclass, field, replace
 from datetime import datetime  # noqa: TC003 - as above
 from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from sealward.commands import place
 from sealward.commands.clock import refuse_future
@@ -45,8 +47,7 @@ REMEMBERED: Final = 16
 """Tasks of a sign that are known again when a report comes a second time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(msgspec.Struct, frozen=True):
     """A server under control: what was ordered last, what is in force, what is known."""
 
     sign_id: int
@@ -63,7 +64,7 @@ class Sign:
     verdict: Verdict = UNSEALED
     ordered_task: str | None = None
     ordered_request: str | None = None
-    host_bound: Mapping[str, str] = field(default_factory=dict)
+    host_bound: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The digests of the host-bound parts as they were recorded last."""
     host_bound_at: datetime = NEVER
     answered: tuple[str, ...] = ()
@@ -183,7 +184,7 @@ def record_measurement(
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
-    judgement = [_validated(sign, command, verdict, statement.measured_at, now)]
+    judgement = [_validated(sign, command, command.cause, verdict, statement.measured_at, now)]
     return (judgement if news != known or was_asked or sign.is_unseen else []) + _host_bound(
         sign, command, verdict, now
     )
@@ -207,7 +208,7 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
         return []
     if verdict.is_valid is not IsValid.FALSE:
         verdict = replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(command.reason,))
-    return [_validated(sign, command, verdict, command.failed_at, now)]
+    return [_validated(sign, command, command.cause, verdict, command.failed_at, now)]
 
 
 def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - one return a fact
@@ -307,22 +308,23 @@ def _seal(
         checked_at=statement.measured_at,
         fresh_until=fresh_until,
     )
-    order = replace(command, task_id=sign.ordered_task, request_id=sign.ordered_request, cause="sealed")
     return [
         sealed,
-        _validated(replace(sign, sealed=statement.generation), order, verdict, statement.measured_at, now),
+        _validated(
+            replace(sign, sealed=statement.generation), sealed, "sealed", verdict, statement.measured_at, now
+        ),
     ]
 
 
-def _validated(
-    sign: Sign, command: RecordMeasurement | RecordFailure, verdict: Verdict, moment: datetime, now: datetime
+def _validated(  # noqa: PLR0913, PLR0917 - what a verdict rests on
+    sign: Sign, order: Command | Event, cause: str, verdict: Verdict, moment: datetime, now: datetime
 ) -> Event:
     """State the verdict; one that is unknown is dated with the `moment` at which nothing could be said."""
     return facts.SignValidated(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        actor=order.actor,
+        task_id=order.task_id,
+        request_id=order.request_id,
         sign_id=sign.sign_id,
         server_id=sign.server_id,
         node_id=sign.node_id,
@@ -330,7 +332,7 @@ def _validated(
         is_valid=verdict.is_valid,
         reasons=verdict.reasons,
         findings=verdict.findings,
-        cause=command.cause,
+        cause=cause,
         checked_at=moment if verdict.is_valid is IsValid.UNKNOWN else verdict.checked_at,
         fresh_until=verdict.fresh_until,
     )

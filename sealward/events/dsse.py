@@ -6,7 +6,7 @@ https://github.com/secure-systems-lab/dsse (protocol.md)
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -61,7 +61,7 @@ def sign(envelope: Envelope, key: Ed25519PrivateKey) -> Envelope:
     made = Signature(keyid(key.public_key()), key.sign(pae(envelope.payload_type, envelope.payload)))
     if made in envelope.signatures:
         return envelope
-    return replace(envelope, signatures=(*envelope.signatures, made))
+    return Envelope(envelope.payload, envelope.payload_type, (*envelope.signatures, made))
 
 
 def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:

@@ -86,25 +86,25 @@ ORDER BY version
 -- name: load-one
 WITH kept AS (
     SELECT version, topic, state FROM snapshots
-    WHERE stream = %(stream)s AND topic = %(topic)s
+    WHERE stream = %(stream)s AND topic = %(topic)s AND version > %(after)s
     ORDER BY version DESC
     LIMIT 1
 )
 SELECT %(stream)s::uuid AS stream, version, topic, state, TRUE AS is_snapshot FROM kept
 UNION ALL (
     SELECT stream, version, topic, state, FALSE FROM events
-    WHERE stream = %(stream)s AND version > coalesce((SELECT version FROM kept), 0)
+    WHERE stream = %(stream)s AND version > coalesce((SELECT version FROM kept), %(after)s)
     ORDER BY version
 )
 
 -- name: load-many
--- Streams with the topics that their snapshots must have to be of use.
+-- Streams with the topics that their snapshots must have to be of use, and up to where they are known.
 WITH wanted AS (
-    SELECT one.stream, kept.version, kept.topic, kept.state
-    FROM unnest(%b::uuid[], %b::text[]) AS one (stream, topic)
+    SELECT one.stream, one.known, kept.version, kept.topic, kept.state
+    FROM unnest(%b::uuid[], %b::text[], %b::bigint[]) AS one (stream, topic, known)
     LEFT JOIN LATERAL (
         SELECT version, topic, state FROM snapshots
-        WHERE snapshots.stream = one.stream AND snapshots.topic = one.topic
+        WHERE snapshots.stream = one.stream AND snapshots.topic = one.topic AND snapshots.version > one.known
         ORDER BY version DESC
         LIMIT 1
     ) AS kept ON TRUE
@@ -115,7 +115,7 @@ SELECT events.stream, events.version, events.topic, events.state, FALSE
 FROM wanted
 CROSS JOIN LATERAL (
     SELECT * FROM events
-    WHERE events.stream = wanted.stream AND events.version > coalesce(wanted.version, 0)
+    WHERE events.stream = wanted.stream AND events.version > coalesce(wanted.version, wanted.known)
     ORDER BY events.version
 ) AS events
 

@@ -73,8 +73,11 @@ class Loaded:
 class Load(Protocol):
     """Read many streams at once."""
 
-    def __call__(self, topics: Mapping[UUID, str]) -> Mapping[UUID, Found]:
-        """Return for each stream the newest snapshot, if it has that topic, and the events beyond it."""
+    def __call__(self, topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> Mapping[UUID, Found]:
+        """Return for each stream the newest snapshot, if it has that topic, and the events beyond it.
+
+        Nothing of a stream that is not beyond the version that `after` has for it.
+        """
 
 
 class EventStore:
@@ -121,25 +124,27 @@ class EventStore:
         self.wake()
         return positions[-1] if positions else self.head()
 
-    def load(self, topics: Mapping[UUID, str]) -> dict[UUID, Loaded]:
+    def load(self, topics: Mapping[UUID, str], after: Mapping[UUID, int] | None = None) -> dict[UUID, Loaded]:
         """Return streams, each from its snapshot where that has the topic that is named for it.
 
+        What is known up to a version, which `after` names, is read from there on.
         On PostgreSQL one round trip, however many streams. Raises EventRefused.
         """
         with available():
-            found = self._load(topics)
+            found = self._load(topics, after or {})
         return {
             stream: Loaded(_snapshot(stream, kept), _decoded(events))
             for stream, (kept, events) in found.items()
         }
 
-    def _one_by_one(self, topics: Mapping[UUID, str]) -> Mapping[UUID, Found]:
+    def _one_by_one(self, topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> Mapping[UUID, Found]:
         found = {}
         for stream, topic in topics.items():
-            newest = self._snapshots.select_events(stream, desc=True, limit=1)
+            known = after.get(stream, 0)
+            newest = self._snapshots.select_events(stream, gt=known or None, desc=True, limit=1)
             kept = next((one for one in newest if one.topic == topic), None)
-            after = None if kept is None else kept.originator_version
-            found[stream] = (kept, self._log.select_events(stream, gt=after))
+            beyond = known if kept is None else kept.originator_version
+            found[stream] = (kept, self._log.select_events(stream, gt=beyond or None))
         return found
 
     def read(self, stream: UUID, after: int = 0) -> list[Event]:

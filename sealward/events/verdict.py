@@ -19,10 +19,12 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from sealward.events.measurement import LIVE, Finding, differing
 
@@ -41,8 +43,7 @@ class IsValid(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What is known of a signed server, and since when.
 
     `reasons` are stable codes. `checked_at` is when the measurement that last counted was taken,

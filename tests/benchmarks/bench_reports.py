@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from private import postgres_server
 from reporter import Reporter
 
+from sealward.cli.process import collect_seldom
 from sealward.commands import reports
 from sealward.commands.handler import Handler
 from sealward.commands.intake import Intake
@@ -155,6 +156,7 @@ def one_round(
 
 def main() -> int:
     """Print rate, share of cryptography and bound; 1 when the rate is below the target."""
+    collect_seldom()  # as a worker does
     with postgres_server() as server:
         store, control = postgres(server.url()), PostgresControl(server.url())
         handler = Handler(store, AUTHORITY, clock=utc_now, fresh_for=timedelta(minutes=15))

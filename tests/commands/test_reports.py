@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER, event
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from sealward.commands import node as nodes
 from sealward.commands import reports
@@ -210,7 +210,7 @@ def test_a_failure_of_a_sign_that_was_revoked_says_nothing_about_the_next() -> N
 
 def test_a_failure_to_seal_that_comes_after_the_seal_says_nothing() -> None:
     """The server was measured since; a sweep will say whether it still can be."""
-    known = dataclasses.replace(sign(IsValid.TRUE), sealed=1)
+    known = structs.replace(sign(IsValid.TRUE), sealed=1)
 
     assert failure(known, task_id="t-0", cause="sealed") == []
     assert len(failure(known, task_id="t-0", cause="requested")) == 1

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from factories import ONE_OF_EACH, event
@@ -143,6 +144,25 @@ def test_many_streams_are_loaded_together(store: EventStore) -> None:
     assert loaded[other] == Loaded(None, [CREATED, REVOKED])
     assert loaded[third] == Loaded(None, [])
     assert store.load({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("known", "snapshot", "versions"),
+    [(0, 3, [4, 5]), (2, 3, [4, 5]), (3, None, [4, 5]), (4, None, [5]), (5, None, [])],
+)
+@pytest.mark.parametrize("others", [(), (sign_stream("other"),)], ids=["alone", "with-another"])
+def test_what_is_known_is_not_read_again(
+    store: EventStore, others: tuple[UUID, ...], known: int, snapshot: int | None, versions: list[int]
+) -> None:
+    """Neither events nor a snapshot; what is beyond is read as ever."""
+    events = [event(SignRevoked, actor=f"user:{version}") for version in range(1, 6)]
+    store.append(STREAM, 0, events)
+    store.keep_snapshots([Snapshot(STREAM, 3, "sign/1", b"state")])
+    loaded = store.load(dict.fromkeys((STREAM, *others), "sign/1"), {STREAM: known})
+
+    assert loaded[STREAM].events == [events[version - 1] for version in versions]
+    assert (loaded[STREAM].snapshot is None) == (snapshot is None)
+    assert all(loaded[one] == Loaded(None, []) for one in others)
 
 
 def test_the_newest_snapshot_is_found(store: EventStore) -> None:
