@@ -15,6 +15,7 @@ from sealward.commands.handler import Handler
 from sealward.commands.intake import Intake
 from sealward.commands.leases import LeaseKeeper, Leases
 from sealward.commands.orders import Orders
+from sealward.commands.progress import Progress
 from sealward.commands.tokens import Tokens
 from sealward.events import keys
 from sealward.events import store as stores
@@ -146,6 +147,7 @@ class Core:
         self.projections = self._storage.projections
         self.control = self._storage.control
         self.leases = Leases(self.control)
+        self.progress = Progress(self.control)
         self.authority = None
         if seals:
             self.authority = _authority(settings)
@@ -166,6 +168,7 @@ class Core:
             self.handler,
             self.projections,
             self.leases,
+            self.progress,
             _identify(self._settings, self.tokens),
             _policy(self._settings),
             self._clock,
@@ -238,6 +241,7 @@ class Worker:
 
         def heard(batch: Sequence[reports.AnyReport]) -> None:
             core.leases.touch({one.hostname for one in batch}, clock())
+            core.progress.hear(batch, clock())
             for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
                 celery.heard(hostname)
 

@@ -47,7 +47,7 @@ class SqliteControl:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
-        for block in ("create-leases", "create-places", "create-tokens"):
+        for block in ("create-leases", "create-places", "create-tokens", "create-progress"):
             self._database.execute(SQL[block])
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:

@@ -49,3 +49,21 @@ SELECT name, role, issued_at, expires_at FROM tokens WHERE digest = ?
 
 -- name: tokens
 SELECT name, role, issued_at, expires_at FROM tokens ORDER BY name
+
+-- name: create-progress
+-- What each node said last about the files that it reads; `readings` is JSON.
+CREATE TABLE IF NOT EXISTS progress (
+    hostname TEXT PRIMARY KEY,
+    said_at TEXT NOT NULL,
+    readings TEXT NOT NULL
+)
+
+-- name: put-progress
+INSERT INTO progress (hostname, said_at, readings) VALUES (?, ?, ?)
+ON CONFLICT (hostname) DO UPDATE SET said_at = excluded.said_at, readings = excluded.readings
+
+-- name: forget-progress
+DELETE FROM progress WHERE hostname = ?
+
+-- name: progress
+SELECT said_at, readings FROM progress WHERE hostname = ?

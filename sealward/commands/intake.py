@@ -201,7 +201,7 @@ class Intake:
                 _register(report.hostname, report.public_key, report.nonce, decisions, outcome)
             case _ if node is None:
                 raise NotRegistered
-            case reports.Heartbeat():
+            case reports.Heartbeat() | reports.Progress():
                 if node.lost:
                     _register(node.hostname, node.public_key, "", decisions, outcome)
             case reports.Wanted():

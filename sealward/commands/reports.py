@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PAYLOAD_TYPE = "application/vnd.sealward.report+json"
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+MAX_READINGS = 200
+"""Servers in one report of progress; the others wait behind them."""
 INBOX = "reports"
 """Where nodes put their reports, and control planes read."""
 MOST: Final = 64
@@ -158,7 +161,33 @@ class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
     policy_position: int | None = None
 
 
-Told = Heartbeat | Inventory | Firmware | Measurement | Failure | Sweep | Enforcement | Objection | Reaction
+class Reading(msgspec.Struct, frozen=True):
+    """How many bytes of a server's files have been read, and of how many; the rate is bytes a second."""
+
+    server_id: str
+    bytes_done: Bytes
+    bytes_total: Bytes
+    bytes_per_second: Bytes | None = None
+
+
+class Progress(Report, frozen=True, kw_only=True, tag="progress"):
+    """These servers wait for me to read their files, and no others."""
+
+    readings: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=MAX_READINGS)]
+
+
+Told = (
+    Heartbeat
+    | Inventory
+    | Firmware
+    | Measurement
+    | Failure
+    | Sweep
+    | Enforcement
+    | Objection
+    | Reaction
+    | Progress
+)
 """What a node says that is known."""
 
 

@@ -56,6 +56,14 @@ BEGIN
 END
 $$;
 
+-- name: migration-2
+-- What each node said last about the files that it reads; `readings` is JSON.
+CREATE TABLE progress (
+    hostname TEXT PRIMARY KEY,
+    said_at TEXT NOT NULL,
+    readings TEXT NOT NULL
+)
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

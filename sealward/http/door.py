@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealward.commands.handler import Handler
     from sealward.commands.leases import Leases
     from sealward.commands.messages import Command
+    from sealward.commands.progress import Progress
     from sealward.events.along import Along
     from sealward.events.store import EventStore
     from sealward.http.condition import Monitor
@@ -40,6 +41,7 @@ class Door:
     handler: Handler
     projections: Projections
     leases: Leases
+    progress: Progress
     identify: Identify
     policy: Policy
     clock: Callable[[], datetime]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,11 +10,22 @@ import msgspec
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.errors import Problem
 from sealward.http.operation import Answer, Operation
+from sealward.projections.tasks import WAITING
 
 if TYPE_CHECKING:
     import falcon
 
     from sealward.http.door import Door
+    from sealward.projections.tasks import TaskRow
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the node is with reading the files that a task waits for."""
+
+    bytes_done: int
+    bytes_total: int
+    bytes_per_second: int | None
+    seconds_left: int | None
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -27,6 +39,8 @@ class Task(msgspec.Struct, frozen=True):
     server_id: Uuid | None
     created_at: Date
     date_done: Date | None
+    progress: Progress | None
+    """Null where nothing is being read for the task."""
 
 
 class TaskAnswer(msgspec.Struct, frozen=True):
@@ -56,18 +70,36 @@ class Tasks:
     def show(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """Show a task's state and result."""
         del req
-        with self._door.projections.reading() as tables:
-            row = self._door.projections.tasks.one(tables, task_id)
+        projections = self._door.projections
+        with projections.reading() as tables:
+            row = projections.tasks.one(tables, task_id)
+            node = None if row is None else projections.nodes.one(tables, row.node_id)
         if row is None:
             raise Problem(404, "task.not-found", "No accepted request has this task id.")
-        task = Task(
-            row.task_id,
-            row.name,
-            row.state,
-            row.result,
-            row.node_id,
-            row.server_id,
-            date(row.created_at),
-            rfc1123(row.done_at),
+        progress = None if node is None else self._progress(row, node.hostname)
+        answer(resp, TaskAnswer(_shown(row, progress)))
+
+    def _progress(self, row: TaskRow, hostname: str) -> Progress | None:
+        if row.state not in WAITING or row.server_id is None:
+            return None
+        reading = self._door.progress.of(hostname, row.server_id, self._door.clock())
+        if reading is None:
+            return None
+        left, rate = reading.bytes_total - reading.bytes_done, reading.bytes_per_second
+        return Progress(
+            reading.bytes_done, reading.bytes_total, rate, math.ceil(left / rate) if rate else None
         )
-        answer(resp, TaskAnswer(task))
+
+
+def _shown(row: TaskRow, progress: Progress | None) -> Task:
+    return Task(
+        row.task_id,
+        row.name,
+        row.state,
+        row.result,
+        row.node_id,
+        row.server_id,
+        date(row.created_at),
+        rfc1123(row.done_at),
+        progress,
+    )

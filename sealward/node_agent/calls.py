@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from sealward.node_agent.hands import Hands
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Calls:
         self._on_late = on_late
         self._patience = patience
         self._lock = threading.Lock()
-        self._idle: list[_Caller] = []
+        self._hands = Hands("libvirt-call")
         self._late: set[str] = set()
 
     def make(self, about: str, call: Callable[[], T]) -> T:
@@ -44,8 +44,7 @@ class Calls:
         with self._lock:
             if about in self._late:
                 raise DomainLocked
-            caller = self._idle.pop() if self._idle else _Caller(self._rest)
-        answer = caller.make(call)
+        answer = self._hands.make(call)
         try:
             return answer.result(self._patience)
         except TimeoutError as late:
@@ -54,10 +53,7 @@ class Calls:
 
     def close(self) -> None:
         """Let the threads end that wait for work."""
-        with self._lock:
-            for caller in self._idle:
-                caller.end()
-            self._idle.clear()
+        self._hands.close()
 
     def _wait_for(self, about: str, answer: Future[T]) -> None:
         with self._lock:
@@ -68,36 +64,3 @@ class Calls:
         with self._lock:
             self._late.discard(about)
         self._on_late(about)
-
-    def _rest(self, caller: _Caller) -> None:
-        with self._lock:
-            self._idle.append(caller)
-
-
-class _Caller:
-    """A thread that makes one call after the other; a daemon, so that a hung one holds up no end."""
-
-    def __init__(self, rest: Callable[[_Caller], None]) -> None:
-        self._rest = rest
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="libvirt-call", daemon=True).start()
-
-    def make(self, call: Callable[[], T]) -> Future[T]:
-        answer: Future[T] = Future()
-        self._work.put(lambda: _answer(answer, call))
-        return answer
-
-    def end(self) -> None:
-        self._work.put(None)
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-            self._rest(self)
-
-
-def _answer(answer: Future[T], call: Callable[[], T]) -> None:
-    try:
-        answer.set_result(call())
-    except Exception as failed:  # noqa: BLE001 - whoever made the call gets it
-        answer.set_exception(failed)

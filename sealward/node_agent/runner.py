@@ -19,6 +19,7 @@ from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
+from sealward.node_agent.progress import EVERY, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -112,7 +113,7 @@ class Runner:
             ledger=ledger,
             hypervisor=self._hypervisor,
             files=self._files,
-            firmware=Firmware(firmware_dirs, self._files.content, ledger),
+            firmware=Firmware(firmware_dirs, self._files, ledger),
             outbox=self._outbox,
             clock=clock,
             means=Means(alone_for, act, self._wake),
@@ -127,6 +128,7 @@ class Runner:
         self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(Gate()))
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
+        self._progress = Progress(self.hostname, self._files.progress, self._outbox.put)
         self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
@@ -181,8 +183,13 @@ class Runner:
         received.done.result()
 
     def _beat(self) -> None:
-        while not self._stopped.wait(self._timing.heartbeat):
-            self._agent.beat()
+        due = time.monotonic() + self._timing.heartbeat
+        while not self._stopped.wait(min(EVERY, max(0.0, due - time.monotonic()))):
+            if time.monotonic() >= due:
+                self._agent.beat()
+                due = time.monotonic() + self._timing.heartbeat
+            if self._agent.registered:
+                self._progress.say()
 
     def _work(self) -> None:
         ticked = time.monotonic()

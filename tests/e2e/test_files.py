@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuse import Slow, hung
 from images import qemu_img
 from running import BATCH, WEB, Running, running, until
 
-from sealward.node_agent.files import reader
+from sealward.node_agent.files import measurer, reader
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.files.watch import LOOK_UP
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
 MIB = 1024 * 1024
+LARGE, BASE = 96 * MIB, 9 * MIB
 SETTINGS = Settings(files="yes", sweep_interval=0.2)
 
 
@@ -171,6 +173,73 @@ def test_long_hashing_seals_by_itself_and_blocks_nobody(
         gate.set()
         until(lambda: sealward.is_valid() == "false")
         until(lambda: sealward.task(task_id)["state"] == "SUCCESS")
+
+
+def test_a_long_reading_says_how_far_it_is(tmp_path: Path) -> None:
+    """GET of the task has growing bytes and what is left, no event says so, and the end of it is null."""
+    (tmp_path / "far").mkdir()
+    slow = Slow(tmp_path / "far", LARGE, pause=0.02)
+    slow.may_read.set()
+    seen: dict[int, dict[str, Any]] = {}
+    try:
+        with running(tmp_path / "data", settings=Settings(files="yes", wait=0.3)) as sealward:
+            Place(sealward, tmp_path)
+            sealward.fleet.replace(WEB, str(tmp_path / "vmlinuz"), str(slow.image))
+            sealward.sign()
+            (created,) = _facts(sealward, "sign.created")
+            task_id = created["task_id"]
+
+            def has_grown() -> bool:
+                found = sealward.task(task_id)["progress"] or {"bytes_done": 0}
+                seen.setdefault(found["bytes_done"], found)
+                return len(seen) >= 4
+
+            until(has_grown, 60)
+            slow.pause = 0.0
+            until(lambda: sealward.task(task_id)["state"] == "SUCCESS", 60)
+            ended = sealward.task(task_id)
+            types = {one["type"] for one in _facts(sealward, "sign.")}
+    finally:
+        slow.close()
+    said = [one for done, one in seen.items() if done]
+
+    assert list(seen) == sorted(seen)
+    assert said[-1]["bytes_total"] == LARGE + BASE + len(b"initrd" * 1000)
+    assert all(one["bytes_done"] < one["bytes_total"] for one in said)
+    assert said[-1]["bytes_per_second"] > 0
+    assert said[-1]["seconds_left"] > 0
+    assert ended["progress"] is None
+    assert types == {"sign.created", "sign.validated", "sign.sealed"}
+
+
+def _facts(sealward: Running, kind: str) -> list[dict[str, Any]]:
+    """Return the history of the server, of one kind."""
+    history: list[dict[str, Any]] = sealward.ask("GET", f"/v1/sign/{WEB}/events").json["events"]
+    return [one for one in history if one["type"].startswith(kind)]
+
+
+def test_a_file_system_that_hangs_holds_up_its_own_servers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown with the reason, the others go on, and it is true again by itself when it answers."""
+    monkeypatch.setattr(measurer, "ANSWER", 1.0)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").mkdir()
+    with running(tmp_path / "data", settings=SETTINGS) as sealward:
+        Place(sealward, tmp_path / "far")
+        qemu_img("create", "-f", "qcow2", tmp_path / "near" / "disk", "1M")
+        sealward.fleet.replace(BATCH, DISK.replace(WEB, BATCH), str(tmp_path / "near" / "disk"))
+        for server_id in (WEB, BATCH):
+            sealward.sign(server_id)
+            until(lambda one=server_id: sealward.is_valid(one) == "true")  # type: ignore[misc]  # bound here
+        sealward.action("activate")
+        with hung(tmp_path / "far"):
+            until(lambda: sealward.verdict()["reasons"] == ["files-unresponsive"], 30)
+            assert sealward.is_valid() == "unknown"
+            sealward.fleet.replace(BATCH, "</domain>", "<description>other</description></domain>")
+            until(lambda: sealward.is_valid(BATCH) == "false")
+            assert sealward.is_valid() == "unknown"
+        until(lambda: sealward.is_valid() == "true", 30)
 
 
 def test_the_firmware_of_a_node_changes_by_an_administrator_alone(tmp_path: Path) -> None:

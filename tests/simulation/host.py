@@ -148,12 +148,13 @@ class Host:
     def boot(self) -> None:
         """Start the agent."""
         self.changed.clear()
+        files = cast("FileMeasurer", NoFiles())
         self.agent = Agent(
             keyring=self.keyring,
             ledger=self._ledger,
             hypervisor=self.domains,
-            files=cast("FileMeasurer", NoFiles()),
-            firmware=Firmware((), lambda _: "", self._ledger),
+            files=files,
+            firmware=Firmware((), files, self._ledger),
             outbox=Outbox(self.hostname, self.keyring, self._submit),
             clock=self._clock,
             means=Means(timedelta(days=7), lambda *_: None, lambda _: None),

@@ -2,28 +2,38 @@
 
 Two threads read one file at a time: that with the fewest bytes left, and last what nobody waits for.
 Between two stretches of a long file a shorter one gets its turn. How far a long read got survives a restart.
+A file system that stops answering keeps the two; others read on in their place.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import stat
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import reader, tree
 from sealward.node_agent.files.cache import RACY, Cache, Stamp
 from sealward.node_agent.files.chain import opened, reading
-from sealward.node_agent.files.refusals import FileChanging, FilesBeingMeasured, FileUnreadable
+from sealward.node_agent.files.refusals import (
+    FileChanging,
+    FilesBeingMeasured,
+    FilesUnresponsive,
+    FileUnreadable,
+)
+from sealward.node_agent.hands import Team
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from sealward.node_agent.files.mounts import Mounts, Visit
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +44,8 @@ TRY_AGAIN: Final = 10.0
 """Seconds for which a file that could not be read is not read again."""
 SAY_EVERY: Final = 10.0
 """Seconds between two lines of the log about how far a long read got."""
+UNREAD: Final = 10.0
+"""Seconds without a byte after which a file system counts as unresponsive."""
 NICE: Final = 10
 _WAITED_FOR, _SCHEDULED = 0, 1
 
@@ -48,6 +60,8 @@ class _Reading:
     rank: int
     leaves: bytearray
     servers: set[str] = field(default_factory=set)
+    bytes_ahead: int = 0
+    """Bytes that have been read of the stretch that is being read."""
     began_at: float | None = None
     counts_for_later: bool = False
     said_at: float = 0.0
@@ -60,7 +74,8 @@ class _Reading:
 
     @property
     def bytes_done(self) -> int:
-        return min(len(self.leaves) // tree.DIGEST * tree.LEAF, self.stamp.size)
+        whole = len(self.leaves) // tree.DIGEST * tree.LEAF
+        return min(whole + self.bytes_ahead, self.stamp.size)
 
     @property
     def urgency(self) -> tuple[int, int]:
@@ -95,17 +110,22 @@ class Contents:
     `reread_after` is how many seconds a root is believed without the file being read again.
     """
 
-    def __init__(self, cache: Cache, tell: Callable[[str], None], reread_after: float) -> None:
+    def __init__(
+        self, cache: Cache, mounts: Mounts, tell: Callable[[str], None], reread_after: float
+    ) -> None:
         self._cache = cache
+        self._mounts = mounts
         self._tell = tell
         self._reread_after = reread_after
         self._changed = threading.Condition()
         self._readings: dict[Stamp, _Reading] = {}
+        self._awaited: dict[str, dict[Path, _Reading]] = {}
+        """What those servers wait for whose looks were told to come back, also what has been read of it."""
         self._failed: dict[Stamp, tuple[float, NotMeasured]] = {}
         self._restless: set[Path] = set()
         """Files that changed while they were last read."""
         self._is_stopped = False
-        self._pool = ThreadPoolExecutor(THREADS, "files", _give_way)
+        self._pool = Team(THREADS, "files", _give_way)
         self._thread = threading.Thread(target=self._work, name="files", daemon=True)
 
     def start(self) -> None:
@@ -122,13 +142,25 @@ class Contents:
             self._thread.join(10)
         self._pool.shutdown(cancel_futures=True)
 
+    def progress(self) -> dict[str, tuple[int, int]]:
+        """Return how many bytes have been read for each server that waits, and of how many."""
+        with self._changed:
+            return {
+                server_id: (
+                    sum(one.bytes_done for one in readings.values()),
+                    sum(one.stamp.size for one in readings.values()),
+                )
+                for server_id, readings in self._awaited.items()
+            }
+
     def root(self, path: Path, terms: Terms) -> str:
         """Return the root of a regular file's content: known of the file as it is now, or read now.
 
         Of all who want a file that takes longer than they wait only the first waits: its servers may be many.
         Raises FilesBeingMeasured when it takes longer; FileChanging when the file changes again and again as
-        it is read; FileMissing, FileUnreadable.
+        it is read; FileMissing, FileUnreadable, FilesUnresponsive.
         """
+        self._mounts.enter(path)
         with reading(path):
             found = path.stat()
             if not stat.S_ISREG(found.st_mode):
@@ -140,7 +172,7 @@ class Contents:
                 self._read(path, stamp, terms.server_id, _SCHEDULED)
             return known.root
         wanted = self._read(path, stamp, terms.server_id, _WAITED_FOR)
-        return self._waited_for(wanted, 0.0 if terms.hurries and is_large else terms.until)
+        return self._waited_for(wanted, terms.server_id, 0.0 if terms.hurries and is_large else terms.until)
 
     def _read(self, path: Path, stamp: Stamp, server_id: str, rank: int) -> _Reading:
         """Have a file read; who asks while it is being read shares the reading. Raises NotMeasured."""
@@ -157,33 +189,42 @@ class Contents:
             self._changed.notify_all()
             return wanted
 
-    def _waited_for(self, wanted: _Reading, until: float) -> str:
+    def _waited_for(self, wanted: _Reading, server_id: str, until: float) -> str:
         if not wanted.is_told:
             wanted.done.wait(max(0.0, until - time.monotonic()))
         with self._changed:
             outcome = wanted.outcome
             if outcome is None:
                 wanted.is_told = True
+                self._awaited.setdefault(server_id, {})[wanted.path] = wanted
                 raise FilesBeingMeasured(_progress(wanted))
         if isinstance(outcome, FileChanging) and not wanted.was_restless:
-            return self._waited_for(self._again(wanted), 0.0)
+            return self._waited_for(self._again(wanted, server_id), server_id, 0.0)
         if isinstance(outcome, NotMeasured):
             raise outcome
         return outcome
 
-    def _again(self, wanted: _Reading) -> _Reading:
+    def _again(self, wanted: _Reading, server_id: str) -> _Reading:
         """Read a file as it is now: it changed, for the first time, while it was read."""
         with reading(wanted.path):
             stamp = Stamp.of(wanted.path.stat())
-        return self._read(wanted.path, stamp, min(wanted.servers), wanted.rank)
+        return self._read(wanted.path, stamp, server_id, wanted.rank)
 
     def _work(self) -> None:
         while (wanted := self._next()) is not None:
             try:
-                with opened(wanted.path) as fd:
-                    self._advance(wanted, fd)
+                self._advance(wanted)
             except NotMeasured as refused:
+                if isinstance(refused, FilesUnresponsive):
+                    self._give_up_threads()
                 self._end(wanted, refused)
+            except futures.CancelledError:  # by stop, which had no patience with a long stretch
+                return
+
+    def _give_up_threads(self) -> None:
+        """Read on with others; those that hang end when they come back."""
+        self._pool.shutdown(cancel_futures=True)
+        self._pool = Team(THREADS, "files", _give_way)
 
     def _next(self) -> _Reading | None:
         """Wait for the reading that is to go on; None at the end."""
@@ -197,7 +238,7 @@ class Contents:
                 self._changed.wait(min(waits.values(), default=None))
             return None
 
-    def _advance(self, wanted: _Reading, fd: int) -> None:
+    def _advance(self, wanted: _Reading) -> None:
         """Read one stretch of a file, all the time the same one."""
         if wanted.began_at is None:
             wanted.began_at = time.time()
@@ -206,10 +247,10 @@ class Contents:
             if not wanted.counts_for_later:
                 wanted.leaves.clear()
         first = len(wanted.leaves) // tree.DIGEST
-        _require(fd, wanted.stamp)
-        part = next(reader.stretches(fd, wanted.stamp.size, first, self._pool), b"")
-        _require(fd, wanted.stamp)
-        wanted.leaves += part
+        part = self._stretch(wanted, first)
+        with self._changed:
+            wanted.leaves += part
+            wanted.bytes_ahead = 0
         if len(wanted.leaves) // tree.DIGEST == tree.leaf_count(wanted.stamp.size):
             self._end(wanted, tree.root(wanted.leaves, wanted.stamp.size))
             return
@@ -218,6 +259,24 @@ class Contents:
         if time.monotonic() - wanted.said_at > SAY_EVERY:
             wanted.said_at = time.monotonic()
             log.info("reading %s", _progress(wanted))
+
+    def _stretch(self, wanted: _Reading, first: int) -> bytes:
+        """Return the leaves of a stretch; who reads them may hang, and then changes nothing any more."""
+        pool = self._pool
+
+        def read(visit: Visit) -> bytes:
+            self._mounts.enter(wanted.path)
+            return _leaves(wanted.path, wanted.stamp, first, pool, advanced(visit))
+
+        def advanced(visit: Visit) -> Callable[[int], None]:
+            def note(count: int) -> None:
+                visit.goes_on()
+                with self._changed:
+                    wanted.bytes_ahead += 0 if visit.is_over else count
+
+            return note
+
+        return self._mounts.visit(None, read, idle=UNREAD, whole=math.inf)
 
     def _end(self, wanted: _Reading, outcome: str | NotMeasured) -> None:
         """Keep what came of a reading, let those go on that wait for it, and tell those that do not."""
@@ -229,13 +288,18 @@ class Contents:
         is_news = known is not None and known.root != outcome
         with self._changed:
             del self._readings[wanted.stamp]
-            if isinstance(outcome, NotMeasured):
+            if isinstance(outcome, NotMeasured) and not isinstance(outcome, FilesUnresponsive):
                 self._failed = {wanted.stamp: (time.monotonic(), outcome), **_recent(self._failed)}
             wanted.was_restless = wanted.path in self._restless
             (self._restless.add if isinstance(outcome, FileChanging) else self._restless.discard)(wanted.path)
             wanted.outcome = outcome
             wanted.done.set()
             told = sorted(wanted.servers) if is_news or wanted.is_told else ()
+            self._awaited = {
+                server_id: readings
+                for server_id, readings in self._awaited.items()
+                if any(one.outcome is None for one in readings.values())
+            }
         for server_id in told:
             self._tell(server_id)
 
@@ -246,6 +310,17 @@ class Contents:
             self._cache.put(wanted.stamp, root, wanted.began_at)
         else:
             self._cache.forget(wanted.stamp)
+
+
+def _leaves(
+    path: Path, stamp: Stamp, first: int, pool: futures.Executor, advanced: Callable[[int], None]
+) -> bytes:
+    """Read a stretch of a file that is the same before and after. Raises NotMeasured."""
+    with opened(path) as fd:
+        _require(fd, stamp)
+        part = next(reader.stretches(fd, stamp.size, first, pool, advanced), b"")
+        _require(fd, stamp)
+        return part
 
 
 def _require(fd: int, stamp: Stamp) -> None:

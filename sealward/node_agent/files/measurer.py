@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sealward.node_agent.files.contents import Contents, Terms
 from sealward.node_agent.files.look import Look
+from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
+from sealward.node_agent.files.refusals import FilesBeingMeasured
 from sealward.node_agent.files.watch import FileWatch
 from sealward.node_agent.measure import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lxml import etree
+
     from sealward.events.measurement import Finding
     from sealward.node_agent.files.cache import Cache
+    from sealward.node_agent.files.look import Content
     from sealward.node_agent.measure import Files
+
+T = TypeVar("T")
 
 PATIENCE: Final = 1.0
 """Seconds that a look at a server waits for files to be read; what takes longer is read in the background."""
@@ -48,13 +56,14 @@ class FileMeasurer:
     ) -> None:
         self._mode = mode
         self._cache = cache
-        self._contents = Contents(cache, tell, reread_after)
+        self._mounts = Mounts(tell)
+        self._contents = Contents(cache, self._mounts, tell, reread_after)
         self._root = root
         self._patience = patience
         self._tell = tell
         self._users: dict[str, frozenset[Path]] = {}
         self._folders: frozenset[Path] = frozenset()
-        self._watch = FileWatch(lambda: self._folders, self._touched)
+        self._watch = FileWatch(lambda: self._folders, self._touched, self._mounts)
 
     def start(self) -> None:
         """Read long files in the background, and hear of changes, from now on."""
@@ -65,6 +74,7 @@ class FileMeasurer:
         """End after what is at hand."""
         self._watch.close()
         self._contents.stop()
+        self._mounts.close()
         self._cache.close()
 
     def look(self, server_id: str, driver: str, *, fresh: bool) -> Files:
@@ -82,11 +92,30 @@ class FileMeasurer:
             reread_after = BOOT_AGE if is_boot else None
             return self._contents.root(path, Terms(server_id, until, newer_than, reread_after, not fresh))
 
-        return Look(content, lambda path: self._saw(server_id, path), self._root).files
+        def files(domain: etree._Element) -> etree._Element:
+            return self._mounts.visit(
+                server_id,
+                lambda _: self._files(server_id, domain, content),
+                idle=self._patience + ANSWER,
+                whole=self._patience + LONGEST,
+            )
+
+        return files
+
+    def visit_firmware(self, call: Callable[[], T]) -> T:
+        """Make a call that touches files of the node, each by `enter` first; it may take long.
+
+        Raises FilesUnresponsive when their file system does not answer, and what the call raises.
+        """
+        return self._mounts.visit(NO_SERVER, lambda _: call(), idle=self._patience + ANSWER, whole=math.inf)
+
+    def enter(self, path: Path) -> None:
+        """Touch a path from now on. Raises FilesUnresponsive where it is known to hang."""
+        self._mounts.enter(path)
 
     def content(self, path: Path) -> str:
         """Return the root of a file that belongs to no server; `tell` gets NO_SERVER. Raises NotMeasured."""
-        self._saw(NO_SERVER, path)
+        self._see(NO_SERVER, path)
         until = time.monotonic() + self._patience
         return self._contents.root(path, Terms(NO_SERVER, until, reread_after=BOOT_AGE))
 
@@ -102,8 +131,32 @@ class FileMeasurer:
         offset = self._cache.difference(finding.signed, finding.found)
         return finding if offset is None else replace(finding, xpath=f"{finding.xpath} at {offset}")
 
-    def _saw(self, server_id: str, path: Path) -> None:
-        """Know that a server uses a file. Sets are replaced, never changed: another thread reads them."""
+    def progress(self) -> dict[str, tuple[int, int]]:
+        """Return how many bytes have been read for each server that waits for its files, and of how many."""
+        return self._contents.progress()
+
+    def _files(self, server_id: str, domain: etree._Element, content: Content) -> etree._Element:
+        """Measure all files of a domain, or have all those read that take longer. Raises NotMeasured."""
+        later: list[FilesBeingMeasured] = []
+
+        def root(path: Path, *, is_boot: bool) -> str:
+            try:
+                return content(path, is_boot=is_boot)
+            except FilesBeingMeasured as being:
+                later.append(being)
+                return ""
+
+        files = Look(root, lambda path: self._see(server_id, path), self._root).files(domain)
+        if later:
+            raise later[0]
+        return files
+
+    def _see(self, server_id: str, path: Path) -> None:
+        """Know that a server uses a file, and touch it from now on. Raises FilesUnresponsive.
+
+        Sets are replaced, never changed: another thread reads them.
+        """
+        self._mounts.enter(path)
         known = self._users.get(server_id, frozenset())
         if path not in known:
             self._users[server_id] = known | {path}

@@ -18,7 +18,7 @@ from sealward.node_agent.files.refusals import FileChanging
 
 if TYPE_CHECKING:
     import hashlib
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CHUNK: Final = 256 * 1024
 STRETCH: Final = 64
@@ -30,14 +30,21 @@ _ZEROS: Final = memoryview(bytes(CHUNK))
 _buffers = threading.local()
 
 
-def stretches(fd: int, size: int, first: int, pool: futures.Executor) -> Iterator[bytes]:
+def stretches(
+    fd: int,
+    size: int,
+    first: int,
+    pool: futures.Executor,
+    advanced: Callable[[int], None] = lambda _: None,
+) -> Iterator[bytes]:
     """Yield the leaves from leaf `first` on, concatenated, a stretch at a time; the pool's threads read.
 
+    `advanced` hears in those threads how many bytes were read, a chunk at a time.
     Raises FileChanging when the file is shorter than `size`, OSError when it cannot be read.
     """
     os.posix_fadvise(fd, first * tree.LEAF, 0, os.POSIX_FADV_SEQUENTIAL)
     for start in range(first, tree.leaf_count(size), STRETCH):
-        yield _stretch(fd, size, start, pool)
+        yield _stretch(fd, size, start, pool, advanced)
 
 
 def leaves(fd: int, size: int) -> bytes:
@@ -45,15 +52,21 @@ def leaves(fd: int, size: int) -> bytes:
     count = tree.leaf_count(size)
     with_data = set(_with_data(fd, 0, count, size))
     return b"".join(
-        _leaf(fd, index, size) if index in with_data else tree.hole(tree.leaf_length(index, size))
+        _leaf(fd, index, size, lambda _: None)
+        if index in with_data
+        else tree.hole(tree.leaf_length(index, size))
         for index in range(count)
     )
 
 
-def _stretch(fd: int, size: int, start: int, pool: futures.Executor) -> bytes:
+def _stretch(
+    fd: int, size: int, start: int, pool: futures.Executor, advanced: Callable[[int], None]
+) -> bytes:
     """Return the leaves from `start` on. When it ends or raises, no thread reads `fd` any more."""
     stop = min(start + STRETCH, tree.leaf_count(size))
-    reading = {index: pool.submit(_leaf, fd, index, size) for index in _with_data(fd, start, stop, size)}
+    reading = {
+        index: pool.submit(_leaf, fd, index, size, advanced) for index in _with_data(fd, start, stop, size)
+    }
     futures.wait(reading.values())
     return b"".join(
         reading[index].result() if index in reading else tree.hole(tree.leaf_length(index, size))
@@ -81,7 +94,7 @@ def _next_data(fd: int, offset: int) -> int | None:
         raise
 
 
-def _leaf(fd: int, index: int, size: int) -> bytes:
+def _leaf(fd: int, index: int, size: int, advanced: Callable[[int], None]) -> bytes:
     """Read and hash a leaf; of what lies in a hole nothing is read."""
     offset = index * tree.LEAF
     end = offset + tree.leaf_length(index, size)
@@ -93,6 +106,7 @@ def _leaf(fd: int, index: int, size: int) -> bytes:
             digest.update(_ZEROS[: stop - offset])
         else:
             _update(digest, fd, offset, stop)
+            advanced(stop - offset)
         offset = stop
     if size >= POLITE_FROM:
         os.posix_fadvise(fd, index * tree.LEAF, tree.LEAF, os.POSIX_FADV_DONTNEED)

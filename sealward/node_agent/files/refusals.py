@@ -35,6 +35,12 @@ class FilesBeingMeasured(FilesNotMeasured):
     code = "files-being-measured"
 
 
+class FilesUnresponsive(FilesNotMeasured):
+    """The file system that a file lies on does not answer; the agent looks again when it does."""
+
+    code = "files-unresponsive"
+
+
 class NetworkDisk(FilesNotMeasured):
     """A disk lies behind the network, where this node cannot read it."""
 

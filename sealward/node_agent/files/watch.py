@@ -7,11 +7,14 @@ neither of writes by who keeps the file open nor of those by other machines of a
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from asyncinotify import Inotify, Mask
+
+from sealward.node_agent.files.refusals import FilesUnresponsive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +22,16 @@ if TYPE_CHECKING:
 
     from asyncinotify import Event, Watch
 
+    from sealward.node_agent.files.mounts import Mounts
+
 log = logging.getLogger(__name__)
 
 SETTLE: Final = 0.1
 """Seconds that a file gets to settle: what happens within is one change."""
 LOOK_UP: Final = 0.5
 """Seconds after which the thread looks for other folders to watch, and whether it is to end."""
+TRY_AGAIN: Final = 10.0
+"""Seconds after which a folder that could not be watched is tried again."""
 MASK: Final = (
     Mask.CLOSE_WRITE
     | Mask.MOVED_TO
@@ -37,12 +44,23 @@ MASK: Final = (
 
 
 class FileWatch:
-    """`folders` gives what to watch now; `on_change` gets the path of a file that changed there."""
+    """`folders` gives what to watch now; `on_change` gets the path of a file that changed there.
 
-    def __init__(self, folders: Callable[[], frozenset[Path]], on_change: Callable[[Path], None]) -> None:
+    Where any file system may be among them, `mounts` knows which answer.
+    """
+
+    def __init__(
+        self,
+        folders: Callable[[], frozenset[Path]],
+        on_change: Callable[[Path], None],
+        mounts: Mounts | None = None,
+    ) -> None:
+        self._mounts = mounts
         self._folders = folders
         self._on_change = on_change
         self._wanted: frozenset[Path] = frozenset()
+        self._again_at = math.inf
+        """When what could not be watched is tried again."""
         self._watches: dict[Path, Watch] = {}
         self._due: dict[Path, float] = {}
         self._inotify: Inotify | None = None
@@ -80,16 +98,29 @@ class FileWatch:
     def _follow(self, inotify: Inotify) -> None:
         """Watch the folders that are wanted now, and no others."""
         wanted = self._folders()
-        if wanted is self._wanted:
+        if wanted is self._wanted and time.monotonic() < self._again_at:
             return
-        self._wanted = wanted
+        self._wanted, self._again_at = wanted, math.inf
         for folder in self._watches.keys() - wanted:
             inotify.rm_watch(self._watches.pop(folder))
         for folder in sorted(wanted - self._watches.keys()):
             try:
-                self._watches[folder] = inotify.add_watch(folder, MASK)
-            except OSError as failed:
-                log.warning("changes in %s are found by the sweep alone: %s", folder, failed.strerror)
+                self._watches[folder] = self._watched(inotify, folder)
+            except (OSError, FilesUnresponsive) as failed:
+                log.warning("changes in %s are found by the sweep alone: %s", folder, failed)
+                self._again_at = time.monotonic() + TRY_AGAIN
+
+    def _watched(self, inotify: Inotify, folder: Path) -> Watch:
+        """Watch a folder. Raises OSError, FilesUnresponsive."""
+        mounts = self._mounts
+        if mounts is None:
+            return inotify.add_watch(folder, MASK)
+
+        def watch(_: object) -> Watch:
+            mounts.enter(folder)
+            return inotify.add_watch(folder, MASK)
+
+        return mounts.visit(None, watch)
 
     def _note(self, event: Event) -> None:
         folder = None if event.watch is None else event.watch.path

@@ -15,6 +15,7 @@ from sealward.node_agent.files import contents as contents_module
 from sealward.node_agent.files import reader, tree
 from sealward.node_agent.files.cache import Cache, Stamp
 from sealward.node_agent.files.contents import Contents, Terms
+from sealward.node_agent.files.mounts import Mounts
 from sealward.node_agent.files.refusals import (
     FileChanging,
     FileMissing,
@@ -33,7 +34,7 @@ class Place:
         self.folder = folder
         self.cache = Cache(folder / "files.sqlite")
         self.told: list[str] = []
-        self.contents = Contents(self.cache, self.told.append, reread_after)
+        self.contents = Contents(self.cache, Mounts(self.told.append), self.told.append, reread_after)
         self.contents.start()
 
     def root(self, path: Path, wait: float = 5.0, newer_than: float = 0.0) -> str:
@@ -60,9 +61,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     read: list[int] = []
     really = reader.stretches
 
-    def counted(fd: int, size: int, first: int, pool: object) -> Iterator[bytes]:
+    def counted(fd: int, size: int, first: int, *how: object) -> Iterator[bytes]:
         read.append(first)
-        return really(fd, size, first, pool)  # type: ignore[arg-type]  # a pool, whichever
+        return really(fd, size, first, *how)  # type: ignore[arg-type]  # the same arguments
 
     monkeypatch.setattr(reader, "stretches", counted)
     return read

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -12,6 +13,8 @@ from sealward.node_agent.files import firmware as firmware_module
 from sealward.node_agent.files.firmware import Firmware, holds
 from sealward.node_agent.files.refusals import FilesBeingMeasured, FileUnreadable
 from sealward.node_agent.ledger import Ledger
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -34,6 +37,20 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+class Files:
+    """Files that are measured by a function."""
+
+    def __init__(self, content: Callable[[Path], str]) -> None:
+        self.content = content
+
+    def visit_firmware(self, call: Callable[[], T]) -> T:
+        """Make a call."""
+        return call()
+
+    def enter(self, path: Path) -> None:
+        """Do nothing about a path."""
+
+
 def _text(path: Path) -> str:
     return path.read_text()
 
@@ -42,7 +59,7 @@ def test_all_files_and_links_below_count(ledger: Ledger, folder: Path) -> None:
     """A link by its target: what it points to may be anywhere."""
     os.mkfifo(folder / "fifo")
 
-    assert Firmware([folder], _text, ledger).measure() == {
+    assert Firmware([folder], Files(_text), ledger).measure() == {
         str(folder / "CODE.fd"): "code",
         str(folder / "OVMF.fd"): "link to CODE.fd",
         str(folder / "fifo"): "neither a file nor a link",
@@ -58,7 +75,7 @@ def test_what_is_not_there_or_not_readable_counts_as_that(ledger: Ledger, tmp_pa
         raise FileUnreadable(str(path))
 
     (tmp_path / "file").write_bytes(b"")
-    found = Firmware([tmp_path / "nowhere", tmp_path / "file"], unreadable, ledger).measure()
+    found = Firmware([tmp_path / "nowhere", tmp_path / "file"], Files(unreadable), ledger).measure()
 
     assert found == {str(tmp_path / "nowhere"): "absent", str(tmp_path / "file"): "unreadable"}
 
@@ -68,7 +85,7 @@ def test_the_number_of_files_is_bounded(
 ) -> None:
     """Whoever names / by mistake gets an answer."""
     monkeypatch.setattr(firmware_module, "MAX_FILES", 2)
-    found = Firmware([folder], _text, ledger).measure() or {}
+    found = Firmware([folder], Files(_text), ledger).measure() or {}
 
     assert len(found) == 3
     assert found["more"] == "than 2 files"
@@ -80,12 +97,12 @@ def test_what_takes_long_is_no_news_yet(ledger: Ledger, folder: Path) -> None:
     def slow(path: Path) -> str:
         raise FilesBeingMeasured(str(path))
 
-    assert Firmware([folder], slow, ledger).measure() is None
+    assert Firmware([folder], Files(slow), ledger).measure() is None
 
 
 def test_a_node_without_folders_says_nothing_unless_something_was_accepted(ledger: Ledger) -> None:
     """Taking the setting away does not make a violation go away."""
-    firmware = Firmware([], _text, ledger)
+    firmware = Firmware([], Files(_text), ledger)
     before = firmware.measure()
     firmware.accept({"/fw": "root"})
 
@@ -96,7 +113,7 @@ def test_a_node_without_folders_says_nothing_unless_something_was_accepted(ledge
 
 def test_the_start_gate_can_ask(ledger: Ledger, folder: Path) -> None:
     """From the ledger alone: what was accepted, and what was found last."""
-    firmware = Firmware([folder], _text, ledger)
+    firmware = Firmware([folder], Files(_text), ledger)
     assert holds(ledger)
     firmware.accept(firmware.measure())
     assert holds(ledger)

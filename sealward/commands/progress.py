@@ -1,0 +1,50 @@
+"""How far nodes are with the files that tasks wait for: no fact, so it is kept beside the log.
+
+A node says all that it is at, every two seconds; what it said before is forgotten then, and is not believed
+for long. Lost with the table, it is there again with the next report.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sealward.commands import reports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealward.commands.control import ControlDatabase
+
+BELIEVED_FOR: Final = timedelta(seconds=30)
+"""What a node said before that is shown no more: the node may be gone."""
+
+
+class Progress:
+    """What each node said last."""
+
+    def __init__(self, database: ControlDatabase) -> None:
+        self._database = database
+
+    def hear(self, batch: Iterable[reports.AnyReport], now: datetime) -> None:
+        """Learn from reports; the last one of each node counts. Raises StoreUnavailable."""
+        for hostname, said in {
+            one.hostname: one for one in batch if isinstance(one, reports.Progress)
+        }.items():
+            if said.readings:
+                readings = msgspec.json.encode(said.readings).decode()
+                self._database.run("put-progress", (hostname, now.isoformat(), readings))
+            else:
+                self._database.run("forget-progress", (hostname,))
+
+    def of(self, hostname: str, server_id: str, now: datetime) -> reports.Reading | None:
+        """Return how far a node is with a server's files. Raises StoreUnavailable."""
+        rows, _ = self._database.run("progress", (hostname,))
+        for said_at, readings in rows:
+            if now - datetime.fromisoformat(said_at) < BELIEVED_FOR:
+                for one in msgspec.json.decode(readings, type=tuple[reports.Reading, ...]):
+                    if one.server_id == server_id:
+                        return one
+        return None

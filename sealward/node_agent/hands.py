@@ -1,0 +1,102 @@
+"""Threads for work that may hang: daemons, so that what never comes back holds up no end of the process."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+import threading
+from concurrent import futures
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+_Work = tuple["futures.Future[Any]", "Callable[[], Any]"]
+
+
+class Team(futures.Executor):
+    """So many threads at the same work, from the first piece of it on; each calls `begin` first."""
+
+    def __init__(self, count: int, name: str, begin: Callable[[], None] = lambda: None) -> None:
+        self._count = count
+        self._name = name
+        self._begin = begin
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_there = self._is_over = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> futures.Future[T]:  # noqa: ANN401 - as the base class has it
+        """Have a call made. Raises RuntimeError after shutdown, as the executors of Python do."""
+        answer: futures.Future[T] = futures.Future()
+        with self._lock:
+            if self._is_over:
+                raise RuntimeError("no more work after shutdown")
+            self._begin_all()
+            self._work.put((answer, functools.partial(fn, *args, **kwargs)))
+        return answer
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as above
+        """Let the threads end after all there is to do, or (`cancel_futures`) what is at hand; wait never."""
+        del wait
+        with self._lock:
+            self._is_over = True
+        if cancel_futures:
+            self._cancel()
+        for _ in range(self._count):
+            self._work.put(None)
+
+    def _begin_all(self) -> None:
+        if not self._is_there:
+            self._is_there = True
+            for number in range(self._count):
+                threading.Thread(target=self._run, name=f"{self._name}-{number}", daemon=True).start()
+
+    def _cancel(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                work = self._work.get_nowait()
+                if work is not None and work[0].cancel():
+                    work[0].set_running_or_notify_cancel()
+
+    def _run(self) -> None:
+        self._begin()
+        while (work := self._work.get()) is not None:
+            _answer(*work)
+            del work  # while it waits, it keeps nothing of what it did
+
+
+class Hands:
+    """As many threads as there are calls at once; an idle one makes the next. Safe for threads."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._idle: list[Team] = []
+
+    def make(self, call: Callable[[], T]) -> futures.Future[T]:
+        """Have a call made, at once."""
+        with self._lock:
+            hand = self._idle.pop() if self._idle else Team(1, self._name)
+        answer = hand.submit(call)
+        answer.add_done_callback(lambda _: self._rest(hand))
+        return answer
+
+    def close(self) -> None:
+        """Let the threads end that wait for work."""
+        with self._lock:
+            for hand in self._idle:
+                hand.shutdown()
+            self._idle.clear()
+
+    def _rest(self, hand: Team) -> None:
+        with self._lock:
+            self._idle.append(hand)
+
+
+def _answer(answer: futures.Future[T], call: Callable[[], T]) -> None:
+    try:
+        answer.set_result(call())
+    except Exception as failed:  # noqa: BLE001 - whoever made the call gets it
+        answer.set_exception(failed)

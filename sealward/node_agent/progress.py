@@ -1,0 +1,55 @@
+"""How far a node is with the files that servers wait for. It is said, and said again; nobody acts on it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from sealward.commands import reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+EVERY: Final = 2.0
+"""Seconds between two reports."""
+SAMPLES: Final = 10
+"""So many reports back reaches what the rate is taken from."""
+
+
+class Progress:
+    """`found` gives the bytes read and to be read in all, by server; `send` takes a report, or loses it."""
+
+    def __init__(
+        self,
+        hostname: str,
+        found: Callable[[], Mapping[str, tuple[int, int]]],
+        send: Callable[[reports.AnyReport], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hostname = hostname
+        self._found = found
+        self._send = send
+        self._clock = clock
+        self._samples: dict[str, deque[tuple[float, int]]] = {}
+
+    def say(self) -> None:
+        """Report how far each server's files are; once more when nobody waits any more."""
+        found = self._found()
+        if not found and not self._samples:
+            return
+        now = self._clock()
+        known = self._samples
+        self._samples = {one: known.get(one, deque(maxlen=SAMPLES)) for one in found}
+        readings = []
+        for server_id, (done, in_all) in sorted(found.items())[: reports.MAX_READINGS]:
+            samples = self._samples[server_id]
+            samples.append((now, done))
+            readings.append(reports.Reading(server_id, done, in_all, _rate(samples)))
+        self._send(reports.Progress(hostname=self._hostname, readings=tuple(readings)))
+
+
+def _rate(samples: deque[tuple[float, int]]) -> int | None:
+    """Return bytes a second, None before there is a second sample."""
+    (began_at, first), (now, last) = samples[0], samples[-1]
+    return max(0, round((last - first) / (now - began_at))) if now > began_at else None
