@@ -11,6 +11,7 @@ from sealward.node_agent.not_measured import NotMeasured
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+    from typing import NoReturn
 
 T = TypeVar("T")
 
@@ -41,15 +42,23 @@ class Calls:
 
     def make(self, about: str, call: Callable[[], T]) -> T:
         """Return what the call returns, or raise what it raises. Raises DomainLocked past the deadline."""
+        return self.begin(about, call)()
+
+    def begin(self, about: str, call: Callable[[], T]) -> Callable[[], T]:
+        """Begin a call; return what waits for it, and returns or raises what `make` would."""
         with self._lock:
             if about in self._late:
-                raise DomainLocked
+                return _locked
         answer = self._hands.make(call)
-        try:
-            return answer.result(self._patience)
-        except TimeoutError as late:
-            self._wait_for(about, answer)
-            raise DomainLocked from late
+
+        def wait() -> T:
+            try:
+                return answer.result(self._patience)
+            except TimeoutError as late:
+                self._wait_for(about, answer)
+                raise DomainLocked from late
+
+        return wait
 
     def close(self) -> None:
         """Let the threads end that wait for work."""
@@ -64,3 +73,7 @@ class Calls:
         with self._lock:
             self._late.discard(about)
         self._on_late(about)
+
+
+def _locked() -> NoReturn:
+    raise DomainLocked

@@ -8,11 +8,12 @@ must not be called from its own callbacks; a domain that something holds locked 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import libvirt
 
@@ -158,19 +159,40 @@ class Hypervisor:
 
     def describe(self, server_id: str) -> DomainXml:
         """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked."""
-        with self._asking() as connection:
-            return self._calls.make(
-                server_id,
-                lambda: _described(connection, connection.lookupByUUIDString(server_id), self.version),
-            )
+        return self.describing(server_id)()
+
+    def describing(self, server_id: str) -> Callable[[], DomainXml]:
+        """Ask for a domain's XML now; return what waits for it, and returns or raises what `describe` would.
+
+        While one domain is measured, libvirt can be at the next.
+        """
+        try:
+            with self._asking() as connection:
+                answer = self._calls.begin(
+                    server_id,
+                    lambda: _described(connection, connection.lookupByUUIDString(server_id), self.version),
+                )
+        except HypervisorGone as gone:
+            return functools.partial(_raise, gone)
+
+        def wait() -> DomainXml:
+            with self._translating(connection):
+                return answer()
+
+        return wait
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[libvirt.virConnect]:
         connection = self._connection
         if connection is None or self._lost.is_set():
             raise HypervisorGone
-        try:
+        with self._translating(connection):
             yield connection
+
+    @contextlib.contextmanager
+    def _translating(self, connection: libvirt.virConnect) -> Iterator[None]:
+        try:
+            yield
         except libvirt.libvirtError as failed:
             raise self._reason(connection, failed) from failed
 
@@ -245,6 +267,10 @@ class Hypervisor:
 
     def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own
         self._on_change(domain.UUIDString())  # the UUID is part of the event: this asks nobody
+
+
+def _raise(failed: NotMeasured) -> NoReturn:
+    raise failed
 
 
 def _is_local_qemu(uri: str) -> bool:

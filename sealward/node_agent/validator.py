@@ -22,7 +22,7 @@ from sealward.node_agent.measure import Measured, measure, unread
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from sealward.events.measurement import Finding
@@ -68,6 +68,18 @@ class _Sweep:
 
     def withhold(self, reason: str, sign_id: int) -> None:
         self.withheld.setdefault(reason, []).append(sign_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A server that libvirt was asked for at `moment`; `xml` waits for the answer, or raises NotMeasured.
+
+    What is found is as of that moment or later.
+    """
+
+    reference: Reference
+    moment: datetime
+    xml: Callable[[], DomainXml]
 
 
 class Validator:
@@ -171,8 +183,8 @@ class Validator:
         """
         started_at = self._moment()
         sweep = _Sweep(sealing)
-        for reference in references:
-            self._sweep_one(reference, sweep, cause)
+        for asked in self._asked(references):
+            self._sweep_one(asked, sweep, cause)
         self._finish(sweep, started_at, unsigned, cause, task_id)
 
     def withhold_all(
@@ -183,10 +195,22 @@ class Validator:
         sweep.counts["unknown"] = len(sweep.withheld[reason])
         self._finish(sweep, self._moment(), unsigned, reason, task_id)
 
-    def _sweep_one(self, reference: Reference, sweep: _Sweep, cause: str) -> None:
-        moment = self._moment()
+    def _asked(self, references: Iterable[Reference]) -> Iterator[_Asked]:
+        """Ask libvirt for each domain of a sweep: for the next one while the one before is measured."""
+        before = None
+        for reference in references:
+            moment = self._moment()
+            asked = _Asked(reference, moment, self._hypervisor.describing(reference.server_id))
+            if before is not None:
+                yield before
+            before = asked
+        if before is not None:
+            yield before
+
+    def _sweep_one(self, asked: _Asked, sweep: _Sweep, cause: str) -> None:
+        reference, moment = asked.reference, asked.moment
         try:
-            measured = self._measured(reference.server_id, reference, fresh=False)
+            measured = self._measured_from(asked.xml(), reference.server_id, reference, fresh=False)
         except FilesBeingMeasured as later:
             self._await(reference.server_id, later)
             sweep.counts["unknown"] += 1
@@ -304,14 +328,17 @@ class Validator:
         log.info("%s is not measured yet: %s", server_id, later)
         self.said.pop(server_id, None)
 
-    def _measured(
-        self, server_id: str, reference: Reference | None = None, *, fresh: bool = True
+    def _measured(self, server_id: str, reference: Reference | None = None) -> Measured:
+        """Measure a server now. Raises NotMeasured."""
+        return self._measured_from(self._hypervisor.describe(server_id), server_id, reference)
+
+    def _measured_from(
+        self, xml: DomainXml, server_id: str, reference: Reference | None, *, fresh: bool = True
     ) -> Measured:
-        """Measure a server. Raises NotMeasured.
+        """Measure a server from libvirt's description. Raises NotMeasured.
 
         Where files keep it from being measured, the XML alone may differ from the reference: that counts.
         """
-        xml = self._hypervisor.describe(server_id)
         try:
             return _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
         except FilesNotMeasured as failed:

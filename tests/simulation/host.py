@@ -21,6 +21,7 @@ from sealward.node_agent.hypervisor import DomainNotFound, DomainXml, Hypervisor
 from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.measure import Files, measure, unmeasured
+from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.outbox import Outbox
 
 NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
@@ -83,6 +84,21 @@ class Domains(Hypervisor):
         if server_id not in self.variants:
             raise DomainNotFound
         return DomainXml(xml(server_id, self.variants[server_id]), None, self.version, "test")
+
+    def describing(self, server_id: str) -> Callable[[], DomainXml]:
+        """Describe a domain as it is now to whoever asks for the answer later."""
+        found: DomainXml | NotMeasured
+        try:
+            found = self.describe(server_id)
+        except NotMeasured as failed:
+            found = failed
+
+        def wait() -> DomainXml:
+            if isinstance(found, NotMeasured):
+                raise found
+            return found
+
+        return wait
 
     def note(self) -> None:
         """Remember what all domains are like from now on."""
