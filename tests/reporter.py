@@ -67,6 +67,7 @@ class Reporter:
         disk: str = "disk",
         task_id: str | None = None,
         node_id: int | None = None,
+        cause: str = "domain-changed",
     ) -> bytes:
         """Say what a server is: one with another `disk` differs, and the finding says so."""
         sections = {name: hashlib.sha256(name.encode()).hexdigest() for name in SECTIONS}
@@ -80,7 +81,7 @@ class Reporter:
                 hostname=self.hostname,
                 server_id=server_id,
                 envelope=envelopes.sign(statement.envelope(), self.key).to_json(),
-                cause="domain-changed",
+                cause=cause,
                 task_id=task_id,
                 findings=() if disk == "disk" else (FINDING,),
             )

@@ -23,16 +23,15 @@ from sealward.commands.errors import (
 )
 from sealward.commands.handler import TooMuchContention
 from sealward.commands.introductions import Introductions
+from sealward.commands.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.bus import BusUnavailable, Later, Poison
-from sealward.events.keys import KeyRefused, public_key
+from sealward.events.keys import KeyRefused
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.commands.batch import Batch, Stream
     from sealward.commands.handler import Handler
@@ -58,15 +57,6 @@ Refused = (
     reports.ReportMalformed,
     statements.StatementRefused,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What a node said in one envelope, as it came, not yet verified; `parts` are its reports."""
-
-    said: reports.AnyReport | reports.Bundle
-    envelope: envelopes.Envelope
-    parts: Sequence[reports.AnyReport | reports.NotTold]
 
 
 @dataclass(slots=True)
@@ -113,15 +103,16 @@ class Intake:
         self._clock = clock
         self._introductions = Introductions(sign_of, bus, clock)
         self._refusals: OrderedDict[Refusal, datetime] = OrderedDict()
+        self._prover = Prover()
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
         """Act on reports in their order, with one append for all; return why each is poison, or None.
 
         Redelivery is harmless. Raises Later: then it is not known whether anything was done.
         """
-        read = [_read(one.body) for one in batch]
+        said = [_read(one.body) for one in batch]
         try:
-            _, outcome = self._handler.together(lambda decisions: self._decide(read, decisions))
+            _, outcome = self._handler.together(lambda decisions: self._decide(said, decisions))
             self._heard(outcome.heard)
             for node, nonce in outcome.registered.values():
                 self._tell(node, nonce)
@@ -131,49 +122,43 @@ class Intake:
         self._remember(outcome.recorded)
         return outcome.answers
 
-    def _decide(self, read: Sequence[_Read | Poison], decisions: Batch) -> _Outcome:
-        decisions.load(stream for one in read if isinstance(one, _Read) for stream in _streams(one))
+    def _decide(self, batch: Sequence[Said | Poison], decisions: Batch) -> _Outcome:
+        said = [one for one in batch if isinstance(one, Said)]
+        decisions.load(stream for one in said for stream in _streams(one))
+        self._prover.prove(_claims(said, decisions))
         outcome = _Outcome()
-        for one in read:
+        for one in batch:
             outcome.answers.append(one if isinstance(one, Poison) else self._hear(one, decisions, outcome))
         return outcome
 
-    def _hear(self, one: _Read, decisions: Batch, outcome: _Outcome) -> Poison | None:
+    def _hear(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
         """Verify an envelope and act on all that it holds; return why some of it is refused."""
         said = one.said
         with logs.about(actor=f"node:{said.hostname}", task_id=getattr(said, "task_id", None)):
             try:
-                key = _key(decisions.node(said.hostname), said)
-                envelopes.verify(one.envelope, [key])
+                one.signed.prove(_key(decisions.node(said.hostname), said))
             except Refused as refused:
                 return self._refuse(said, refused, decisions, outcome)
-            answers = [self._act(part, said, key, decisions, outcome) for part in one.parts]
+            answers = [self._act(part, said, decisions, outcome) for part in one.parts]
         return answers[0] if len(answers) == 1 else _first(answers)
 
     def _act(
         self,
-        part: reports.AnyReport | reports.NotTold,
+        part: Part,
         said: reports.AnyReport | reports.Bundle,
-        key: Ed25519PublicKey,
         decisions: Batch,
         outcome: _Outcome,
     ) -> Poison | None:
-        if isinstance(part, reports.NotTold):
-            return self._refuse(said, part, decisions, outcome)
-        if part is said:
-            return self._judge(part, key, decisions, outcome)
-        with logs.about(actor=f"node:{part.hostname}", task_id=getattr(part, "task_id", None)):
-            return self._judge(part, key, decisions, outcome)
-
-    def _judge(
-        self, report: reports.AnyReport, key: Ed25519PublicKey, decisions: Batch, outcome: _Outcome
-    ) -> Poison | None:
-        try:
-            self._carry_out(report, decisions.node(report.hostname), key, decisions, outcome)
-        except (NotSigned, UnknownGeneration, MovedAway) as late:
-            log.info("%s: %s", report.hostname, late)  # revoked, ordered anew or moved meanwhile
-        except Refused as refused:
-            return self._refuse(report, refused, decisions, outcome)
+        report = part.report
+        if isinstance(report, reports.NotTold):
+            return self._refuse(said, report, decisions, outcome)
+        with logs.about(actor=f"node:{report.hostname}", task_id=getattr(report, "task_id", None)):
+            try:
+                self._carry_out(report, part.measured, decisions, outcome)
+            except (NotSigned, UnknownGeneration, MovedAway) as late:
+                log.info("%s: %s", report.hostname, late)  # revoked, ordered anew or moved meanwhile
+            except Refused as refused:
+                return self._refuse(report, refused, decisions, outcome)
         outcome.heard.append(report)
         return None
 
@@ -191,11 +176,11 @@ class Intake:
     def _carry_out(
         self,
         report: reports.AnyReport,
-        node: Node | None,
-        key: Ed25519PublicKey,
+        measured: Measured | Exception | None,
         decisions: Batch,
         outcome: _Outcome,
     ) -> None:
+        node = decisions.node(report.hostname)
         match report:
             case reports.Registration():
                 _register(report.hostname, report.public_key, report.nonce, decisions, outcome)
@@ -208,10 +193,10 @@ class Intake:
                 self._introductions.admit(node.hostname)
                 outcome.questions.append(report)
             case reports.Inventory():
-                decisions.handle(meaning.of(report, node, key))
+                decisions.handle(meaning.of(report, measured, node))
                 self._move(node, decisions, outcome)
             case _:
-                decisions.handle(meaning.of(report, node, key))
+                decisions.handle(meaning.of(report, measured, node))
 
     def _move(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
         """Let signs follow their servers to a node that has just said which it has; tell both nodes."""
@@ -264,21 +249,33 @@ class Intake:
             self._refusals.popitem(last=False)
 
 
-def _read(body: bytes) -> _Read | Poison:
+def _read(body: bytes) -> Said | Poison:
     try:
-        envelope = envelopes.parse(body)
-        said = reports.parse(envelope)
-        return _Read(said, envelope, reports.unbundle(said))
+        return read(body)
     except Refused as refused:
         return _poison(refused)
 
 
-def _streams(one: _Read) -> Iterator[Stream]:
+def _streams(one: Said) -> Iterator[Stream]:
     """Return what is needed to decide on what a node said."""
     yield of_node(one.said.hostname)
-    for report in one.parts:
-        if isinstance(report, reports.Measurement | reports.Failure):
-            yield of_sign(report.server_id)
+    for part in one.parts:
+        if isinstance(part.report, reports.Measurement | reports.Failure):
+            yield of_sign(part.report.server_id)
+
+
+def _claims(said: Sequence[Said], decisions: Batch) -> list[tuple[Signed, str]]:
+    """Return which key must have signed what, as far as that is known before anything is decided."""
+    keys: dict[str, str] = {}
+    claims: list[tuple[Signed, str]] = []
+    for one in said:
+        hostname, node = one.said.hostname, decisions.node(one.said.hostname)
+        if isinstance(one.said, reports.Registration):
+            keys.setdefault(hostname, one.said.public_key)
+        pem = keys.get(hostname) if node is None else node.public_key
+        if pem is not None:
+            claims += one.claims(pem)
+    return claims
 
 
 def _register(hostname: str, pem: str, nonce: str, decisions: Batch, outcome: _Outcome) -> None:
@@ -302,13 +299,13 @@ def _first(answers: Sequence[Poison | None]) -> Poison | None:
     return None
 
 
-def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> Ed25519PublicKey:
-    """Return the key that must have signed: the registered one; at the first registration its own."""
+def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> str:
+    """Return the key (PEM) that must have signed: the registered one; at the first registration its own."""
     if isinstance(report, reports.Registration):
-        return public_key(report.public_key)  # another key than the registered one is refused later
+        return report.public_key  # another key than the registered one is refused later
     if node is None:
         raise NotRegistered
-    return public_key(node.public_key)
+    return node.public_key
 
 
 def _move(server_id: str, node: Node, instance_name: str) -> ask.MoveSign:

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 from sealward.commands import messages as ask
 from sealward.commands import reports
 from sealward.commands.errors import WrongNode
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
+from sealward.commands.reading import Measured
+from sealward.events.keys import public_key
 from sealward.events.node import Withheld
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     from sealward.commands.node import Node
 
 
-def of(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> ask.Command:
-    """Return the command to record what a node said; `key` is the node's.
+def of(report: reports.AnyReport, measured: Measured | Exception | None, node: Node) -> ask.Command:
+    """Return the command to record what a node said; `measured` is what a measurement holds.
 
     Raises ReportMalformed, WrongNode, EnvelopeRefused, StatementRefused.
     """
@@ -35,7 +33,7 @@ def of(report: reports.AnyReport, node: Node, key: Ed25519PublicKey) -> ask.Comm
         case reports.Firmware():
             return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
         case reports.Measurement():
-            return _measurement(report, node, key)
+            return _measurement(report, measured, node)
         case reports.Failure():
             return ask.RecordFailure(
                 actor=actor,
@@ -99,9 +97,12 @@ def _enforcement(
             )
 
 
-def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey) -> ask.RecordMeasurement:
-    envelope = envelopes.parse(report.envelope)
-    statement = statements.parse(envelope.payload, envelope.payload_type)
+def _measurement(
+    report: reports.Measurement, measured: Measured | Exception | None, node: Node
+) -> ask.RecordMeasurement:
+    if not isinstance(measured, Measured):
+        raise measured or TypeError("a measurement that was not read")
+    statement = measured.statement
     if statement.server_id != report.server_id:
         raise reports.ReportMalformed("the statement is about another server than the report")
     if statement.node_id != node.node_id:
@@ -110,8 +111,9 @@ def _measurement(report: reports.Measurement, node: Node, key: Ed25519PublicKey)
         actor=f"node:{node.hostname}",
         task_id=report.task_id,
         server_id=report.server_id,
-        envelope=envelope,
-        key=key,
+        envelope=measured.signed.envelope,
+        key=public_key(node.public_key),
+        is_signed=measured.signed.by == node.public_key,
         statement=statement,
         findings=report.findings,
         host_bound=report.host_bound,

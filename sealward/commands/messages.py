@@ -100,7 +100,7 @@ class RecordMeasurement(SignCommand):
 
     Whether it seals or validates follows from its generation. `findings` explain a difference, `host_bound`
     one that is no violation. `key` is the node's: the envelope itself must bear its signature when it becomes
-    the reference.
+    the reference; `is_signed` when that is known already.
     """
 
     envelope: Envelope
@@ -109,6 +109,7 @@ class RecordMeasurement(SignCommand):
     findings: tuple[Finding, ...]
     cause: str
     host_bound: tuple[Finding, ...] = ()
+    is_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,9 @@ def envelopes_of(node: Reporter, servers: Sequence[str], ids: Sequence[int]) -> 
     outbox = Outbox(node.hostname, Keyring(node.key), sent.append)
     now = utc_now() - timedelta(seconds=30)
     later, vouched = now + timedelta(seconds=10), f"{ids[0]}-{ids[-1]}"
-    seals = [node.measured(one, sign_id, now) for one, sign_id in zip(servers, ids, strict=True)]
+    seals = [
+        node.measured(one, sign_id, now, cause="sealed") for one, sign_id in zip(servers, ids, strict=True)
+    ]
     changes = [
         node.measured(one, sign_id, later, disk="x") for one, sign_id in zip(servers, ids, strict=True)
     ]

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from reporter import Reporter
 
-from sealward.commands import introductions, reports
+from sealward.commands import introductions, reading, reports
 from sealward.commands.handler import Handler
 from sealward.commands.intake import QUIET_FOR, Intake
 from sealward.commands.messages import RevokeSign
@@ -105,6 +105,12 @@ class Door:
         position = self._append_all(events)
         self.appends.append([event for _, _, event in events])
         return position
+
+
+@pytest.fixture(autouse=True, params=[1, reading.MANY], ids=["proved-ahead", "proved-when-decided"])
+def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have signatures verified by threads, ahead of deciding; and, for there are few, one by one."""
+    monkeypatch.setattr(reading, "MANY", request.param)
 
 
 @pytest.fixture
@@ -286,14 +292,13 @@ def test_what_came_too_late_is_no_attack(door: Door, node: Reporter) -> None:
     assert kinds(door.appends[0]) == [SignSealed, SignValidated]
 
 
-def test_a_seal_needs_the_statements_own_signature(door: Door, node: Reporter) -> None:
+@pytest.mark.parametrize("cause", ["sealed", "domain-changed"])
+def test_a_seal_needs_the_statements_own_signature(door: Door, node: Reporter, cause: str) -> None:
     """The report around it does not do: the reference must be checkable by itself."""
     report = reports.parse(envelopes.parse(node.measured(SERVERS[0], 1, NOW)))
     assert isinstance(report, reports.Measurement)
     stranger = {**report.envelope, "signatures": [{"keyid": "", "sig": "AA=="}]}
-    lie = reports.Measurement(
-        hostname="kvm1", server_id=SERVERS[0], envelope=stranger, cause="domain-changed"
-    )
+    lie = reports.Measurement(hostname="kvm1", server_id=SERVERS[0], envelope=stranger, cause=cause)
 
     assert door.take(node.seal(lie)) == ["envelope.not-verified"]
     assert SignSealed not in kinds(door.log())

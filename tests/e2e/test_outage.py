@@ -121,7 +121,7 @@ def test_an_hour_without_the_broker(stack: Stack, store: EventStore, subscriber:
     stack.rabbitmq.start()
     drained(stack, behind - before, behind)
 
-    until(lambda: behind in subscriber.positions[-5000:], HEALED)
+    until(lambda: max(subscriber.positions[-1:], default=0) >= behind, HEALED)
     logged = list(range(before + 1, behind + 1))
     assert [one.position for one in store.follow(before, len(logged))] == logged
     for arrived in (subscriber.positions, streamed(stack, behind)):

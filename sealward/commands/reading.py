@@ -1,0 +1,112 @@
+"""What nodes said, read and verified as far as that can be done before anything is decided."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.commands import reports
+from sealward.events import envelope as envelopes
+from sealward.events import statement as statements
+from sealward.events.keys import KeyRefused, public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealward.events.envelope import Envelope
+    from sealward.events.statement import Statement
+
+THREADS: Final = 2
+"""Threads that verify: `cryptography` (50) lets go of the interpreter's lock meanwhile."""
+MANY: Final = 16
+"""Signatures that are worth handing to threads."""
+SEALED: Final = "sealed"
+"""The cause of a measurement that is to be a reference: its own signature will be needed."""
+
+
+@dataclass(slots=True)
+class Signed:
+    """An envelope; `by` is the key (PEM) that has signed it, as far as that is known."""
+
+    envelope: Envelope
+    by: str | None = None
+
+    def prove(self, pem: str) -> None:
+        """Make sure that the key has signed. Raises NotVerified, KeyRefused."""
+        if self.by != pem:
+            envelopes.verify(self.envelope, [public_key(pem)])
+            self.by = pem
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a measurement holds."""
+
+    signed: Signed
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A report, or why it is none; of a measurement what it holds, or why that cannot be read."""
+
+    report: reports.AnyReport | reports.NotTold
+    measured: Measured | Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a node said in one envelope; `parts` are its reports."""
+
+    said: reports.AnyReport | reports.Bundle
+    signed: Signed
+    parts: Sequence[Part]
+
+    def claims(self, pem: str) -> list[tuple[Signed, str]]:
+        """Return what the node's key must have signed for all of this to count."""
+        sealed = [
+            one.measured.signed
+            for one in self.parts
+            if isinstance(one.report, reports.Measurement)
+            and one.report.cause == SEALED
+            and isinstance(one.measured, Measured)
+        ]
+        return [(one, pem) for one in (self.signed, *sealed)]
+
+
+def read(body: bytes) -> Said:
+    """Return what a message says. Raises EnvelopeRefused, ReportMalformed."""
+    envelope = envelopes.parse(body)
+    said = reports.parse(envelope)
+    return Said(said, Signed(envelope), [_part(one) for one in reports.unbundle(said)])
+
+
+class Prover:
+    """Verifies many signatures at once. What does not verify is left to who decides: that one says why."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, "verify")
+
+    def prove(self, claims: Sequence[tuple[Signed, str]]) -> None:
+        """Prove claims, if there are many."""
+        if len(claims) >= MANY:
+            list(self._pool.map(_prove, [claims[number::THREADS] for number in range(THREADS)]))
+
+
+def _prove(claims: Sequence[tuple[Signed, str]]) -> None:
+    for signed, pem in claims:
+        with contextlib.suppress(envelopes.NotVerified, KeyRefused):
+            signed.prove(pem)
+
+
+def _part(report: reports.AnyReport | reports.NotTold) -> Part:
+    if not isinstance(report, reports.Measurement):
+        return Part(report)
+    try:
+        envelope = envelopes.parse(report.envelope)
+        statement = statements.parse(envelope.payload, envelope.payload_type)
+    except (envelopes.EnvelopeRefused, statements.StatementRefused) as refused:
+        return Part(report, refused)
+    return Part(report, Measured(Signed(envelope), statement))
