@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 from running import DATABASE, until
 
-from sealward.events.policy import OnDoubt
+from sealward.events.policy import OnDoubt, Unsigned
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.gate import dossier, hook
 from stack.sealward import Stack
@@ -20,6 +21,18 @@ def refusals(stack: Stack) -> list[dict[str, object]]:
     """Return what is recorded about the server."""
     _, answer = stack.ask("GET", "/v1/events?type=start.refused")
     return [one["data"] for one in answer["events"] if one["data"]["server_id"] == DATABASE]
+
+
+def started(place: Path, xml: str, operation: str) -> subprocess.CompletedProcess[str]:
+    """Run the hook as libvirt does."""
+    return subprocess.run(  # noqa: S603 - our own script
+        [place, "instance-00000069", operation, "begin", "-"],
+        input=xml,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def test_while_its_agent_stands_still_the_gate_decides_alone(stack: Stack, tmp_path: Path) -> None:
@@ -41,14 +54,7 @@ def test_while_its_agent_stands_still_the_gate_decides_alone(stack: Stack, tmp_p
     os.kill(process.pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        done = subprocess.run(  # noqa: S603 - our own script
-            [place, "instance-00000069", "prepare", "begin", "-"],
-            input=changed,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        done = started(place, changed, "prepare")
         print(f"decided in {time.monotonic() - began:.2f} s")
     finally:
         os.kill(process.pid, signal.SIGCONT)
@@ -60,3 +66,25 @@ def test_while_its_agent_stands_still_the_gate_decides_alone(stack: Stack, tmp_p
     assert (done.returncode, done.stdout) == (1, "")
     assert "Sealward does not let" in done.stderr
     assert len(refusals(stack)) == 1
+
+
+def test_the_control_plane_answers_a_gate_in_time(stack: Stack, tmp_path: Path) -> None:
+    """Over the broker and another process: that nobody signed a server is known, and not assumed."""
+    node = stack.folder / "agent-1" / "node"
+    place = hook.install(tmp_path / "hooks", node, node / "gate.sock", tmp_path / "in")
+    stack.ask("PUT", "/v1/node/1/policy", {"unsigned": "refuse"})
+    until(lambda: dossier.read(str(node), "").policy.unsigned is Unsigned.REFUSE)
+    texts: list[str] = []
+
+    def is_answered() -> bool:
+        server_id = uuid.uuid4()
+        xml = f"<domain type='test'><name>stranger</name><uuid>{server_id}</uuid></domain>"
+        started(place, xml, "migrate")
+        texts.append(started(place, xml, "prepare").stderr)
+        return "nobody signed it" in texts[-1]
+
+    until(is_answered, 60)  # a machine that is busy answers some other time
+    stack.ask("PUT", "/v1/node/1/policy", {"unsigned": "allow"})
+    hook.remove(tmp_path / "hooks", node)
+
+    assert "stranger" in texts[-1]

@@ -10,14 +10,16 @@ import logging
 import os
 import sqlite3
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sealward.events.sql import blocks
 from sealward.node_agent.files import tree
+from sealward.node_agent.files.stamp import Known, Stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+__all__ = ["MAX_LEAVES", "RACY", "Cache", "Known", "Stamp"]
 
 log = logging.getLogger(__name__)
 
@@ -26,41 +28,6 @@ MAX_LEAVES: Final = 256 * 1024 * 1024
 """Bytes of leaves that are kept: enough for 32 TiB of images."""
 RACY: Final = 2.0
 """Seconds that a file must have been left alone before a read of it counts for later, as in git's index."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells one content of a file from another without reading it."""
-
-    dev: int
-    ino: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> Stamp:
-        """Return the stamp of a file."""
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-    @property
-    def file(self) -> str:
-        """Name the file, whatever is in it; text, because an inode's number may exceed SQLite's integers."""
-        return f"{self.dev}:{self.ino}"
-
-    @property
-    def state(self) -> str:
-        """Name what the file is in now."""
-        return f"{self.size}:{self.mtime_ns}:{self.ctime_ns}"
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A root, and when (seconds since the epoch) the reading of the file began."""
-
-    state: str
-    root: str
-    hashed_at: float
 
 
 class Cache:

@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS progress (
 -- name: digests
 SELECT file, state, root, hashed_at FROM digests
 
+-- name: digest
+SELECT state, root, hashed_at FROM digests WHERE file = ?
+
 -- name: put-digest
 INSERT INTO digests (file, state, root, hashed_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (file) DO UPDATE SET state = excluded.state, root = excluded.root, hashed_at = excluded.hashed_at

@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealward.node_agent.files import reader, tree
-from sealward.node_agent.files.cache import Stamp
 from sealward.node_agent.files.chain import opened
 from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.refusals import FilesBeingMeasured
+from sealward.node_agent.files.stamp import Stamp
 
 if TYPE_CHECKING:
-    from sealward.node_agent.files.cache import Cache
+    from sealward.node_agent.files.remembered import Remembered
     from sealward.node_agent.measure import Files
 
 AT_ONCE = 64 * 1024 * 1024
 """Bytes that are read at once: 40 ms where SHA-256 is done by the processor."""
 
 
-def files(cache: Cache, until: float, root: Path = Path("/")) -> Files:
+def files(remembered: Remembered, until: float, root: Path = Path("/")) -> Files:
     """Return what measures the files of one domain, reading none after `until` (`time.monotonic()`).
 
     What that raises is a FilesNotMeasured; FilesBeingMeasured where only the agent could tell.
@@ -33,7 +33,7 @@ def files(cache: Cache, until: float, root: Path = Path("/")) -> Files:
     def content(path: Path, *, is_boot: bool) -> str:
         with opened(path) as fd:
             stamp = Stamp.of(os.fstat(fd))
-            known = cache.known(stamp)
+            known = remembered.known(stamp)
             if known is not None and not (is_boot and stamp.size < AT_ONCE):
                 return known.root
             if stamp.size >= AT_ONCE or time.monotonic() > until:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from concurrent import futures
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import tree
@@ -19,6 +18,7 @@ from sealward.node_agent.files.refusals import FileChanging
 if TYPE_CHECKING:
     import hashlib
     from collections.abc import Callable, Iterator
+    from concurrent import futures
 
 CHUNK: Final = 256 * 1024
 STRETCH: Final = 64
@@ -67,7 +67,8 @@ def _stretch(
     reading = {
         index: pool.submit(_leaf, fd, index, size, advanced) for index in _with_data(fd, start, stop, size)
     }
-    futures.wait(reading.values())
+    for one in reading.values():
+        one.exception()  # waits for it
     return b"".join(
         reading[index].result() if index in reading else tree.hole(tree.leaf_length(index, size))
         for index in range(start, stop)

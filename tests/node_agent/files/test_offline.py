@@ -14,6 +14,7 @@ from sealward.node_agent.files import offline
 from sealward.node_agent.files.cache import Cache, Stamp
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.files.refusals import FileMissing, FilesBeingMeasured
+from sealward.node_agent.files.remembered import Remembered
 
 MIB = 1024 * 1024
 
@@ -26,17 +27,23 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
     one.close()
 
 
+@pytest.fixture
+def remembered(tmp_path: Path) -> Remembered:
+    """Return what the gate reads of it; where there is no cache, there is nothing to read."""
+    return Remembered(str(tmp_path / "files.sqlite"))
+
+
 def _domain(kernel: Path, iso: Path) -> etree._Element:
     disk = f"<disk device='cdrom'><source file='{iso}'/><target dev='sda'/></disk>"
     return canonical.parse(f"<domain><os><kernel>{kernel}</kernel></os><devices>{disk}</devices></domain>")
 
 
-def _measured(cache: Cache, domain: etree._Element, seconds: float = 1.0) -> bytes:
-    return canonical.canonical_bytes(offline.files(cache, time.monotonic() + seconds)(domain))
+def _measured(remembered: Remembered, domain: etree._Element, seconds: float = 1.0) -> bytes:
+    return canonical.canonical_bytes(offline.files(remembered, time.monotonic() + seconds)(domain))
 
 
-def test_the_gate_finds_what_the_agent_finds(cache: Cache, tmp_path: Path) -> None:
-    """Byte for byte, with an empty cache, too."""
+def test_the_gate_finds_what_the_agent_finds(remembered: Remembered, tmp_path: Path) -> None:
+    """Byte for byte, where there is no cache, too."""
     (tmp_path / "kernel").write_bytes(b"k" * 5 * MIB)
     (tmp_path / "iso").write_bytes(bytes(6 * MIB) + b"i" * MIB)
     domain = _domain(tmp_path / "kernel", tmp_path / "iso")
@@ -45,21 +52,23 @@ def test_the_gate_finds_what_the_agent_finds(cache: Cache, tmp_path: Path) -> No
     found = canonical.canonical_bytes(agent.look("server", "QEMU", fresh=True)(domain))
     agent.stop()
 
-    assert _measured(cache, domain) == found
+    assert _measured(remembered, domain) == found
 
 
-def test_a_boot_file_is_read_whatever_is_known_and_an_image_is_not(cache: Cache, tmp_path: Path) -> None:
+def test_a_boot_file_is_read_whatever_is_known_and_an_image_is_not(
+    cache: Cache, remembered: Remembered, tmp_path: Path
+) -> None:
     """Of the image counts what the agent knew."""
     for name in ("kernel", "iso"):
         (tmp_path / name).write_bytes(b"x")
         cache.put(Stamp.of((tmp_path / name).stat()), "sealward-tree/1:known", time.time())
-    found = _measured(cache, _domain(tmp_path / "kernel", tmp_path / "iso")).decode()
+    found = _measured(remembered, _domain(tmp_path / "kernel", tmp_path / "iso")).decode()
 
     assert 'content="sealward-tree/1:known" format="raw"' in found
     assert found.count("known") == 1
 
 
-def test_a_large_image_that_nobody_knows_is_not_read(cache: Cache, tmp_path: Path) -> None:
+def test_a_large_image_that_nobody_knows_is_not_read(remembered: Remembered, tmp_path: Path) -> None:
     """Neither is anything past the time that the gate has; and what is missing is missing."""
     (tmp_path / "kernel").write_bytes(b"k")
     with (tmp_path / "iso").open("wb") as file:
@@ -67,8 +76,26 @@ def test_a_large_image_that_nobody_knows_is_not_read(cache: Cache, tmp_path: Pat
     domain = _domain(tmp_path / "kernel", tmp_path / "iso")
 
     with pytest.raises(FilesBeingMeasured):
-        _measured(cache, domain)
+        _measured(remembered, domain)
     with pytest.raises(FilesBeingMeasured):
-        _measured(cache, domain, -1.0)
+        _measured(remembered, domain, -1.0)
     with pytest.raises(FileMissing):
-        _measured(cache, _domain(tmp_path / "nothing", tmp_path / "iso"))
+        _measured(remembered, _domain(tmp_path / "nothing", tmp_path / "iso"))
+
+
+def test_what_was_known_of_a_file_that_changed_is_not_believed(
+    cache: Cache, remembered: Remembered, tmp_path: Path
+) -> None:
+    """Nor anything out of a file that is no cache."""
+    image = tmp_path / "image"
+    image.write_bytes(b"x")
+    before = Stamp.of(image.stat())
+    cache.put(before, "sealward-tree/1:known", time.time())
+    known = remembered.known(before)
+    image.write_bytes(b"other")
+    (tmp_path / "broken").write_bytes(b"no database" * 100)
+
+    assert known is not None
+    assert known.root == "sealward-tree/1:known"
+    assert remembered.known(Stamp.of(image.stat())) is None
+    assert Remembered(str(tmp_path / "broken")).known(before) is None

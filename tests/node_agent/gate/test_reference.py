@@ -93,13 +93,16 @@ def test_what_is_no_envelope_is_refused(text: str) -> None:
         read(text)
 
 
-def test_a_decision_alone_loads_nothing_that_it_can_do_without() -> None:
+@pytest.mark.parametrize(
+    ("modules", "more"), [("offline, decision", {"pathlib"}), ("offline, decision, filed", set())]
+)
+def test_a_decision_alone_loads_nothing_that_it_can_do_without(modules: str, more: set[str]) -> None:
     """A start waits for it: these are milliseconds each."""
-    heavy = {"msgspec", "uuid", "pathlib", "logging", "concurrent", "typing_extensions", "kombu"}
+    heavy = {"msgspec", "uuid", "logging", "concurrent", "typing_extensions", "kombu"} | more
     package = Path(sealward.__path__[0]).parent
     code = (
         f"import sys; sys.path += {[str(package), *sys.path]!r}\n"
-        "from sealward.node_agent.gate import offline, decision\n"
+        f"from sealward.node_agent.gate import {modules}\n"
         f"print(sorted({heavy!r} & set(sys.modules)))"
     )
     done = subprocess.run(  # noqa: S603 - our own code
