@@ -68,6 +68,7 @@ class _Known:
     unfolded: list[Event]
     beyond: int
     """Events beyond its last snapshot."""
+    era: int
 
     def now(self) -> Any:  # noqa: ANN401 - the state of any stream
         """Return the state; what was decided is folded only when somebody asks."""
@@ -90,12 +91,14 @@ class Batch:
     def load(self, streams: Iterable[Stream]) -> None:
         """Load streams, all in one go: those that are not loaded by then are, one by one, when needed."""
         wanted = {one.id: one for one in streams}
-        recalled = {one.id: self._memory.recall(one.id, one.shape) for one in wanted.values()}
-        found = self._store.load(
-            {one.id: one.shape for one in wanted.values()},
-            {stream: known.version for stream, known in recalled.items() if known is not None},
-        )
-        self._known |= {one.id: _known(one, found[one.id], recalled[one.id]) for one in wanted.values()}
+        shapes = {one.id: one.shape for one in wanted.values()}
+        era = self._store.era()
+        recalled = {stream: self._memory.recall(stream, shape, era) for stream, shape in shapes.items()}
+        versions = {stream: known.version for stream, known in recalled.items() if known is not None}
+        found = self._store.load(shapes, versions)
+        if self._store.era() != era:  # these may be of another log than what was remembered
+            recalled, found = dict.fromkeys(shapes), self._store.load(shapes)
+        self._known |= {one.id: _known(one, found[one.id], recalled[one.id], era) for one in wanted.values()}
 
     def node(self, hostname: str) -> nodes.Node | None:
         """Return a node as it is after what was decided so far."""
@@ -127,7 +130,8 @@ class Batch:
         )
         for stream, one in self._known.items():
             if one.version:
-                self._memory.keep(stream, Remembered(one.stream.shape, one.now(), one.version, one.beyond))
+                known = Remembered(one.stream.shape, one.now(), one.version, one.beyond, one.era)
+                self._memory.keep(stream, known)
         return position
 
     def _of(self, stream: Stream) -> _Known:
@@ -136,14 +140,14 @@ class Batch:
         return self._known[stream.id]
 
 
-def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None) -> _Known:
+def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int) -> _Known:
     state, version, beyond = None, 0, 0
     if (kept := loaded.snapshot) is not None:
         state, version = msgspec.json.decode(kept.state, type=stream.state | None), kept.version
     elif recalled is not None:
         state, version, beyond = recalled.state, recalled.version, recalled.beyond
     count = len(loaded.events)
-    return _Known(stream, state, version + count, loaded.events, beyond + count)
+    return _Known(stream, state, version + count, loaded.events, beyond + count, era)
 
 
 def _snapshot(known: _Known) -> Snapshot:

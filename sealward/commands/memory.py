@@ -18,13 +18,15 @@ MOST: Final = 2000
 class Remembered:
     """A stream as it was: its state after `version`, and how many events that is beyond its last snapshot.
 
-    It can be behind, for others write as well; it cannot be wrong, for what was appended is never changed.
+    It can be behind, for others write as well; within an era of the store it cannot be wrong, for what was
+    appended is never changed.
     """
 
     shape: str
     state: Any
     version: int
     beyond: int
+    era: int
 
 
 class Memory:
@@ -35,11 +37,11 @@ class Memory:
         self._lock = threading.Lock()
         self._streams: OrderedDict[UUID, Remembered] = OrderedDict()
 
-    def recall(self, stream: UUID, shape: str) -> Remembered | None:
-        """Return what is known of a stream, in that shape."""
+    def recall(self, stream: UUID, shape: str, era: int) -> Remembered | None:
+        """Return what is known of a stream, in that shape, of that era of the store."""
         with self._lock:
             known = self._streams.get(stream)
-        return known if known is not None and known.shape == shape else None
+        return known if known is not None and (known.shape, known.era) == (shape, era) else None
 
     def keep(self, stream: UUID, known: Remembered) -> None:
         """Remember what is in the log; never what was only decided."""

@@ -62,10 +62,22 @@ class Database:
             "application_name": "sealward",
             "options": f"-c search_path={search_path}",
         }
+        self.opened = 0
+        """Connections that were opened so far: each may have found another server than those before it."""
         self._pool: ConnectionPool[Connection] = ConnectionPool(
-            url, min_size=1, max_size=POOL, timeout=PATIENCE, kwargs=options, open=False, name="sealward"
+            url,
+            min_size=1,
+            max_size=POOL,
+            timeout=PATIENCE,
+            kwargs=options,
+            configure=self._count,
+            open=False,
+            name="sealward",
         )
         self._pool.open()
+
+    def _count(self, _: Connection) -> None:
+        self.opened += 1
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -280,7 +292,12 @@ def postgres(url: str) -> EventStore:
         database.close()
 
     store = EventStore(
-        PostgresLog(database), PostgresSnapshots(database), _next_id(database), close, _load(database)
+        PostgresLog(database),
+        PostgresSnapshots(database),
+        _next_id(database),
+        close,
+        _load(database),
+        lambda: database.opened,
     )
     listeners.append(Listener(url, CHANNEL, store.wake))
     return store

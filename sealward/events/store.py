@@ -83,19 +83,23 @@ class Load(Protocol):
 class EventStore:
     """The one log. Safe for many threads; on files for many processes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one argument for each part
         self,
         log: ApplicationRecorder,
         snapshots: AggregateRecorder,
         next_id: NextId,
         close: Callable[[], None],
         load: Load | None = None,
+        era: Callable[[], int] = lambda: 0,
     ) -> None:
         self._log = log
         self._snapshots = snapshots
         self._load = load or self._one_by_one
         self.next_id = next_id
         self.close = close
+        self.era = era
+        """Another number than before says that the log may be another: a standby's, which may lack the last
+        events, or a backup's. What was read of it before does not count then."""
         self._grown = threading.Condition()
 
     def append(self, stream: UUID, expected_version: int, events: Sequence[Event]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,8 +19,10 @@ from sealward.commands.memory import Memory, Remembered
 from sealward.commands.messages import RequestValidation, RevokeSign, SignCommand, UpdateSign
 from sealward.events import store as stores
 from sealward.events.base import Event, sign_stream
+from sealward.events.postgres import migrate, postgres
 from sealward.events.sign import SignCreated, SignEvent, SignUpdated
 from sealward.events.store import EventStore, Loaded, StoreUnavailable
+from stack.postgres import Postgres
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
@@ -95,15 +98,33 @@ def test_what_was_not_appended_is_not_remembered(monkeypatch: pytest.MonkeyPatch
     assert generations == [1, 2, 3]
 
 
+def test_another_log_under_the_same_address_is_read_anew(postgres_server: Postgres, database: str) -> None:
+    """A backup, or a standby that takes over, may lack what was appended last: then it never happened."""
+    store = postgres(database)
+    mine = handler(store)
+    mine.handle(CREATE)
+    mine.handle(UPDATE)
+    name = urlsplit(database).path.removeprefix("/")
+    postgres_server.drop(name)
+    migrate(postgres_server.create(name))
+
+    assert answer(mine, UPDATE) is NotSigned
+    assert answer(mine, CREATE) is None
+    assert [type(one) for one in log(store)] == [SignCreated]
+    store.close()
+
+
 def test_what_is_remembered_is_bounded_and_of_one_shape() -> None:
     """Those used last stay; a state of another shape is not known."""
     memory = Memory(2)
     first, second, third = (sign_stream(str(number)) for number in range(3))
     for stream in (first, second, first, third):
-        memory.keep(stream, Remembered("sign/1", None, 1, 0))
+        memory.keep(stream, Remembered("sign/1", None, 1, 0, era=3))
 
-    assert [memory.recall(one, "sign/1") is not None for one in (first, second, third)] == [True, False, True]
-    assert memory.recall(first, "sign/2") is None
+    known = [memory.recall(one, "sign/1", 3) is not None for one in (first, second, third)]
+    assert known == [True, False, True]
+    assert memory.recall(first, "sign/2", 3) is None
+    assert memory.recall(first, "sign/1", 4) is None
 
 
 def answer(writer: Handler, command: SignCommand) -> type[Rejected] | None:
