@@ -76,7 +76,7 @@ class Console(logging.Formatter):
         second = int(record.created)
         if second != self._second:
             self._second, self._text = second, super().formatTime(record, datefmt or self.default_time_format)
-        return f"{self._text},{record.msecs:03.0f}"
+        return f"{self._text},{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line, ids behind."""
