@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.memory import Memory, Remembered
-from sealward.events.base import node_stream, sign_stream
+from sealward.events.base import KNOWN, node_stream, sign_stream
 from sealward.events.store import Snapshot
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ class Stream:
     """Names the shape of `state` in snapshots; a new name makes old snapshots unread."""
 
 
+@functools.lru_cache(maxsize=KNOWN)
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
     return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/5")
 
 
+@functools.lru_cache(maxsize=KNOWN)
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
     return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/6")

@@ -20,7 +20,7 @@ from eventsourcing.persistence import (
     Notification,
     StoredEvent,
 )
-from psycopg.rows import dict_row, tuple_row
+from psycopg.rows import dict_row, scalar_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from sealward.events.sql import blocks
@@ -147,10 +147,10 @@ class PostgresLog(ApplicationRecorder):
             return []
         try:
             with self._database.connection() as connection:
-                found = connection.execute(SQL["append"], _columns(stored_events), prepare=True).fetchall()
+                cursor = connection.cursor(row_factory=scalar_row)
+                return cursor.execute(SQL["append"], _columns(stored_events), prepare=True).fetchall()
         except psycopg.errors.UniqueViolation as taken:
             raise IntegrityError(str(taken)) from taken
-        return [row["position"] for row in found]
 
     def select_events(
         self,
