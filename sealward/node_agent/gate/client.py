@@ -65,9 +65,12 @@ def main(argv: list[str]) -> int:
 def _read() -> bytes:
     parts = []
     size = 0
-    while size <= LIMIT and (part := posix.read(0, 65536)):
-        parts.append(part)
-        size += len(part)
+    try:
+        while size <= LIMIT and (part := posix.read(0, 65536)):
+            parts.append(part)
+            size += len(part)
+    except OSError:  # it is closed: then there is nothing to be read
+        return b""
     return b"".join(parts)
 
 
