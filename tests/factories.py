@@ -83,6 +83,7 @@ ONE_OF_EACH: tuple[Event, ...] = (
     ),
     node.NodeLost(**NODE | {"task_id": None, "request_id": None, "actor": "system"}),
     node.NodeReturned(**NODE),
+    node.NodeRemoved(**NODE),
     node.InstanceAppeared(**INSTANCE),
     node.InstanceLeft(**INSTANCE),
     node.NodeFirmwareAccepted(**NODE, digest="ab" * 32, files={"/usr/share/OVMF/OVMF_CODE_4M.fd": "root"}),

@@ -13,8 +13,8 @@ expected-statuses = [200, 201, 202, 204, 304, 404, 409, 410, 412]  # what is wel
 """
 
 
-CUTS_OFF = ("put-node-node_id-key",)
-"""Calls that cut the one node off for good: asked among the others they would leave little to find."""
+CUTS_OFF = ("put-node-node_id-key", "delete-node-node_id", "post-node")
+"""Calls after which the one node is none, or there are others that nobody ever hears: asked by themselves."""
 
 
 def findings(url: str, token: str, folder: Path, examples: int, *, cut_off: bool = False) -> str:

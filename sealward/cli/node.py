@@ -1,4 +1,4 @@
-"""`sealward node`: what an operator does for a node: its user at the broker, its keys."""
+"""`sealward node`: what an operator does for a node: its user at the broker, and its keys."""
 
 from __future__ import annotations
 
@@ -34,11 +34,24 @@ rm {file}.password
 """
 
 
+EXPELLED: Final = """\
+# Run this where rabbitmqctl reaches the broker, once the node was removed (DELETE /v1/node/{{node_id}}).
+set -eu
+rabbitmqctl --quiet delete_user {user}
+if rabbitmqctl --quiet list_queues -p {vhost} name | grep -Fqx {queue}; then
+    rabbitmqctl --quiet delete_queue -p {vhost} {queue}
+fi
+# Whoever is connected as that user is cut off. On the host, if there still is one:
+#   systemctl disable --now sealward-agent && sealward gate remove
+# and delete the agent's data directory: its key is worthless now, but nobody's business.
+"""
+
+
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its verb."""
     node = commands.add_parser(
         "node",
-        help="let a node's agent use the broker; show and make its keys",
+        help="let a node's agent use the broker, or no longer; its keys",
         description="What an operator does for a node.",
     )
     verbs = node.add_subparsers(required=True, metavar="VERB")
@@ -56,6 +69,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="without user and password; default: %(default)s",
     )
     enroll.set_defaults(run=_enroll)
+    expel = verbs.add_parser(
+        "expel",
+        help="print the script that takes the broker's user from a node that was removed",
+        description="Print a shell script for the broker's administrator: the counterpart of enroll. It "
+        "deletes the RabbitMQ user of a node that was removed, and the queue that nobody reads any more.",
+    )
+    expel.add_argument("hostname", help="as the node was called")
+    expel.add_argument("--vhost", default="/", help="the broker's virtual host; default: %(default)s")
+    expel.set_defaults(run=_expel)
     key = verbs.add_parser(
         "key",
         help="print this node's public key, or make the next one",
@@ -70,6 +92,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _enroll(args: argparse.Namespace) -> int:
     print(script(args.hostname, args.broker), end="")
+    return 0
+
+
+def _expel(args: argparse.Namespace) -> int:
+    if not HOSTNAME.fullmatch(args.hostname):
+        raise Refusal(f"{args.hostname!r} is no hostname")
+    names = {"user": f"node.{args.hostname}", "queue": f"sealward.node.{args.hostname}", "vhost": args.vhost}
+    print(EXPELLED.format(**{name: shlex.quote(value) for name, value in names.items()}), end="")
     return 0
 
 

@@ -114,6 +114,15 @@ class Client:
         path = f"/node/{node_id}/firmware"
         return _body(self._ask("PUT", path, json={"digest": digest}), "node")
 
+    def create_node(self, hostname: str, public_key: str) -> Record:
+        """Let a node in under that public key (PEM): one that never was there, or that was removed."""
+        newcomer = {"hostname": hostname, "public_key": public_key}
+        return _body(self._ask("POST", "/node", json=newcomer), "node")
+
+    def delete_node(self, node_id: int) -> None:
+        """Take a node away that has no signs; it is refused until it is let in again."""
+        self._ask("DELETE", f"/node/{node_id}")
+
     def replace_key(self, node_id: int, public_key: str) -> Record:
         """Have that public key (PEM) count as the node's, and the one before no longer."""
         path = f"/node/{node_id}/key"

@@ -48,7 +48,7 @@ def of_sign(server_id: str) -> Stream:
 @functools.lru_cache(maxsize=KNOWN)
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/6")
+    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/7")
 
 
 def of(command: ask.Command) -> Stream:

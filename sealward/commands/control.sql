@@ -15,6 +15,10 @@ SELECT hostname FROM leases WHERE seen_at < ? ORDER BY hostname
 -- name: seen
 SELECT hostname, seen_at FROM leases
 
+-- name: forget-lease
+-- Not one that was touched meanwhile.
+DELETE FROM leases WHERE hostname = ? AND seen_at < ?
+
 -- name: create-places
 CREATE TABLE IF NOT EXISTS places (
     name TEXT PRIMARY KEY,

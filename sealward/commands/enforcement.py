@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands import messages as ask
-from sealward.commands.errors import NotRegistered
+from sealward.commands.membership import member
 from sealward.events import enforcement as facts
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def remembered(known: tuple[str, ...], new: str) -> tuple[str, ...]:
 
 def _of(node: Node | None, command: ask.Command, now: datetime) -> dict[str, Any]:
     """Return what every such fact has. Raises NotRegistered."""
-    if node is None:
-        raise NotRegistered
+    node = member(node)
     return {
         "timestamp": now,
         "actor": command.actor,

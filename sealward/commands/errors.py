@@ -76,6 +76,24 @@ class HostnameTaken(Rejected):
     code = "node.hostname-taken"
 
 
+class NodeExists(Rejected):
+    """A node of this hostname is registered. To name another key for it, PUT that."""
+
+    code = "node.exists"
+
+
+class NodeHasSigns(Rejected):
+    """Servers on this node are signed: DELETE their signs, or let the servers run on another node first."""
+
+    code = "node.has-signs"
+
+
+class NodeWasRemoved(Rejected):
+    """The node was removed; an administrator can let it in again: POST /v1/node."""
+
+    code = "node.removed"
+
+
 class FirmwareUnknown(Rejected):
     """The node has not reported any firmware files: name their folders in its SEALWARD_FIRMWARE_DIRS."""
 

@@ -131,8 +131,10 @@ class Handler:
             case ask.RegisterNode():
                 node_id = self._store.next_id("node") if node is None else 0
                 return nodes.register_node(node, command, node_id=node_id, now=now)
-            case ask.ReplaceKey():
-                return membership.replace_key(node, command, now=now)
+            case ask.MembershipCommand():
+                is_new = isinstance(command, ask.AdmitNode) and (node is None or node.removed)
+                node_id = self._store.next_id("node") if is_new else 0
+                return membership.decide(node, command, node_id=node_id, now=now)
             case ask.ActivateNode():
                 return nodes.activate_node(node, command, now=now)
             case ask.DeactivateNode():

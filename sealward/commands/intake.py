@@ -16,6 +16,7 @@ from sealward.commands import messages as ask
 from sealward.commands.batch import of_node, of_sign
 from sealward.commands.errors import (
     MovedAway,
+    NodeWasRemoved,
     NotRegistered,
     NotSigned,
     Rejected,
@@ -211,7 +212,7 @@ class Intake:
                 continue
             decisions.handle(_move(server_id, node, names[server_id]))
             for told in (node, home):
-                if told is not None:
+                if told is not None and not told.removed:
                     outcome.tell(told)
 
     def _tell(self, node: Node, nonce: str) -> None:
@@ -305,6 +306,8 @@ def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> str:
         return report.public_key  # another key than the registered one is refused later
     if node is None:
         raise NotRegistered
+    if node.removed:
+        raise NodeWasRemoved
     return node.public_key
 
 

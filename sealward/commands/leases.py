@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sealward.commands.errors import Rejected
+from sealward.commands.errors import NotRegistered, Rejected
 from sealward.commands.messages import LoseNode
 from sealward.events.store import StoreUnavailable
 
@@ -36,6 +36,10 @@ class Leases:
         """Return the nodes that were not heard since that moment."""
         rows, _ = self._database.run("silent", (_stamp(moment),))
         return [hostname for (hostname,) in rows]
+
+    def forget(self, hostname: str, moment: datetime) -> None:
+        """Forget a node that was not heard since that moment."""
+        self._database.run("forget-lease", (hostname, _stamp(moment)))
 
     def seen(self) -> dict[str, datetime]:
         """Return when each node was last heard."""
@@ -83,14 +87,16 @@ class LeaseKeeper:
         try:
             silent = self._leases.silent_since(now - self._lease)
             for hostname in silent if now >= self._patient_until else ():
-                self._lose(hostname)
+                self._lose(hostname, now - self._lease)
         except StoreUnavailable as away:
             log.warning("the leases wait for the store: %s", away)
             self._patient_until = now + self._lease
 
-    def _lose(self, hostname: str) -> None:
+    def _lose(self, hostname: str, moment: datetime) -> None:
         try:
             self._handler.handle(LoseNode(actor="system", hostname=hostname))
+        except NotRegistered:
+            self._leases.forget(hostname, moment)
         except Rejected as refused:
             log.warning("%s: %s", hostname, refused)
 

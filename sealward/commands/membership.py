@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sealward.commands.errors import NotRegistered
+from sealward.commands import messages as ask
+from sealward.commands.errors import NodeExists, NodeHasSigns, NotRegistered
 from sealward.events import node as facts
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
@@ -12,19 +14,77 @@ from sealward.events.keys import public_key
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sealward.commands.messages import ReplaceKey
     from sealward.commands.node import Node
     from sealward.events.base import Event
 
 
-def replace_key(node: Node | None, command: ReplaceKey, *, now: datetime) -> list[Event]:
+def decide(node: Node | None, command: ask.MembershipCommand, *, node_id: int, now: datetime) -> list[Event]:
+    """Decide on what an administrator says; a node that is let in gets that id. Raises what the others do."""
+    match command:
+        case ask.AdmitNode():
+            return admit_node(node, command, node_id=node_id, now=now)
+        case ask.RemoveNode():
+            return remove_node(node, command, now=now)
+        case ask.ReplaceKey():
+            return replace_key(node, command, now=now)
+    raise TypeError(command)
+
+
+def admit_node(node: Node | None, command: ask.AdmitNode, *, node_id: int, now: datetime) -> list[Event]:
+    """Let a node in that never was there, or was removed: as another one, under a key that is vouched for.
+
+    Raises NodeExists.
+    """
+    if node is not None and not node.removed:
+        raise NodeExists
+    registered = facts.NodeRegistered(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node_id,
+        hostname=command.hostname,
+        public_key=command.public_key,
+    )
+    return [registered]
+
+
+def remove_node(node: Node | None, command: ask.RemoveNode, *, now: datetime) -> list[Event]:
+    """Take a node away, for good as far as it is concerned. Raises NotRegistered, NodeHasSigns."""
+    node = member(node)
+    if command.signed:
+        more = len(command.signed) - 1
+        others = f" and {more} more" if more else ""
+        raise NodeHasSigns(
+            f"Signed on this node: server {command.signed[0]}{others}. DELETE /v1/sign/{{server_id}} takes a "
+            "server off control; a sign follows its server to the node where that runs. "
+            f"GET /v1/sign?node_id={node.node_id} lists them."
+        )
+    removed = facts.NodeRemoved(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node.node_id,
+        hostname=node.hostname,
+    )
+    return [removed]
+
+
+def member(node: Node | None) -> Node:
+    """Return a node that is one. Raises NotRegistered."""
+    if node is None or node.removed:
+        raise NotRegistered
+    return node
+
+
+def replace_key(node: Node | None, command: ask.ReplaceKey, *, now: datetime) -> list[Event]:
     """Have another key count as the node's, and the one before no longer; the same again is no news.
 
     What the one before has signed stays as it is: references are countersigned, and the log names both keys.
     Raises NotRegistered, KeyRefused.
     """
-    if node is None:
-        raise NotRegistered
+    node = member(node)
     if command.public_key == node.public_key:
         return []
     replaced = facts.NodeKeyReplaced(
@@ -39,3 +99,10 @@ def replace_key(node: Node | None, command: ReplaceKey, *, now: datetime) -> lis
         replaced=keyid(public_key(node.public_key)),
     )
     return [replaced]
+
+
+def evolve(node: Node, event: facts.NodeKeyReplaced | facts.NodeRemoved) -> Node:
+    """Return the node after a fact about its membership."""
+    if isinstance(event, facts.NodeKeyReplaced):
+        return replace(node, public_key=event.public_key)
+    return replace(node, removed=True, instances=frozenset(), running=frozenset())

@@ -139,7 +139,26 @@ class NodeCommand(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaceKey(NodeCommand):
+class MembershipCommand(NodeCommand):
+    """An administrator's word on who is a node, and by which key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmitNode(MembershipCommand):
+    """Let a node in under that key (PEM): one that never was there, or that was removed."""
+
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveNode(MembershipCommand):
+    """Take a node away. The door knows from the rows which servers on it are `signed`."""
+
+    signed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceKey(MembershipCommand):
     """Believe from now on what is signed by that key (PEM), and no longer the one before."""
 
     public_key: str

@@ -7,9 +7,11 @@ from datetime import datetime  # noqa: TC003 - snapshots are read by the annotat
 from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands import firmware as firmwares
+from sealward.commands import membership
 from sealward.commands.clock import refuse_future
 from sealward.commands.enforcement import remembered
-from sealward.commands.errors import HostnameTaken, NotRegistered, SweepMalformed
+from sealward.commands.errors import HostnameTaken, NodeWasRemoved, NotRegistered, SweepMalformed
+from sealward.commands.membership import member
 from sealward.events import node as facts
 from sealward.events import ranges
 from sealward.events.enforcement import EnforcementChanged, Gate, ReactionTaken, Started
@@ -63,12 +65,14 @@ class Node:
     policy: Policy = DEFAULT
     enforcement: Gate = Gate.ABSENT
     enforcement_reason: str | None = None
+    removed: bool = False
+    """Whether it is none any more."""
     recorded: tuple[str, ...] = ()
     """The ids of the last objections and reactions, for the same reason."""
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
-    """Take in a new node, or hear a known one again. Raises HostnameTaken for another key."""
+    """Take in a new node, or hear a known one again. Raises HostnameTaken for another key, NodeWasRemoved."""
     if node is None:
         registered = facts.NodeRegistered(
             timestamp=now,
@@ -80,6 +84,8 @@ def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now
             public_key=command.public_key,
         )
         return [registered]
+    if node.removed:
+        raise NodeWasRemoved
     if node.public_key != command.public_key:
         raise HostnameTaken
     return [_fact(facts.NodeReturned, node, command, now)] if node.lost else []
@@ -87,17 +93,17 @@ def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now
 
 def activate_node(node: Node | None, command: ActivateNode, *, now: datetime) -> list[Event]:
     """Switch validation on. Each order is a task of its own; the same task is carried out once."""
-    return _switch(facts.NodeActivated, _registered(node), command, now)
+    return _switch(facts.NodeActivated, member(node), command, now)
 
 
 def deactivate_node(node: Node | None, command: DeactivateNode, *, now: datetime) -> list[Event]:
     """Switch validation off. Each order is a task of its own; the same task is carried out once."""
-    return _switch(facts.NodeDeactivated, _registered(node), command, now)
+    return _switch(facts.NodeDeactivated, member(node), command, now)
 
 
 def set_policy(node: Node | None, command: SetNodePolicy, *, now: datetime) -> list[Event]:
     """Say what the node does about servers not as signed; what changes nothing is no fact."""
-    node = _registered(node)
+    node = member(node)
     if command.policy == node.policy:
         return []
     policy_set = facts.NodePolicySet(
@@ -114,7 +120,7 @@ def set_policy(node: Node | None, command: SetNodePolicy, *, now: datetime) -> l
 
 def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Event]:
     """Record once that the node has been silent for longer than its lease."""
-    node = _registered(node)
+    node = member(node)
     return [] if node.lost else [_fact(facts.NodeLost, node, command, now)]
 
 
@@ -123,7 +129,7 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
 
     What is older than the sweep before the last one came too late: the node has said more since.
     """
-    node = _registered(node)
+    node = member(node)
     refuse_future(command.taken_at, now)
     if command.taken_at < node.swept_before:
         return []
@@ -153,7 +159,7 @@ def record_sweep(
     A sweep from the future is refused: it would outlive its time.
     Raises NotRegistered, FromTheFuture, SweepMalformed.
     """
-    node = _registered(node)
+    node = member(node)
     refuse_future(command.started_at, now)
     _readable(command)
     is_answer = command.task_id is not None and command.task_id not in node.answered
@@ -179,17 +185,21 @@ def record_sweep(
 
 def record_firmware(node: Node | None, command: RecordFirmware, *, now: datetime) -> list[Event]:
     """Record which firmware files a node has, where that is news."""
-    return firmwares.record(_registered(node), command, now=now)
+    return firmwares.record(member(node), command, now=now)
 
 
 def accept_firmware(node: Node | None, command: AcceptFirmware, *, now: datetime) -> list[Event]:
     """Accept the firmware files that a node found. Raises FirmwareUnknown, FirmwareIsAnother."""
-    return firmwares.accept(_registered(node), command, now=now)
+    return firmwares.accept(member(node), command, now=now)
 
 
 def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) -> list[Event]:
-    """Record that something was said in the node's name that it may not say, or did not say."""
-    node = _registered(node)
+    """Record that something was said in the node's name that it may not say, or did not say.
+
+    Also of one that was removed: somebody still has its key.
+    """
+    if node is None:
+        raise NotRegistered
     refused = facts.NodeReportRefused(
         timestamp=now,
         actor=command.actor,
@@ -206,20 +216,16 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR09
     match event:
         case facts.NodeRegistered():
             return Node(event.node_id, event.hostname, event.public_key)
-        case facts.NodeKeyReplaced() if node is not None:
-            return replace(node, public_key=event.public_key)
-        case facts.NodeActivated() if node is not None:
-            return _switched(node, event, active=True)
-        case facts.NodeDeactivated() if node is not None:
-            return _switched(node, event, active=False)
+        case facts.NodeKeyReplaced() | facts.NodeRemoved() if node is not None:
+            return membership.evolve(node, event)
+        case facts.NodeActivated() | facts.NodeDeactivated() if node is not None:
+            return _switched(node, event, active=isinstance(event, facts.NodeActivated))
         case facts.NodePolicySet() if node is not None:
             return replace(node, policy=event.policy)
         case EnforcementChanged() | Started() | ReactionTaken() if node is not None:
             return _enforced(node, event)
-        case facts.NodeLost() if node is not None:
-            return replace(node, lost=True)
-        case facts.NodeReturned() if node is not None:
-            return replace(node, lost=False)
+        case facts.NodeLost() | facts.NodeReturned() if node is not None:
+            return replace(node, lost=isinstance(event, facts.NodeLost))
         case facts.NodeFirmwareAccepted() | facts.NodeFirmwareChanged() if node is not None:
             return firmwares.evolve(node, event)
         case facts.NodeSwept() if node is not None:
@@ -293,12 +299,6 @@ def _fact(kind: type[facts.NodeEvent], node: Node, command: Command, now: dateti
         node_id=node.node_id,
         hostname=node.hostname,
     )
-
-
-def _registered(node: Node | None) -> Node:
-    if node is None:
-        raise NotRegistered
-    return node
 
 
 def _readable(command: RecordSweep) -> None:

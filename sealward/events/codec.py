@@ -38,6 +38,7 @@ EVENTS: dict[str, type[Event]] = {
         node.NodeSwept,
         node.NodeLost,
         node.NodeReturned,
+        node.NodeRemoved,
         node.InstanceAppeared,
         node.InstanceLeft,
         node.NodeFirmwareAccepted,

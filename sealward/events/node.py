@@ -20,7 +20,7 @@ class NodeEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRegistered(NodeEvent):
-    """An agent made itself known; from now on its reports must be signed by this key (PEM)."""
+    """An agent made itself known, or an administrator let it in: this key (PEM) must sign its reports."""
 
     topic: ClassVar[str] = "node.registered"
 
@@ -104,6 +104,16 @@ class NodeReturned(NodeEvent):
     """The node is heard again."""
 
     topic: ClassVar[str] = "node.returned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRemoved(NodeEvent):
+    """An administrator took the node away, with no sign on it: what it says is refused from now on.
+
+    Its servers are in the inventory no longer. If it is let in again, it has another `node_id`.
+    """
+
+    topic: ClassVar[str] = "node.removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

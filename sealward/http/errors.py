@@ -28,6 +28,8 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.NotSigned: 404,
     refusals.Changed: 412,
     refusals.NotRegistered: 404,
+    refusals.NodeExists: 409,
+    refusals.NodeHasSigns: 409,
     refusals.FirmwareUnknown: 404,
     refusals.FirmwareIsAnother: 409,
     TooMuchContention: 503,

@@ -1,30 +1,35 @@
-"""Who counts as a node: the key that its reports must be signed by."""
+"""Who counts as a node, and the key that its reports must be signed by."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final
 
+import falcon
 import msgspec
 
 from sealward.commands import messages as ask
 from sealward.events import keys
+from sealward.events.store import StoreUnavailable
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.node import UNKNOWN, NodeAnswer
 from sealward.http.operation import Answer, Operation
 
 if TYPE_CHECKING:
-    import falcon
-
     from sealward.http.node import Nodes
 
-ED25519: Final = (
-    "^-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\n"
-    "-----END PUBLIC KEY-----\n?$"
+ED25519: Final = re.compile(
+    "-----BEGIN PUBLIC KEY-----\r?\n"
+    "MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\r?\n"
+    "-----END PUBLIC KEY-----[\r\n]*"
 )
-"""An Ed25519 key in PEM form (RFC 8410): twelve bytes that are always the same, and thirty-two."""
-PublicKey = Annotated[str, msgspec.Meta(max_length=1000, extra_json_schema={"pattern": ED25519})]
+"""An Ed25519 key in PEM form (RFC 8410): twelve bytes that are always the same, and thirty-two. No more."""
+PublicKey = Annotated[
+    str, msgspec.Meta(max_length=1000, extra_json_schema={"pattern": f"^{ED25519.pattern}$"})
+]
 BAD_KEY: Final = {400: ("key.refused",)}
+BAD_NEWCOMER: Final = {400: ("key.refused", "node.bad-hostname")}
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,8 +38,19 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_key: PublicKey
 
 
+HOSTNAME: Final = re.compile("[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+Hostname = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{HOSTNAME.pattern}$"})]
+
+
+class Newcomer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A node that is to be let in: its hostname, and its key as `sealward node key` prints it there."""
+
+    hostname: Hostname
+    public_key: PublicKey
+
+
 class Membership:
-    """`/node/{node_id}/key`. `nodes` finds and shows them."""
+    """What changes `/node`, `/node/{node_id}` and `/node/{node_id}/key`. `nodes` finds and shows them."""
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
@@ -44,6 +60,21 @@ class Membership:
         """Return the calls."""
         return [
             Operation(
+                "POST",
+                "/node",
+                self.admit,
+                {201: Answer(NodeAnswer, headers=("Location",))},
+                body=Newcomer,
+                refuses=BAD_NEWCOMER | {409: ("node.exists",)},
+            ),
+            Operation(
+                "DELETE",
+                "/node/{node_id}",
+                self.remove,
+                {204: Answer()},
+                refuses=UNKNOWN | {409: ("node.has-signs",)},
+            ),
+            Operation(
                 "PUT",
                 "/node/{node_id}/key",
                 self.replace_key,
@@ -52,6 +83,48 @@ class Membership:
                 refuses=UNKNOWN | BAD_KEY,
             ),
         ]
+
+    def admit(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Let a node in before its agent registers, or again after it was removed."""
+        asked: Newcomer = req.context.body
+        command = ask.AdmitNode(
+            actor=actor(req),
+            task_id=None,
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
+            hostname=_checked(asked.hostname),
+            public_key=_canonical(asked.public_key),
+        )
+        self._door.carry_out(command)
+        row = self._nodes.named(asked.hostname)
+        resp.status = falcon.HTTP_201
+        resp.set_header("Location", f"/v1/node/{row.node_id}")
+        self._nodes.show(req, resp, row.node_id)
+
+    def remove(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
+        """Take a node away that has no signs; its agent is refused until it is let in again."""
+        node = self._nodes.found(node_id)
+        command = ask.RemoveNode(
+            actor=actor(req),
+            task_id=self._door.task_id(),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
+            hostname=node.hostname,
+            signed=self._signed(node_id),
+        )
+        self._door.carry_out(command)
+        resp.status = falcon.HTTP_204
+
+    def _signed(self, node_id: int) -> tuple[str, ...]:
+        """Return the signed servers of a node, not older than this call. Raises StoreUnavailable."""
+        projections = self._door.projections
+        if not projections.wait_for(self._door.store.head(), self._door.wait):
+            raise StoreUnavailable("the projections are behind the log")
+        with projections.reading() as tables:
+            rows = projections.signs.page(tables, now=self._door.clock(), node_id=node_id)
+        return tuple(row.server_id for row in rows)
 
     def replace_key(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Have another key count as a node's: what is signed by the one before is refused from now on."""
@@ -68,10 +141,18 @@ class Membership:
         self._nodes.show(req, resp, node_id)
 
 
+def _checked(hostname: str) -> str:
+    """Return a hostname. Raises Problem."""
+    if not HOSTNAME.fullmatch(hostname):
+        raise Problem(
+            400, "node.bad-hostname", "hostname must be a name of letters, digits, dots and hyphens."
+        )
+    return hostname
+
+
 def _canonical(text: str) -> str:
     """Return a public key as a node says it itself. Raises Problem."""
-    try:
-        return keys.public_pem(keys.public_key(text))
-    except keys.KeyRefused as refused:
+    if not ED25519.fullmatch(text):
         message = "public_key must be an Ed25519 public key in PEM form, as `sealward node key` prints it."
-        raise Problem(400, refused.code, message) from refused
+        raise Problem(400, keys.KeyRefused.code, message)
+    return keys.public_pem(keys.public_key(text))

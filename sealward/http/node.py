@@ -159,6 +159,14 @@ class Nodes:
         self.door.carry_out(command)
         self.show(req, resp, node_id)
 
+    def named(self, hostname: str) -> NodeRow:
+        """Return a node. Raises NotRegistered."""
+        with self.door.projections.reading() as tables:
+            row = self.door.projections.nodes.of(tables, hostname)
+        if row is None:
+            raise NotRegistered
+        return row
+
     def found(self, node_id: int) -> NodeRow:
         """Return a node. Raises NotRegistered."""
         with self.door.projections.reading() as tables:
@@ -173,7 +181,7 @@ def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
         row.node_id,
         row.hostname,
         row.active is True,
-        not row.lost,
+        not row.lost and last_seen is not None,
         rfc1123(last_seen),
         date(row.registered_at),
         row.public_key,

@@ -97,6 +97,8 @@ RULES: Final = (
         _CHANGES,
         (("PUT", "/node/{node_id}/firmware"),),
     ),
+    Rule("node:create", "Let a node in under a key of its own.", _GOVERNS, (("POST", "/node"),)),
+    Rule("node:delete", "Take a node away.", _GOVERNS, (("DELETE", "/node/{node_id}"),)),
     Rule(
         "node:replace-key",
         "Have another key count as a node's own.",

@@ -102,7 +102,7 @@ class Agent:
         """The servers that came here and of which nothing was told: what told it is lost."""
         self._active: bool | None = None
         self._hearing = Hearing()
-        self._registration = Registration(self.hostname, keyring)
+        self.registration = Registration(self.hostname, keyring)
         self._ticks = 0
         self._is_again = False
         """Whether it asked to be told everything although it knows it."""
@@ -116,7 +116,7 @@ class Agent:
         """Ask the control plane for everything that this agent has to know."""
         self._is_again = self.registered
         self._hearing.ask()
-        self._outbox.send(*self._registration.ask(self._moment()))
+        self._outbox.send(*self.registration.ask(self._moment()))
         self._make_up_for_losses()
 
     def beat(self) -> None:
@@ -133,7 +133,7 @@ class Agent:
         """Look at everything because it is time to; without an answer to its registration, register again."""
         self._ticks += 1
         self._make_up_for_losses()
-        if not self.registered or self._registration.waits or self._untold or self._ticks % ANEW == 0:
+        if not self.registered or self.registration.waits or self._untold or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
             self.newcomers.forget()
@@ -225,11 +225,11 @@ class Agent:
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
-        is_mine = self._registration.is_answered_by(desired.answers)
+        is_mine = self.registration.is_answered_by(desired.answers)
         if not is_mine or self._hearing.is_old(desired.position):
             log.info("%s needs another answer than that as of %d", self.hostname, desired.position)
             return
-        self._registration.answered(desired.answers)
+        self.registration.answered(desired.answers)
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
         look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)
@@ -313,7 +313,7 @@ class Agent:
             recorded = cloudevent.parse(body)
         except codec.EventRefused as refused:
             raise Poison(refused.code, str(refused)) from refused
-        if self._registration.has_another_key(recorded.event):
+        if self.registration.has_another_key(recorded.event):
             self._hearing.forget()  # what is on its way under the key before counts no more
             self.register()
         if self._hearing.is_news(recorded):
@@ -334,6 +334,9 @@ class Agent:
                 if event.task_id is not None:
                     self._asked[event.task_id] = Question(event.task_id)
                 self._switch(event.task_id)
+            case of_node.NodeRemoved() if event.node_id == self._validator.node_id:
+                self.registration.end()
+                self._hearing.forget()
             case of_node.NodeSwept():
                 self._asked.pop(event.task_id or "", None)
 

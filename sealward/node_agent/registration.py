@@ -28,6 +28,8 @@ class Registration:
         self._keyring = keyring
         self._asked: dict[str, str] = {}
         """By nonce the key (PEM) that was asked with."""
+        self.ended = False
+        """Whether the node was removed: it may be let in again, but there is no hurry to ask."""
 
     @property
     def waits(self) -> bool:
@@ -62,3 +64,9 @@ class Registration:
         """Wait no more; a key that was heard under is the one in use."""
         self._keyring.take(self._asked.get(nonce, ""))
         self._asked.clear()
+        self.ended = False
+
+    def end(self) -> None:
+        """Know that the node was removed."""
+        self.ended = True
+        log.error("%s was removed: until an administrator lets it in again it is not heard", self._hostname)

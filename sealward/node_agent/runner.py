@@ -194,7 +194,8 @@ class Runner:
     def _work(self) -> None:
         ticked = time.monotonic()
         while True:
-            due = ticked + (self._timing.sweep if self._agent.registered else UNHEARD)
+            is_patient = self._agent.registered or self._agent.registration.ended
+            due = ticked + (self._timing.sweep if is_patient else UNHEARD)
             batch = self._next_jobs(due)
             if any(isinstance(job, Stop) for job in batch):
                 return

@@ -1,4 +1,4 @@
-"""`openstack sign node list|show|activate|deactivate|firmware accept|key set`."""
+"""`openstack sign node list|show|create|delete|activate|deactivate|firmware accept|key set`."""
 
 from __future__ import annotations
 
@@ -54,18 +54,46 @@ class AcceptFirmware(OneNode, command.ShowOne):
         return shown(self.sealward.accept_firmware(parsed_args.node, parsed_args.digest))
 
 
+class CreateNode(Sealward, command.ShowOne):
+    """Let a node in: before its agent registers, or again after it was deleted."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the hostname and the key."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("hostname", metavar="<hostname>", help="as `hostname` prints it on the node")
+        _add_key_to(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call POST /v1/node."""
+        with parsed_args.key as file:
+            return shown(self.sealward.create_node(parsed_args.hostname, file.read()))
+
+
+class DeleteNode(OneNode, command.Command):
+    """Take a node away that has no signs: its agent is refused until it is let in again."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Call DELETE /v1/node/{node_id}."""
+        self.sealward.delete_node(parsed_args.node)
+
+
+def _add_key_to(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "key",
+        metavar="<file>",
+        type=argparse.FileType("r", encoding="ascii", errors="replace"),
+        help="the public key in PEM form, as `sealward node key` prints it; - reads it from the terminal",
+    )
+
+
 class SetKey(OneNode, command.ShowOne):
     """Have another key count as a node's own: `sealward node key --new` prints it there."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the key."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "key",
-            metavar="<file>",
-            type=argparse.FileType("r", encoding="ascii", errors="replace"),
-            help="the public key in PEM form; - reads it from the terminal",
-        )
+        _add_key_to(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -67,7 +67,7 @@ class CeleryEvents:
     def _tell(self, event: Event, tables: Tables) -> None:
         if isinstance(event, of_node.NodeRegistered | of_node.NodeReturned):
             self._say("worker-online", event.hostname, event.timestamp, {})
-        elif isinstance(event, of_node.NodeLost):
+        elif isinstance(event, of_node.NodeLost | of_node.NodeRemoved):
             self._say("worker-offline", event.hostname, event.timestamp, {})
         for kind, row, fields in self._of_tasks(event, tables):
             node = self._projections.nodes.one(tables, row.node_id)

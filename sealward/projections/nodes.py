@@ -75,6 +75,11 @@ class Nodes:
         found = tables.one("nodes.one", {"node_id": node_id})
         return _row(found) if found else None
 
+    def of(self, tables: Tables, hostname: str) -> NodeRow | None:
+        """Return the node of a hostname."""
+        found = tables.one("nodes.of", {"hostname": hostname})
+        return _row(found) if found else None
+
     def all(self, tables: Tables) -> list[NodeRow]:
         """Return the nodes by ascending id."""
         return [_row(found) for found in tables.all("nodes.all")]
@@ -83,10 +88,8 @@ class Nodes:
 def _fold(event: of_node.NodeEvent, position: int, tables: Tables) -> None:
     values: dict[str, object] = {"node_id": event.node_id, "at": event.timestamp.isoformat()}
     match event:
-        case of_node.NodeRegistered():
-            tables.run("nodes.add", values | {"hostname": event.hostname, "public_key": event.public_key})
-        case of_node.NodeKeyReplaced():
-            tables.run("nodes.set-key", values | {"public_key": event.public_key})
+        case of_node.NodeRegistered() | of_node.NodeKeyReplaced() | of_node.NodeRemoved():
+            _belong(event, values, tables)
         case of_node.NodeActivated() | of_node.NodeDeactivated():
             active = isinstance(event, of_node.NodeActivated)
             tables.run("nodes.set-active", values | {"active": active})
@@ -107,6 +110,20 @@ def _fold(event: of_node.NodeEvent, position: int, tables: Tables) -> None:
             counts = msgspec.json.encode(event.counts, order="sorted").decode()
             took = (event.timestamp - event.started_at).total_seconds()
             tables.run("nodes.set-swept", values | {"counts": counts, "sweep_seconds": took})
+
+
+def _belong(
+    event: of_node.NodeRegistered | of_node.NodeKeyReplaced | of_node.NodeRemoved,
+    values: dict[str, object],
+    tables: Tables,
+) -> None:
+    match event:
+        case of_node.NodeRegistered():
+            tables.run("nodes.add", values | {"hostname": event.hostname, "public_key": event.public_key})
+        case of_node.NodeKeyReplaced():
+            tables.run("nodes.set-key", values | {"public_key": event.public_key})
+        case of_node.NodeRemoved():
+            tables.run("nodes.remove", values)
 
 
 def _row(found: Row) -> NodeRow:

@@ -23,6 +23,9 @@ DROP TABLE IF EXISTS nodes
 INSERT INTO nodes (node_id, hostname, active, lost, registered_at, public_key)
 VALUES (:node_id, :hostname, NULL, FALSE, :at, :public_key)
 
+-- name: remove
+DELETE FROM nodes WHERE node_id = :node_id
+
 -- name: set-key
 UPDATE nodes SET public_key = :public_key WHERE node_id = :node_id
 
@@ -46,6 +49,9 @@ UPDATE nodes SET enforcement = :enforcement, enforcement_reason = :reason WHERE 
 
 -- name: one
 SELECT * FROM nodes WHERE node_id = :node_id
+
+-- name: of
+SELECT * FROM nodes WHERE hostname = :hostname
 
 -- name: all
 SELECT * FROM nodes ORDER BY node_id

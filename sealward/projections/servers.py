@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from sealward.events.node import InstanceAppeared, InstanceLeft
+from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRemoved
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from sealward.events.base import Recorded
     from sealward.projections.tables import Row, Tables
@@ -43,12 +43,15 @@ class Servers:
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
         """Fold a batch of events, in order, into the rows."""
-        last = {
-            _place(one.event): one for one in batch if isinstance(one.event, InstanceAppeared | InstanceLeft)
-        }
-        tables.many("servers.leave", [_values(one) for one in last.values()])
-        here = [one for one in last.values() if isinstance(one.event, InstanceAppeared)]
-        tables.many("servers.appear", [_values(one) for one in here])
+        last: dict[tuple[str, int, str], Recorded] = {}
+        for one in batch:
+            if isinstance(one.event, InstanceAppeared | InstanceLeft):
+                last[_place(one.event)] = one
+            elif isinstance(one.event, NodeRemoved):
+                _move(last.values(), tables)
+                last.clear()
+                tables.run("servers.leave-node", {"node_id": one.event.node_id})
+        _move(last.values(), tables)
 
     def find(self, tables: Tables, server_id: str) -> ServerRow | None:
         """Return where a server is."""
@@ -74,6 +77,13 @@ class Servers:
             "limit": WHOLE if limit is None else limit,
         }
         return [_row(found, signed=bool(found["signed"])) for found in tables.all("servers.page", values)]
+
+
+def _move(last: Collection[Recorded], tables: Tables) -> None:
+    """Let the rows follow the last word on each server."""
+    tables.many("servers.leave", [_values(one) for one in last])
+    here = [one for one in last if isinstance(one.event, InstanceAppeared)]
+    tables.many("servers.appear", [_values(one) for one in here])
 
 
 def _place(event: InstanceAppeared | InstanceLeft) -> tuple[str, int, str]:

@@ -23,6 +23,9 @@ ON CONFLICT (server_id, node_id, instance_name) DO UPDATE SET
 DELETE FROM servers
 WHERE server_id = :server_id AND node_id = :node_id AND instance_name = :instance_name
 
+-- name: leave-node
+DELETE FROM servers WHERE node_id = :node_id
+
 -- name: find
 SELECT * FROM servers WHERE server_id = :server_id ORDER BY running DESC, position DESC LIMIT 1
 

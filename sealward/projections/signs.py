@@ -159,6 +159,8 @@ class _Batch:
                 self._change(event.server_id, lambda row: _left(row, event))
             case of_node.NodeLost():
                 self._withhold(event.node_id, "node-lost", event.timestamp)
+            case of_node.NodeRemoved():
+                self._withhold(event.node_id, "node-removed", event.timestamp)
             case of_node.NodeDeactivated():
                 self._withhold(event.node_id, "node-deactivated", event.timestamp)
             case of_node.NodeSwept():

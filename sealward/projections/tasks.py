@@ -26,6 +26,7 @@ NAMES: Final[dict[type[Event], str]] = {
     of_sign.SignValidationRequested: "sealward.sign.validate",
     of_node.NodeActivated: "sealward.node.activate",
     of_node.NodeDeactivated: "sealward.node.deactivate",
+    of_node.NodeRemoved: "sealward.node.remove",
 }
 """The facts that begin a task, with the task's name."""
 WAITING: Final = frozenset(("PENDING", "RETRY"))
@@ -131,7 +132,7 @@ class _Batch:
         self._tables.many("tasks.put", [_values(row) for row in self._rows.values()])
 
     def _begin(self, event: of_sign.SignEvent | of_node.NodeEvent) -> None:
-        """Open a task; what it takes the place of is revoked. A revocation is done as soon as it is said."""
+        """Open a task; what it takes the place of is revoked. What needs no node is done when it is said."""
         server_id = event.server_id if isinstance(event, of_sign.SignEvent) else None
         if not isinstance(event, of_sign.SignValidationRequested):
             for task_id in tuple(self._waiting.get(server_id or event.node_id, ())):
@@ -151,6 +152,8 @@ class _Batch:
         self._keep(row)
         if isinstance(event, of_sign.SignRevoked):
             self._end(event.task_id, "SUCCESS", {"server_id": server_id}, event.timestamp)
+        if isinstance(event, of_node.NodeRemoved):
+            self._end(event.task_id, "SUCCESS", {"node_id": event.node_id}, event.timestamp)
 
     def _validated(self, event: of_sign.SignValidated) -> None:
         """End the task with the verdict; what could not be measured failed, or waits for its seal."""

@@ -45,6 +45,9 @@ def test_every_call_has_a_method(client: Client) -> None:
     assert envelopes.parse(client.show_envelope(WEB)).signatures
     assert (task["state"], node["state"]) == ("SUCCESS", "SUCCESS")
     assert client.show_node(1) | {"last_seen": 0} == client.list_nodes()[0] | {"last_seen": 0}
+    pem = client.show_node(1)["public_key"]
+    client.delete_node(client.create_node("kvm9", pem)["id"])
+    assert [one["id"] for one in client.list_nodes()] == [1]
     assert client.replace_key(1, client.show_node(1)["public_key"])["id"] == 1
     assert [one["type"] for one in client.list_history(WEB)][:2] == ["instance.appeared", "sign.created"]
     assert client.deactivate_node(1)

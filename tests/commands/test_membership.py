@@ -1,7 +1,8 @@
-"""Which keys are believed to be a node's: an administrator's word alone changes that."""
+"""Who is a node, and by which key: an administrator's word alone changes that."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,22 @@ from hypothesis import strategies as st
 
 from sealward.commands import membership
 from sealward.commands import node as nodes
-from sealward.commands.errors import HostnameTaken, NotRegistered
-from sealward.commands.messages import RegisterNode, ReplaceKey
+from sealward.commands.errors import (
+    HostnameTaken,
+    NodeExists,
+    NodeHasSigns,
+    NodeWasRemoved,
+    NotRegistered,
+)
+from sealward.commands.messages import (
+    AdmitNode,
+    LoseNode,
+    RecordInventory,
+    RefuseReport,
+    RegisterNode,
+    RemoveNode,
+    ReplaceKey,
+)
 from sealward.events import keys
 from sealward.events import node as facts
 from sealward.events.base import Event
@@ -85,3 +100,69 @@ def test_no_node_gives_itself_a_key(history: list[tuple[bool, str]]) -> None:
                 _register(node, pem)
 
     assert node.public_key == ordered
+
+
+def _admit(node: nodes.Node | None, pem: str = PEMS[1]) -> list[Event]:
+    command = AdmitNode(actor="user:admin", hostname="kvm1", public_key=pem)
+    return membership.admit_node(node, command, node_id=2, now=NOON)
+
+
+def _remove(node: nodes.Node | None, *signed: str) -> list[Event]:
+    command = RemoveNode(actor="user:admin", task_id="t-1", hostname="kvm1", signed=signed)
+    return membership.remove_node(node, command, now=NOON)
+
+
+def test_a_node_with_signs_stays() -> None:
+    """What is signed must not be left without anybody who looks; the message names calls."""
+    with pytest.raises(
+        NodeHasSigns, match=r"server s-1 and 1 more\. DELETE /v1/sign/.*GET /v1/sign\?node_id=1 "
+    ):
+        _remove(NODE, "s-1", "s-2")
+
+
+def test_a_removed_node_has_nothing_and_is_nobody() -> None:
+    """No orders, no inventory, no key; what is refused in its name is recorded all the same."""
+    node = _after(
+        replace(NODE, instances=frozenset([("s-1", "one")]), running=frozenset(["s-1"])), _remove(NODE)
+    )
+    refuse = RefuseReport(actor="system", hostname="kvm1", reason="node.removed", server_id=None)
+    inventory = RecordInventory(actor="node:kvm1", hostname="kvm1", instances=(), taken_at=NOON)
+
+    assert (node.removed, node.instances, node.running) == (True, frozenset(), frozenset())
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: _remove(node),
+        lambda: _replace(node, PEMS[1]),
+        lambda: nodes.record_inventory(node, inventory, now=NOON),
+        lambda: nodes.lose_node(node, LoseNode(actor="system", hostname="kvm1"), now=NOON),
+    )
+    for refused in attempts:
+        with pytest.raises(NotRegistered):
+            refused()
+    with pytest.raises(NodeWasRemoved):
+        _register(node, PEMS[0])
+    assert [type(one) for one in nodes.refuse_report(node, refuse, now=NOON)] == [facts.NodeReportRefused]
+
+
+def test_an_administrator_lets_it_in_again_as_another() -> None:
+    """A new id, and the key that was named; nothing of what it was before."""
+    before = replace(NODE, active=True, swept_at=NOON)
+    (admitted,) = _admit(_after(before, _remove(before)))
+
+    assert isinstance(admitted, facts.NodeRegistered)
+    assert nodes.evolve(before, admitted) == nodes.Node(2, "kvm1", PEMS[1])
+    assert admitted.actor == "user:admin"
+
+
+def test_a_node_can_be_let_in_before_it_registers() -> None:
+    """Then no other key is believed, not even the first that comes."""
+    node = _after(NODE, _admit(None))
+
+    assert _register(node, PEMS[1]) == []
+    with pytest.raises(HostnameTaken):
+        _register(node, PEMS[0])
+
+
+def test_who_is_in_is_not_let_in() -> None:
+    """Its key would be replaced by the way."""
+    with pytest.raises(NodeExists):
+        _admit(NODE)

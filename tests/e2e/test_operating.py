@@ -220,3 +220,20 @@ def test_a_nodes_key_is_replaced(stack: Stack, run: Run, tmp_path: Path) -> None
 
     assert stack.ask("GET", "/v1/node/1")[1]["node"]["public_key"] == new
     assert new in (tmp_path / "keys-of-nodes.pem").read_text()
+
+
+def test_a_node_is_let_in_and_removed(stack: Stack, run: Run) -> None:
+    """With its user and its queue at the broker."""
+    enroll = blocks("Install")[2]
+    key, let_in, remove, expel = blocks("Let a node in, and remove one")
+    run(enroll)
+    run(key)
+    run(let_in)
+    listed = [one["hostname"] for one in stack.ask("GET", "/v1/node")[1]["nodes"]]
+    run(remove)
+    run(expel)
+    left = [one["hostname"] for one in stack.ask("GET", "/v1/node")[1]["nodes"]]
+
+    assert ("kvm9" in listed, "kvm9" in left) == (True, False)
+    assert "node.kvm9" not in run("rabbitmqctl --quiet list_users")
+    assert "node.kvm9" not in run("rabbitmqctl --quiet list_queues name")

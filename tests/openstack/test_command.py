@@ -142,6 +142,23 @@ def test_a_nodes_key_is_named(sign: Command, tmp_path: Path) -> None:
     assert "(key.refused, HTTP 400" in garbage.stderr
 
 
+def test_a_node_is_let_in_and_deleted(shared: Running, sign: Command, tmp_path: Path) -> None:
+    """Not one with signs: the message says what to do about them."""
+    file = tmp_path / "kvm9.pub"
+    file.write_text(sign.json("node", "show", "1")["public_key"])
+    created = sign.json("node", "create", "kvm9", str(file))
+    deleted = sign.run("node", "delete", str(created["id"]))
+    shared.sign(BASTION)
+    held = sign.run("node", "delete", "1")
+    shared.ask("DELETE", f"/v1/sign/{BASTION}")
+
+    assert created["hostname"] == "kvm9"
+    assert (deleted.returncode, deleted.stdout) == (0, "")
+    assert [node["ID"] for node in sign.json("node", "list")] == [1]
+    assert "Signed on this node: server " in held.stderr
+    assert "(node.has-signs, HTTP 409" in held.stderr
+
+
 def test_an_envelope_is_what_verify_reads(shared: Running, sign: Command, tmp_path: Path) -> None:
     """`-f json` gives it as it is; whoever has the authority's public key checks it offline."""
     shared.sign(BASTION)

@@ -63,6 +63,11 @@ class Memory(Leases):
         """Some nodes were heard just now."""
         self._seen |= dict.fromkeys(hostnames, now)
 
+    def forget(self, hostname: str, moment: datetime) -> None:
+        """Forget a node."""
+        if self._seen[hostname] < moment:
+            del self._seen[hostname]
+
     def silent_since(self, moment: datetime) -> list[str]:
         """Return the nodes that were not heard since that moment."""
         return sorted(hostname for hostname, seen in self._seen.items() if seen < moment)
