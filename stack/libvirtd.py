@@ -47,6 +47,13 @@ security_driver = "none"
 stdio_handler = "file"
 namespaces = []
 cgroup_controllers = []
+remote_display_port_min = {port}
+remote_display_port_max = {last}
+"""
+CONSOLES: Final = range(20000, 32000, 20)
+"""First ports of the consoles of a node's guests, away from those that systems give out by themselves.
+
+Two daemons that look for a free port at the same moment would take the same one.
 """
 USERS: Final = {
     "passwd": ("libvirt-qemu:x:64055:64055:Libvirt Qemu,,,:/var/lib/libvirt:/usr/sbin/nologin",),
@@ -176,7 +183,9 @@ class Libvirtd:
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, str(self.folder))
         conf = LIBVIRTD_CONF.format(host_uuid=host_uuid, log=self.folder / "log" / "libvirtd.log")
         (self.folder / "etc" / "libvirtd.conf").write_text(conf)
-        (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF)
+        port = CONSOLES[host_uuid.int % len(CONSOLES)]
+        qemu_conf = QEMU_CONF.format(port=port, last=port + CONSOLES.step - 1)
+        (self.folder / "etc" / "qemu.conf").write_text(qemu_conf)
         for name, needed in USERS.items():
             known = Path("/etc", name).read_text()
             missing = [line for line in needed if not _has(known, line)]

@@ -289,8 +289,20 @@ def _running(connection: libvirt.virConnect) -> frozenset[str]:
         | libvirt.VIR_CONNECT_LIST_DOMAINS_OTHER
     )
     paused = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
-    stay = (one for one in paused if one.state()[1] not in NOT_YET)
-    return frozenset(one.UUIDString() for one in (*run, *stay))
+    return frozenset(one.UUIDString() for one in (*run, *filter(_stays, paused)))
+
+
+def _stays(paused: libvirt.virDomain) -> bool:
+    """Say whether a domain that was just found paused runs here: it may have left, or stopped, since then."""
+    try:
+        state, reason = paused.state()
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return False
+        raise
+    return state == libvirt.VIR_DOMAIN_RUNNING or (
+        state == libvirt.VIR_DOMAIN_PAUSED and reason not in NOT_YET
+    )
 
 
 def _described(connection: libvirt.virConnect, domain: libvirt.virDomain, version: str) -> DomainXml:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import libvirt
 import pytest
 from running import BATCH, DATABASE, WEB, until
 
 from sealward.node_agent.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor import DomainNotFound, Hypervisor, HypervisorGone, describe
+from sealward.node_agent.hypervisor import DomainNotFound, Hypervisor, HypervisorGone, _running, describe
 
 DEAD = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
 
@@ -149,3 +150,36 @@ def test_one_domain_by_name_or_uuid() -> None:
         describe(sample_uri(), "nobody")
     with pytest.raises(HypervisorGone):
         describe(DEAD, "nobody")
+
+
+class LeavingMeanwhile:
+    """A connection on which every paused domain is found, and then leaves before anybody looks at it."""
+
+    def __init__(self, connection: libvirt.virConnect, leave: Callable[[libvirt.virDomain], object]) -> None:
+        self._connection = connection
+        self._leave = leave
+
+    def listAllDomains(self, flags: int = 0) -> list[libvirt.virDomain]:  # noqa: N802 - libvirt's
+        """Return the domains; let the paused ones leave."""
+        found: list[libvirt.virDomain] = self._connection.listAllDomains(flags)
+        if flags == libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED:
+            for one in found:
+                self._leave(one)
+        return found
+
+
+def _undefined(domain: libvirt.virDomain) -> None:
+    domain.destroy()
+    domain.undefine()
+
+
+@pytest.mark.parametrize("leave", [libvirt.virDomain.shutdown, _undefined])
+def test_what_was_paused_for_a_migration_and_left_does_not_run(
+    watched: Watched, leave: Callable[[libvirt.virDomain], object]
+) -> None:
+    """It is off, or gone, by the time of the second question: its sign must not follow it back."""
+    watched.hypervisor.start()
+    watched.fleet._domain(WEB).suspend()
+    connection = LeavingMeanwhile(watched.fleet._shared(), leave)
+
+    assert WEB not in _running(cast("libvirt.virConnect", connection))
