@@ -52,14 +52,14 @@ def test_it_costs_one_server_its_verdict(node: PrivateNode, more: str, is_valid:
             assert sealward.sign(server_id)["is_valid"] == "true"
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         node.connection.defineXML(_hurt(guest, more))
-        until(lambda: sealward.is_valid(one.server_id) == is_valid)
+        until(lambda: sealward.is_valid(one.server_id) == is_valid, 30)
         verdict = sealward.verdict(one.server_id)
         two.redefine("qemu64", "qemu32")
-        until(lambda: sealward.is_valid(two.server_id) == "false")
+        until(lambda: sealward.is_valid(two.server_id) == "false", 30)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         size = len(sealward.ask("GET", f"/v1/sign/{one.server_id}/verdict").body)
         node.connection.defineXML(guest.xml)
-        until(lambda: sealward.is_valid(one.server_id) == "true")
+        until(lambda: sealward.is_valid(one.server_id) == "true", 30)
 
     assert verdict["reasons"] == [reason]
     assert size < MIB

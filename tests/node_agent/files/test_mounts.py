@@ -156,7 +156,7 @@ def test_firmware_that_hangs_is_no_news(node: Node, tmp_path: Path) -> None:
 
 def test_a_visit_that_goes_on_and_on_rests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Who answers drop by drop is given up, too, and not asked again at once."""
-    monkeypatch.setattr(mounts, "REST", 0.5)
+    monkeypatch.setattr(mounts, "REST", 3.0)
     told: list[str] = []
     one = Mounts(told.append)
 
