@@ -36,6 +36,7 @@ class Shell:
 
     def __init__(self, cloud: Cloud, sealward: Running, folder: Path) -> None:
         self._sealward = sealward
+        self._folder = folder
         self._variables = folder / "variables"
         self._variables.touch()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
@@ -59,6 +60,7 @@ class Shell:
     def _output(self, words: list[str], given: str) -> str:
         done = subprocess.run(  # noqa: S603 - our own examples
             words,
+            cwd=self._folder,
             env=self._env,
             input=given,
             stdout=subprocess.PIPE,
