@@ -15,6 +15,9 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    are ignored. Of a withholding and a measurement at the same moment the withholding wins.
 9. A measurement that differs, taken under another profile or by another libvirt than the reference, makes a
    true unknown ("profile-changed"), never false: what differs may be libvirt's doing.
+10. A true that was measured before its node was lost, and recorded after, is withheld: nobody vouches for it
+   any more. Other withholdings are the node's own word or are followed by it, and are not compared: the
+   control plane's clock says when they were recorded, the node's when it measured.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from sealward.events.sign import SignValidated
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+GONE = frozenset(("node-lost", "node-removed"))
+"""Reasons of a withholding after which nobody is there to say more."""
 
 
 class IsValid(StrEnum):
@@ -56,6 +61,8 @@ class Verdict(msgspec.Struct, frozen=True):
     checked_at: datetime = NEVER
     fresh_until: datetime = NEVER
     withheld_at: datetime = NEVER
+    withheld_for: str = ""
+    """The reason of the last withholding, also where the verdict has another."""
 
 
 UNSEALED = Verdict()
@@ -97,8 +104,8 @@ def withheld(verdict: Verdict, reason: str, at: datetime) -> Verdict:
     if at < max(verdict.checked_at, verdict.withheld_at):
         return verdict
     if verdict.is_valid is IsValid.FALSE or verdict.checked_at == NEVER:
-        return replace(verdict, withheld_at=at)
-    return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(reason,), withheld_at=at)
+        return replace(verdict, withheld_at=at, withheld_for=reason)
+    return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(reason,), withheld_at=at, withheld_for=reason)
 
 
 def vouched(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Verdict:
@@ -141,20 +148,24 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
-    """Return the verdict that an event states; that trust was withdrawn before stays dated."""
+    """Return the verdict that an event states; that trust was withdrawn before stays dated (rule 10)."""
     if event.is_valid is IsValid.UNKNOWN:
         after = withheld(verdict, event.reasons[0], event.checked_at)
         if after.checked_at == NEVER:
             return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", event.reasons[0]))))
         return after
-    return Verdict(
-        event.is_valid,
-        event.reasons,
-        event.findings,
-        event.checked_at,
-        event.fresh_until,
-        verdict.withheld_at,
+    stated = replace(
+        verdict,
+        is_valid=event.is_valid,
+        reasons=event.reasons,
+        findings=event.findings,
+        checked_at=event.checked_at,
+        fresh_until=event.fresh_until,
     )
+    is_late = event.checked_at <= verdict.withheld_at and verdict.withheld_for in GONE
+    if event.is_valid is IsValid.TRUE and is_late:
+        return withheld(stated, verdict.withheld_for, verdict.withheld_at)
+    return stated
 
 
 def _unexplained(reference: Measurement, found: Measurement, section: str, form: str) -> Finding:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from factories import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sealward.events.measurement import Finding, Measurement
+from sealward.events.sign import SignValidated
 from sealward.events.verdict import (
     UNSEALED,
     IsValid,
@@ -16,6 +18,7 @@ from sealward.events.verdict import (
     differs,
     equal,
     judged,
+    recorded,
     vouched,
     withheld,
 )
@@ -110,6 +113,31 @@ def test_9_another_libvirt_is_unknown_not_false() -> None:
     assert judge(Measurement("p/1", {"boot": "bb"}, {}, "libvirt 10.0.0")).reasons == ("profile-changed",)
     assert judge(Measurement("p/2", {"boot": "bb"}, {}, "libvirt 9.0.0")).reasons == ("profile-changed",)
     assert judge(Measurement("p/1", {"boot": "aa"}, {}, "libvirt 10.0.0")).is_valid is IsValid.TRUE
+
+
+def stated(is_valid: IsValid, second: int) -> SignValidated:
+    """Return a verdict as the log has it, measured at that second."""
+    findings = (FINDING,) if is_valid is IsValid.FALSE else ()
+    made = event(
+        SignValidated,
+        is_valid=is_valid,
+        reasons=(),
+        findings=findings,
+        checked_at=moment(second),
+        fresh_until=moment(second + 60),
+    )
+    assert isinstance(made, SignValidated)
+    return made
+
+
+def test_10_a_true_from_before_its_node_was_lost_comes_too_late() -> None:
+    """Nobody vouches for it any more; a false from then is one, and what is measured later counts."""
+    lost = withheld(true_at(0), "node-lost", moment(5))
+    late = recorded(lost, stated(IsValid.TRUE, 4))
+
+    assert (late.is_valid, late.reasons) == (IsValid.UNKNOWN, ("node-lost",))
+    assert recorded(lost, stated(IsValid.FALSE, 4)).is_valid is IsValid.FALSE
+    assert recorded(late, stated(IsValid.TRUE, 6)).is_valid is IsValid.TRUE
 
 
 def test_the_digests_decide_and_the_findings_explain() -> None:

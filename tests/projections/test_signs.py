@@ -193,3 +193,30 @@ def test_a_node_s_servers_that_are_signed_elsewhere_are_found() -> None:
 
     assert Signs().elsewhere(tables, 3, [SERVER, "another"]) == [SERVER]
     assert Signs().elsewhere(tables, 2, [SERVER, "another"]) == []
+
+
+@pytest.mark.parametrize("before", [(), (validated(1, valid=True),), (validated(1, valid=False),)])
+def test_a_true_that_comes_after_the_loss_of_its_node_is_withheld(before: tuple[Event, ...]) -> None:
+    """It was measured before, and nobody vouches for it now; what is measured after the loss counts."""
+    lost = event(NodeLost, timestamp=moment(5))
+    late = row_after(*before, lost, validated(3, valid=True)).verdict
+    after = row_after(*before, lost, validated(3, valid=True), validated(6, valid=True)).verdict
+
+    assert (late.is_valid, late.reasons) == (IsValid.UNKNOWN, ("node-lost",))
+    assert after.is_valid is IsValid.TRUE
+
+
+def test_a_false_that_comes_after_the_loss_of_its_node_is_one() -> None:
+    """It was seen."""
+    lost = event(NodeLost, timestamp=moment(5))
+
+    assert row_after(lost, validated(3, valid=False)).verdict.is_valid is IsValid.FALSE
+
+
+def test_a_node_that_is_there_has_the_last_word_on_its_servers() -> None:
+    """That it left has the control plane's time, its measurement the node's: these are not compared."""
+    left = event(InstanceLeft, timestamp=moment(5), server_id=SERVER)
+
+    assert (
+        row_after(validated(1, valid=True), left, validated(3, valid=True)).verdict.is_valid is IsValid.TRUE
+    )
