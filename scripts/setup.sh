@@ -105,6 +105,7 @@ if [[ $kind == dev ]]; then
     quietly need postgresql rabbitmq-server # the tests start servers of their own
     need wrk                                # asks the API in a benchmark
     quietly need prometheus                  # the tests check metrics and alerts with it
+    quietly need memcached                   # API processes share checked tokens through it
     need docker-compose systemd              # these check compose.yaml and the units; neither is run
     # The tests of real hypervisors start a libvirtd and guests of their own, where they may.
     quietly need libvirt-daemon libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils ovmf busybox-static
