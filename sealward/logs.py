@@ -71,6 +71,13 @@ class Console(logging.Formatter):
         super().__init__("%(asctime)s")
         self._second, self._text = 0, ""
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, ids behind; what is more than a line, an exception, is laid out as logging does."""
+        if record.exc_info or record.stack_info:
+            return super().format(record)
+        record.message, record.asctime = record.getMessage(), self.formatTime(record)
+        return self.formatMessage(record)
+
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
         """Return the time; a second is made into text once."""
         second = int(record.created)

@@ -150,15 +150,14 @@ class Defaults:
 
 def is_public(path: str, parameters: Collection[str], public: Collection[str]) -> bool:
     """Say whether a request needs no token, given the paths that are public."""
-    bare = {name.removeprefix("$") for name in parameters}
-    return path in public and GUARDED.get(path) not in bare
+    return path in public and GUARDED.get(path) not in {name.removeprefix("$") for name in parameters}
 
 
 def rules(method: str, template: str, parameters: Collection[str]) -> list[Rule]:
     """Return the rules that a request must all pass."""
-    bare = {name.removeprefix("$") for name in parameters}
-    past = "at" in bare and (method, f"{template}?at={{time}}") in PAST.operations
-    return [POLICY[method, template], *([PAST] if past else [])]
+    asked = POLICY[method, template]
+    past = any(name.removeprefix("$") == "at" for name in parameters)
+    return [asked, PAST] if past and (method, f"{template}?at={{time}}") in PAST.operations else [asked]
 
 
 def check(rule: Rule) -> str:

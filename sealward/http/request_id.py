@@ -30,8 +30,8 @@ def name(req: falcon.Request, resp: falcon.Response) -> str:
     """Return the request's id, which it gets when it has none; a client's `req-UUID` is its global id."""
     if "request_id" not in req.context:
         req.context.request_id = new_request_id()
-        sent = req.get_header(HEADER) or ""
-        req.context.global_request_id = sent.lower() if GLOBAL.fullmatch(sent) else None
+        sent = req.get_header(HEADER)
+        req.context.global_request_id = sent.lower() if sent and GLOBAL.fullmatch(sent) else None
         resp.set_header(HEADER, req.context.request_id)
     return str(req.context.request_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -265,6 +265,10 @@ def _values(row: SignRow) -> dict[str, object]:
     }
 
 
+_VERDICT: Final = msgspec.json.Decoder(Verdict)
+_POLICY: Final = msgspec.json.Decoder(ServerPolicy)
+
+
 def _row(found: Row) -> SignRow:
     return SignRow(
         sign_id=found["sign_id"],
@@ -275,8 +279,8 @@ def _row(found: Row) -> SignRow:
         created_at=datetime.fromisoformat(found["created_at"]),
         updated_at=None if found["updated_at"] is None else datetime.fromisoformat(found["updated_at"]),
         sealed=found["sealed"],
-        verdict=msgspec.json.decode(found["verdict"], type=Verdict),
-        policy=msgspec.json.decode(found["policy"], type=ServerPolicy),
+        verdict=_VERDICT.decode(found["verdict"]),
+        policy=_POLICY.decode(found["policy"]),
         policy_position=found["policy_position"],
     )
 
