@@ -72,7 +72,7 @@ class Console(logging.Formatter):
         self._second, self._text = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, ids behind; what is more than a line, an exception, is laid out as logging does."""
+        """Return the line, ids behind; an exception is laid out below it, as logging does."""
         if record.exc_info or record.stack_info:
             return super().format(record)
         record.message, record.asctime = record.getMessage(), self.formatTime(record)
