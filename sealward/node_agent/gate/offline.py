@@ -1,15 +1,16 @@
-"""The decision without an agent: from the ledger, in the hook's own process, as the ledger's owner."""
+"""The decision without an agent: from the ledger, by the hook itself, as the ledger's owner."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.policy import DEFAULT
-from sealward.node_agent.gate import spool
+from sealward.node_agent.gate import apart, spool
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import LedgerUnreadable, read
 from sealward.node_agent.gate.judge import Reason
@@ -20,21 +21,42 @@ if TYPE_CHECKING:
 _UUID: Final = re.compile(rb"<uuid>([0-9a-fA-F-]{36})</uuid>")
 
 
+class Told(NamedTuple):
+    """What is left to do: let the server start or not, say why, report it."""
+
+    allowed: bool
+    text: str
+    report: dict[str, object] | None
+
+
 def decide(folder: str, form: str, xml: bytes, out_of_time: type[BaseException]) -> tuple[bool, str]:
     """Return whether a server may start, and what to say; an objection is left in the spool for the agent.
 
     That there was no time (`out_of_time` is raised), or that anything went wrong, is an objection itself.
+    It is found out in a process apart: a server's files may be where whoever touches them never returns.
     """
-    moment = datetime.now(UTC)
+    moment = datetime.now(UTC).isoformat()
     try:
         _become_owner(folder)
-        conclusion = _decision()(folder, form, xml, moment)
+        found = apart.answer(lambda: json.dumps(_told(_decided(folder, form, xml, moment), moment)).encode())
+        told = Told(*json.loads(found))
     except out_of_time:
-        conclusion = undecided(folder, xml, Reason.TIME)
+        told = _told(undecided(folder, xml, Reason.TIME), moment)
+    except (OSError, ValueError) as failed:
+        told = _told(undecided(folder, xml, Reason.FAILED, type(failed).__name__), moment)
+    spool.leave(folder, told.report)
+    return told.allowed, told.text
+
+
+def _told(conclusion: Conclusion, moment: str) -> Told:
+    return Told(conclusion.allowed, conclusion.text, conclusion.report(moment))
+
+
+def _decided(folder: str, form: str, xml: bytes, moment: str) -> Conclusion:
+    try:
+        return _decision()(folder, form, xml, datetime.fromisoformat(moment))
     except Exception as failed:  # noqa: BLE001 - a start waits for an answer: the policy gives it
-        conclusion = undecided(folder, xml, Reason.FAILED, type(failed).__name__)
-    spool.leave(folder, conclusion.report(moment.isoformat()))
-    return conclusion.allowed, conclusion.text
+        return undecided(folder, xml, Reason.FAILED, type(failed).__name__)
 
 
 def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conclusion:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fuse import hung
+from images import qemu_img
 from running import WEB, Running, running, until
 
 from sealward.events.enforcement import Gate
@@ -17,6 +19,7 @@ from sealward.node_agent.fleet import SampleFleet
 from sealward.node_agent.gate import hook
 from sealward.node_agent.gate.conclusion import Conclusion
 from sealward.node_agent.gate.hook import HookRefused, Standing
+from sealward.settings import Settings
 
 SECRET = "hunter2-of-the-hook"  # noqa: S105 - made up, to be looked for
 
@@ -264,3 +267,37 @@ def test_an_answer_that_comes_too_late_is_reported_by_nobody(gated: tuple[Runnin
     until(lambda: not list((place.parents[2] / "sw/node/spool").glob("*.json")))
 
     assert len(sealward.ask("GET", "/v1/events?type=start.refused").json["events"]) == 1
+
+
+@pytest.mark.parametrize("with_agent", [True, False])
+def test_files_that_never_answer_hold_up_no_start(tmp_path: Path, *, with_agent: bool) -> None:
+    """Nobody can interrupt who touches them: the hook leaves that to a process, and leaves that behind."""
+    place = install(tmp_path)
+    boot = tmp_path / "boot"
+    boot.mkdir()
+    (boot / "vmlinuz").write_bytes(b"kernel")
+    with running(tmp_path / "sw", settings=Settings(files="yes")) as sealward:
+        disk = tmp_path / "disk"
+        qemu_img("create", "-f", "qcow2", disk, "1M")
+        sealward.fleet.replace(WEB, f"/var/lib/nova/instances/{WEB}/disk'", f"{disk}'")
+        sealward.fleet.replace(WEB, "</os>", f"<kernel>{boot / 'vmlinuz'}</kernel></os>")
+        sealward.fleet.stop(WEB)
+        sealward.fleet.start(WEB)
+        sealward.sign()
+        until(lambda: sealward.is_valid() == "true")
+        position = sealward.ask("PUT", "/v1/node/1/policy", {"on_start": "refuse"}).json["policy"]["position"]
+        until(lambda: sealward.embedded.agent.policies.of(WEB).set_by == position)
+        xml = sealward.fleet.xml(WEB)
+        if not with_agent:
+            sealward.embedded.agent.stop()
+        answered = run(place, xml, "prepare", "begin", "-")
+        with hung(boot):
+            began = time.monotonic()
+            late = run(place, xml, "prepare", "begin", "-")
+            took = time.monotonic() - began
+    print(f"decided after {took:.2f} s")
+
+    assert answered.returncode == 0, answered.stderr
+    assert (late.returncode, late.stdout) == (1, "")
+    assert "no time to compare" in late.stderr
+    assert took < 8  # without a process apart it would not end at all; a machine may be busy
