@@ -101,7 +101,7 @@ def test_pages_over_http(run: Run) -> None:
     """By type, and from a time on."""
     by_type, since = (json.loads(run(block)) for block in examples("subscribing.md", "sh", "HTTP: pages"))
 
-    assert [one["type"] for one in by_type["events"]] == ["io.sealward.node.registered"]
+    assert {one["type"] for one in by_type["events"]} == {"io.sealward.node.registered"}
     assert len(since["events"]) > 1
 
 
@@ -135,10 +135,10 @@ def test_the_stream_from_the_beginning_and_from_a_time(stack: Stack, python: Run
     status, page = stack.ask("GET", "/v1/events?type=node.registered")
     counted, recent = examples("subscribing.md", "python", "RabbitMQ: the audit stream")
     lines = python(counted).splitlines()
-    registered = next(line for line in lines if "node.registered" in line)
+    registered = sum(int(line.split()[0]) for line in lines if "node.registered" in line)
 
     assert status == 200
-    assert int(registered.split()[0]) == len(page["events"])
+    assert registered == len(page["events"])
     assert any("sign.created" in line and "user:admin" in line for line in lines)
     assert "io.sealward.sign.sealed" in python(recent)
 
