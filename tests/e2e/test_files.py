@@ -16,7 +16,7 @@ from running import BATCH, WEB, Running, running, until
 
 from sealward.node_agent.files import measurer, reader
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.files.watch import LOOK_UP
+from sealward.node_agent.watching import LOOK_UP
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"

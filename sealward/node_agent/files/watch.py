@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from asyncinotify import Inotify, Mask
+from asyncinotify import Mask
 
 from sealward.node_agent.files.refusals import FilesUnresponsive
+from sealward.node_agent.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from asyncinotify import Event, Watch
+    from asyncinotify import Event, Inotify, Watch
 
     from sealward.node_agent.files.mounts import Mounts
 
 log = logging.getLogger(__name__)
 
-SETTLE: Final = 0.1
-"""Seconds that a file gets to settle: what happens within is one change."""
-LOOK_UP: Final = 0.5
-"""Seconds after which the thread looks for other folders to watch, and whether it is to end."""
 TRY_AGAIN: Final = 10.0
 """Seconds after which a folder that could not be watched is tried again."""
 MASK: Final = (
@@ -57,43 +53,19 @@ class FileWatch:
     ) -> None:
         self._mounts = mounts
         self._folders = folders
-        self._on_change = on_change
         self._wanted: frozenset[Path] = frozenset()
         self._again_at = math.inf
         """When what could not be watched is tried again."""
         self._watches: dict[Path, Watch] = {}
-        self._due: dict[Path, float] = {}
-        self._inotify: Inotify | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="files-watch", daemon=True)
+        self._watching: Watching[Path] = Watching("files", self._follow, self._note, on_change)
 
     def start(self) -> None:
         """Watch in the background."""
-        try:
-            self._inotify = Inotify(sync_timeout=LOOK_UP)
-        except OSError as failed:  # the user's instances are used up: fs.inotify.max_user_instances
-            log.warning("changes of files are found by the sweep alone: %s", failed.strerror)
-        else:
-            self._thread.start()
+        self._watching.start()
 
     def close(self) -> None:
         """End the watch."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(2 * LOOK_UP)
-        if self._inotify is not None:
-            self._inotify.close()
-
-    def _run(self) -> None:
-        inotify = self._inotify
-        while inotify is not None and not self._stopped.is_set():
-            self._follow(inotify)
-            soonest = min(self._due.values(), default=time.monotonic() + LOOK_UP)
-            inotify.sync_timeout = max(0.0, soonest - time.monotonic())
-            event = inotify.sync_get()
-            if event is not None:
-                self._note(event)
-            self._tell()
+        self._watching.close()
 
     def _follow(self, inotify: Inotify) -> None:
         """Watch the folders that are wanted now, and no others."""
@@ -127,10 +99,4 @@ class FileWatch:
         if event.mask & Mask.IGNORED:  # the folder is gone; whoever needs it will say so anew
             self._watches.pop(folder, None)  # type: ignore[arg-type]  # None is no key
         elif folder is not None and event.name is not None:
-            self._due.setdefault(folder / event.name, time.monotonic() + SETTLE)
-
-    def _tell(self) -> None:
-        now = time.monotonic()
-        for path in [path for path, due in self._due.items() if due <= now]:
-            del self._due[path]
-            self._on_change(path)
+            self._watching.settle(folder / event.name)
