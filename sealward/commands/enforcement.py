@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sealward.commands import messages as ask
+from sealward.commands.fact import about_node
 from sealward.commands.membership import member
 from sealward.events import enforcement as facts
 
@@ -32,20 +33,31 @@ def record(node: Node | None, command: ask.EnforcementCommand, *, now: datetime)
 
 def record_enforcement(node: Node | None, command: ask.RecordEnforcement, *, now: datetime) -> list[Event]:
     """Record that a gate is no longer what it was. Raises NotRegistered."""
-    fields = _of(node, command, now)
-    if node is not None and (node.enforcement, node.enforcement_reason) == (command.state, command.reason):
+    node = member(node)
+    if (node.enforcement, node.enforcement_reason) == (command.state, command.reason):
         return []
-    return [facts.EnforcementChanged(**fields, enforcement=command.state, reason=command.reason)]
+    changed = about_node(
+        facts.EnforcementChanged,
+        node,
+        command,
+        now,
+        enforcement=command.state,
+        reason=command.reason,
+    )
+    return [changed]
 
 
 def record_objection(node: Node | None, command: ask.RecordObjection, *, now: datetime) -> list[Event]:
     """Record an objection to a start, once. Raises NotRegistered."""
-    fields = _of(node, command, now)
-    if node is not None and command.objection_id in node.recorded:
+    node = member(node)
+    if command.objection_id in node.recorded:
         return []
-    kind = facts.StartRefused if command.refused else facts.StartTolerated
-    objection = kind(
-        **fields,
+    kind: type[facts.Started] = facts.StartRefused if command.refused else facts.StartTolerated
+    objection = about_node(
+        kind,
+        node,
+        command,
+        now,
         objection_id=command.objection_id,
         server_id=command.server_id,
         instance_name=command.instance_name,
@@ -58,11 +70,14 @@ def record_objection(node: Node | None, command: ask.RecordObjection, *, now: da
 
 def record_reaction(node: Node | None, command: ask.RecordReaction, *, now: datetime) -> list[Event]:
     """Record what was done about a violation, once. Raises NotRegistered."""
-    fields = _of(node, command, now)
-    if node is not None and command.reaction_id in node.recorded:
+    node = member(node)
+    if command.reaction_id in node.recorded:
         return []
-    reaction = facts.ReactionTaken(
-        **fields,
+    reaction = about_node(
+        facts.ReactionTaken,
+        node,
+        command,
+        now,
         reaction_id=command.reaction_id,
         server_id=command.server_id,
         generation=command.generation,
@@ -78,16 +93,3 @@ def record_reaction(node: Node | None, command: ask.RecordReaction, *, now: date
 def remembered(known: tuple[str, ...], new: str) -> tuple[str, ...]:
     """Return the ids that are known after one more."""
     return (*known, new)[-REMEMBERED:]
-
-
-def _of(node: Node | None, command: ask.Command, now: datetime) -> dict[str, Any]:
-    """Return what every such fact has. Raises NotRegistered."""
-    node = member(node)
-    return {
-        "timestamp": now,
-        "actor": command.actor,
-        "task_id": command.task_id,
-        "request_id": command.request_id,
-        "node_id": node.node_id,
-        "hostname": node.hostname,
-    }

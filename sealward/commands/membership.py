@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NodeExists, NodeHasSigns, NotRegistered
+from sealward.commands.fact import about_node
 from sealward.events import node as facts
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
@@ -60,15 +61,7 @@ def remove_node(node: Node | None, command: ask.RemoveNode, *, now: datetime) ->
             "server off control; a sign follows its server to the node where that runs. "
             f"GET /v1/sign?node_id={node.node_id} lists them."
         )
-    removed = facts.NodeRemoved(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        node_id=node.node_id,
-        hostname=node.hostname,
-    )
-    return [removed]
+    return [about_node(facts.NodeRemoved, node, command, now)]
 
 
 def member(node: Node | None) -> Node:
@@ -87,13 +80,11 @@ def replace_key(node: Node | None, command: ask.ReplaceKey, *, now: datetime) ->
     node = member(node)
     if command.public_key == node.public_key:
         return []
-    replaced = facts.NodeKeyReplaced(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        node_id=node.node_id,
-        hostname=node.hostname,
+    replaced = about_node(
+        facts.NodeKeyReplaced,
+        node,
+        command,
+        now,
         public_key=command.public_key,
         keyid=keyid(public_key(command.public_key)),
         replaced=keyid(public_key(node.public_key)),

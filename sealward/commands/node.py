@@ -11,6 +11,7 @@ from sealward.commands import membership
 from sealward.commands.clock import refuse_future
 from sealward.commands.enforcement import remembered
 from sealward.commands.errors import HostnameTaken, NodeWasRemoved, NotRegistered, SweepMalformed
+from sealward.commands.fact import about_node
 from sealward.commands.membership import member
 from sealward.events import node as facts
 from sealward.events import ranges
@@ -88,7 +89,7 @@ def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now
         raise NodeWasRemoved
     if node.public_key != command.public_key:
         raise HostnameTaken
-    return [_fact(facts.NodeReturned, node, command, now)] if node.lost else []
+    return [about_node(facts.NodeReturned, node, command, now)] if node.lost else []
 
 
 def activate_node(node: Node | None, command: ActivateNode, *, now: datetime) -> list[Event]:
@@ -106,22 +107,13 @@ def set_policy(node: Node | None, command: SetNodePolicy, *, now: datetime) -> l
     node = member(node)
     if command.policy == node.policy:
         return []
-    policy_set = facts.NodePolicySet(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        node_id=node.node_id,
-        hostname=node.hostname,
-        policy=command.policy,
-    )
-    return [policy_set]
+    return [about_node(facts.NodePolicySet, node, command, now, policy=command.policy)]
 
 
 def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Event]:
     """Record once that the node has been silent for longer than its lease."""
     node = member(node)
-    return [] if node.lost else [_fact(facts.NodeLost, node, command, now)]
+    return [] if node.lost else [about_node(facts.NodeLost, node, command, now)]
 
 
 def record_inventory(node: Node | None, command: RecordInventory, *, now: datetime) -> list[Event]:
@@ -165,13 +157,11 @@ def record_sweep(
     is_answer = command.task_id is not None and command.task_id not in node.answered
     if command.started_at <= node.swept_at and not is_answer:
         return []
-    swept = facts.NodeSwept(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        node_id=node.node_id,
-        hostname=node.hostname,
+    swept = about_node(
+        facts.NodeSwept,
+        node,
+        command,
+        now,
         cause=command.cause,
         started_at=command.started_at,
         fresh_until=fresh_until,
@@ -274,7 +264,7 @@ def _left(node: Node, event: facts.InstanceLeft) -> Node:
 def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> list[Event]:
     if command.task_id is not None and command.task_id in node.switched:
         return []
-    return [_fact(kind, node, command, now)]
+    return [about_node(kind, node, command, now)]
 
 
 def _switched(node: Node, event: Event, *, active: bool) -> Node:
@@ -288,17 +278,6 @@ def _swept(node: Node, event: facts.NodeSwept) -> Node:
     if event.started_at <= node.swept_at:
         return node
     return replace(node, swept_at=event.started_at, swept_before=node.swept_at)
-
-
-def _fact(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> Event:
-    return kind(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        node_id=node.node_id,
-        hostname=node.hostname,
-    )
 
 
 def _readable(command: RecordSweep) -> None:

@@ -18,6 +18,7 @@ from sealward.commands.errors import (
     UnknownGeneration,
     WrongNode,
 )
+from sealward.commands.fact import about_sign
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
@@ -102,14 +103,11 @@ def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> lis
     Raises NotSigned, Changed.
     """
     sign = _as_expected(_signed(sign), command.expected)
-    order = facts.SignUpdated(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        sign_id=sign.sign_id,
-        server_id=sign.server_id,
-        node_id=sign.node_id,
+    order = about_sign(
+        facts.SignUpdated,
+        sign,
+        command,
+        now,
         hostname=sign.hostname,
         instance_name=sign.instance_name,
         profile=LIBVIRT_DOMAIN,
@@ -120,12 +118,12 @@ def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> lis
 
 def request_validation(sign: Sign | None, command: RequestValidation, *, now: datetime) -> list[Event]:
     """Ask the node for a fresh measurement. Raises NotSigned."""
-    return [_fact(facts.SignValidationRequested, _signed(sign), command, now)]
+    return [about_sign(facts.SignValidationRequested, _signed(sign), command, now)]
 
 
 def revoke_sign(sign: Sign | None, command: RevokeSign, *, now: datetime) -> list[Event]:
     """Take the server off control. Raises NotSigned, Changed."""
-    return [_fact(facts.SignRevoked, _as_expected(_signed(sign), command.expected), command, now)]
+    return [about_sign(facts.SignRevoked, _as_expected(_signed(sign), command.expected), command, now)]
 
 
 def set_policy(sign: Sign | None, command: SetServerPolicy, *, now: datetime) -> list[Event]:
@@ -133,17 +131,7 @@ def set_policy(sign: Sign | None, command: SetServerPolicy, *, now: datetime) ->
     sign = _signed(sign)
     if command.policy == sign.policy:
         return []
-    policy_set = facts.SignPolicySet(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        sign_id=sign.sign_id,
-        server_id=sign.server_id,
-        node_id=sign.node_id,
-        policy=command.policy,
-    )
-    return [policy_set]
+    return [about_sign(facts.SignPolicySet, sign, command, now, policy=command.policy)]
 
 
 def record_measurement(
@@ -349,20 +337,6 @@ def _ordered(event: facts.SignCreated) -> Sign:
         event.generation,
         ordered_task=event.task_id,
         ordered_request=event.request_id,
-    )
-
-
-def _fact(
-    kind: type[facts.SignValidationRequested | facts.SignRevoked], sign: Sign, command: Command, now: datetime
-) -> Event:
-    return kind(
-        timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
-        sign_id=sign.sign_id,
-        server_id=sign.server_id,
-        node_id=sign.node_id,
     )
 
 
