@@ -1,17 +1,19 @@
-"""Private servers for the tests that need real ones: started once, on first use."""
+"""Private servers for the tests that need real ones, started once, on first use; and every kind of store."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from sealward.events.postgres import migrate
+from sealward.events import store as stores
+from sealward.events.postgres import migrate, postgres
+from sealward.events.store import EventStore
 from stack.certificates import Certificates, issue
 from stack.postgres import Postgres
 from stack.rabbitmq import RabbitMQ
@@ -62,3 +64,25 @@ def rabbitmq_server(certificates: Certificates) -> Iterator[RabbitMQ]:
     yield server
     server.close()
     shutil.rmtree(folder)
+
+
+def _memory(_: pytest.FixtureRequest) -> EventStore:
+    return stores.in_memory()
+
+
+def _sqlite(request: pytest.FixtureRequest) -> EventStore:
+    folder: Path = request.getfixturevalue("tmp_path")
+    return stores.sqlite(folder / "log.sqlite")
+
+
+def _postgres(request: pytest.FixtureRequest) -> EventStore:
+    return postgres(request.getfixturevalue("database"))
+
+
+@pytest.fixture(params=[_memory, _sqlite, _postgres], ids=["memory", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    """Yield an empty store."""
+    make: Callable[[pytest.FixtureRequest], EventStore] = request.param
+    made = make(request)
+    yield made
+    made.close()

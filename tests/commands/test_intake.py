@@ -3,132 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import timedelta
 
-import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
-from sealward.commands import introductions, reading, reports
-from sealward.commands.handler import Handler
-from sealward.commands.intake import QUIET_FOR, Intake
+from sealward.commands import reports
+from sealward.commands.intake import QUIET_FOR
 from sealward.commands.messages import RevokeSign
-from sealward.commands.node import Node
 from sealward.events import envelope as envelopes
-from sealward.events import store as stores
 from sealward.events.base import Event, node_stream
-from sealward.events.bus import Bus, Delivered, Later, Poison
+from sealward.events.bus import Later
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered, NodeReportRefused, NodeSwept
-from sealward.events.postgres import postgres
-from sealward.events.sign import SignCreated, SignEvent, SignMoved, SignSealed, SignValidated
+from sealward.events.sign import SignCreated, SignMoved, SignSealed, SignValidated
 from sealward.events.store import EventStore, StoreUnavailable, VersionConflict
 from sealward.events.verdict import IsValid
-
-NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
-AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
-STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
-SERVERS = tuple(str(uuid.UUID(int=number + 1)) for number in range(3))
-
-
-def _memory(_: pytest.FixtureRequest) -> EventStore:
-    return stores.in_memory()
-
-
-def _sqlite(request: pytest.FixtureRequest) -> EventStore:
-    folder: Path = request.getfixturevalue("tmp_path")
-    return stores.sqlite(folder / "log.sqlite")
-
-
-def _postgres(request: pytest.FixtureRequest) -> EventStore:
-    return postgres(request.getfixturevalue("database"))
-
-
-@pytest.fixture(params=[_memory, _sqlite, _postgres], ids=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
-    """Yield an empty store."""
-    make: Callable[[pytest.FixtureRequest], EventStore] = request.param
-    made = make(request)
-    yield made
-    made.close()
-
-
-class Door:
-    """An intake on a store, with a bus that nobody reads; it notes how often was appended."""
-
-    def __init__(self, store: EventStore) -> None:
-        self.now = NOW
-        self.handler = Handler(store, AUTHORITY, clock=lambda: self.now, fresh_for=timedelta(minutes=15))
-        self.heard: list[reports.AnyReport] = []
-        self.told: list[str] = []
-        self.appends: list[list[Event]] = []
-        self.signs: dict[str, Callable[[], reports.Assignment]] = {}
-        self._store = store
-        self._append_all = store.append_all
-        store.append_all = self._appended  # type: ignore[method-assign]  # to count
-        self.sent: list[tuple[str, bytes]] = []
-        bus = Bus("memory://", uuid.uuid4().hex)
-        bus.send = lambda queue, body: self.sent.append((queue, body))  # type: ignore[method-assign]  # to look at
-        self._intake = Intake(
-            self.handler,
-            self.heard.extend,
-            bus,
-            self._desire,
-            lambda: self.now,
-            elsewhere=self._elsewhere,
-            sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
-        )
-
-    def take(self, *bodies: bytes) -> list[str | None]:
-        """Have a batch taken; return the reason of each that is refused."""
-        return [None if one is None else one.reason for one in self.answers(*bodies)]
-
-    def answers(self, *bodies: bytes) -> Sequence[Poison | None]:
-        """Have a batch taken."""
-        return self._intake.take([Delivered(one, {}) for one in bodies])
-
-    def log(self) -> list[Event]:
-        """Return the whole log."""
-        return [one.event for one in self._store.follow(0)]
-
-    def _desire(self, node: Node) -> reports.Desired:
-        self.told.append(node.hostname)
-        return reports.Desired(node.node_id, self._store.head(), node.active, "PEM", (), ())
-
-    def _elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
-        signed = {one.server_id: one.node_id for one in self.log() if isinstance(one, SignEvent)}
-        return [one for one in server_ids if signed.get(one, node_id) != node_id]
-
-    def _appended(self, events: Sequence[tuple[uuid.UUID, int, Event]]) -> int:
-        position = self._append_all(events)
-        self.appends.append([event for _, _, event in events])
-        return position
-
-
-@pytest.fixture(autouse=True, params=[1, reading.MANY], ids=["proved-ahead", "proved-when-decided"])
-def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have signatures verified by threads, ahead of deciding; and, for there are few, one by one."""
-    monkeypatch.setattr(reading, "MANY", request.param)
-
-
-@pytest.fixture
-def door(store: EventStore) -> Door:
-    """Return an intake that has seen nothing yet."""
-    return Door(store)
-
-
-@pytest.fixture
-def node(door: Door) -> Reporter:
-    """Return a node with three servers, whose signs 1, 2, 3 are ordered."""
-    made = Reporter("kvm1", 1)
-    assert door.take(made.registration(), made.inventory(*SERVERS)) == [None, None]
-    for one in SERVERS:
-        door.handler.handle(made.order(one))
-    door.appends.clear()
-    door.heard.clear()
-    return made
 
 
 def kinds(events: Sequence[Event]) -> list[type[Event]]:
@@ -398,72 +289,3 @@ def test_a_leftover_moves_no_sign(door: Door, node: Reporter) -> None:
     assert door.take(node.inventory(*SERVERS, running=SERVERS), other.registration()) == [None, None]
     assert door.take(other.inventory(*SERVERS, running=())) == [None]
     assert SignMoved not in kinds(door.log())
-
-
-def _assignment(server_id: str, envelope: str | None = "{}") -> reports.Assignment:
-    return reports.Assignment(1, server_id, 1, 1, "true", (), envelope)
-
-
-def _wanted(node: Reporter, server_id: str) -> bytes:
-    return node.seal(reports.Wanted(hostname=node.hostname, server_id=server_id))
-
-
-def _introduced(door: Door) -> list[tuple[str, str, bool]]:
-    """Return who was told of which server, and whether it is signed."""
-    read = [(queue, msgspec.json.decode(body)) for queue, body in door.sent]
-    return [
-        (queue, one["server_id"], one["assignment"] is not None)
-        for queue, one in read
-        if one["kind"] == "incoming"
-    ]
-
-
-def test_a_start_gate_is_told_of_any_server(door: Door, node: Reporter) -> None:
-    """Whoever's it is; what is not sealed yet is as what nobody signed, and nothing is written."""
-    door.signs[SERVERS[0]] = lambda: _assignment(SERVERS[0])
-    door.signs[SERVERS[1]] = lambda: _assignment(SERVERS[1], None)
-    known = door.log()
-
-    assert door.take(*[_wanted(node, one) for one in SERVERS]) == [None] * 3
-    assert _introduced(door) == [("node.kvm1", one, one == SERVERS[0]) for one in SERVERS]
-    assert door.log() == known
-
-
-def test_nobody_but_a_registered_node_is_told(door: Door, node: Reporter) -> None:
-    """Nor one that speaks in another's name."""
-    report = reports.Wanted(hostname="kvm1", server_id=SERVERS[0])
-    reasons = door.take(node.seal(report, STRANGER), _wanted(Reporter("kvm2", 2), SERVERS[0]))
-
-    assert reasons == ["envelope.not-verified", "node.not-found"]
-    assert _introduced(door) == []
-
-
-def test_what_cannot_be_answered_holds_up_nobody(door: Door, node: Reporter) -> None:
-    """The gate waits no longer; the reports beside it are taken once."""
-
-    def away() -> reports.Assignment:
-        raise StoreUnavailable("behind")
-
-    door.signs[SERVERS[0]] = away
-    answers = door.take(_wanted(node, SERVERS[0]), _wanted(node, SERVERS[1]))
-
-    assert answers == [None, None]
-    assert _introduced(door) == [("node.kvm1", SERVERS[1], False)]
-
-
-def test_a_node_that_asks_for_too_many_is_told_no_more(
-    door: Door, node: Reporter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For a minute; that is recorded, and other nodes are not affected."""
-    monkeypatch.setattr(introductions, "AT_MOST", 2)
-    other = Reporter("kvm2", 2)
-    door.take(other.registration())
-    reasons = door.take(*[_wanted(node, one) for one in SERVERS], _wanted(other, SERVERS[0]))
-    door.now += introductions.WITHIN
-    later = door.take(_wanted(node, SERVERS[2]))
-
-    assert reasons == [None, None, "report.too-many-questions", None]
-    assert later == [None]
-    assert [one.reason for one in door.log() if isinstance(one, NodeReportRefused)] == [
-        "report.too-many-questions"
-    ]

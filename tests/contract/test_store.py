@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
@@ -14,34 +13,11 @@ from factories import ONE_OF_EACH, event
 from sealward.events import store as stores
 from sealward.events.base import node_stream, sign_stream
 from sealward.events.node import NodeActivated
-from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignRevoked
 from sealward.events.store import EventStore, Loaded, Snapshot, VersionConflict
 
 STREAM = sign_stream("s")
 CREATED, REVOKED = event(SignCreated), event(SignRevoked)
-
-
-def _memory(_: pytest.FixtureRequest) -> EventStore:
-    return stores.in_memory()
-
-
-def _sqlite(request: pytest.FixtureRequest) -> EventStore:
-    folder: Path = request.getfixturevalue("tmp_path")
-    return stores.sqlite(folder / "log.sqlite")
-
-
-def _postgres(request: pytest.FixtureRequest) -> EventStore:
-    return postgres(request.getfixturevalue("database"))
-
-
-@pytest.fixture(params=[_memory, _sqlite, _postgres], ids=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
-    """Yield an empty store."""
-    make: Callable[[pytest.FixtureRequest], EventStore] = request.param
-    made = make(request)
-    yield made
-    made.close()
 
 
 def test_a_stream_reads_back_as_it_was_appended(store: EventStore) -> None:

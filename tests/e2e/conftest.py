@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Running, running, until
+from running import Running, running
+from topology import topology
 
 from stack.sealward import Stack
 
@@ -32,13 +31,5 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Yield the running topology, whose node has reported its servers. Whoever breaks it lets it heal."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
-    folder.chmod(0o755)
-    made = Stack(folder, BRISK)
-    try:
-        made.start()
-        until(lambda: len(made.ask("GET", "/v1/server")[1]["servers"]) == 4, 30)
+    with topology(BRISK) as made:
         yield made
-    finally:
-        made.stop()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pika
@@ -16,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import BATCH, DATABASE, WEB, until
 from storm import Subscriber
+from topology import topology
 
 from sealward.commands.batch import Batch
 from sealward.commands.control import ControlPlace
@@ -39,16 +37,8 @@ BRISK = {"SEALWARD_WAIT": "0.5", "SEALWARD_SWEEP_INTERVAL": "5"}
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     """Yield a topology of its own, whose node has reported its servers: this fleet is too large to share."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
-    folder.chmod(0o755)
-    made = Stack(folder, BRISK)
-    try:
-        made.start()
-        until(lambda: len(made.ask("GET", "/v1/server")[1]["servers"]) == 4, 30)
+    with topology(BRISK) as made:
         yield made
-    finally:
-        made.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
