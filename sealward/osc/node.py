@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import argparse
 from typing import Any, Final
 
@@ -112,9 +113,9 @@ class NodeAction(OneNode, command.ShowOne):
         parser.add_argument("--timeout", type=float, default=PATIENCE, metavar="<seconds>", help="of --wait")
         return parser
 
+    @abc.abstractmethod
     def switch(self, node: int) -> str:
         """Order it; return the task's id."""
-        raise NotImplementedError
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call POST /v1/sign/node/{node_id}/action."""

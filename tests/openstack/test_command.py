@@ -178,7 +178,8 @@ def test_events_are_listed_and_followed(shared: Running, sign: Command, tmp_path
     """A page has an end; --follow prints what comes, a CloudEvent a line, until it is interrupted."""
     (first,) = sign.json("event", "list", "--limit", "1", user="arne")
     path = tmp_path / "events"
-    words = [OPENSTACK, "sign", "event", "list", "--follow", "--type", "sign.created", "-f", "json"]
+    follow = ["sign", "event", "list", "--follow", "--type", "sign.created", "-f", "json"]
+    words = ["env", "--default-signal=INT", OPENSTACK, *follow]  # whoever started the tests may ignore it
     with path.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - as above
             words, env=sign.environment("arne"), stdout=output, stderr=subprocess.STDOUT
