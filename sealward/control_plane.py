@@ -7,8 +7,9 @@ import functools
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from sealward.assignments import Assignments
 from sealward.commands import orders, reports
 from sealward.commands.control import ControlPlace, SqliteControl
 from sealward.commands.handler import Handler
@@ -21,7 +22,6 @@ from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
 from sealward.events.leader import Alone
-from sealward.events.policy import DEFAULT
 from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
@@ -45,18 +45,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.commands.control import ControlDatabase
-    from sealward.commands.node import Node
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
     from sealward.events.store import EventStore
     from sealward.http.identity import Identify
     from sealward.http.policy import Policy
-    from sealward.projections.signs import SignRow
     from sealward.settings import Settings
-
-
-GATE_WAITS: Final = 0.5
-"""Seconds for which an answer to a start gate may wait for the projections: the gate waits little longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +231,9 @@ class Worker:
         self, core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now
     ) -> None:
         celery = CeleryEvents(bus, core.projections, settings.heartbeat, clock)
-        desired = Assignments(core, settings.wait, clock)
+        if core.authority is None:
+            raise ValueError("who assigns must know the authority")
+        desired = Assignments(core.store, core.projections, core.authority.public_key(), settings.wait, clock)
 
         def heard(batch: Sequence[reports.AnyReport]) -> None:
             core.leases.touch({one.hostname for one in batch}, clock())
@@ -252,6 +248,7 @@ class Worker:
             desired.of,
             clock,
             elsewhere=desired.elsewhere,
+            also_at=desired.also_at,
             sign_of=desired.sign_of,
         )
         lease = timedelta(seconds=settings.lease)
@@ -317,80 +314,4 @@ def _relay(core: Core, settings: Settings, bus: Bus) -> Relay:
     place = ControlPlace(core.control, "relay")
     return Relay(
         core.store, AmqpPublisher(settings.broker_url, Tls.of(settings)), place, _leader(settings, "relay")
-    )
-
-
-class Assignments:
-    """What a node has to know when it registers, and which signs others have, read from the projections."""
-
-    def __init__(self, core: Core, wait: float, clock: Callable[[], datetime]) -> None:
-        if core.authority is None:
-            raise ValueError("who assigns must know the authority")
-        self._core = core
-        self._authority = keys.public_pem(core.authority.public_key())
-        self._wait = wait
-        self._clock = clock
-
-    def elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
-        """Return those servers that are signed as being on another node, as far as the rows know."""
-        with self._core.projections.reading() as tables:
-            return self._core.projections.signs.elsewhere(tables, node_id, server_ids)
-
-    def sign_of(self, server_id: str) -> reports.Assignment | None:
-        """Return what is in force for a server, not older than this call; None where it is not signed.
-
-        Raises StoreUnavailable when the projections stay behind for longer than a start gate waits.
-        """
-        projections = self._core.projections
-        if not projections.wait_for(self._core.store.head(), min(self._wait, GATE_WAITS)):
-            raise stores.StoreUnavailable("the projections are behind the log")
-        with projections.snapshot() as tables:
-            row = projections.signs.one(tables, server_id)
-            envelope = projections.envelopes.one(tables, server_id)
-        return None if row is None else _assignment(row, envelope)
-
-    def of(self, node: Node) -> reports.Desired:
-        """Return all that a node has to know, not older than this call.
-
-        Raises StoreUnavailable when the projections stay behind: what happened meanwhile would be missed.
-        """
-        projections = self._core.projections
-        if not projections.wait_for(self._core.store.head(), self._wait):
-            raise stores.StoreUnavailable("the projections are behind the log")
-        with projections.snapshot() as tables:
-            position = projections.position(tables)
-            signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)
-            envelopes = projections.envelopes.of_node(tables, node.node_id)
-            tasks = projections.tasks.waiting(tables, node.node_id)
-            known = projections.nodes.one(tables, node.node_id)
-        assignments = tuple(_assignment(row, envelopes.get(row.server_id)) for row in signs)
-        duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
-        accepted = None if node.firmware is None else dict(node.firmware.accepted)
-        return reports.Desired(
-            node.node_id,
-            position,
-            node.active,
-            self._authority,
-            assignments,
-            duties,
-            accepted,
-            policy=DEFAULT if known is None else known.policy,
-            policy_position=None if known is None else known.policy_position,
-            enforcement=node.enforcement,
-            enforcement_reason=node.enforcement_reason,
-            recorded=node.recorded,
-        )
-
-
-def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
-    return reports.Assignment(
-        row.sign_id,
-        row.server_id,
-        row.ordered,
-        row.sealed,
-        row.verdict.is_valid.value,
-        row.verdict.reasons,
-        envelope,
-        row.policy,
-        row.policy_position,
     )

@@ -14,6 +14,7 @@ from sealward.commands.intake import Intake
 from sealward.commands.node import Node
 from sealward.events.base import Event
 from sealward.events.bus import Bus, Delivered, Poison
+from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.sign import SignEvent
 from sealward.events.store import EventStore
 
@@ -46,6 +47,7 @@ class Door:
             self._desire,
             lambda: self.now,
             elsewhere=self._elsewhere,
+            also_at=self._also_at,
             sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
         )
 
@@ -68,6 +70,12 @@ class Door:
     def _elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
         signed = {one.server_id: one.node_id for one in self.log() if isinstance(one, SignEvent)}
         return [one for one in server_ids if signed.get(one, node_id) != node_id]
+
+    def _also_at(self, node_id: int, server_id: str) -> str | None:
+        events = (one for one in self.log() if isinstance(one, InstanceAppeared | InstanceLeft))
+        last = {one.node_id: one for one in events if one.server_id == server_id}
+        there = [one for one in last.values() if isinstance(one, InstanceAppeared) and one.node_id != node_id]
+        return there[-1].hostname if there else None
 
     def _appended(self, events: Sequence[tuple[uuid.UUID, int, Event]]) -> int:
         position = self._append_all(events)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     Refusal = tuple[str, str, str | None]
     Desire = Callable[[Node], reports.Desired]
     Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
+    AlsoAt = Callable[[int, str], str | None]
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,8 @@ class Intake:
     """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there.
 
     `sign_of` is what is known of a server that a node's start gate asks about. `elsewhere` names those of a
-    node's servers that have their signs on other nodes. It may be behind: what it does not know yet, it knows
-    when the node says its inventory again.
+    node's servers that have their signs on other nodes, `also_at` another node that has a server. Both may be
+    behind: what they do not know yet, they know when a node says its inventory again.
     """
 
     def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
@@ -94,6 +95,7 @@ class Intake:
         clock: Callable[[], datetime],
         *,
         elsewhere: Elsewhere,
+        also_at: AlsoAt,
         sign_of: SignOf,
     ) -> None:
         self._handler = handler
@@ -101,6 +103,7 @@ class Intake:
         self._bus = bus
         self._desire = desire
         self._elsewhere = elsewhere
+        self._also_at = also_at
         self._clock = clock
         self._introductions = Introductions(sign_of, bus, clock)
         self._refusals: OrderedDict[Refusal, datetime] = OrderedDict()
@@ -195,25 +198,23 @@ class Intake:
                 outcome.questions.append(report)
             case reports.Inventory():
                 decisions.handle(meaning.of(report, measured, node))
-                self._move(node, decisions, outcome)
+                self._follow(node, decisions, outcome)
             case _:
                 decisions.handle(meaning.of(report, measured, node))
 
-    def _move(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
-        """Let signs follow their servers to a node that has just said which it has; tell both nodes."""
+    def _follow(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
+        """Let signs follow their servers to a node that has just said which it has, and away from it.
+
+        One that came and went before its home had missed it is where it was: nobody else will say so.
+        """
         node = decisions.node(before.hostname) or before
-        names = dict(node.instances)
-        for server_id in self._elsewhere(node.node_id, sorted(names)):
-            sign = decisions.sign(server_id)
-            if sign is None or sign.node_id == node.node_id:
-                continue
-            home = decisions.node(sign.hostname)
-            if not place.is_now_at(server_id, node, before, home):
-                continue
-            decisions.handle(_move(server_id, node, names[server_id]))
-            for told in (node, home):
-                if told is not None and not told.removed:
-                    outcome.tell(told)
+        for server_id in self._elsewhere(node.node_id, sorted(server_id for server_id, _ in node.instances)):
+            _move(server_id, node, before, decisions, outcome)
+        for server_id in place.gone(before, node):
+            hostname = self._also_at(node.node_id, server_id)
+            other = None if hostname is None else decisions.node(hostname)
+            if other is not None:
+                _move(server_id, other, other, decisions, outcome)
 
     def _tell(self, node: Node, nonce: str) -> None:
         """Route the node's events to its queue, then tell it everything."""
@@ -311,11 +312,23 @@ def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> str:
     return node.public_key
 
 
-def _move(server_id: str, node: Node, instance_name: str) -> ask.MoveSign:
-    return ask.MoveSign(
-        actor=f"node:{node.hostname}",
-        server_id=server_id,
-        node_id=node.node_id,
-        hostname=node.hostname,
-        instance_name=instance_name,
+def _move(server_id: str, node: Node, before: Node, decisions: Batch, outcome: _Outcome) -> None:
+    """Let a sign follow its server to a node, if it is there now; tell both nodes."""
+    sign, name = decisions.sign(server_id), dict(node.instances).get(server_id)
+    if sign is None or name is None or sign.node_id == node.node_id:
+        return
+    home = decisions.node(sign.hostname)
+    if not place.is_now_at(server_id, node, before, home):
+        return
+    decisions.handle(
+        ask.MoveSign(
+            actor=f"node:{node.hostname}",
+            server_id=server_id,
+            node_id=node.node_id,
+            hostname=node.hostname,
+            instance_name=name,
+        )
     )
+    for told in (node, home):
+        if told is not None and not told.removed:
+            outcome.tell(told)

@@ -135,7 +135,10 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
     left = sorted(node.instances - found)
     appeared = sorted(one for one in found if one not in node.instances or _turned(node, command, one[0]))
     return [
-        *(facts.InstanceLeft(**meta, server_id=one, instance_name=name) for one, name in left),
+        *(
+            facts.InstanceLeft(**meta, server_id=one, instance_name=name, taken_at=command.taken_at)
+            for one, name in left
+        ),
         *(
             facts.InstanceAppeared(**meta, server_id=one, instance_name=name, running=_runs(command, one))
             for one, name in appeared

@@ -31,6 +31,12 @@ def is_now_at(server_id: str, node: Node, before: Node, home: Node | None) -> bo
     return home is None or all(one != server_id for one, _ in home.instances)
 
 
+def gone(before: Node, node: Node) -> list[str]:
+    """Return the servers that a node has, or runs, no longer."""
+    had = {server_id for server_id, _ in before.instances - node.instances}
+    return sorted(had | (before.running - node.running))
+
+
 def move_sign(sign: Sign | None, command: MoveSign, *, now: datetime) -> list[Event]:
     """Let the sign follow its server to another node. Raises NotSigned."""
     if sign is None:

@@ -153,9 +153,9 @@ def record_measurement(
     statement = command.statement
     if statement.server_id != sign.server_id:
         raise WrongNode
-    place.refuse_others(sign, statement.node_id)
     if statement.sign_id != sign.sign_id:
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
+    place.refuse_others(sign, statement.node_id)
     refuse_future(statement.measured_at, now)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
         return _seal(sign, command, countersign(), now, fresh_until)
@@ -172,10 +172,11 @@ def record_measurement(
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
+    is_first = sign.is_unseen or command.cause == facts.PASSED_OVER
+    is_late = statement.measured_at <= sign.verdict.checked_at
     judgement = [_validated(sign, command, command.cause, verdict, statement.measured_at, now)]
-    return (judgement if news != known or was_asked or sign.is_unseen else []) + _host_bound(
-        sign, command, verdict, now
-    )
+    counts = news != known or was_asked or (is_first and not is_late)
+    return (judgement if counts else []) + _host_bound(sign, command, verdict, now)
 
 
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
@@ -185,9 +186,9 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture.
     """
     sign = _signed(sign)
-    place.refuse_others(sign, command.node_id)
     if command.sign_id != sign.sign_id:
         raise UnknownGeneration  # it speaks of a sign that was revoked
+    place.refuse_others(sign, command.node_id)
     refuse_future(command.failed_at, now)
     if command.cause == "sealed" and sign.sealed == sign.ordered:
         return []  # it came late: what could not be measured then is sealed

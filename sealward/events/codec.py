@@ -51,7 +51,7 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 
-LATE: Final = ("origin", "global_request_id", "running")
+LATE: Final = ("origin", "global_request_id", "running", "taken_at")
 """Fields that events of the first version did not have."""
 
 UPCASTS: dict[tuple[str, int], Upcast] = {}

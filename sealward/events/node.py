@@ -132,12 +132,13 @@ class InstanceAppeared(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceLeft(NodeEvent):
-    """A server is no longer on the node."""
+    """A server is no longer on the node. `taken_at` is when the node found that, by its own clock."""
 
     topic: ClassVar[str] = "instance.left"
 
     server_id: str
     instance_name: str
+    taken_at: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

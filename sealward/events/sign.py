@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from sealward.events.base import Event, Moment
 from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
@@ -62,9 +62,14 @@ class SignValidationRequested(SignEvent):
     topic: ClassVar[str] = "sign.validation-requested"
 
 
+PASSED_OVER: Final = "passed-over"
+"""The cause of a measurement of a server that was about to be sealed when a sweep vouched for others: trust
+may have been withdrawn from it and not been given back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignValidated(SignEvent):
-    """A verdict. `cause` is sealed, domain-changed, sweep, requested or node-activated."""
+    """A verdict. `cause` is sealed, passed-over, domain-changed, requested, sweep, rescan or so."""
 
     topic: ClassVar[str] = "sign.validated"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,8 @@ from sealward.node_agent.inventory import Inventory
 from sealward.node_agent.newcomers import Newcomers
 from sealward.node_agent.references import References, entries
 from sealward.node_agent.registration import Registration
-from sealward.node_agent.validator import EQUAL, Order, Validator, is_as_sealed
+from sealward.node_agent.sealing import Order, Sealing
+from sealward.node_agent.validator import EQUAL, Validator, is_as_sealed, is_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.keyring import Keyring
     from sealward.node_agent.ledger import Ledger
     from sealward.node_agent.outbox import Outbox
+    from sealward.node_agent.references import Reference
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Agent:
         self._references = References(ledger, ())
         self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=outbox.put, clock=clock)
         self.newcomers = Newcomers(self.enforcement.policies, self._ask)
-        self._orders: dict[str, Order] = {}
+        self._sealing = Sealing(self._validator.seal)
         self._asked: dict[str, Question] = {}
         """What is not answered yet, by task."""
         self._untold: set[str] = set()
@@ -141,7 +142,7 @@ class Agent:
                 self.enforcement.look()
                 self._inventory.report()
                 self._report_firmware()
-                self._seal_what_waits()
+                self._sealing.carry_out()
                 self._do_what_was_asked("sweep", look=bool(self._active))
 
     @contextlib.contextmanager
@@ -173,14 +174,12 @@ class Agent:
         if NO_SERVER in changed:
             self._report_firmware()
         if None in changed:
-            self._seal_what_waits()
+            self._sealing.carry_out()
             if self._active is not False:
                 self._sweep("rescan", None)
             return
         for server_id in sorted(one for one in changed if one is not None):
-            order = self._orders.get(server_id)
-            if order is not None and not order.sent:
-                self._seal(order)
+            self._sealing.try_again(server_id)
             self._answer(server_id)
             reference = self._references.get(server_id)
             if reference is not None and self._active is not False:
@@ -193,20 +192,9 @@ class Agent:
             self._outbox.put(reports.Firmware(hostname=self.hostname, files=found))
             self._said_firmware = found
 
-    def _seal_what_waits(self) -> None:
-        """Measure for every order whose seal was not heard, also when it was sent: it may be lost."""
-        for order in tuple(self._orders.values()):
-            self._seal(order)
-
-    def _seal(self, order: Order) -> None:
-        """Measure for a new reference."""
-        self._orders[order.server_id] = dataclasses.replace(order, sent=self._validator.seal(order))
-
     def _sweep(self, cause: str, task_id: str | None) -> None:
-        sealing = {order.server_id for order in self._orders.values() if order.sent}
-        self._validator.sweep(
-            self._references, sealing, self._inventory.count_without(self._references), cause, task_id
-        )
+        unsigned = self._inventory.count_without(self._references)
+        self._validator.sweep(self._references, self._sealing.pass_over(), unsigned, cause, task_id)
 
     def _moment(self) -> datetime:
         return self._ledger.next_moment(self._clock())
@@ -225,32 +213,37 @@ class Agent:
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
-        is_mine = self.registration.is_answered_by(desired.answers)
-        if not is_mine or self._hearing.is_old(desired.position):
-            log.info("%s needs another answer than that as of %d", self.hostname, desired.position)
+        if not self.registration.is_answered_by(desired.answers):
+            log.info("%s waits for another answer than that as of %d", self.hostname, desired.position)
             return
         self.registration.answered(desired.answers)
+        if self._hearing.is_old(desired.position):
+            log.info("%s has heard more than that as of %d", self.hostname, desired.position)
+            self.register()
+            return
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
-        look = not self._is_again or any("node-lost" in one.reasons for one in desired.assignments)
+        look = not self._is_again or any(map(is_away, desired.assignments))
         known = {one.server_id for one in self._references}
         self._adopt(desired)
         self.enforcement.look()
         self._inventory.report()
         self._report_firmware()
-        self._seal_what_waits()
+        self._sealing.carry_out()
         self._do_what_was_asked("agent-started", look=look and self._active is not False)
         if not look:
             self._welcome(known)
         for recorded in later:
             if self._hearing.is_news(recorded):
                 self._act_on(recorded)
+        if self._untold:
+            self.register()
 
     def _welcome(self, known: set[str]) -> None:
         """Look at the servers that came here, and forget about the files of those that went."""
         for reference in self._references:
-            if reference.server_id not in known and self._active is not False:
-                self._validator.validate(reference, "domain-changed")
+            if reference.server_id not in known:
+                self._look_at_new(reference)
         for server_id in known:
             if server_id not in self._references:
                 self._files.forget(server_id)
@@ -270,14 +263,7 @@ class Agent:
             {one.server_id: EQUAL for one in desired.assignments if is_as_sealed(one)},
             {one.server_id for one in desired.assignments if one.is_valid == "false"},
         )
-        tasks = {
-            duty.server_id: duty.task_id for duty in desired.duties if duty.action in ("create", "update")
-        }
-        self._orders = {
-            one.server_id: Order(one.server_id, one.sign_id, one.ordered, tasks.get(one.server_id))
-            for one in desired.assignments
-            if one.ordered > one.sealed
-        }
+        self._sealing.take_over(desired.assignments, desired.duties)
         signs = {one.server_id: one.sign_id for one in desired.assignments}
         self._asked = {
             duty.task_id: Question(duty.task_id, duty.server_id, signs.get(duty.server_id or "", 0))
@@ -348,7 +334,7 @@ class Agent:
         match event:
             case of_sign.SignCreated() | of_sign.SignUpdated():
                 self._close(event.server_id)
-                self._seal(Order(event.server_id, event.sign_id, event.generation, event.task_id))
+                self._sealing.give(Order(event.server_id, event.sign_id, event.generation, event.task_id))
             case of_sign.SignSealed():
                 self._sealed(event)
             case of_sign.SignValidationRequested():
@@ -360,7 +346,7 @@ class Agent:
                 self._validator.heard(event.server_id, event.is_valid)
             case of_sign.SignRevoked():
                 self._close(event.server_id)
-                self._orders.pop(event.server_id, None)
+                self._sealing.forget(event.server_id)
                 self._files.forget(event.server_id)
                 self._references.remove(event.server_id)
                 self._validator.forget(event.server_id)
@@ -373,8 +359,8 @@ class Agent:
 
     def _validate(self, server_id: str, question: Question) -> None:
         """Validate because it was asked for; what is about to be sealed is validated then."""
-        reference, order = self._references.get(server_id), self._orders.get(server_id)
-        if reference is None and order is not None and order.sent:
+        reference = self._references.get(server_id)
+        if reference is None and self._sealing.is_sent(server_id):
             return
         if reference is None:
             self._validator.refuse(server_id, question.sign_id, NotSealed(), question.task_id or None)
@@ -383,15 +369,21 @@ class Agent:
 
     def _sealed(self, event: of_sign.SignSealed) -> None:
         """Take the new reference, and look again: the server may have changed since it was measured."""
-        order = self._orders.get(event.server_id)
-        if order is not None and order.generation <= event.generation:
-            del self._orders[event.server_id]
+        passed_over = self._sealing.sealed(event.server_id, event.generation)
         self._references.put(event.server_id, event.sign_id, event.generation, event.envelope)
         self._validator.said[event.server_id] = EQUAL
         reference = self._references.get(event.server_id)
-        if reference is not None and self._active is not False:
-            self._validator.validate(reference, "domain-changed")
+        if reference is not None:
+            self._look_at_new(reference, passed_over=passed_over)
         self._answer(event.server_id)
+
+    def _look_at_new(self, reference: Reference, *, passed_over: bool = False) -> None:
+        if self._active is False:
+            return
+        if passed_over:
+            self._validator.said.pop(reference.server_id, None)
+        cause = of_sign.PASSED_OVER if passed_over else "domain-changed"
+        self._validator.validate(reference, cause, is_new=True)
 
     def _answer(self, server_id: str) -> None:
         """Validate a server for whoever waits for it."""

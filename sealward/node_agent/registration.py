@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 from sealward.commands import reports
 from sealward.events.keys import public_pem
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+REMEMBERED: Final = 64
+"""So many questions, at least, can be on their way."""
+
 
 class Registration:
     """What one agent asks until it is answered; an answer to an agent before this one knows too little."""
@@ -28,6 +32,8 @@ class Registration:
         self._keyring = keyring
         self._asked: dict[str, str] = {}
         """By nonce the key (PEM) that was asked with."""
+        self._own: deque[str] = deque(maxlen=REMEMBERED)
+        """The nonces that this agent asked with, also those that wait no more."""
         self.ended = False
         """Whether the node was removed: it may be let in again, but there is no hurry to ask."""
 
@@ -42,6 +48,7 @@ class Registration:
         No two moments of a node are the same, whoever its agent was.
         """
         nonce = moment.isoformat()
+        self._own.append(nonce)
         key = self._keyring.turn(len(self._asked))
         pem = self._asked[nonce] = public_pem(key.public_key())
         return reports.Registration(hostname=self._hostname, public_key=pem, nonce=nonce), key
@@ -57,8 +64,11 @@ class Registration:
         return True
 
     def is_answered_by(self, nonce: str) -> bool:
-        """Say whether an answer that repeats that nonce, empty when nobody asked, is for this agent."""
-        return nonce in self._asked if self._asked else not nonce
+        """Say whether an answer that repeats that nonce, empty when nobody asked, is for this agent.
+
+        Of two answers the second may come as one to a question that the first has answered: it may say more.
+        """
+        return nonce in self._own if nonce else not self.waits
 
     def answered(self, nonce: str) -> None:
         """Wait no more; a key that was heard under is the one in use."""

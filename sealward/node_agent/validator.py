@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.commands import reports
 from sealward.events import envelope as envelopes
-from sealward.events import ranges
 from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
@@ -20,6 +18,8 @@ from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
 from sealward.node_agent.measure import Measured, measure, unread
 from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.sealing import Order
+from sealward.node_agent.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -37,37 +37,14 @@ log = logging.getLogger(__name__)
 EQUAL: Final = "equal"
 """What is said of a server that was found equal; of others it is a digest of what was found, or a reason."""
 
-NODE_WIDE: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone", "stale"))
+AWAY: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone"))
+"""Reasons of an unknown that are those of a whole node, and over when it sweeps."""
+
+NODE_WIDE: Final = AWAY | {"stale"}
 """Reasons of an unknown that a sweep clears without a report for every single server."""
 
 FILES: Final = "files"
 """The section that is measured from files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An administrator's order to seal what a server is now, as `generation` of a sign."""
-
-    server_id: str
-    sign_id: int
-    generation: int
-    task_id: str | None
-    sent: bool = False
-    """Whether its measurement is on the way to the control plane."""
-
-
-@dataclass(slots=True)
-class _Sweep:
-    """What a sweep has found so far."""
-
-    sealing: Collection[str] = ()
-    vouched: list[int] = field(default_factory=list)
-    withheld: dict[str, list[int]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=lambda: {"true": 0, "false": 0, "unknown": 0})
-    lines: list[str] = field(default_factory=list)
-
-    def withhold(self, reason: str, sign_id: int) -> None:
-        self.withheld.setdefault(reason, []).append(sign_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +125,14 @@ class Validator:
         """Report that a server cannot be validated as was asked."""
         self._report_failure(Order(server_id, sign_id, 0, task_id), failed, self._moment(), "requested")
 
-    def validate(self, reference: Reference, cause: str, task_id: str | None = None) -> None:
+    def validate(
+        self, reference: Reference, cause: str, task_id: str | None = None, *, is_new: bool = False
+    ) -> None:
         """Compare a server with its reference; report what is news, and whatever a task asked for.
 
-        While files are being measured, what is known stands, and nothing is reported.
+        While files are being measured, what is known stands, and nothing is reported. Without libvirt's
+        answer it is a sweep that says so: one follows when libvirt is lost, or answers late. Of a reference
+        that `is_new` that sweep may have known nothing.
         """
         moment = self._moment()
         try:
@@ -160,12 +141,10 @@ class Validator:
             self._await(reference.server_id, later)
             return
         except NotMeasured as failed:
-            # Without libvirt's answer, the sweep that follows says it, if it is still so by then.
-            is_news = self.said.get(reference.server_id) != failed.code and not isinstance(
-                failed, HypervisorGone | DomainLocked
-            )
-            if task_id is not None or is_news:
+            if task_id is not None or is_new:
                 self._report_failure(_validation(reference, task_id), failed, moment, cause)
+            else:
+                self._say_failure(reference, failed, moment, cause)
             return
         self._compare(reference, measured, moment, cause, task_id)
 
@@ -182,18 +161,18 @@ class Validator:
         Nothing is vouched for that is `sealing`: another reference may be in force, and not yet heard of.
         """
         started_at = self._moment()
-        sweep = _Sweep(sealing)
+        sweep = Sweep(sealing)
         for asked in self._asked(references):
             self._sweep_one(asked, sweep, cause)
-        self._finish(sweep, started_at, unsigned, cause, task_id)
+        self._send(sweep.report(self._hostname, started_at, unsigned, cause, task_id))
 
     def withhold_all(
         self, references: Iterable[Reference], unsigned: int, reason: str, task_id: str | None
     ) -> None:
         """Say that nothing is vouched for any more."""
-        sweep = _Sweep(withheld={reason: [one.sign_id for one in references]})
+        sweep = Sweep(withheld={reason: [one.sign_id for one in references]})
         sweep.counts["unknown"] = len(sweep.withheld[reason])
-        self._finish(sweep, self._moment(), unsigned, reason, task_id)
+        self._send(sweep.report(self._hostname, self._moment(), unsigned, reason, task_id))
 
     def _asked(self, references: Iterable[Reference]) -> Iterator[_Asked]:
         """Ask libvirt for each domain of a sweep: for the next one while the one before is measured."""
@@ -207,7 +186,7 @@ class Validator:
         if before is not None:
             yield before
 
-    def _sweep_one(self, asked: _Asked, sweep: _Sweep, cause: str) -> None:
+    def _sweep_one(self, asked: _Asked, sweep: Sweep, cause: str) -> None:
         reference, moment = asked.reference, asked.moment
         try:
             measured = self._measured_from(asked.xml(), reference.server_id, reference, fresh=False)
@@ -217,6 +196,7 @@ class Validator:
             sweep.lines.append(f"{reference.sign_id} {later.code}")
             return
         except NotMeasured as failed:
+            self._say_failure(reference, failed, moment, cause)
             sweep.withhold(failed.code, reference.sign_id)
             sweep.counts["unknown"] += 1
             sweep.lines.append(f"{reference.sign_id} {failed.code}")
@@ -227,7 +207,7 @@ class Validator:
             self.said.pop(reference.server_id, None)
         elif verdict is IsValid.UNKNOWN:
             sweep.withhold("profile-changed", reference.sign_id)
-        elif verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
+        if verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
             sweep.vouched.append(reference.sign_id)
         if not is_recorded or self._is_rebound(reference, measured):
             self._compare(reference, measured, moment, cause, None)
@@ -239,22 +219,6 @@ class Validator:
         if self.said.get(server_id) != (EQUAL if verdict is IsValid.TRUE else _found(measured)):
             return False
         return verdict is IsValid.UNKNOWN or (verdict is IsValid.FALSE) == (server_id in self._false)
-
-    def _finish(
-        self, sweep: _Sweep, started_at: datetime, unsigned: int, cause: str, task_id: str | None
-    ) -> None:
-        withheld = (reports.Withheld(reason, ranges.render(ids)) for reason, ids in sweep.withheld.items())
-        report = reports.Sweep(
-            hostname=self._hostname,
-            cause=cause,
-            started_at=started_at,
-            vouched=ranges.render(sweep.vouched),
-            withheld=tuple(one for one in withheld if one.sign_ids),
-            counts=sweep.counts | {"unsigned": unsigned},
-            digest=hashlib.sha256("\n".join(sweep.lines).encode()).hexdigest(),
-            task_id=task_id,
-        )
-        self._send(report)
 
     def _compare(
         self, reference: Reference, measured: Measured, moment: datetime, cause: str, task_id: str | None
@@ -323,6 +287,12 @@ class Validator:
         self._send(report)
         self.said[order.server_id] = failed.code
 
+    def _say_failure(self, reference: Reference, failed: NotMeasured, moment: datetime, cause: str) -> None:
+        """Report what is one server's own: so is the end of that. What is libvirt's ends for all."""
+        is_own = not isinstance(failed, HypervisorGone | DomainLocked)
+        if is_own and self.said.get(reference.server_id) != failed.code:
+            self._report_failure(_validation(reference, None), failed, moment, cause)
+
     def _await(self, server_id: str, later: FilesBeingMeasured) -> None:
         """Say nothing until the files have been read; what is found then is news."""
         log.info("%s is not measured yet: %s", server_id, later)
@@ -356,6 +326,11 @@ def is_as_sealed(assignment: reports.Assignment) -> bool:
     return assignment.is_valid == "true" or (
         assignment.is_valid == "unknown" and NODE_WIDE.issuperset(assignment.reasons)
     )
+
+
+def is_away(assignment: reports.Assignment) -> bool:
+    """Say whether nobody vouches for a server for a reason that a sweep would end."""
+    return assignment.is_valid == "unknown" and not AWAY.isdisjoint(assignment.reasons)
 
 
 def _measured(xml: DomainXml, files: Files) -> Measured:

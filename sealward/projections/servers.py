@@ -58,6 +58,11 @@ class Servers:
         found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
+    def find_elsewhere(self, tables: Tables, server_id: str, node_id: int) -> ServerRow | None:
+        """Return where a server is, apart from one node."""
+        found = tables.one("servers.find-elsewhere", {"server_id": server_id, "node_id": node_id})
+        return _row(found) if found else None
+
     def page(  # noqa: PLR0913 - the filters that the API has
         self,
         tables: Tables,

@@ -29,6 +29,11 @@ DELETE FROM servers WHERE node_id = :node_id
 -- name: find
 SELECT * FROM servers WHERE server_id = :server_id ORDER BY running DESC, position DESC LIMIT 1
 
+-- name: find-elsewhere
+SELECT * FROM servers
+WHERE server_id = :server_id AND node_id <> :node_id
+ORDER BY running DESC, position DESC LIMIT 1
+
 -- name: page
 SELECT servers.*, signs.sign_id IS NOT NULL AS signed
 FROM servers LEFT JOIN signs USING (server_id)

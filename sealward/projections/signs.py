@@ -224,7 +224,7 @@ def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
 def _left(row: SignRow, event: of_node.InstanceLeft) -> SignRow:
     if row.node_id != event.node_id:
         return row  # it runs elsewhere now
-    return _withheld(row, "instance-left", event.timestamp)
+    return _withheld(row, "instance-left", event.taken_at or event.timestamp)
 
 
 def _withheld(row: SignRow, reason: str, moment: datetime) -> SignRow:

@@ -117,6 +117,7 @@ def intake(store: EventStore, handler: Handler, leases: Leases) -> Intake:
         desire,
         utc_now,
         elsewhere=lambda *_: (),
+        also_at=lambda *_: None,
         sign_of=lambda _: None,
     )
 

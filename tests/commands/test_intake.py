@@ -289,3 +289,24 @@ def test_a_leftover_moves_no_sign(door: Door, node: Reporter) -> None:
     assert door.take(node.inventory(*SERVERS, running=SERVERS), other.registration()) == [None, None]
     assert door.take(other.inventory(*SERVERS, running=())) == [None]
     assert SignMoved not in kinds(door.log())
+
+
+def test_a_sign_goes_back_to_a_node_that_never_missed_its_server(door: Door, node: Reporter) -> None:
+    """There and back between two looks of its home: it is the other node that says it is gone."""
+    other = Reporter("kvm2", 2)
+    door.take(node.inventory(*SERVERS, running=SERVERS), other.registration())
+    door.take(other.inventory(SERVERS[0], running=SERVERS[:1]))
+    assert door.take(node.inventory(*SERVERS, running=SERVERS)) == [None]
+    door.told.clear()
+
+    assert door.take(other.inventory(running=())) == [None]
+    assert kinds(door.appends[-1]) == [InstanceLeft, SignMoved]
+    (back,) = (one for one in door.appends[-1] if isinstance(one, SignMoved))
+    assert (back.from_hostname, back.hostname) == ("kvm2", "kvm1")
+    assert sorted(door.told) == ["kvm1", "kvm2"]
+
+
+def test_a_server_that_is_nowhere_leaves_its_sign_where_it_is(door: Door, node: Reporter) -> None:
+    """It is known to have left, and nothing else."""
+    assert door.take(node.inventory(*SERVERS, running=SERVERS), node.inventory(running=())) == [None, None]
+    assert SignMoved not in kinds(door.log())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from factories import SERVER
 
 from sealward.commands.node import Node
-from sealward.commands.place import is_now_at
+from sealward.commands.place import gone, is_now_at
 
 NAMED = (SERVER, "instance-1")
 
@@ -51,3 +51,13 @@ def test_what_is_switched_off_is_elsewhere_when_its_home_has_it_no_longer() -> N
     """A cold migration."""
     assert is_now_at(SERVER, node(), node(has=False), node(has=False))
     assert is_now_at(SERVER, node(), node(), None)
+
+
+def test_a_server_is_gone_that_left_or_stopped() -> None:
+    """It may go on elsewhere; one that is still there, or came just now, is not gone."""
+    assert gone(node(), node(has=False)) == [SERVER]
+    assert gone(node(runs=True), node()) == [SERVER]
+    assert gone(node(runs=True), node(has=False)) == [SERVER]
+    assert gone(node(runs=True), node(runs=True)) == []
+    assert gone(node(), node(runs=True)) == []
+    assert gone(node(has=False), node()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from sealward.events import envelope as envelopes
 from sealward.events.base import Event
 from sealward.events.measurement import Measurement
 from sealward.events.sign import (
+    PASSED_OVER,
     HostBoundChanged,
     SignMoved,
     SignRevoked,
@@ -69,6 +71,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
     sign_id: int = 115,
     node_id: int = 2,
     task_id: str | None = None,
+    cause: str = "domain-changed",
 ) -> list[Event]:
     """Return what follows from a node's report of that second."""
     at = NOW + timedelta(seconds=second)
@@ -82,7 +85,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
         key=NODE.public_key(),
         statement=statement,
         findings=(),
-        cause="domain-changed",
+        cause=cause,
     )
     return decider.record_measurement(
         sign,
@@ -203,6 +206,24 @@ def test_a_measurement_for_a_revoked_sign_never_seals_the_next_one() -> None:
         report(created(), sign_id=114)
 
 
+def test_what_a_revoked_sign_s_node_still_says_is_no_offence() -> None:
+    """Also where the next sign of the server is on another node."""
+    with pytest.raises(UnknownGeneration):
+        report(created(), sign_id=114, node_id=3)
+
+
+def test_what_a_sweep_passed_over_is_recorded_although_it_is_no_news() -> None:
+    """Trust may have been withdrawn, of which the sign's own stream knows nothing; said again it is not."""
+    (restored,) = report(sealed(), second=2, cause=PASSED_OVER)
+    after = play(sealed(), [restored])
+
+    assert isinstance(restored, SignValidated)
+    assert (restored.is_valid, restored.checked_at) == (IsValid.TRUE, NOW + timedelta(seconds=2))
+    assert report(after, second=2, cause=PASSED_OVER) == []
+    assert report(after, second=1, cause=PASSED_OVER) == []
+    assert report(sealed(), CHANGED, second=2, cause=PASSED_OVER) != []
+
+
 MOVED = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0", {"config": "cc"})
 
 
@@ -291,3 +312,13 @@ def test_what_a_node_finds_first_after_a_move_is_news() -> None:
     assert isinstance(first, SignValidated)
     assert first.is_valid is IsValid.TRUE
     assert report(play(moved, [first]), second=3, node_id=3) == []
+
+
+def test_what_was_measured_before_a_move_is_not_what_is_found_first_after_it() -> None:
+    """Delivered once more when the server is back: it says nothing of what was in between."""
+    back = replace(MOVE, node_id=2, hostname="kvm2")
+    gone = play(sealed(), place.move_sign(sealed(), MOVE, now=NOW))
+    returned = play(gone, place.move_sign(gone, back, now=NOW))
+
+    assert report(returned, second=1) == []
+    assert report(returned, second=2) != []

@@ -12,7 +12,7 @@ from factories import ONE_OF_EACH
 from sealward.events import codec
 from sealward.events.base import Event, Origin, Recorded, sign_stream
 from sealward.events.codec import EventFromNewerVersion, EventRefused, decode, encode
-from sealward.events.node import InstanceAppeared
+from sealward.events.node import InstanceAppeared, InstanceLeft
 
 GOLDEN = Path(__file__).parent.parent / "assets" / "events"
 
@@ -62,6 +62,16 @@ def test_whether_a_server_runs_is_a_field_more() -> None:
     assert (GOLDEN / "instance.appeared.v1.running.json").read_bytes().rstrip(b"\n") == encode(running)
     assert running == decode(running.topic, encode(running))
     assert b"running" not in encode(event)
+
+
+def test_when_a_server_left_is_an_addition() -> None:
+    """Golden too; an older event has the bytes that it had."""
+    (event,) = (one for one in ONE_OF_EACH if isinstance(one, InstanceLeft))
+    dated = replace(event, taken_at=event.timestamp)
+
+    assert (GOLDEN / "instance.left.v1.taken-at.json").read_bytes().rstrip(b"\n") == encode(dated)
+    assert dated == decode(dated.topic, encode(dated))
+    assert b"taken_at" not in encode(event)
 
 
 def test_old_fields_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,19 @@ from sealward.projections.tables import SqliteTables
 
 def found(*events: Event) -> int | None:
     """Return the node that the server is found on after those events."""
+    row = Servers().find(after(*events), SERVER)
+    return None if row is None else row.node_id
+
+
+def after(*events: Event) -> SqliteTables:
+    """Return the rows after those events."""
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
     tables = SqliteTables(connection.cursor())
     Servers().reset(tables)
     for position, one in enumerate(events):
         Servers().apply(recorded([one], after=position), tables)
-    row = Servers().find(tables, SERVER)
-    return None if row is None else row.node_id
+    return tables
 
 
 def at(node_id: int, *, running: bool | None) -> Event:
@@ -35,3 +40,13 @@ def test_a_server_is_found_where_it_runs() -> None:
     assert found(at(1, running=True), at(2, running=True), at(1, running=False)) == 2
     assert found(at(1, running=None), at(2, running=None)) == 2
     assert found(at(1, running=True), at(2, running=True), event(InstanceLeft, node_id=2)) == 1
+
+
+def test_a_server_is_found_apart_from_one_node() -> None:
+    """Where it runs, if there are several; nowhere when only that node has it."""
+    rows = after(at(1, running=True), at(2, running=True), at(3, running=False))
+    elsewhere = Servers().find_elsewhere(rows, SERVER, 1)
+    assert elsewhere is not None
+    assert elsewhere.node_id == 2
+
+    assert Servers().find_elsewhere(after(at(1, running=True)), SERVER, 1) is None

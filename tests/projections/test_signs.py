@@ -220,3 +220,18 @@ def test_a_node_that_is_there_has_the_last_word_on_its_servers() -> None:
     assert (
         row_after(validated(1, valid=True), left, validated(3, valid=True)).verdict.is_valid is IsValid.TRUE
     )
+
+
+def test_a_server_left_when_its_node_found_that() -> None:
+    """Not when it was recorded: what the node found between the two counts; an older event says no more."""
+    late = event(InstanceLeft, timestamp=moment(5), taken_at=moment(2))
+    withheld = event(
+        NodeSwept,
+        started_at=moment(3),
+        vouched="",
+        withheld=(Withheld(reason="libvirt-gone", sign_ids="115"),),
+    )
+
+    assert row_after(validated(1, valid=True), late, withheld).verdict.reasons == ("libvirt-gone",)
+    old = event(InstanceLeft, timestamp=moment(5))
+    assert row_after(validated(1, valid=True), old, withheld).verdict.reasons == ("instance-left",)

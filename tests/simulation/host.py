@@ -111,9 +111,9 @@ class Domains(Hypervisor):
         return None if variant is None else (variant, self.version)
 
     def shape_at(self, server_id: str, moment: datetime) -> Shape:
-        """Return what a domain was like at a moment of the node's clock."""
-        past = [shape for since, shape in self._past[server_id] if since <= moment]
-        return past[-1]
+        """Return what a domain was like at a moment of the node's clock; None where it was not there."""
+        past = [shape for since, shape in self._past.get(server_id, ()) if since <= moment]
+        return past[-1] if past else None
 
 
 class NoFiles:

@@ -26,6 +26,10 @@ class Weather:
     """The broker or the store did it, but the answer was lost."""
     away: float = 0.0
     killed: float = 0.0
+    overtaken: float = 0.5
+    """A report of which another worker takes the one behind it first."""
+    behind: float = 1.0
+    """The rows do not know yet what is in the log when a report is taken."""
 
     @classmethod
     def drawn(cls, dice: Random) -> Weather:
@@ -91,7 +95,7 @@ class Network:
     def next_reports(self) -> list[bytes]:
         """Return which reports a worker takes together: those beside it may have taken some in between."""
         first = self.inbox[:AT_ONCE]
-        return [body for body in first if self._dice.random() < 1 / 2] or first[:1]
+        return [body for body in first if not self.happens(self.weather.overtaken)] or first[:1]
 
     def happens(self, likely: float) -> bool:
         """Say whether it happens this time."""

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,12 +14,12 @@ from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from simulation.network import Killed, Network
 
+from sealward.assignments import Assignments
 from sealward.commands import reports
 from sealward.commands.handler import Handler
 from sealward.commands.intake import Intake
 from sealward.commands.leases import LeaseKeeper, Leases
 from sealward.commands.node import Node
-from sealward.control_plane import Assignments, Core
 from sealward.events.bus import Bus, BusUnavailable, Delivered, Later, Poison
 from sealward.events.relay import BusPublisher, Relay
 from sealward.events.store import EventStore, NextId
@@ -106,8 +105,9 @@ class Plane:
     def begin(self) -> None:
         """Start the worker (again)."""
         bus = cast("Bus", self._network)
-        core = SimpleNamespace(store=self.store, projections=self.projections, authority=AUTHORITY)
-        self._assignments = Assignments(cast("Core", core), 0.0, self._clock)
+        self._assignments = Assignments(
+            self.store, self.projections, AUTHORITY.public_key(), 0.0, self._clock
+        )
         self._intake = Intake(
             self.handler,
             self._heard,
@@ -115,6 +115,7 @@ class Plane:
             self._desire,
             self._clock,
             elsewhere=self._assignments.elsewhere,
+            also_at=self._assignments.also_at,
             sign_of=self._assignments.sign_of,
         )
         self._relay = Relay(self.store, BusPublisher(bus), self.place)

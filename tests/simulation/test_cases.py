@@ -280,10 +280,8 @@ def test_an_answer_to_the_agent_before_is_none_to_this_one(world: World, host: H
 
 def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(world: World, host: Host) -> None:
     """The event says that there is something to know; the fifteenth sweep would be late."""
-    world._check = lambda _: None
     server_id, other = host.server_ids[0], world.hosts[1]
-    host.change(server_id, None)
-    other.change(server_id, 0)
+    world.move(server_id, host, other)
     for one in (host, other):
         world.notify_at(one)
         world.take_all()
@@ -295,6 +293,93 @@ def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(worl
 
     assert untold is IsValid.UNKNOWN
     assert is_valid(world, server_id) is IsValid.TRUE
+
+
+def test_what_is_asked_for_while_a_node_is_told_of_a_move_is_answered(world: World, host: Host) -> None:
+    """An event that overtakes the answer makes it old: the node asks again at once."""
+    server_id, other = host.server_ids[0], world.hosts[1]
+    order(world, ask.RequestValidation, server_id)
+    world.move(server_id, host, other)
+    world.notify_at(other)
+    world.take_all()
+    world.plane.project()
+    order(world, ask.RequestValidation, server_id)
+    world.plane.relay()
+    world.hear_all(other)
+    world.settle()
+
+    truths.tasks(world)
+    assert is_valid(world, server_id) is IsValid.TRUE
+
+
+def test_a_libvirt_that_goes_while_a_seal_is_on_its_way_leaves_nothing_true(world: World, host: Host) -> None:
+    """The sweep that said so knew nothing of that server yet."""
+    server_id = host.server_ids[1]
+    world.create(server_id)
+    world.plane.relay()
+    world.hear_all(host)
+    world.take_all()
+    host.lose_libvirt(gone=True, version="")
+    world.notify_at(host)
+    world.settle()
+
+    assert is_valid(world, server_id) is IsValid.UNKNOWN
+
+
+def test_a_seal_on_its_way_past_a_switch_off_and_on_is_vouched_for(world: World, host: Host) -> None:
+    """The first sweep after that cannot: another reference may be in force. Hearing which, the node can."""
+    server_id = host.server_ids[0]
+    order(world, ask.UpdateSign, server_id)
+    world.plane.relay()
+    world.hear_all(host)
+    for kind in (ask.DeactivateNode, ask.ActivateNode):
+        world.handle(world.switch(host, kind))
+    world.plane.relay()
+    world.hear_all(host)
+    world.settle()
+    assert is_valid(world, server_id) is IsValid.TRUE
+
+
+def test_a_server_that_is_back_before_its_node_looks_is_true_at_once(world: World, host: Host) -> None:
+    """A sweep missed it: it is its own trouble, and over with it, without another sweep."""
+    server_id = host.server_ids[0]
+    host.change(server_id, None)
+    host.changed.clear()
+    tick(world, host)
+    gone = is_valid(world, server_id)
+    host.change(server_id, 0)
+    world.settle()
+
+    assert (gone, is_valid(world, server_id)) == (IsValid.UNKNOWN, IsValid.TRUE)
+
+
+def test_a_server_that_was_away_before_its_node_looked_is_at_home(world: World, host: Host) -> None:
+    """The other node has seen it come, and sees it go; its home has missed nothing."""
+    server_id, other = host.server_ids[0], world.hosts[1]
+    world.move(server_id, host, other)
+    host.changed.clear()
+    world.notify_at(other)
+    world.take_all()
+    world.plane.project()
+    world.move(server_id, other, host)
+    host.changed.clear()
+    world.settle()
+
+    assert is_valid(world, server_id) is IsValid.TRUE
+
+
+def test_a_server_that_comes_from_a_node_that_is_switched_off_is_looked_at(world: World, host: Host) -> None:
+    """There nobody vouched for it; here somebody does, at once."""
+    server_id, other = host.server_ids[0], world.hosts[1]
+    world.handle(world.switch(other, ask.ActivateNode))
+    world.handle(world.switch(host, ask.DeactivateNode))
+    world.settle()
+    before = is_valid(world, server_id)
+    world.pass_time(10)
+    world.move(server_id, host, other)
+    world.settle()
+
+    assert (before, is_valid(world, server_id)) == (IsValid.UNKNOWN, IsValid.TRUE)
 
 
 def test_a_key_that_is_replaced_while_everything_is_on_its_way(world: World, host: Host) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,21 @@ def seeds() -> list[list[int]]:
 @pytest.mark.parametrize("some", seeds(), ids=lambda some: f"seeds-{some[0]}-{some[-1]}")
 def test_histories_end_well(some: list[int], folder: Path) -> None:
     """Whatever is lost, doubled, late or killed: no verdict lies, and in the end all is as it should be."""
+    replay(some, folder, live, calm=False)
+
+
+@pytest.mark.parametrize("some", seeds(), ids=lambda some: f"seeds-{some[0]}-{some[-1]}")
+def test_calm_histories_wait_for_no_sweep(some: list[int], folder: Path) -> None:
+    """Where nothing is lost and nobody dies, all is as it should be as soon as all has arrived."""
+    replay(some, folder, live_calmly, calm=True)
+
+
+def replay(some: list[int], folder: Path, live: Callable[[World], None], *, calm: bool) -> None:
+    """Live the histories of these seeds; of one that ends badly tell everything."""
     for seed in some:
         place = folder / str(seed)
         place.mkdir()
-        world = World(seed, place, truths.always)
+        world = World(seed, place, truths.always, calm=calm)
         try:
             live(world)
         except Exception as failed:  # noqa: BLE001 - whatever it is, the seed must be told
@@ -61,5 +72,20 @@ def live(world: World) -> None:
         world.activate()
         world.rest(2)
         truths.in_the_end(world)
+    finally:
+        world.close()
+
+
+def live_calmly(world: World) -> None:
+    """Live one history in which nothing is lost, and hold it against the truth before anybody looks again."""
+    try:
+        world.live_calmly()
+        world.settle()
+        truths.at_once(world)
+        world.heal()
+        truths.verdicts(world)
+        truths.orders(world)
+        truths.tasks(world)
+        truths.inventory(world)
     finally:
         world.close()

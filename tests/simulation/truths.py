@@ -46,13 +46,15 @@ AGAIN = (
 def always(world: World) -> None:
     """No verdict contradicts what the server was like at the moment that the verdict names."""
     for row in sign_rows(world):
-        verdict, host = row.verdict, world.host_of(row.server_id)
+        verdict = row.verdict
         if verdict.is_valid is IsValid.UNKNOWN:
             continue
-        shape = host.domains.shape_at(row.server_id, verdict.checked_at)
-        assert shape is not None, f"{row.server_id} was not there at {verdict.checked_at}"
-        changed = bool(differing(reference(world, row.server_id), measured(row.server_id, *shape)))
-        assert changed == (verdict.is_valid is IsValid.FALSE), f"{row} contradicts {shape}"
+        then = [host.domains.shape_at(row.server_id, verdict.checked_at) for host in world.hosts]
+        shapes = [one for one in then if one is not None]
+        assert shapes, f"{row.server_id} was nowhere at {verdict.checked_at}"
+        signed = reference(world, row.server_id)
+        seen = {bool(differing(signed, measured(row.server_id, *shape))) for shape in shapes}
+        assert (verdict.is_valid is IsValid.FALSE) in seen, f"{row} contradicts {shapes}"
 
 
 def in_the_end(world: World) -> None:
@@ -67,10 +69,20 @@ def in_the_end(world: World) -> None:
     heard_again(world)
 
 
+def at_once(world: World) -> None:
+    """What needs no sweep: it is so as soon as all has arrived, where nothing is lost."""
+    active = activity(world)
+    for host in world.hosts:
+        if host.domains.gone and active.get(host.hostname):
+            said = [row.server_id for row in sign_rows(world) if row.verdict.is_valid is IsValid.TRUE]
+            assert not set(said).intersection(host.server_ids), (
+                f"{host.hostname} sees nothing: {set(said).intersection(host.server_ids)}"
+            )
+
+
 def verdicts(world: World) -> None:
     """A server on an active node reads what it is."""
-    with world.plane.projections.reading() as tables:
-        active = {one.hostname: one.active for one in world.plane.projections.nodes.all(tables)}
+    active = activity(world)
     for row in sign_rows(world):
         host = world.host_of(row.server_id)
         if not active.get(host.hostname) or not row.sealed:
@@ -79,6 +91,12 @@ def verdicts(world: World) -> None:
         allowed = expected(host, row, reference(world, row.server_id))
         assert said.is_valid in allowed, f"{row.server_id} is {said}, not {allowed}"
         assert (said.is_valid is not IsValid.FALSE) or said.findings
+
+
+def activity(world: World) -> dict[str, bool | None]:
+    """Return for each node whether it validates; None where nobody has said."""
+    with world.plane.projections.reading() as tables:
+        return {one.hostname: one.active for one in world.plane.projections.nodes.all(tables)}
 
 
 def expected(host: Host, row: SignRow, signed: Measurement) -> set[IsValid]:
@@ -106,7 +124,8 @@ def orders(world: World) -> None:
             ordered[event.sign_id, event.generation] = event
         if isinstance(event, of_sign.SignSealed):
             measured_at = sealed(msgspec.json.encode(event.envelope).decode()).measured_at
-            skew = world.host_of(event.server_id).skew + timedelta(milliseconds=5)
+            by = next(one for one in world.hosts if event.actor == f"node:{one.hostname}")
+            skew = by.skew + timedelta(milliseconds=5)
             order = ordered[event.sign_id, event.generation]
             assert measured_at - skew >= order.timestamp - timedelta(milliseconds=10)
 

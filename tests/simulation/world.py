@@ -23,17 +23,24 @@ PACES = (0.0, 0.5, 1.0, 3.0)
 """Each kind of step is absent, usual or frequent in a history: rare orders of steps are frequent in some."""
 SWEEP = timedelta(seconds=60)
 VARIANTS = (0, 1, 2)
+CALM = Weather(overtaken=0.0, behind=0.0)
 SIGN_COMMANDS = (ask.UpdateSign, ask.RevokeSign, ask.RequestValidation)
 
 
 class World:
-    """Call `live`, then `rest`; `trace` says what happened."""
+    """Call `live`, then `rest`; `trace` says what happened.
 
-    def __init__(self, seed: int, folder: Path, check: Callable[[World], None]) -> None:
+    In a `calm` world one worker takes all reports in their order, its rows keep up, and all clocks agree.
+    """
+
+    def __init__(
+        self, seed: int, folder: Path, check: Callable[[World], None], *, calm: bool = False
+    ) -> None:
         self.dice = Random(seed)  # noqa: S311 - a seed that replays
         self.now = NOON
         self.trace: list[str] = []
-        self.network = Network(self.dice, Weather())
+        self._calm = calm
+        self.network = Network(self.dice, CALM if calm else Weather())
         self.plane = Plane(self.network, self.clock)
         self.hosts = [
             Host(number, folder, self._skew(), self.clock, self.network.submit) for number in (1, 2)
@@ -50,12 +57,16 @@ class World:
         """Return the key that each node signs with now."""
         return {host.hostname: host.keyring.current for host in self.hosts}
 
+    @property
+    def _server_ids(self) -> list[str]:
+        return sorted(server_id for host in self.hosts for server_id in host.server_ids)
+
     def clock(self) -> datetime:
         """Return the control plane's time."""
         return self.now
 
     def host_of(self, server_id: str) -> Host:
-        """Return the node that a server is on."""
+        """Return the node that a server is on, or was on last."""
         return next(host for host in self.hosts if server_id in host.server_ids)
 
     def live(self) -> None:
@@ -64,9 +75,21 @@ class World:
             self._begin()
         self.network.weather = Weather.drawn(self.dice)
         self._say(str(self.network.weather))
-        steps = {
+        self._go(
+            self._usual() | {self._leases: 2, self._wait: 1, self._break: 1, self._rekey: 1, self.boot: 2}
+        )
+
+    def live_calmly(self) -> None:
+        """Let things happen to a system in which nothing is lost, and nobody dies."""
+        self._begin()
+        self._go(self._usual())
+
+    def _usual(self) -> dict[Callable[[], None], int]:
+        """Return what happens, and how often."""
+        return {
             self._command: 5,
             self._change: 4,
+            self._move: 1,
             self._libvirt: 1,
             self._notify: 6,
             self._take: 14,
@@ -76,12 +99,9 @@ class World:
             self._arrive: 5,
             self._tick: 4,
             self._beat: 3,
-            self._leases: 2,
-            self._wait: 1,
-            self._break: 1,
-            self._rekey: 1,
-            self.boot: 2,
         }
+
+    def _go(self, steps: dict[Callable[[], None], int]) -> None:
         weights = [weight * self.dice.choice(PACES) for weight in steps.values()]
         for step in self.dice.choices(list(steps), weights, k=STEPS):
             self.now += timedelta(seconds=self.dice.uniform(0.01, 1))
@@ -91,13 +111,7 @@ class World:
     def rest(self, rounds: int) -> None:
         """Let the network heal, everything arrive, and time go by."""
         self.network.weather = Weather()
-        self._say("all heals")
-        for host in self.hosts:
-            if host.domains.gone:
-                host.lose_libvirt(gone=False, version=host.domains.version)
-            if host.agent is None:
-                host.boot()
-        self.settle()
+        self.heal()
         for _ in range(rounds):
             for _ in range(3):
                 self.now += SWEEP / 3
@@ -108,6 +122,16 @@ class World:
             for host in self.hosts:
                 self.tick_at(host)
             self.settle()
+
+    def heal(self) -> None:
+        """Let every libvirt and every agent be there, and everything arrive."""
+        self._say("all heals")
+        for host in self.hosts:
+            if host.domains.gone:
+                host.lose_libvirt(gone=False, version=host.domains.version)
+            if host.agent is None:
+                host.boot()
+        self.settle()
 
     def activate(self) -> None:
         """Have most nodes validate."""
@@ -178,7 +202,8 @@ class World:
         )
 
     def _skew(self) -> timedelta:
-        return timedelta(seconds=self.dice.choice((0, 0, 5, -5)), microseconds=self.dice.randrange(1000))
+        seconds = 0 if self._calm else self.dice.choice((0, 0, 5, -5))
+        return timedelta(seconds=seconds, microseconds=self.dice.randrange(1000))
 
     def _say(self, what: str) -> None:
         self.trace.append(f"{self.now - NOON} {what}")
@@ -189,9 +214,9 @@ class World:
         if kind < 0.2:
             self.handle(self.switch(host, self.dice.choice((ask.ActivateNode, ask.DeactivateNode))))
         elif kind < 0.55:
-            self.create(self.dice.choice(host.server_ids))
+            self.create(self.dice.choice(self._server_ids))
         else:
-            server_id = self.dice.choice(host.server_ids)
+            server_id = self.dice.choice(self._server_ids)
             made = self.dice.choice(SIGN_COMMANDS)(
                 actor="user:admin", task_id=self.task_id(), server_id=server_id
             )
@@ -238,11 +263,25 @@ class World:
         return f"t-{self._tasks}"
 
     def _change(self) -> None:
-        host = self.dice.choice(self.hosts)
-        server_id = self.dice.choice(host.server_ids)
+        server_id = self.dice.choice(self._server_ids)
         variant = self.dice.choice((*VARIANTS, *VARIANTS, None))
         self._say(f"{server_id[:8]} becomes {variant}")
-        host.change(server_id, variant)
+        self.host_of(server_id).change(server_id, variant)
+
+    def _move(self) -> None:
+        """Let a server migrate."""
+        source, target = self.dice.sample(self.hosts, 2)
+        movable = [] if source.domains.gone or target.domains.gone else sorted(source.domains.variants)
+        if movable:
+            self.move(self.dice.choice(movable), source, target)
+
+    def move(self, server_id: str, source: Host, target: Host) -> None:
+        """Let a server go on at another node; each libvirt tells of it."""
+        self._say(f"{server_id[:8]} moves to {target.hostname}")
+        target.server_ids.append(server_id)
+        source.server_ids.remove(server_id)
+        target.change(server_id, source.domains.variants[server_id])
+        source.change(server_id, None)
 
     def _libvirt(self) -> None:
         host = self.dice.choice(self.hosts)
@@ -264,6 +303,8 @@ class World:
 
     def _take(self) -> None:
         if self.network.inbox:
+            if not self.network.happens(self.network.weather.behind):
+                self._project()
             batch = self.network.next_reports()
             done = self.plane.take(*batch)
             shown = ", ".join(named(body) for body in batch)

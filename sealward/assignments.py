@@ -1,0 +1,112 @@
+"""What nodes have to know of signs, read from the projections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sealward.commands import reports
+from sealward.events import keys
+from sealward.events import store as stores
+from sealward.events.policy import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from sealward.commands.node import Node
+    from sealward.events.store import EventStore
+    from sealward.projections.database import Projections
+    from sealward.projections.signs import SignRow
+
+GATE_WAITS: Final = 0.5
+"""Seconds for which an answer to a start gate may wait for the projections: the gate waits little longer."""
+
+
+class Assignments:
+    """What a node has to know when it registers, and which signs others have, read from the projections."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        projections: Projections,
+        authority: Ed25519PublicKey,
+        wait: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._projections = projections
+        self._authority = keys.public_pem(authority)
+        self._wait = wait
+        self._clock = clock
+
+    def elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
+        """Return those servers that are signed as being on another node, as far as the rows know."""
+        with self._projections.reading() as tables:
+            return self._projections.signs.elsewhere(tables, node_id, server_ids)
+
+    def also_at(self, node_id: int, server_id: str) -> str | None:
+        """Return the hostname of another node that has a server, as far as the rows know."""
+        with self._projections.reading() as tables:
+            row = self._projections.servers.find_elsewhere(tables, server_id, node_id)
+        return None if row is None else row.hostname
+
+    def sign_of(self, server_id: str) -> reports.Assignment | None:
+        """Return what is in force for a server, not older than this call; None where it is not signed.
+
+        Raises StoreUnavailable when the projections stay behind for longer than a start gate waits.
+        """
+        projections = self._projections
+        if not projections.wait_for(self._store.head(), min(self._wait, GATE_WAITS)):
+            raise stores.StoreUnavailable("the projections are behind the log")
+        with projections.snapshot() as tables:
+            row = projections.signs.one(tables, server_id)
+            envelope = projections.envelopes.one(tables, server_id)
+        return None if row is None else _assignment(row, envelope)
+
+    def of(self, node: Node) -> reports.Desired:
+        """Return all that a node has to know, not older than this call.
+
+        Raises StoreUnavailable when the projections stay behind: what happened meanwhile would be missed.
+        """
+        projections = self._projections
+        if not projections.wait_for(self._store.head(), self._wait):
+            raise stores.StoreUnavailable("the projections are behind the log")
+        with projections.snapshot() as tables:
+            position = projections.position(tables)
+            signs = projections.signs.page(tables, now=self._clock(), node_id=node.node_id)
+            envelopes = projections.envelopes.of_node(tables, node.node_id)
+            tasks = projections.tasks.waiting(tables, node.node_id)
+            known = projections.nodes.one(tables, node.node_id)
+        assignments = tuple(_assignment(row, envelopes.get(row.server_id)) for row in signs)
+        duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
+        accepted = None if node.firmware is None else dict(node.firmware.accepted)
+        return reports.Desired(
+            node.node_id,
+            position,
+            node.active,
+            self._authority,
+            assignments,
+            duties,
+            accepted,
+            policy=DEFAULT if known is None else known.policy,
+            policy_position=None if known is None else known.policy_position,
+            enforcement=node.enforcement,
+            enforcement_reason=node.enforcement_reason,
+            recorded=node.recorded,
+        )
+
+
+def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
+    return reports.Assignment(
+        row.sign_id,
+        row.server_id,
+        row.ordered,
+        row.sealed,
+        row.verdict.is_valid.value,
+        row.verdict.reasons,
+        envelope,
+        row.policy,
+        row.policy_position,
+    )

@@ -1,0 +1,84 @@
+"""What is to be sealed on a node, from the order until it is heard that it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sealward.commands import reports
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An administrator's order to seal what a server is now, as `generation` of a sign."""
+
+    server_id: str
+    sign_id: int
+    generation: int
+    task_id: str | None
+
+
+class Sealing:
+    """`seal` measures a server and reports that, or why it cannot; it says whether it could."""
+
+    def __init__(self, seal: Callable[[Order], bool]) -> None:
+        self._seal = seal
+        self._open: dict[str, Order] = {}
+        self._sent: set[str] = set()
+        self._passed_over: set[str] = set()
+
+    def take_over(self, assignments: Iterable[reports.Assignment], duties: Iterable[reports.Duty]) -> None:
+        """Know what waits to be sealed, and nothing else."""
+        tasks = {one.server_id: one.task_id for one in duties if one.action in ("create", "update")}
+        self._open = {
+            one.server_id: Order(one.server_id, one.sign_id, one.ordered, tasks.get(one.server_id))
+            for one in assignments
+            if one.ordered > one.sealed
+        }
+        self._sent.clear()
+        self._passed_over.clear()
+
+    def give(self, order: Order) -> None:
+        """Take an order, and carry it out; if that cannot be now, it stays open."""
+        self._open[order.server_id] = order
+        self._passed_over.discard(order.server_id)
+        if self._seal(order):
+            self._sent.add(order.server_id)
+        else:
+            self._sent.discard(order.server_id)
+
+    def carry_out(self) -> None:
+        """Carry out all that is open, also what was reported: that may be lost."""
+        for order in tuple(self._open.values()):
+            self.give(order)
+
+    def try_again(self, server_id: str) -> None:
+        """Carry out what could not be before."""
+        if server_id in self._open and server_id not in self._sent:
+            self.give(self._open[server_id])
+
+    def is_sent(self, server_id: str) -> bool:
+        """Say whether a measurement is on its way to the control plane: another reference may be in force."""
+        return server_id in self._sent
+
+    def pass_over(self) -> frozenset[str]:
+        """Return the servers that a sweep cannot vouch for, because of what is on its way."""
+        self._passed_over |= self._sent
+        return frozenset(self._sent)
+
+    def sealed(self, server_id: str, generation: int) -> bool:
+        """Hear that a server was sealed; say whether a sweep passed it over meanwhile."""
+        passed_over = server_id in self._passed_over
+        order = self._open.get(server_id)
+        if order is not None and order.generation <= generation:
+            self.forget(server_id)
+        return passed_over
+
+    def forget(self, server_id: str) -> None:
+        """Have nothing to seal of a server."""
+        self._open.pop(server_id, None)
+        self._sent.discard(server_id)
+        self._passed_over.discard(server_id)

@@ -1,0 +1,45 @@
+"""What a sweep finds, and the one report that says it of a whole node."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sealward.commands import reports
+from sealward.events import ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What was found so far. Nothing is vouched for that is `sealing`."""
+
+    sealing: Collection[str] = ()
+    vouched: list[int] = field(default_factory=list)
+    withheld: dict[str, list[int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: {"true": 0, "false": 0, "unknown": 0})
+    lines: list[str] = field(default_factory=list)
+
+    def withhold(self, reason: str, sign_id: int) -> None:
+        """Vouch no more for a sign."""
+        self.withheld.setdefault(reason, []).append(sign_id)
+
+    def report(
+        self, hostname: str, started_at: datetime, unsigned: int, cause: str, task_id: str | None
+    ) -> reports.Sweep:
+        """Return what to say; `unsigned` is how many servers of the node are not signed."""
+        withheld = (reports.Withheld(reason, ranges.render(ids)) for reason, ids in self.withheld.items())
+        return reports.Sweep(
+            hostname=hostname,
+            cause=cause,
+            started_at=started_at,
+            vouched=ranges.render(self.vouched),
+            withheld=tuple(one for one in withheld if one.sign_ids),
+            counts=self.counts | {"unsigned": unsigned},
+            digest=hashlib.sha256("\n".join(self.lines).encode()).hexdigest(),
+            task_id=task_id,
+        )
