@@ -148,12 +148,17 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
-    """Return the verdict that an event states; that trust was withdrawn before stays dated (rule 10)."""
+    """Return the verdict that an event states; that trust was withdrawn before stays dated (rules 8, 10).
+
+    Of two trues the later one counts: a sweep may have vouched since, and the event's stream knows of none.
+    """
     if event.is_valid is IsValid.UNKNOWN:
         after = withheld(verdict, event.reasons[0], event.checked_at)
         if after.checked_at == NEVER:
             return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", event.reasons[0]))))
         return after
+    if event.is_valid is verdict.is_valid is IsValid.TRUE and event.checked_at <= verdict.checked_at:
+        return verdict
     stated = replace(
         verdict,
         is_valid=event.is_valid,

@@ -100,6 +100,14 @@ def test_8_what_is_late_changes_nothing() -> None:
     assert withheld(true_at(5), "node-lost", moment(5)).is_valid is IsValid.UNKNOWN
 
 
+def test_8_an_older_true_shortens_none() -> None:
+    """It comes late, perhaps once more, and a sweep has vouched since; where it ends a false it counts."""
+    since = vouched(true_at(1), moment(9), moment(69))
+
+    assert recorded(since, stated(IsValid.TRUE, 4)) == since
+    assert recorded(false_at(5), stated(IsValid.TRUE, 6)).checked_at == moment(6)
+
+
 def judge(found: Measurement, findings: tuple[Finding, ...] = ()) -> Verdict:
     """Judge a measurement of a server that was true, against a reference of one section."""
     reference = Measurement("p/1", {"boot": "aa"}, {}, "libvirt 9.0.0")
