@@ -131,8 +131,8 @@ class Validator:
         """Compare a server with its reference; report what is news, and whatever a task asked for.
 
         While files are being measured, what is known stands, and nothing is reported. Without libvirt's
-        answer it is a sweep that says so: one follows when libvirt is lost, or answers late. Of a reference
-        that `is_new` that sweep may have known nothing.
+        answer it is a sweep that says so: one follows when libvirt is lost, or answers late. If it is lost
+        already, that sweep may have known nothing of a reference that `is_new`.
         """
         moment = self._moment()
         try:
@@ -141,7 +141,7 @@ class Validator:
             self._await(reference.server_id, later)
             return
         except NotMeasured as failed:
-            if task_id is not None or is_new:
+            if task_id is not None or (is_new and isinstance(failed, HypervisorGone)):
                 self._report_failure(_validation(reference, task_id), failed, moment, cause)
             else:
                 self._say_failure(reference, failed, moment, cause)

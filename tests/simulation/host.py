@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealward.events.keys import public_pem
 from sealward.events.measurement import Finding, Measurement
 from sealward.node_agent.agent import Agent
+from sealward.node_agent.calls import DomainLocked
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import FileMeasurer
@@ -60,6 +61,8 @@ class Domains(Hypervisor):
         super().__init__("simulated:///", lambda _: None)
         self._clock = clock
         self.gone = False
+        self.locked: set[str] = set()
+        """The domains that libvirt is busy with for too long."""
         self.version = VERSIONS[0]
         self.variants: dict[str, int] = dict.fromkeys(server_ids, 0)
         self._past: dict[str, list[tuple[datetime, Shape]]] = {}
@@ -81,6 +84,8 @@ class Domains(Hypervisor):
         """Return a domain's XML."""
         if self.gone:
             raise HypervisorGone
+        if server_id in self.locked:
+            raise DomainLocked
         if server_id not in self.variants:
             raise DomainNotFound
         return DomainXml(xml(server_id, self.variants[server_id]), None, self.version, "test")

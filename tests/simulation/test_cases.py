@@ -14,6 +14,7 @@ from simulation.world import World
 
 from sealward.commands import messages as ask
 from sealward.commands import reports
+from sealward.events.sign import SignValidated
 from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
 from sealward.node_agent.agent import ANEW
@@ -324,6 +325,24 @@ def test_a_libvirt_that_goes_while_a_seal_is_on_its_way_leaves_nothing_true(worl
     world.settle()
 
     assert is_valid(world, server_id) is IsValid.UNKNOWN
+
+
+def test_a_server_that_starts_while_its_seal_is_on_its_way_stays_true(world: World, host: Host) -> None:
+    """A start may hold the domain locked for longer than a look may take: libvirt tells when that is over."""
+    server_id = host.server_ids[1]
+    world.create(server_id)
+    world.plane.relay()
+    world.hear_all(host)
+    world.take_all()
+    host.domains.locked.add(server_id)
+    world.settle()
+    host.domains.locked.clear()
+    host.changed.add(None)
+    world.settle()
+
+    log = [one.event for one in world.plane.store.follow(0)]
+    said = [one for one in log if isinstance(one, SignValidated) and one.server_id == server_id]
+    assert {one.is_valid for one in said} == {IsValid.TRUE}
 
 
 def test_a_seal_on_its_way_past_a_switch_off_and_on_is_vouched_for(world: World, host: Host) -> None:
