@@ -49,7 +49,7 @@ class Assignments:
     def also_at(self, node_id: int, server_id: str) -> str | None:
         """Return the hostname of another node that has a server, as far as the rows know."""
         with self._projections.reading() as tables:
-            row = self._projections.servers.find_elsewhere(tables, server_id, node_id)
+            row = self._projections.servers.find_elsewhere(tables, node_id, server_id)
         return None if row is None else row.hostname
 
     def sign_of(self, server_id: str) -> reports.Assignment | None:

@@ -205,7 +205,8 @@ class Intake:
     def _follow(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
         """Let signs follow their servers to a node that has just said which it has, and away from it.
 
-        One that came and went before its home had missed it is where it was: nobody else will say so.
+        A server that came here and went back before its home missed it is no news to its home: its sign goes
+        back when this node says that it is gone.
         """
         node = decisions.node(before.hostname) or before
         for server_id in self._elsewhere(node.node_id, sorted(server_id for server_id, _ in node.instances)):

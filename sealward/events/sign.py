@@ -69,7 +69,11 @@ may have been withdrawn from it and not been given back."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignValidated(SignEvent):
-    """A verdict. `cause` is sealed, passed-over, domain-changed, requested, sweep, rescan or so."""
+    """A verdict, and why the node looked.
+
+    `cause` is sealed, passed-over, requested or domain-changed where it looked at one server, and sweep,
+    rescan, agent-started or node-activated where it looked at all.
+    """
 
     topic: ClassVar[str] = "sign.validated"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 64
-"""So many questions, at least, can be on their way."""
+"""Questions, the last ones, whose answers may still be on their way."""
 
 
 class Registration:

@@ -58,9 +58,9 @@ class Servers:
         found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
-    def find_elsewhere(self, tables: Tables, server_id: str, node_id: int) -> ServerRow | None:
+    def find_elsewhere(self, tables: Tables, node_id: int, server_id: str) -> ServerRow | None:
         """Return where a server is, apart from one node."""
-        found = tables.one("servers.find-elsewhere", {"server_id": server_id, "node_id": node_id})
+        found = tables.one("servers.find-elsewhere", {"node_id": node_id, "server_id": server_id})
         return _row(found) if found else None
 
     def page(  # noqa: PLR0913 - the filters that the API has

@@ -2,87 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from simulation import truths
 from simulation.host import VERSIONS, Host
 from simulation.messages import apart, said
 from simulation.network import Weather
+from simulation.steps import is_valid, order, tick
 from simulation.world import World
 
 from sealward.commands import messages as ask
 from sealward.commands import reports
-from sealward.events.sign import SignValidated
 from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
 from sealward.node_agent.agent import ANEW
 
 LOSES_REPORTS = Weather(lost_reports=1.0)
 LOSES_EVENTS = Weather(lost_events=1.0)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Return two nodes whose agents know everything."""
-    made = World(0, tmp_path, truths.always)
-    made.boot()
-    made.settle()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def host(world: World) -> Host:
-    """Return an active node whose first server is signed."""
-    host = world.hosts[0]
-    world.create(host.server_ids[0])
-    world.handle(world.switch(host, ask.ActivateNode))
-    world.settle()
-    return host
-
-
-def order(world: World, kind: type[ask.UpdateSign | ask.RequestValidation], server_id: str) -> None:
-    """Order something about a server."""
-    world.handle(kind(actor="user:admin", task_id=world.task_id(), server_id=server_id))
-
-
-def is_valid(world: World, server_id: str) -> IsValid:
-    """Return what is known of a server."""
-    world.plane.project()
-    return next(row for row in truths.sign_rows(world) if row.server_id == server_id).verdict.is_valid
-
-
-def tick(world: World, host: Host) -> None:
-    """Let a node look at everything, and all that follows happen."""
-    world.pass_time(60)
-    world.tick_at(host)
-    world.settle()
-
-
-def test_a_seal_that_was_not_heard_leaves_nothing_to_vouch_for(world: World, host: Host) -> None:
-    """While another reference may be in force, a sweep says nothing about servers equal to the old one."""
-    server_id = host.server_ids[0]
-    host.change(server_id, 1)
-    order(world, ask.UpdateSign, server_id)
-    world.plane.relay()
-    world.hear_all(host)
-    world.take_all()
-    world.plane.project()
-    world.pass_time(1)
-    host.change(server_id, 0)
-    world.pass_time(60)
-    world.tick_at(host)
-    world.network.inbox = [
-        one for body in world.network.inbox for one in apart(body, world.keys, reports.Sweep)
-    ]
-    world.take_all()
-    world.plane.project()
-
-    truths.always(world)
-    world.settle()
-    assert is_valid(world, server_id) is IsValid.FALSE
 
 
 def test_what_happens_while_the_answer_is_on_its_way_is_not_missed(world: World, host: Host) -> None:
@@ -191,17 +126,6 @@ def test_being_told_anew_is_no_reason_to_look(world: World) -> None:
     assert [row.verdict for row in truths.sign_rows(world)] == before
 
 
-def test_what_is_about_to_be_sealed_is_validated_then(world: World) -> None:
-    """Asked at once after the order: the answer is a verdict, and not that nothing is sealed."""
-    host = world.hosts[0]
-    world.create(host.server_ids[0])
-    order(world, ask.RequestValidation, host.server_ids[0])
-    world.settle()
-
-    states = {row[2] for row in truths.task_rows(world)}
-    assert states == {"SUCCESS"}
-
-
 def test_an_inventory_that_comes_late_takes_no_server_away(world: World, host: Host) -> None:
     """Two sweeps later it is old, whatever was lost in between."""
     left = host.server_ids[1]
@@ -216,23 +140,6 @@ def test_an_inventory_that_comes_late_takes_no_server_away(world: World, host: H
     world.settle()
 
     truths.inventory(world)
-
-
-def test_a_resign_that_cannot_be_measured_yet_is_tried_again(world: World, host: Host) -> None:
-    """Also on a server that reads "false": the order is done when it is sealed, not when that stays."""
-    server_id = host.server_ids[0]
-    host.change(server_id, 1)
-    world.settle()
-    host.change(server_id, None)
-    order(world, ask.UpdateSign, server_id)
-    world.settle()
-    (state,) = [row[2] for row in truths.task_rows(world) if row[1] == "sealward.sign.update"]
-    assert (state, is_valid(world, server_id)) == ("RETRY", IsValid.FALSE)
-
-    host.change(server_id, 1)
-    world.settle()
-    truths.tasks(world)
-    assert is_valid(world, server_id) is IsValid.TRUE
 
 
 def test_a_node_is_not_told_what_is_behind_the_log(world: World, host: Host) -> None:
@@ -279,86 +186,6 @@ def test_an_answer_to_the_agent_before_is_none_to_this_one(world: World, host: H
     truths.orders(world)
 
 
-def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(world: World, host: Host) -> None:
-    """The event says that there is something to know; the fifteenth sweep would be late."""
-    server_id, other = host.server_ids[0], world.hosts[1]
-    world.move(server_id, host, other)
-    for one in (host, other):
-        world.notify_at(one)
-        world.take_all()
-        world.plane.project()
-    world.network.on_the_way.clear()
-    world.settle()
-    untold = is_valid(world, server_id)
-    tick(world, other)
-
-    assert untold is IsValid.UNKNOWN
-    assert is_valid(world, server_id) is IsValid.TRUE
-
-
-def test_what_is_asked_for_while_a_node_is_told_of_a_move_is_answered(world: World, host: Host) -> None:
-    """An event that overtakes the answer makes it old: the node asks again at once."""
-    server_id, other = host.server_ids[0], world.hosts[1]
-    order(world, ask.RequestValidation, server_id)
-    world.move(server_id, host, other)
-    world.notify_at(other)
-    world.take_all()
-    world.plane.project()
-    order(world, ask.RequestValidation, server_id)
-    world.plane.relay()
-    world.hear_all(other)
-    world.settle()
-
-    truths.tasks(world)
-    assert is_valid(world, server_id) is IsValid.TRUE
-
-
-def test_a_libvirt_that_goes_while_a_seal_is_on_its_way_leaves_nothing_true(world: World, host: Host) -> None:
-    """The sweep that said so knew nothing of that server yet."""
-    server_id = host.server_ids[1]
-    world.create(server_id)
-    world.plane.relay()
-    world.hear_all(host)
-    world.take_all()
-    host.lose_libvirt(gone=True, version="")
-    world.notify_at(host)
-    world.settle()
-
-    assert is_valid(world, server_id) is IsValid.UNKNOWN
-
-
-def test_a_server_that_starts_while_its_seal_is_on_its_way_stays_true(world: World, host: Host) -> None:
-    """A start may hold the domain locked for longer than a look may take: libvirt tells when that is over."""
-    server_id = host.server_ids[1]
-    world.create(server_id)
-    world.plane.relay()
-    world.hear_all(host)
-    world.take_all()
-    host.domains.locked.add(server_id)
-    world.settle()
-    host.domains.locked.clear()
-    host.changed.add(None)
-    world.settle()
-
-    log = [one.event for one in world.plane.store.follow(0)]
-    said = [one for one in log if isinstance(one, SignValidated) and one.server_id == server_id]
-    assert {one.is_valid for one in said} == {IsValid.TRUE}
-
-
-def test_a_seal_on_its_way_past_a_switch_off_and_on_is_vouched_for(world: World, host: Host) -> None:
-    """The first sweep after that cannot: another reference may be in force. Hearing which, the node can."""
-    server_id = host.server_ids[0]
-    order(world, ask.UpdateSign, server_id)
-    world.plane.relay()
-    world.hear_all(host)
-    for kind in (ask.DeactivateNode, ask.ActivateNode):
-        world.handle(world.switch(host, kind))
-    world.plane.relay()
-    world.hear_all(host)
-    world.settle()
-    assert is_valid(world, server_id) is IsValid.TRUE
-
-
 def test_a_server_that_is_back_before_its_node_looks_is_true_at_once(world: World, host: Host) -> None:
     """A sweep missed it: it is its own trouble, and over with it, without another sweep."""
     server_id = host.server_ids[0]
@@ -370,35 +197,6 @@ def test_a_server_that_is_back_before_its_node_looks_is_true_at_once(world: Worl
     world.settle()
 
     assert (gone, is_valid(world, server_id)) == (IsValid.UNKNOWN, IsValid.TRUE)
-
-
-def test_a_server_that_was_away_before_its_node_looked_is_at_home(world: World, host: Host) -> None:
-    """The other node has seen it come, and sees it go; its home has missed nothing."""
-    server_id, other = host.server_ids[0], world.hosts[1]
-    world.move(server_id, host, other)
-    host.changed.clear()
-    world.notify_at(other)
-    world.take_all()
-    world.plane.project()
-    world.move(server_id, other, host)
-    host.changed.clear()
-    world.settle()
-
-    assert is_valid(world, server_id) is IsValid.TRUE
-
-
-def test_a_server_that_comes_from_a_node_that_is_switched_off_is_looked_at(world: World, host: Host) -> None:
-    """There nobody vouched for it; here somebody does, at once."""
-    server_id, other = host.server_ids[0], world.hosts[1]
-    world.handle(world.switch(other, ask.ActivateNode))
-    world.handle(world.switch(host, ask.DeactivateNode))
-    world.settle()
-    before = is_valid(world, server_id)
-    world.pass_time(10)
-    world.move(server_id, host, other)
-    world.settle()
-
-    assert (before, is_valid(world, server_id)) == (IsValid.UNKNOWN, IsValid.TRUE)
 
 
 def test_a_key_that_is_replaced_while_everything_is_on_its_way(world: World, host: Host) -> None:

@@ -1,4 +1,4 @@
-"""A thousand histories, each drawn from a seed; SEALWARD_SIMULATION_SEEDS=17 replays one, 0-99 a hundred."""
+"""Two thousand histories, each drawn from a seed: SEALWARD_SIMULATION_SEEDS=17 replays one of each kind."""
 
 from __future__ import annotations
 
