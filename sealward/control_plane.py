@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sealward.assignments import Assignments
-from sealward.commands import orders, reports
-from sealward.commands.control import ControlPlace, SqliteControl
 from sealward.commands.handler import Handler
-from sealward.commands.intake import Intake
-from sealward.commands.leases import LeaseKeeper, Leases
-from sealward.commands.orders import Orders
-from sealward.commands.progress import Progress
-from sealward.commands.tokens import Tokens
+from sealward.control.database import ControlPlace, SqliteControl
+from sealward.control.leases import Leases
+from sealward.control.progress import Progress
+from sealward.control.tokens import Tokens
 from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
@@ -29,11 +25,17 @@ from sealward.http.condition import Monitor
 from sealward.http.door import Door
 from sealward.http.identity import LocalTokens
 from sealward.http.policy import Defaults
+from sealward.intake import orders
+from sealward.intake.assignments import Assignments
+from sealward.intake.intake import Intake
+from sealward.intake.lease_keeper import LeaseKeeper
+from sealward.intake.orders import Orders
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.past import Past
 from sealward.projections.runner import Runner
 from sealward.projections.sqlite import SqliteBackend
+from sealward.protocol import reports
 from sealward.settings import SettingRefused
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     import falcon
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.commands.control import ControlDatabase
+    from sealward.control.database import ControlDatabase
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
     from sealward.events.store import EventStore
@@ -117,13 +119,13 @@ def control(settings: Settings) -> ControlDatabase:
     """Open the control plane's own tables alone."""
     if settings.database_url is None:
         return SqliteControl(Files(settings.data_dir).control)
-    from sealward.commands.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
+    from sealward.control.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
 
     return PostgresControl(settings.database_url)
 
 
 def _postgres(url: str) -> Storage:
-    from sealward.commands.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
+    from sealward.control.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
     from sealward.events.postgres import postgres  # noqa: PLC0415 - as above
     from sealward.projections.postgres import PostgresBackend  # noqa: PLC0415 - as above
 

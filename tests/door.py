@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands import reports
 from sealward.commands.handler import Handler
-from sealward.commands.intake import Intake
 from sealward.commands.node import Node
 from sealward.events.base import Event
 from sealward.events.bus import Bus, Delivered, Poison
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.sign import SignEvent
 from sealward.events.store import EventStore
+from sealward.intake.intake import Intake
+from sealward.protocol import reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands import reports
 from sealward.commands.batch import Batch
 from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign
@@ -17,6 +16,7 @@ from sealward.events import envelope as envelopes
 from sealward.events import keys
 from sealward.events.measurement import LIBVIRT_DOMAIN, Finding, Measurement
 from sealward.events.statement import Statement
+from sealward.protocol import reports
 
 SECTIONS = ("boot", "cpu", "devices", "disks", "features", "identity", "memory", "network", "security")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

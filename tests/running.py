@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.embedded import Embedded
 from sealward.events.base import utc_now
 from sealward.node_agent.fleet import SampleFleet

@@ -18,7 +18,7 @@ from running import WEB, until
 
 from sealward import logs
 from sealward.commands.handler import Handler
-from sealward.commands.orders import Orders
+from sealward.intake.orders import Orders
 
 
 @pytest.fixture

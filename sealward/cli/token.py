@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from sealward.commands.tokens import Tokens
+    from sealward.control.tokens import Tokens
 
 NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its three verbs."""
-    from sealward.commands.role import Role
+    from sealward.control.role import Role
 
     token = commands.add_parser(
         "token",
@@ -56,7 +56,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _issue(args: argparse.Namespace) -> int:
     from sealward.commands.errors import Rejected
-    from sealward.commands.role import Role
+    from sealward.control.role import Role
 
     if not NAME.fullmatch(args.name) or args.name == "admin":
         raise Refusal("a name has up to 64 letters, digits and . _ @ -, and is not `admin`")
@@ -89,7 +89,7 @@ def _list(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _tokens() -> Iterator[Tokens]:
-    from sealward.commands.tokens import Tokens
+    from sealward.control.tokens import Tokens
     from sealward.control_plane import control
     from sealward.events.store import StoreUnavailable
 

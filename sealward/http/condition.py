@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
 
-    from sealward.commands.leases import Leases
+    from sealward.control.leases import Leases
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.nodes import NodeRow

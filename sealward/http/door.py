@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.handler import Handler
-    from sealward.commands.leases import Leases
     from sealward.commands.messages import Command
-    from sealward.commands.progress import Progress
+    from sealward.control.leases import Leases
+    from sealward.control.progress import Progress
     from sealward.events.along import Along
     from sealward.events.store import EventStore
     from sealward.http.condition import Monitor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.commands.tokens import Tokens
+    from sealward.control.tokens import Tokens
     from sealward.events.along import Along
     from sealward.events.base import Origin
 

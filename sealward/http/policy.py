@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Collection

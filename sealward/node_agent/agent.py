@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.commands import reports
 from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
@@ -24,6 +23,7 @@ from sealward.node_agent.references import References, entries
 from sealward.node_agent.registration import Registration
 from sealward.node_agent.sealing import Order, Sealing
 from sealward.node_agent.validator import EQUAL, Validator, is_as_sealed, is_away
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

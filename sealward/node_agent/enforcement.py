@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.commands import reports
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.enforcement import Gate, ReactionTaken, Started
@@ -18,6 +17,7 @@ from sealward.node_agent.gate import hook, spool
 from sealward.node_agent.gate.hook import Standing
 from sealward.node_agent.policies import Policies
 from sealward.node_agent.reactions import Reactions
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

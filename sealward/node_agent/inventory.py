@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealward.commands import reports
 from sealward.node_agent.not_measured import NotMeasured
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

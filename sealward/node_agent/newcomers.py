@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.commands import reports
 from sealward.node_agent.references import entries
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

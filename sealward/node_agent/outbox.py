@@ -6,8 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
 from sealward.events.bus import BusUnavailable
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from sealward.commands import reports
     from sealward.events.measurement import Measurement
     from sealward.node_agent.ledger import Ledger
+    from sealward.protocol import reports
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
 from sealward.events.keys import public_pem
 from sealward.events.node import NodeKeyReplaced
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from datetime import datetime

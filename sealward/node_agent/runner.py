@@ -10,7 +10,6 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
 from sealward.events.bus import Later
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
@@ -20,6 +19,7 @@ from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
 from sealward.node_agent.progress import EVERY, Progress
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

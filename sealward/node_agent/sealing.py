@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sealward.commands import reports
+    from sealward.protocol import reports
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealward.commands import reports
 from sealward.events import ranges
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
@@ -20,6 +19,7 @@ from sealward.node_agent.measure import Measured, measure, unread
 from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.sealing import Order
 from sealward.node_agent.sweep import Sweep
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -23,9 +23,9 @@ from bounds import Bound, report
 from factories import event
 from private import folder, postgres_server
 
-from sealward.commands.postgres import PostgresControl
-from sealward.commands.role import Role
-from sealward.commands.tokens import Tokens
+from sealward.control.postgres import PostgresControl
+from sealward.control.role import Role
+from sealward.control.tokens import Tokens
 from sealward.events.base import sign_stream, utc_now
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignSealed, SignValidated

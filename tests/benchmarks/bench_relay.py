@@ -22,15 +22,15 @@ from factories import ONE_OF_EACH
 from private import postgres_server, rabbitmq_server
 from running import until
 
-from sealward.commands.control import ControlPlace
-from sealward.commands.postgres import PostgresControl
-from sealward.commands.reports import queue_of
+from sealward.control.database import ControlPlace
+from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent
 from sealward.events.amqp import EXCHANGE, AmqpPublisher
 from sealward.events.bus import Bus
 from sealward.events.postgres import postgres
 from sealward.events.relay import Relay
 from sealward.events.store import EventStore
+from sealward.protocol.reports import queue_of
 from stack.secrets import NODES_QUEUES, POLICY
 
 EVENTS = 20_000

@@ -26,20 +26,20 @@ from private import postgres_server
 from reporter import Reporter
 
 from sealward.cli.process import collect_seldom
-from sealward.commands import reports
 from sealward.commands.handler import Handler
-from sealward.commands.intake import Intake
-from sealward.commands.leases import Leases
 from sealward.commands.node import Node
-from sealward.commands.postgres import PostgresControl
+from sealward.control.leases import Leases
+from sealward.control.postgres import PostgresControl
 from sealward.events import envelope as envelopes
 from sealward.events.base import utc_now
 from sealward.events.bus import BATCH, Bus, Delivered
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated
 from sealward.events.store import EventStore
+from sealward.intake.intake import Intake
 from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.outbox import Outbox
+from sealward.protocol import reports
 
 NODES = 12
 SERVERS = 50

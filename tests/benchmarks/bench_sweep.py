@@ -25,7 +25,6 @@ from bounds import Bound, report
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from private import folder
 
-from sealward.commands import reports
 from sealward.events.base import utc_now
 from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
@@ -34,6 +33,7 @@ from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.references import Reference
 from sealward.node_agent.validator import EQUAL, Validator
+from sealward.protocol import reports
 from stack.guest import Guest
 from stack.libvirtd import Libvirtd, why_not
 

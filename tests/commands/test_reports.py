@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from sealward.commands import node as nodes
-from sealward.commands import reports
 from sealward.commands import sign as signs
 from sealward.commands.errors import (
     FromTheFuture,
@@ -30,6 +29,7 @@ from sealward.events import envelope as envelopes
 from sealward.events.node import NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignValidated
 from sealward.events.verdict import IsValid
+from sealward.protocol import reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)

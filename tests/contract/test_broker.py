@@ -15,12 +15,12 @@ from factories import event, stored
 from programs import sealward
 from running import until
 
-from sealward.commands import reports
 from sealward.events.amqp import AmqpPublisher
 from sealward.events.bus import Bus, BusUnavailable, Later, Poison, connect
 from sealward.events.dead_letters import DeadLetters
 from sealward.events.node import NodeActivated
 from sealward.events.tls import Tls
+from sealward.protocol import reports
 from stack.certificates import Certificates, issue
 from stack.rabbitmq import PROGRAM, RabbitMQ
 

@@ -13,12 +13,12 @@ from programs import sealward as command
 from reporter import Reporter
 from running import BASTION, DATABASE, WEB, Running, running, until
 
-from sealward.commands import reports
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.events import keys
 from sealward.events.base import node_stream, utc_now
 from sealward.events.node import NodeReportRefused
 from sealward.projections.replay import replay
+from sealward.protocol import reports
 from sealward.settings import Settings
 
 OTHER = Reporter("kvm-other", 2, Ed25519PrivateKey.from_private_bytes(b"o" * 32))

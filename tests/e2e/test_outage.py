@@ -16,10 +16,10 @@ from storm import Subscriber
 from topology import topology
 
 from sealward.commands.batch import Batch
-from sealward.commands.control import ControlPlace
 from sealward.commands.handler import Handler
 from sealward.commands.messages import RecordSweep, RegisterNode
-from sealward.commands.postgres import PostgresControl
+from sealward.control.database import ControlPlace
+from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent, keys
 from sealward.events.amqp import STREAM
 from sealward.events.base import utc_now

@@ -9,7 +9,7 @@ import falcon.testing
 import pytest
 from factories import SERVER, event
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.control_plane import Core
 from sealward.events.base import sign_stream
 from sealward.events.postgres import Connection, Database

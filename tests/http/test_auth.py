@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import ADMIN, WEB, Running, running
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.http import auth
 from sealward.http.identity import strip
 from sealward.http.policy import POLICY, PUBLIC

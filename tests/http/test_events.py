@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from running import ADMIN, DATABASE, WEB, Running, until
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.events import cloudevent
 from sealward.events.base import Recorded
 from sealward.http import event

@@ -11,7 +11,7 @@ import pytest
 from keystoneauth1 import discover, noauth, session
 from running import BATCH, DATABASE, WEB, Answer, Running, until
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 
 PUBLIC = ("/", "/v1", "/v1/", "/healthcheck", "/healthcheck/live", "/healthcheck/ready")
 GETS = (

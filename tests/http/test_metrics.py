@@ -16,7 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from running import BATCH, DATABASE, WEB, Running, running, until
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.events.store import StoreUnavailable
 from sealward.settings import Settings
 from stack.processes import end, free_port, start

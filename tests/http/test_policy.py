@@ -13,7 +13,7 @@ import yaml
 from programs import sealward
 from running import WEB, Running, running
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.control_plane import Core
 from sealward.http.identity import Identity
 from sealward.http.oslo import OsloPolicy, defaults

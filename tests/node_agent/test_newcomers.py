@@ -12,7 +12,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import NOON, SERVER
 
-from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events.measurement import Measurement
 from sealward.events.policy import OnDoubt, ServerPolicy
@@ -21,6 +20,7 @@ from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.newcomers import FRESH, KEPT, SPARED, Newcomers
 from sealward.node_agent.policies import Policies
 from sealward.node_agent.references import References, entries
+from sealward.protocol import reports
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)

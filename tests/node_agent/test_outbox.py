@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import until
 
-from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events.bus import BusUnavailable
 from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.outbox import ROOM, Outbox
+from sealward.protocol import reports
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
 

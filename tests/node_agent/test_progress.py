@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sealward.commands import reports
 from sealward.node_agent.progress import SAMPLES, Progress
+from sealward.protocol import reports
 
 GIB = 1024**3
 

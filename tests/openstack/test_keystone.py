@@ -14,7 +14,7 @@ from programs import sealward as sealward_command
 from programs import started
 from running import BATCH, DATABASE, WEB, Answer, Running, running, until
 
-from sealward.commands.role import Role
+from sealward.control.role import Role
 from sealward.http import keystone
 from sealward.http.errors import Problem
 from sealward.http.keystone import KeystoneTokens

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events.keyid import keyid
+from sealward.protocol import reports
 
 
 def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report]) -> list[bytes]:
@@ -29,7 +29,7 @@ def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[repor
 def said(body: bytes) -> list[reports.AnyReport]:
     """Return what a node reported, one by one."""
     parts = reports.unbundle(reports.parse(envelopes.parse(body)))
-    return [one for one in parts if not isinstance(one, reports.NotTold)]
+    return [one for one in parts if not isinstance(one, reports.ReportMalformed)]
 
 
 def named(body: bytes) -> str:

@@ -14,17 +14,18 @@ from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from simulation.network import Killed, Network
 
-from sealward.assignments import Assignments
-from sealward.commands import reports
 from sealward.commands.handler import Handler
-from sealward.commands.intake import Intake
-from sealward.commands.leases import LeaseKeeper, Leases
 from sealward.commands.node import Node
+from sealward.control.leases import Leases
 from sealward.events.bus import Bus, BusUnavailable, Delivered, Later, Poison
 from sealward.events.relay import BusPublisher, Relay
 from sealward.events.store import EventStore, NextId
+from sealward.intake.assignments import Assignments
+from sealward.intake.intake import Intake
+from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
+from sealward.protocol import reports
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
 FRESH_FOR = timedelta(minutes=15)

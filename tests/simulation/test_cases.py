@@ -11,10 +11,10 @@ from simulation.steps import is_valid, order, tick
 from simulation.world import World
 
 from sealward.commands import messages as ask
-from sealward.commands import reports
 from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
 from sealward.node_agent.agent import ANEW
+from sealward.protocol import reports
 
 LOSES_REPORTS = Weather(lost_reports=1.0)
 LOSES_EVENTS = Weather(lost_events=1.0)

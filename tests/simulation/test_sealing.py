@@ -9,9 +9,9 @@ from simulation.steps import is_valid, order
 from simulation.world import World
 
 from sealward.commands import messages as ask
-from sealward.commands import reports
 from sealward.events.sign import SignValidated
 from sealward.events.verdict import IsValid
+from sealward.protocol import reports
 
 
 def sealed_unheard(world: World, host: Host) -> str:

@@ -11,7 +11,6 @@ from simulation.messages import apart
 from simulation.plane import in_memory, rows
 from simulation.world import World
 
-from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
@@ -20,6 +19,7 @@ from sealward.events.measurement import Measurement, differing
 from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
 from sealward.projections.signs import SignRow
+from sealward.protocol import reports
 
 UNDER_A_KEY_BEFORE = frozenset(("envelope.not-verified", "node.hostname-taken"))
 ORDERS = (

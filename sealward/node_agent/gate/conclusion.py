@@ -78,7 +78,7 @@ class Conclusion(NamedTuple):
         )
 
     def report(self, moment: str) -> dict[str, object] | None:
-        """Return what is to be reported: `commands.reports.Objection` without its node; None for nothing."""
+        """Return what is to be reported: `protocol.reports.Objection` without its node; None for nothing."""
         if self.reason is None:
             return None
         return {

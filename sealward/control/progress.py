@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.commands import reports
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealward.commands.control import ControlDatabase
+    from sealward.control.database import ControlDatabase
 
 BELIEVED_FOR: Final = timedelta(seconds=30)
 """What a node said before that is shown no more: the node may be gone."""

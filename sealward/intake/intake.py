@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sealward import logs
-from sealward.commands import meaning, place, reports
 from sealward.commands import messages as ask
+from sealward.commands import place
 from sealward.commands.batch import of_node, of_sign
 from sealward.commands.errors import (
     MovedAway,
@@ -23,22 +23,24 @@ from sealward.commands.errors import (
     UnknownGeneration,
 )
 from sealward.commands.handler import TooMuchContention
-from sealward.commands.introductions import Introductions
-from sealward.commands.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.bus import BusUnavailable, Later, Poison
 from sealward.events.keys import KeyRefused
 from sealward.events.store import StoreUnavailable
+from sealward.intake import meaning
+from sealward.intake.introductions import Introductions
+from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sealward.commands.batch import Batch, Stream
     from sealward.commands.handler import Handler
-    from sealward.commands.introductions import SignOf
     from sealward.commands.node import Node
     from sealward.events.bus import Bus, Delivered
+    from sealward.intake.introductions import SignOf
 
     Refusal = tuple[str, str, str | None]
     Desire = Callable[[Node], reports.Desired]
@@ -154,7 +156,7 @@ class Intake:
         outcome: _Outcome,
     ) -> Poison | None:
         report = part.report
-        if isinstance(report, reports.NotTold):
+        if isinstance(report, reports.ReportMalformed):
             return self._refuse(said, report, decisions, outcome)
         with logs.about(actor=f"node:{report.hostname}", task_id=getattr(report, "task_id", None)):
             try:

@@ -7,9 +7,10 @@ import pytest
 from door import SERVERS, STRANGER, Door
 from reporter import Reporter
 
-from sealward.commands import introductions, reports
 from sealward.events.node import NodeReportRefused
 from sealward.events.store import StoreUnavailable
+from sealward.intake import introductions
+from sealward.protocol import reports
 
 
 def _assignment(server_id: str, envelope: str | None = "{}") -> reports.Assignment:

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.keys import KeyRefused, public_key
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Measured:
 class Part:
     """A report, or why it is none; of a measurement what it holds, or why that cannot be read."""
 
-    report: reports.AnyReport | reports.NotTold
+    report: reports.AnyReport | reports.ReportMalformed
     measured: Measured | Exception | None = None
 
 
@@ -101,7 +101,7 @@ def _prove(claims: Sequence[tuple[Signed, str]]) -> None:
             signed.prove(pem)
 
 
-def _part(report: reports.AnyReport | reports.NotTold) -> Part:
+def _part(report: reports.AnyReport | reports.ReportMalformed) -> Part:
     if not isinstance(report, reports.Measurement):
         return Part(report)
     try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealward.commands import reports
 from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.policy import DEFAULT
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

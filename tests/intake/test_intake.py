@@ -10,8 +10,6 @@ import pytest
 from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
-from sealward.commands import reports
-from sealward.commands.intake import QUIET_FOR
 from sealward.commands.messages import RevokeSign
 from sealward.events import envelope as envelopes
 from sealward.events.base import Event, node_stream
@@ -20,6 +18,8 @@ from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered,
 from sealward.events.sign import SignCreated, SignMoved, SignSealed, SignValidated
 from sealward.events.store import EventStore, StoreUnavailable, VersionConflict
 from sealward.events.verdict import IsValid
+from sealward.intake.intake import QUIET_FOR
+from sealward.protocol import reports
 
 
 def kinds(events: Sequence[Event]) -> list[type[Event]]:

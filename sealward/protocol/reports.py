@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from sealward.commands.errors import WrongNode
 from sealward.events import envelope as envelopes
 from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.enforcement import Action, Gate, Outcome
@@ -47,8 +46,10 @@ class ReportMalformed(ValueError):
     code = "report.malformed"
 
 
-NotTold = ReportMalformed | WrongNode
-"""Why something is no report of the node that says it."""
+class ReportOfAnotherNode(ReportMalformed):
+    """The report names another node than the bundle that holds it."""
+
+    code = "report.wrong-node"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
@@ -293,18 +294,18 @@ def parse(envelope: envelopes.Envelope) -> AnyReport | Bundle:
     return _decoded(_ENVELOPED, envelope.payload)
 
 
-def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | NotTold]:
+def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | ReportMalformed]:
     """Return what a node said, one by one; in the place of what is no report of that node, why."""
     return [_part(said.hostname, one) for one in said.reports] if isinstance(said, Bundle) else [said]
 
 
-def _part(hostname: str, text: msgspec.Raw) -> AnyReport | NotTold:
+def _part(hostname: str, text: msgspec.Raw) -> AnyReport | ReportMalformed:
     try:
         report = _decoded(_PART, text)
     except ReportMalformed as malformed:
         return malformed
     if report.hostname != hostname:
-        return WrongNode()
+        return ReportOfAnotherNode(ReportOfAnotherNode.__doc__)
     return report
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sealward.commands.control import ControlDatabase, ControlPlace, SqliteControl
-from sealward.commands.postgres import PostgresControl
+from sealward.control.database import ControlDatabase, ControlPlace, SqliteControl
+from sealward.control.postgres import PostgresControl
 from sealward.events.along import Along
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.commands import reports
 from sealward.commands.errors import TooManyQuestions
 from sealward.events.bus import BusUnavailable
 from sealward.events.store import StoreUnavailable
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

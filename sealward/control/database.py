@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sealward.events.along import Along
 
-SQL = blocks("sealward.commands", "control.sql")
+SQL = blocks("sealward.control", "control.sql")
 
 
 class ControlDatabase(Protocol):

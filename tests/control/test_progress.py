@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sealward.commands import reports
-from sealward.commands.control import ControlDatabase, SqliteControl
-from sealward.commands.postgres import PostgresControl
-from sealward.commands.progress import BELIEVED_FOR, Progress
+from sealward.control.database import ControlDatabase, SqliteControl
+from sealward.control.postgres import PostgresControl
+from sealward.control.progress import BELIEVED_FOR, Progress
+from sealward.protocol import reports
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ONE = reports.Reading("one", 10, 2**40, 5)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sealward.commands.control import NameTaken
 from sealward.commands.errors import Rejected
-from sealward.commands.role import Role
+from sealward.control.database import NameTaken
+from sealward.control.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sealward.commands.control import ControlDatabase
+    from sealward.control.database import ControlDatabase
     from sealward.events.along import Along
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg.rows import tuple_row
 
-from sealward.commands.control import SQL, NameTaken
+from sealward.control.database import SQL, NameTaken
 from sealward.events.postgres import Database
 from sealward.events.sql import blocks
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sealward.events.along import Along
 
 STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blocks(
-    "sealward.commands", "control.postgres.sql"
+    "sealward.control", "control.postgres.sql"
 )
 
 

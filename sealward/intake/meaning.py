@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealward.commands import messages as ask
-from sealward.commands import reports
 from sealward.commands.errors import WrongNode
-from sealward.commands.reading import Measured
 from sealward.events.keys import public_key
 from sealward.events.node import Withheld
+from sealward.intake.reading import Measured
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from sealward.commands.node import Node

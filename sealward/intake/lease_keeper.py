@@ -1,8 +1,7 @@
-"""Which nodes are heard of: a heartbeat is no event, its absence is one."""
+"""Declares nodes lost that are silent for longer than their lease."""
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
@@ -13,38 +12,12 @@ from sealward.commands.messages import LoseNode
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from sealward.commands.control import ControlDatabase
     from sealward.commands.handler import Handler
+    from sealward.control.leases import Leases
 
 log = logging.getLogger(__name__)
-
-
-class Leases:
-    """When each node was last heard."""
-
-    def __init__(self, database: ControlDatabase) -> None:
-        self._database = database
-
-    def touch(self, hostnames: Collection[str], now: datetime) -> None:
-        """Some nodes were heard just now."""
-        if hostnames:
-            self._database.run("touch", (json.dumps(dict.fromkeys(sorted(hostnames), _stamp(now))),))
-
-    def silent_since(self, moment: datetime) -> list[str]:
-        """Return the nodes that were not heard since that moment."""
-        rows, _ = self._database.run("silent", (_stamp(moment),))
-        return [hostname for (hostname,) in rows]
-
-    def forget(self, hostname: str, moment: datetime) -> None:
-        """Forget a node that was not heard since that moment."""
-        self._database.run("forget-lease", (hostname, _stamp(moment)))
-
-    def seen(self) -> dict[str, datetime]:
-        """Return when each node was last heard."""
-        rows, _ = self._database.run("seen")
-        return {hostname: datetime.fromisoformat(seen_at) for hostname, seen_at in rows}
 
 
 class LeaseKeeper:
@@ -99,7 +72,3 @@ class LeaseKeeper:
             self._leases.forget(hostname, moment)
         except Rejected as refused:
             log.warning("%s: %s", hostname, refused)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")
