@@ -13,8 +13,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    sweep began; it never makes a true out of a false or out of a server that was not sealed.
 8. What is older than what is known changes nothing: measurements, vouchings and withholdings that arrive late
    are ignored. Of a withholding and a measurement at the same moment the withholding wins.
-9. A measurement that differs, taken under another profile or by another libvirt than the reference, makes a
-   true unknown ("profile-changed"), never false: what differs may be libvirt's doing.
+9. A measurement whose differences are in doubt (`events.doubt`: a libvirt upgrade may have made them) makes a
+   true unknown ("profile-changed"). Every other difference makes it false, whatever libvirt it is found by.
 10. A true that was measured before its node was lost, and recorded after, is withheld: nobody vouches for it
    any more. Other withholdings are the node's own word or are followed by it, and are not compared: the
    control plane's clock says when they were recorded, the node's when it measured.
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from sealward.events.doubt import in_doubt
 from sealward.events.measurement import LIVE, Finding, differing
 
 if TYPE_CHECKING:
@@ -133,13 +134,13 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 ) -> Verdict:
     """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9).
 
-    The digests alone decide. `findings` explain; a differing section that none of them names gets one with
-    the two digests.
+    The digests alone decide whether anything differs. `findings` explain, and tell what is in doubt; a
+    differing section that no finding names gets one with the two digests.
     """
     changed = differing(reference, found)
     if not changed:
         return equal(verdict, checked_at, fresh_until)
-    if (reference.profile, reference.hypervisor) != (found.profile, found.hypervisor):
+    if in_doubt(reference, found, findings):
         return withheld(verdict, "profile-changed", checked_at)
     explained = {(one.section, one.form) for one in findings}
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)

@@ -10,6 +10,7 @@ import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
+from sealward.events.doubt import MOST
 from sealward.events.measurement import CONFIG, LIVE, Finding
 from sealward.node_agent import canonical, masking, profile
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from lxml import etree
 
 MAX_VALUE = 200
-MAX_FINDINGS = 200  # per section and form; a replaced domain differs everywhere
+MAX_FINDINGS = MOST  # per section and form; a replaced domain differs everywhere
 _MAX_KEY = 120
 _UNREADABLE = "(unreadable evidence)"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import envelope as envelopes
+from sealward.events.doubt import in_doubt
 from sealward.events.measurement import differing, rebound
 from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
@@ -357,10 +358,13 @@ def _validation(reference: Reference, task_id: str | None) -> Order:
 def _verdict(reference: Reference, measured: Measured) -> IsValid:
     """Return what the control plane will say of that measurement."""
     signed, found = reference.measurement, measured.measurement
-    if not differing(signed, found):
+    pairs = differing(signed, found)
+    if not pairs:
         return IsValid.TRUE
-    is_alike = (signed.profile, signed.hypervisor) == (found.profile, found.hypervisor)
-    return IsValid.FALSE if is_alike else IsValid.UNKNOWN
+    if (signed.profile, signed.hypervisor) == (found.profile, found.hypervisor):
+        return IsValid.FALSE
+    explained = findings(reference.evidence, measured.evidence(), pairs)
+    return IsValid.UNKNOWN if in_doubt(signed, found, explained) else IsValid.FALSE
 
 
 def _found(measured: Measured) -> str:

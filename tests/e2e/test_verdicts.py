@@ -15,6 +15,8 @@ from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
 OTHER = f"/var/lib/nova/instances/{WEB}/other"
+BALLOON = "<memballoon model='virtio'"
+FILLED_IN = f"{BALLOON} freePageReporting='on'"
 ANY = "0.0.0.0"  # noqa: S104 - where the consoles of the sample fleet listen
 BRISK = Settings(sweep_interval=0.2, fresh_for=1.0, lease=0.6)
 DEAD_URI = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
@@ -293,7 +295,7 @@ def test_an_order_that_a_later_one_replaced_is_revoked(tmp_path: Path) -> None:
 def test_another_libvirt_is_a_reason_and_no_violation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What measures equal is true; what differs may be its doing: unknown until it is signed anew."""
+    """What it may have filled in is unknown until it is signed anew; another disk is false all the same."""
     with monkeypatch.context() as older:
         older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
         with running(tmp_path) as sealward:
@@ -301,11 +303,13 @@ def test_another_libvirt_is_a_reason_and_no_violation(
             sealward.sign(DATABASE)
     with running(tmp_path) as sealward:
         assert sealward.is_valid() == "true"
-        sealward.fleet.replace(WEB, DISK, OTHER)
+        sealward.fleet.replace(WEB, BALLOON, FILLED_IN)
         until(lambda: sealward.is_valid() == "unknown")
         assert sealward.verdict()["reasons"] == ["profile-changed"]
         assert sealward.is_valid(DATABASE) == "true"
         assert sealward.ask("PUT", "/v1/sign", {"server_id": WEB}).json["sign"]["is_valid"] == "true"
+        sealward.fleet.replace(DATABASE, DISK.replace(WEB, DATABASE), OTHER)
+        until(lambda: sealward.is_valid(DATABASE) == "false")
 
 
 def test_a_host_bound_change_is_an_event_with_findings_and_stays_true(sealward: Running) -> None:

@@ -108,17 +108,20 @@ def test_8_an_older_true_shortens_none() -> None:
     assert recorded(false_at(5), stated(IsValid.TRUE, 6)).checked_at == moment(6)
 
 
-def judge(found: Measurement, findings: tuple[Finding, ...] = ()) -> Verdict:
+def judge(found: Measurement, findings: tuple[Finding, ...] = (), section: str = "boot") -> Verdict:
     """Judge a measurement of a server that was true, against a reference of one section."""
-    reference = Measurement("p/1", {"boot": "aa"}, {}, "libvirt 9.0.0")
+    reference = Measurement("p/1", {section: "aa"}, {}, "libvirt 9.0.0")
     return judged(
         true_at(0), reference, found, findings=findings, checked_at=moment(5), fresh_until=moment(65)
     )
 
 
-def test_9_another_libvirt_is_unknown_not_false() -> None:
-    """What differs after an upgrade may be libvirt's doing; what is equal all the same is true."""
-    assert judge(Measurement("p/1", {"boot": "bb"}, {}, "libvirt 10.0.0")).reasons == ("profile-changed",)
+def test_9_what_a_libvirt_upgrade_may_have_made_is_unknown_not_false() -> None:
+    """What libvirt never rewrites is false under any libvirt; what is equal all the same is true."""
+    cpu = Measurement("p/1", {"cpu": "bb"}, {}, "libvirt 10.0.0")
+
+    assert judge(cpu, section="cpu").reasons == ("profile-changed",)
+    assert judge(Measurement("p/1", {"boot": "bb"}, {}, "libvirt 10.0.0")).is_valid is IsValid.FALSE
     assert judge(Measurement("p/2", {"boot": "bb"}, {}, "libvirt 9.0.0")).reasons == ("profile-changed",)
     assert judge(Measurement("p/1", {"boot": "aa"}, {}, "libvirt 10.0.0")).is_valid is IsValid.TRUE
 

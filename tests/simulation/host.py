@@ -29,10 +29,12 @@ NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(8))
 XML = """<domain type='test'>
   <name>{name}</name><uuid>{server_id}</uuid>
-  <memory unit='KiB'>{memory}</memory><vcpu>1</vcpu>
+  <memory unit='KiB'{rewritten}>{memory}</memory><vcpu>1</vcpu>
   <os><type arch='x86_64'>hvm</type><boot dev='hd'/></os>
 </domain>"""
 VERSIONS = ("libvirt 9.0.0", "libvirt 9.1.0")
+REWRITTEN = 100
+"""The variant that is the first one as another libvirt may write it."""
 
 Shape = tuple[int, str] | None
 """What a domain is like: its variant and the version of its libvirt; None when it is not there."""
@@ -46,7 +48,9 @@ def measured(server_id: str, variant: int, version: str) -> Measurement:
 
 def xml(server_id: str, variant: int) -> str:
     """Return a domain's XML."""
-    return XML.format(name=name(server_id), server_id=server_id, memory=1024 + variant)
+    added = " dumpCore='on'" if variant == REWRITTEN else ""
+    memory = 1024 + variant % REWRITTEN
+    return XML.format(name=name(server_id), server_id=server_id, memory=memory, rewritten=added)
 
 
 def name(server_id: str) -> str:

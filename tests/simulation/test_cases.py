@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from simulation import truths
-from simulation.host import VERSIONS, Host
+from simulation.host import REWRITTEN, VERSIONS, Host
 from simulation.messages import apart, said
 from simulation.network import Weather
 from simulation.steps import is_valid, order, tick
@@ -157,7 +157,7 @@ def test_servers_that_another_libvirt_describes_otherwise_cost_no_report_each(
 ) -> None:
     """Once said, the sweep withholds them all."""
     host.lose_libvirt(gone=False, version=VERSIONS[1])
-    host.change(host.server_ids[0], 1)
+    host.change(host.server_ids[0], REWRITTEN)
     world.settle()
     world.pass_time(60)
     world.take_all()

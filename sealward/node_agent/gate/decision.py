@@ -127,13 +127,15 @@ def _differences(
     """Yield what differs, if anything does."""
     signed = reference.measurement
     comparable = _as_form(form, signed, found.measurement)
-    reason = judge.of_difference(signed, comparable)
-    if reason is None:
+    differs = differing(signed, comparable)
+    if not differs:
         return
-    sections = {section for section, _ in differing(signed, comparable)}
-    pairs = [(section, MEASURED) for section in sorted(sections)]
+    pairs = [(section, MEASURED) for section in sorted({section for section, _ in differs})]
     explained = findings(reference.evidence, found.evidence(), pairs)
-    yield reason, tuple(replace(one, form=form) for one in explained)
+    shown = tuple(replace(one, form=form) for one in explained)
+    reason = judge.of_difference(signed, comparable, shown)
+    if reason is not None:
+        yield reason, shown
 
 
 def _as_form(form: str, signed: Measurement, found: Measurement) -> Measurement:

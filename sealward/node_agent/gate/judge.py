@@ -10,8 +10,8 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 5. A signed server whose reference the ledger has lost, or is older than one that was here before, or lacks
    the signature of a key that must have signed it, is an objection under `on_start`.
 6. A server that differs from its reference is an objection under `on_start`.
-7. A difference under another profile or another libvirt than the reference's is recorded and never refused:
-   it may be libvirt's doing, and a verdict would be unknown (`events.verdict`, rule 9).
+7. A difference that is in doubt (`events.doubt`: a libvirt upgrade may have made it) is recorded and never
+   refused: a verdict would be unknown (`events.verdict`, rule 9). Every other difference is one by rule 6.
 8. A ledger that the control plane has not confirmed for too long is an objection to signed servers under
    `on_start`.
 9. Firmware of the node that is not what it was is an objection under `firmware`, whatever the server.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sealward.events.measurement import Measurement
+    from sealward.events.measurement import Finding, Measurement
     from sealward.events.policy import Policy
     from sealward.node_agent.gate.dossier import Dossier
 
@@ -101,10 +101,12 @@ def of_standing(dossier: Dossier, *, is_answered: bool = True) -> Reason | None:
     return None
 
 
-def of_difference(reference: Measurement, found: Measurement) -> Reason | None:
-    """Return what a comparison says against a start (rules 1, 6, 7)."""
+def of_difference(
+    reference: Measurement, found: Measurement, findings: Iterable[Finding] = ()
+) -> Reason | None:
+    """Return what a comparison says against a start; `findings` are about it (rules 1, 6, 7)."""
     if not differing(reference, found):
         return None
-    if (reference.profile, reference.hypervisor) != (found.profile, found.hypervisor):
-        return Reason.PROFILE
-    return Reason.DIFFERS
+    from sealward.events.doubt import in_doubt  # noqa: PLC0415 - a start without a difference need not load it
+
+    return Reason.PROFILE if in_doubt(reference, found, findings) else Reason.DIFFERS

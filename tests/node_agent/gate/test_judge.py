@@ -82,9 +82,12 @@ def test_6_a_server_that_differs_is_an_objection() -> None:
 
 
 @given(POLICIES)
-def test_7_another_profile_or_libvirt_is_never_refused(policy: Policy) -> None:
-    """An upgrade must not keep a node's servers from starting."""
-    assert of_difference(SIGNED, replace(CHANGED, hypervisor="libvirt 9.1.0")) is Reason.PROFILE
+def test_7_what_an_upgrade_may_have_made_is_never_refused(policy: Policy) -> None:
+    """An upgrade must not keep a node's servers from starting; nor does it let an evil one start."""
+    upgraded = replace(SIGNED, sections={"boot": "aa", "cpu": "cc"}, hypervisor="libvirt 9.1.0")
+
+    assert of_difference(SIGNED, upgraded) is Reason.PROFILE
+    assert of_difference(SIGNED, replace(CHANGED, hypervisor="libvirt 9.1.0")) is Reason.DIFFERS
     assert objection(policy, [Reason.PROFILE]) == Objection(Reason.PROFILE, refused=False)
 
 

@@ -1,0 +1,145 @@
+"""Which differences a libvirt upgrade may have made: those are in doubt, and all others are violations.
+
+A newer libvirt reads the definitions that an older libvirt wrote, fills in what has become a default, and
+shows the result. It changes nothing that a definition says about files, boot, security, identity, metadata or
+arguments for QEMU. A difference is in doubt only when all of this is so:
+
+1. Profile or libvirt of the measurement are not those of the reference. Digests of two profiles cannot be
+   compared at all, so under another profile everything is in doubt.
+2. Every section that differs is one of `SECTIONS`.
+3. Every finding about such a section is of a kind that `SECTIONS` names for it: something was added, in a
+   place where libvirt fills in defaults. A value that was signed and is another one now is no default.
+4. There are fewer findings about a section than are made at most: the rest of the list is not known.
+
+Of a section without findings the name alone decides: only digests are at hand.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.measurement import differing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealward.events.measurement import Finding, Measurement
+
+MOST: Final = 200
+"""Findings that are made for one section of one form at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A section that libvirt fills in, why, and where: patterns of the XPaths of findings.
+
+    `added` are places where something may be added. `changed` are places where a value may become another one
+    or be taken away, too.
+    """
+
+    why: str
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def explains(self, finding: Finding) -> bool:
+        """Say whether libvirt may have made this difference."""
+        places = self.changed if finding.signed is not None else (*self.added, *self.changed)
+        return any(re.fullmatch(place, finding.xpath) for place in places)
+
+
+_KEY: Final = r'(?:\[[^"\]]*(?:"[^"]*"[^"\]]*)*\])*'
+"""What tells a device from others of its kind in the XPath of a finding: `[mac/@address="..."]`, `[2]`."""
+_ADDRESS: Final = r"/address(?:/@\w+)?"
+
+
+def _device(kinds: str, rest: str = "") -> str:
+    return f"/domain/devices/(?:{kinds}){_KEY}{rest}"
+
+
+SECTIONS: Final = {
+    "cpu": Rewritten(
+        "libvirt spells out models, features and checks as it comes to know processors better",
+        changed=(r"/domain/cpu(?:/.*)?",),
+    ),
+    "features": Rewritten(
+        "features and timers get new settings, whose default is then written out",
+        added=(r"/domain/(?:features|clock|pm)/.*",),
+    ),
+    "memory": Rewritten(
+        "units and the present amount are written out",
+        added=(r"/domain/(?:memory|currentMemory|maxMemory)/@(?:unit|dumpCore)", r"/domain/currentMemory"),
+    ),
+    "tuning": Rewritten(
+        "how processors are placed is written out",
+        added=(r"/domain/vcpu/@placement", r"/domain/vcpus", r"/domain/iothreadids(?:/iothread/@id)?"),
+    ),
+    "disks": Rewritten(
+        "devices get a PCI or drive address; the driver QEMU is named",
+        added=(_device("disk|filesystem", _ADDRESS), _device("disk", r"/driver/@name")),
+    ),
+    "interfaces": Rewritten(
+        "devices get a PCI address and a model",
+        added=(_device("interface", _ADDRESS), _device("interface", r"/model(?:/@type)?")),
+    ),
+    "hostdevs": Rewritten(
+        "devices get a PCI address",
+        added=(_device("hostdev|redirdev", _ADDRESS),),
+    ),
+    "graphics": Rewritten(
+        "video cards get an address and settings of their own; consoles are joined with a sound backend",
+        added=(
+            _device("video", _ADDRESS),
+            _device("video", r"/model/@(?:heads|primary|ram|vram|vram64|vgamem|blob)"),
+            _device("video", r"/driver(?:/@name)?"),
+            _device("graphics", r"/audio(?:/@id)?"),
+        ),
+    ),
+    "devices": Rewritten(
+        "controllers, inputs, the watchdog of a chip set and a sound backend without sound are added; "
+        "devices get an address, a model and the version that was the default before",
+        added=(
+            _device("controller"),
+            _device("controller|input|hub|sound|watchdog|memballoon|rng|panic|tpm|vsock|serial", _ADDRESS),
+            _device(
+                "controller|input|watchdog|memballoon|rng|panic|tpm|vsock", r"/@(?:model|ports|vectors|bus)"
+            ),
+            _device("controller", r"/(?:model|target|driver)(?:/@\w+)?"),
+            _device("memballoon", r"/@(?:autodeflate|freePageReporting)"),
+            _device("serial|console", r"/target(?:/@(?:type|port)|/model(?:/@name)?)?"),
+            _device("channel", _ADDRESS),
+            _device("tpm", r"/backend/@version"),
+        ),
+    ),
+}
+"""The sections that libvirt itself rewrites: sections that are not here are never in doubt."""
+
+_WHOLE: Final = (
+    r'<audio id="\d+" type="none"></audio>',
+    r'<input bus="ps2" type="(?:mouse|keyboard)"></input>',
+    r'<watchdog action="reset" model="itco"></watchdog>',
+)
+"""Devices that libvirt adds as they stand here: others of their kind can reach something on the host."""
+
+
+def in_doubt(reference: Measurement, found: Measurement, findings: Iterable[Finding]) -> bool:
+    """Say whether what differs may be an upgrade's doing; `findings` are about these two measurements."""
+    if reference.profile != found.profile:
+        return True
+    if reference.hypervisor == found.hypervisor:
+        return False
+    about: dict[tuple[str, str], list[Finding]] = {pair: [] for pair in differing(reference, found)}
+    for finding in findings:
+        about.get((finding.section, finding.form), []).append(finding)
+    return all(_explains(section, made) for (section, _), made in about.items())
+
+
+def _explains(section: str, made: list[Finding]) -> bool:
+    rewritten = SECTIONS.get(section)
+    return rewritten is not None and len(made) < MOST and all(_is_default(rewritten, one) for one in made)
+
+
+def _is_default(rewritten: Rewritten, finding: Finding) -> bool:
+    is_added_whole = finding.signed is None and any(re.fullmatch(one, finding.found or "") for one in _WHOLE)
+    return is_added_whole or rewritten.explains(finding)
