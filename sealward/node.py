@@ -42,6 +42,8 @@ class Node:
     ) -> None:
         self.fleet = fleet or SampleFleet()
         folder = settings.data_dir / "node"
+        for made in (settings.data_dir, folder):
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._ledger = Ledger(folder / "ledger.sqlite")
         self.agent = Runner(
             keyring=KeyFolder(folder),

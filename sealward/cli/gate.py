@@ -60,9 +60,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _install(args: argparse.Namespace) -> int:
     from sealward.node import gate_socket
     from sealward.node_agent.gate import hook
+    from sealward.node_agent.gate.guarded import PathRefused
 
     where = settings()
-    with refusing(hook.HookRefused):
+    with refusing(hook.HookRefused, PathRefused, OSError):
         place = hook.install(args.hooks_dir, where.data_dir / "node", gate_socket(where), args.run_dir)
     print(f"installed: {place}")
     print(RELOAD)
@@ -71,8 +72,9 @@ def _install(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from sealward.node_agent.gate import hook
+    from sealward.node_agent.gate.guarded import PathRefused
 
-    with refusing(hook.HookRefused):
+    with refusing(hook.HookRefused, PathRefused, OSError):
         removed = hook.remove(args.hooks_dir, settings().data_dir / "node")
     print("removed" if removed else "there was none")
     return 0

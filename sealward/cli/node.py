@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 SCRIPT: Final = """\
 # Run this where rabbitmqctl reaches the broker. It prints no secret and leaves none on a command line.
-set -eu
+set -Ceu # what a file's name leads to already is not written to
 umask 077
 head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n' > {file}.password
 rabbitmqctl --quiet add_user {user} < {file}.password
@@ -105,10 +105,11 @@ def _expel(args: argparse.Namespace) -> int:
 
 def _key(args: argparse.Namespace) -> int:
     from sealward.events.keys import KeyRefused
+    from sealward.node_agent.gate.guarded import PathRefused
     from sealward.node_agent.keyring import KeyFolder
 
     folder = settings().data_dir / "node"
-    with refusing(KeyRefused, OSError):
+    with refusing(KeyRefused, PathRefused, OSError):
         _be_the_owner_of(folder)
         keys = KeyFolder(folder)
         print(keys.make_next() if args.new else keys.pem, end="")
@@ -116,13 +117,19 @@ def _key(args: argparse.Namespace) -> int:
 
 
 def _be_the_owner_of(folder: Path) -> None:
-    """Raise Refusal when another user's agent lives there: it could not read keys that this one makes."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    owner = folder.stat().st_uid
+    """Raise Refusal when another user's agent lives there: it could not read keys that this one makes.
+
+    Raises PathRefused when another user could have the keys made elsewhere.
+    """
+    from sealward.node_agent.gate import guarded
+
+    guarded.as_owner(folder, lambda _: None, make=0o700)
+    owner = folder.lstat().st_uid
     if owner != os.geteuid():
         name = pwd.getpwuid(owner).pw_name
         how = f"runuser -u {name} -- env SEALWARD_DATA_DIR=… sealward node key"
         raise Refusal(f"{folder} is of {name}, who alone makes keys there: {how}")
+    guarded.enter(folder).close()
 
 
 def script(hostname: str, broker: str) -> str:

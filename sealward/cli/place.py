@@ -20,9 +20,23 @@ def settings() -> Settings:
         return Settings.from_env(os.environ)
 
 
+def own() -> Settings:
+    """Return the settings where the data directory is root's or the caller's, if there is one.
+
+    The owner of another could have root write to files of root's. Raises Refusal.
+    """
+    from sealward.node_agent.gate.guarded import PathRefused, enter
+
+    found = settings()
+    if found.database_url is None and os.path.lexists(found.data_dir):
+        with refusing(PathRefused, OSError):
+            enter(found.data_dir).close()
+    return found
+
+
 def existing() -> Settings:
     """Return the settings where there is a data directory already. Raises Refusal."""
-    found = settings()
+    found = own()
     if found.database_url is None and not (found.data_dir / "log.sqlite").exists():
         raise Refusal(f"{found.data_dir} has no log; SEALWARD_DATA_DIR names the data directory")
     return found

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sealward.cli.place import settings
+from sealward.cli.place import own, settings
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _tokens() -> Iterator[Tokens]:
     from sealward.events.store import StoreUnavailable
 
     with refusing(StoreUnavailable):
-        database = control(settings())
+        database = control(own())
         try:
             yield Tokens(database, lambda: datetime.now(UTC))
         finally:

@@ -13,19 +13,18 @@ import os
 import shlex
 import stat
 import sys
-import sysconfig
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import sealward
 from sealward.events.enforcement import Gate
-from sealward.node_agent.gate import client
+from sealward.node_agent.gate import code, guarded
 
 HOOKS: Final = Path("/etc/libvirt/hooks")
 INCOMING: Final = Path("/run/sealward-gate")
 """Where the hook marks which servers are received or restored. Root's own: it writes there as root."""
 MARK: Final = "# The start gate of Sealward."
+NAME: Final = "sealward"
 RECEIPT: Final = "gate.json"
 SHIM: Final = """\
 #!/bin/sh
@@ -87,39 +86,49 @@ class Standing:
 def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) -> Path:
     """Put the hook in place for the agent whose ledger is in `folder`; return its path.
 
-    Raises HookRefused rather than overwrite what is not ours, and OSError.
+    libvirt runs as root what is there, and that runs Sealward: so all of it must be root's (or the caller's)
+    alone. The receipt is written as the owner of `folder`. Raises HookRefused rather than overwrite what is
+    not ours, PathRefused where somebody else could change what is installed, and OSError.
     """
-    place = hooks / "qemu.d" / "sealward"
-    if place.exists() and MARK not in place.read_text(errors="replace"):
-        raise HookRefused(f"{place} is there, and is not Sealward's")
-    text = shim(folder, socket, incoming)
-    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    draft = place.with_name(".sealward")  # libvirt runs no hidden files
-    draft.write_text(text)
-    draft.chmod(0o755)
-    draft.replace(place)
-    receipt = Receipt(str(place), _digest(text.encode()), _digest(_client().read_bytes()))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECEIPT).write_text(json.dumps(asdict(receipt)))
-    return place
+    code.compiled()
+    if (open_to_others := code.unprotected({0, os.geteuid()})) is not None:
+        raise guarded.PathRefused(f"{open_to_others}: others can change it, and libvirt would run it as root")
+    guarded.enter(incoming if incoming.exists() else incoming.parent).close()
+    text = shim(folder, socket, incoming).encode()
+    path = hooks / "qemu.d" / NAME
+    receipt = json.dumps(asdict(Receipt(str(path), _digest(text), code.digest()))).encode()
+    with guarded.enter(path.parent, make=0o755) as place:
+        _check_ours(place)
+        guarded.as_owner(folder, lambda own: own.write(RECEIPT, receipt, 0o600), make=0o700)
+        place.write(NAME, text, 0o755)
+    return path
 
 
 def remove(hooks: Path, folder: Path) -> bool:
-    """Take the hook away; say whether there was one. Raises HookRefused, OSError."""
-    place = hooks / "qemu.d" / "sealward"
-    (folder / RECEIPT).unlink(missing_ok=True)
-    if not place.exists():
+    """Take the hook away; say whether there was one. Raises HookRefused, PathRefused, OSError."""
+    guarded.as_owner(folder, lambda own: own.remove(RECEIPT))
+    try:
+        place = guarded.enter(hooks / "qemu.d")
+    except FileNotFoundError:
         return False
-    if MARK not in place.read_text(errors="replace"):
-        raise HookRefused(f"{place} is not Sealward's")
-    place.unlink()
-    return True
+    with place:
+        found = _check_ours(place)
+        place.remove(NAME)
+    return found
+
+
+def _check_ours(place: guarded.Guarded) -> bool:
+    """Say whether there is a hook. Raises HookRefused when it is somebody else's, PathRefused for a link."""
+    found = place.read(NAME)
+    if found is not None and MARK.encode() not in found:
+        raise HookRefused(f"{place.path / NAME} is there, and is not Sealward's")
+    return found is not None
 
 
 def folders(folder: Path) -> frozenset[Path]:
     """Return where the gate that was installed for a ledger lies; nothing where none was."""
     try:
-        return frozenset((Path(_receipt(folder).hook).parent, _client().parent))
+        return frozenset((Path(_receipt(folder).hook).parent, *code.folders()))
     except (OSError, ValueError, TypeError):
         return frozenset()
 
@@ -138,51 +147,47 @@ def standing(folder: Path) -> Standing:
 
 def shim(folder: Path, socket: Path, incoming: Path) -> str:
     """Return the text of the hook."""
-    libraries = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    package = Path(sealward.__path__[0]).resolve().parent
     return SHIM.format(
         mark=MARK,
         python=shlex.quote(sys.executable),
         python_shown=sys.executable.replace('"', "").replace("$", "").replace("`", "").replace("\\", ""),
-        client=shlex.quote(str(_client())),
+        client=shlex.quote(str(code.CLIENT)),
         code=shlex.quote(CODE),
-        place=shlex.quote(str(_client().parent)),
+        place=shlex.quote(str(code.CLIENT.parent)),
         socket=shlex.quote(str(socket.resolve())),
         folder=shlex.quote(str(folder.resolve())),
         incoming=shlex.quote(str(incoming)),
-        paths=" ".join(shlex.quote(one) for one in (str(package), *libraries)),
+        paths=" ".join(map(shlex.quote, code.libraries())),
     )
 
 
 def _receipt(folder: Path) -> Receipt:
     """Return what was installed. Raises OSError, ValueError, TypeError."""
-    return Receipt(**json.loads((folder / RECEIPT).read_text()))
+    return Receipt(**json.loads(guarded.content(folder / RECEIPT)))
 
 
 def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one return a flaw
     """Return what is wrong with a hook, as a stable code."""
     try:
-        found = hook.stat()
-        text = hook.read_bytes()
+        found = hook.lstat()
+        text = guarded.content(hook)
     except FileNotFoundError:
         return "hook-missing"
     except OSError:
         return "hook-unreadable"
     if not found.st_mode & stat.S_IXUSR:
         return "hook-not-executable"
-    if found.st_uid not in {0, os.geteuid()} or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if not guarded.is_guarded(found, {0, os.geteuid()}):
         return "hook-not-protected"
     if _digest(text) != receipt.shim:
         return "hook-changed"
     try:
-        changed = _digest(_client().read_bytes()) != receipt.client
+        if code.unprotected({0, found.st_uid}) is not None:
+            return "client-not-protected"
+        changed = code.digest() != receipt.client
     except OSError:
         return "client-missing"
     return "client-changed" if changed else None
-
-
-def _client() -> Path:
-    return Path(client.__file__).resolve()
 
 
 def _digest(content: bytes) -> str:
