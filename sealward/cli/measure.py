@@ -83,6 +83,7 @@ def _from_libvirt(uri: str, name: str) -> Measured:
     from sealward.node_agent.canonical import DomainXmlRefused
     from sealward.node_agent.files.cache import Cache
     from sealward.node_agent.files.measurer import FileMeasurer
+    from sealward.node_agent.files.refusals import refusal
     from sealward.node_agent.hypervisor import describe
     from sealward.node_agent.measure import measure
     from sealward.node_agent.not_measured import NotMeasured
@@ -92,6 +93,10 @@ def _from_libvirt(uri: str, name: str) -> Measured:
     try:
         with refusing(NotMeasured, DomainXmlRefused):
             xml = describe(uri, name)
-            return measure(xml.config, xml.live, xml.hypervisor, files.look(name, xml.driver, fresh=True))
+            look = files.look(name, xml.driver, fresh=True)
+            measured = measure(xml.config, xml.live, xml.hypervisor, look)
+            if measured.measurement.unread:
+                raise refusal(measured.measurement.unread)
+            return measured
     finally:
         files.stop()

@@ -58,6 +58,12 @@ class FromTheFuture(ReportRefused):
     code = "report.from-the-future"
 
 
+class FilesUnread(ReportRefused):
+    """The server is not sealed: the measurement says that some of its files could not be read."""
+
+    code = "report.files-unread"
+
+
 class SweepMalformed(ReportRefused):
     """The report of a sweep names signs in a way that cannot be read."""
 

@@ -14,6 +14,7 @@ from sealward.commands.clock import refuse_future
 from sealward.commands.errors import (
     AlreadySigned,
     Changed,
+    FilesUnread,
     NotSigned,
     UnknownGeneration,
     WrongNode,
@@ -22,6 +23,7 @@ from sealward.commands.fact import about_sign
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
+from sealward.events.evidence import with_files
 from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement, rebound
 from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, judged, recorded, withheld
@@ -147,7 +149,8 @@ def record_measurement(
     `countersign` gives the command's envelope with the authority's signature; it is called for a seal alone.
     A report that changes nothing and that nobody asked for gives no event, unless it is a node's first word:
     the rows may have withheld trust because the server left its node before.
-    Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture, and what `countersign` raises.
+    Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture, FilesUnread, and
+    what `countersign` raises.
     """
     sign = _signed(sign)
     statement = command.statement
@@ -158,6 +161,8 @@ def record_measurement(
     place.refuse_others(sign, statement.node_id)
     refuse_future(statement.measured_at, now)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
+        if statement.measurement.unread:
+            raise FilesUnread
         return _seal(sign, command, countersign(), now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
         raise UnknownGeneration
@@ -237,7 +242,7 @@ def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
     return replace(
         sign,
         sealed=event.generation,
-        reference=statement.measurement,
+        reference=with_files(statement.measurement, statement.evidence),
         host_bound=statement.measurement.host_bound,
         host_bound_at=statement.measured_at,
     )

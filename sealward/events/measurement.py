@@ -9,8 +9,15 @@ import hashlib
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
 from dataclasses import dataclass, field
 
+from sealward.events.files import Listing, changed
+
 CONFIG = "config"
 LIVE = "live"
+FILES = "files"
+"""The section that is measured from files, which the XML alone says nothing of."""
+
+BEING_MEASURED = "files-being-measured"
+"""Why a file could not be compared that takes long to read."""
 
 LIBVIRT_DOMAIN = "libvirt-domain/2"
 """The profile in force: the rules of `node_agent.profile`, by name and version."""
@@ -28,6 +35,10 @@ class Measurement:
 
     `host_bound` has the digest of the parts that a move to another node rewrites: of the persistent form and,
     where it differs, of the running one. It judges nothing: a change of it is recorded.
+
+    `files` lists the files one by one, by form: those of the persistent form, and those of the running one
+    where `live` has a section `files`. The section's digest says the same of all files together; the list is
+    needed where some of them could not be read. A server whose node measures no files has none.
     """
 
     profile: str
@@ -35,6 +46,16 @@ class Measurement:
     live: Mapping[str, str]
     hypervisor: str
     host_bound: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Listing] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Return why files could not be compared: the codes of the reasons, each once, the weightiest first.
+
+        That a file is still being measured weighs least: it passes by itself.
+        """
+        codes = {code for listing in self.files.values() for code in listing.unread.values()}
+        return tuple(sorted(codes, key=lambda code: (code == BEING_MEASURED, code)))
 
     @property
     def manifest(self) -> bytes:
@@ -73,10 +94,11 @@ class Finding:
 
 
 def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, str], ...]:
-    """Return the sorted (section, form) pairs of `found` that `reference` does not account for.
+    """Return the sorted (section, form) pairs of `found` that are proven not to be as `reference` has them.
 
     A running section is accounted for when it equals the signed persistent section or the running section
-    recorded at signing (a device that was hot-plugged before the server was signed).
+    recorded at signing (a device that was hot-plugged before the server was signed). Where files could not be
+    read, the section `files` differs only if one of the others does: what is unread proves nothing.
     """
     names = reference.sections.keys() | found.sections.keys()
     config = {(name, CONFIG) for name in names if reference.sections.get(name) != found.sections.get(name)}
@@ -85,7 +107,19 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
         for name, digest in found.live.items()
         if digest not in (reference.sections.get(name), reference.live.get(name))
     }
-    return tuple(sorted(config | live))
+    return tuple(
+        sorted(pair for pair in config | live if pair[0] != FILES or _is_proven(reference, found, pair[1]))
+    )
+
+
+def _is_proven(reference: Measurement, found: Measurement, form: str) -> bool:
+    """Tell whether a file of that form that was read differs; the digest of all files says that some may."""
+    listing = found.files.get(form)
+    if listing is None or not listing.unread:
+        return True
+    forms = (CONFIG,) if form == CONFIG else (CONFIG, LIVE)
+    signed = [reference.files[one] for one in forms if one in reference.files]
+    return all(changed(one, listing) for one in signed)
 
 
 def rebound(reference: Measurement, last: Mapping[str, str], found: Measurement) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.envelope import Envelope
+from sealward.events.files import Listing  # noqa: TC001 - as above
 from sealward.events.measurement import Measurement
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -63,6 +64,8 @@ class Statement:
             "hostBound": dict(self.measurement.host_bound),
             "evidence": base64.b64encode(self.evidence).decode("ascii"),
         }
+        if self.measurement.files:
+            predicate["files"] = {form: asdict(listing) for form, listing in self.measurement.files.items()}
         return {
             "_type": STATEMENT_TYPE,
             "subject": [subject],
@@ -111,6 +114,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     hypervisor: str
     evidence: bytes
     host_bound: dict[str, str] = msgspec.field(default_factory=dict)  # libvirt-domain/1 had none
+    files: dict[str, Listing] = msgspec.field(default_factory=dict)  # statements of before list none
 
     def statement(self) -> Statement:
         return Statement(
@@ -119,7 +123,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
             self.node_id,
             self.generation,
             self.measured_at,
-            Measurement(self.profile, self.sections, self.live, self.hypervisor, self.host_bound),
+            Measurement(self.profile, self.sections, self.live, self.hypervisor, self.host_bound, self.files),
             self.evidence,
         )
 

@@ -18,6 +18,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
 10. A true that was measured before its node was lost, and recorded after, is withheld: nobody vouches for it
    any more. Other withholdings are the node's own word or are followed by it, and are not compared: the
    control plane's clock says when they were recorded, the node's when it measured.
+11. A measurement in which files could not be read makes a true unknown, for the reason why they could not, if
+   all that was read is as it was signed; if anything that was read is not, it is false (rule 3).
 """
 
 from __future__ import annotations
@@ -132,12 +134,14 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     checked_at: datetime,
     fresh_until: datetime,
 ) -> Verdict:
-    """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9).
+    """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9, 11).
 
     The digests alone decide whether anything differs. `findings` explain, and tell what is in doubt; a
     differing section that no finding names gets one with the two digests.
     """
     changed = differing(reference, found)
+    if not changed and found.unread:
+        return withheld(verdict, found.unread[0], checked_at)
     if not changed:
         return equal(verdict, checked_at, fresh_until)
     if in_doubt(reference, found, findings):

@@ -6,6 +6,7 @@ C14N 1.0, hash per section. Measured costs are in tests/benchmarks/bench_measure
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 from typing import TYPE_CHECKING, cast
@@ -70,11 +71,24 @@ def normalise(xml: str | bytes) -> etree._Element:
     return drop_noise(parse(xml))
 
 
-def drop_noise(root: etree._Element) -> etree._Element:
-    """Drop what the profile leaves out of a parsed domain, and return it."""
-    for node in _select(_noise_xpath(), root):
+def drop_noise(root: etree._Element, chain: str = profile.MEASURED_CHAIN) -> etree._Element:
+    """Drop what the profile leaves out of a parsed domain, and return it.
+
+    `chain` selects the chains of images that are left out, too: those of which the `<files>` say all.
+    """
+    for node in _select(_noise_xpath(chain), root):
         _drop(node)
     return root
+
+
+def declared_chains(domain: etree._Element) -> Iterator[etree._Element]:
+    """Yield each disk of a parsed domain that declares a chain of images: of it target and chain."""
+    for disk in domain.iterfind("devices/disk"):
+        kept = [copy.deepcopy(one) for one in disk if one.tag in ("target", "backingStore")]
+        if any(one.tag == "backingStore" for one in kept):
+            bare = etree.Element("disk")
+            bare.extend(kept)
+            yield bare
 
 
 def take_host_bound(domain: etree._Element) -> str:
@@ -189,8 +203,8 @@ _CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
 
 
 @functools.cache
-def _noise_xpath() -> etree.XPath:
-    union = " | ".join(xpath for noise in profile.NOISE for xpath in noise.xpaths)
+def _noise_xpath(chain: str) -> etree.XPath:
+    union = " | ".join((chain, *(xpath for noise in profile.NOISE for xpath in noise.xpaths)))
     return etree.XPath(union, namespaces=profile.NAMESPACES)
 
 

@@ -6,12 +6,14 @@ finding names the thing an administrator knows. Work and output are bounded what
 
 from __future__ import annotations
 
+import copy
 import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from sealward.events.doubt import MOST
-from sealward.events.measurement import CONFIG, LIVE, Finding
+from sealward.events.files import UNREAD
+from sealward.events.measurement import CONFIG, FILES, LIVE, Finding
 from sealward.node_agent import canonical, masking, profile
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ MAX_VALUE = 200
 MAX_FINDINGS = MOST  # per section and form; a replaced domain differs everywhere
 _MAX_KEY = 120
 _UNREADABLE = "(unreadable evidence)"
+NOT_COMPARED = "not compared: "
+"""What was found of a file that could not be read begins with this; the code of the reason follows."""
 
 # The parts of one section: (XPath of the parent, element). By section, then by form:
 _Parts: TypeAlias = "list[tuple[str, etree._Element]]"
@@ -150,6 +154,48 @@ def _sections(domain: etree._Element) -> _Sections:
     return result
 
 
+def is_of_unread(finding: Finding) -> bool:
+    """Say whether a finding names a file that could not be compared: it proves no difference."""
+    return finding.section == FILES and (finding.found or "").startswith(NOT_COMPARED)
+
+
+def _comparable(signed: etree._Element, found: etree._Element) -> tuple[etree._Element, etree._Element]:
+    """Return what was signed and found of the files of a domain, without what could not be read of them."""
+    signed, found = copy.deepcopy(signed), copy.deepcopy(found)
+    cut = {(one.get("role"), one.get("target")) for one in found if _is_cut_off(one)}
+    there = {_place(one) for one in found}
+    for one in signed:
+        if (one.get("role"), one.get("target")) in cut and _place(one) not in there:
+            signed.remove(one)
+    for one in found:
+        if _is_cut_off(one):
+            found.remove(one)
+    contents = {_place(one): one for one in signed}
+    for one in found:
+        if one.attrib.pop(UNREAD, None) is not None and _place(one) in contents:
+            contents[_place(one)].attrib.pop("content", None)
+    return signed, found
+
+
+def _unread(signed: etree._Element | None, found: etree._Element) -> Iterator[_Change]:
+    """Name the files that could not be read, with what was signed of them."""
+    known = {} if signed is None else {_place(one): one.get("content") for one in signed}
+    if found.get("reason") is not None:
+        yield "/domain/files", None, f"{NOT_COMPARED}{found.get('reason')}"
+    for xpath, one in _keyed([("/domain/files", one) for one in found]).items():
+        if one.get(UNREAD) is not None:
+            yield xpath, known.get(_place(one)), f"{NOT_COMPARED}{one.get(UNREAD)}"
+
+
+def _is_cut_off(file: etree._Element) -> bool:
+    """Say whether it stands for the rest of a disk's chain."""
+    return file.get(UNREAD) is not None and file.get("target") is not None and file.get("layer") is None
+
+
+def _place(file: etree._Element) -> tuple[str | None, ...]:
+    return tuple(file.get(name) for name in ("role", "target", "layer", "kind", "path"))
+
+
 def _changed_parts(signed: _Parts, found: _Parts) -> Iterator[_Change]:
     old, new = _keyed(signed), _keyed(found)
     for xpath in _merged(list(old), list(new)):
@@ -158,6 +204,11 @@ def _changed_parts(signed: _Parts, found: _Parts) -> Iterator[_Change]:
 
 
 def _changed(xpath: str, old: etree._Element | None, new: etree._Element | None) -> Iterator[_Change]:
+    if new is not None and xpath == "/domain/files":
+        yield from _unread(old, new)
+        if new.get("reason") is not None:
+            return
+        old, new = (None, new) if old is None else _comparable(old, new)
     if old is None or new is None:
         yield xpath, _summary(old), _summary(new)
         return

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lxml import etree
 
-from sealward.events.measurement import CONFIG, LIVE, Measurement
+from sealward.events.files import ALL, Listing, listed
+from sealward.events.measurement import CONFIG, FILES, LIVE, Measurement
 from sealward.node_agent import canonical, masking, profile
 
 if TYPE_CHECKING:
@@ -19,14 +20,15 @@ Files: TypeAlias = "Callable[[etree._Element], etree._Element]"
 """Gives the `<files>` of a parsed domain."""
 
 
-def unmeasured(_domain: etree._Element) -> etree._Element:
-    """Return what stands for files that nobody looks at: never equal to files that were measured."""
-    return etree.Element("files", measured="no")
+def unmeasured(domain: etree._Element) -> etree._Element:
+    """Return what stands for files that nobody looks at: never equal to files that were measured.
 
-
-def unread(reason: str) -> Files:
-    """Return what gives the `<files>` of a domain whose files could not be measured, for that reason."""
-    return lambda _domain: etree.Element("files", measured="no", reason=reason)
+    It holds the chains of images that the domain declares: QEMU is made to follow them, and no file that was
+    measured says so.
+    """
+    files = etree.Element("files", measured="no")
+    files.extend(canonical.declared_chains(domain))
+    return files
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,23 @@ class _Form:
 
     def domain(self) -> etree._Element:
         """Return the normalised domain with its files. Raises DomainXmlRefused."""
-        return _with(canonical.normalise(self.xml), self.files)
+        return self.normalised(canonical.parse(self.xml))
+
+    def normalised(self, domain: etree._Element) -> etree._Element:
+        """Return a parsed domain without noise, with its files. Raises DomainXmlRefused."""
+        chain = profile.MEASURED_CHAIN if self.is_measured else profile.CHAIN
+        return _with(canonical.drop_noise(domain, chain), self.files)
+
+    @property
+    def is_measured(self) -> bool:
+        """Say whether the node looks at files at all, whatever came of it."""
+        return self.files.get("measured") != "no" or "reason" in self.files.attrib
+
+    def listing(self) -> Listing:
+        """Return the files one by one."""
+        if "reason" in self.files.attrib:
+            return Listing({}, {ALL: self.files.get("reason", "")})
+        return listed({str(key): str(value) for key, value in one.attrib.items()} for one in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +105,26 @@ def measure(
     if live_xml is not None:
         running_form, running, bound = _measured(live_xml, files)
         live = _deviating(sections, running)
+        if not running_form.is_measured:
+            live.pop(FILES, None)  # the chains of a running domain are what libvirt probed
         if bound != host_bound[CONFIG]:
             host_bound[LIVE] = bound
-    measurement = Measurement(profile.PROFILE, sections, live, hypervisor, host_bound)
+    listings = _listings(config, running_form if FILES in live else None)
+    measurement = Measurement(profile.PROFILE, sections, live, hypervisor, host_bound, listings)
     return Measured(measurement, config, running_form)
+
+
+def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:
+    """Return the files of each form one by one, where the node looks at files."""
+    forms = {CONFIG: config} if live is None else {CONFIG: config, LIVE: live}
+    return {name: form.listing() for name, form in forms.items() if form.is_measured}
 
 
 def _measured(xml: str | bytes, files: Files) -> tuple[_Form, dict[str, str], str]:
     """Return a form, the digests of its strict sections, and that of all its host-bound parts."""
     domain = canonical.parse(xml)
     form = _Form(xml, files(domain))
-    domain = _with(canonical.drop_noise(domain), form.files)
+    domain = form.normalised(domain)
     bound = canonical.take_host_bound(domain)
     return form, canonical.section_digests(domain), bound
 

@@ -176,9 +176,12 @@ NOISE = (
     ),
     Noise(
         "node names of the running block layer",
-        ("devices/disk/source/@index", "devices/disk/mirror/source/@index"),
+        (
+            "devices/disk/source/@index",
+            "devices/disk/mirror/source/@index",
+            "devices/disk/backingStore/descendant-or-self::*/@index",
+        ),
     ),
-    Noise("the chain as libvirt probed it; it is measured from the images", ("devices/disk/backingStore",)),
     Noise(
         "secrets that only a SECURE dump shows",
         (
@@ -236,6 +239,22 @@ NOISE = (
         ("metadata/nova:instance/nova:creationTime", "metadata/nova:instance/nova:package/@version"),
     ),
 )
+
+
+CHAIN = "devices/disk/backingStore"
+"""The chain of images below a disk: as the domain declares it, or as libvirt probed it for a running one."""
+
+
+def _other_than(names: str) -> str:
+    return " and ".join(f"name() != '{name}'" for name in names.split())
+
+
+MEASURED_CHAIN = (
+    f"{CHAIN}[not(descendant::*[{_other_than('backingStore format source host')}])]"
+    f"[not(descendant-or-self::*/@*[{_other_than('type index file dev protocol name port transport')}])]"
+)
+"""A chain that is left out where files are measured, for they say all of it. One with anything else in it, a
+slice of an image for instance, is measured as it stands."""
 
 
 @dataclass(frozen=True, slots=True)

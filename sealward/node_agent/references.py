@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
+from sealward.events.evidence import with_files
 from sealward.node_agent.ledger import Entry
 
 if TYPE_CHECKING:
@@ -91,9 +92,8 @@ class References:
         if stated != (entry.server_id, entry.sign_id, entry.generation):
             log.error("the reference of %s is not used: it is of another", entry.server_id)
             return None
-        return Reference(
-            entry.server_id, entry.sign_id, entry.generation, statement.measurement, statement.evidence
-        )
+        measurement = with_files(statement.measurement, statement.evidence)
+        return Reference(entry.server_id, entry.sign_id, entry.generation, measurement, statement.evidence)
 
 
 def entries(assignments: Iterable[reports.Assignment]) -> Iterator[Entry]:

@@ -13,10 +13,10 @@ from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
 from sealward.node_agent.calls import DomainLocked
 from sealward.node_agent.canonical import DomainXmlRefused
-from sealward.node_agent.files.refusals import FilesBeingMeasured, FilesNotMeasured
+from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
-from sealward.node_agent.measure import Measured, measure, unread
+from sealward.node_agent.measure import Measured, measure
 from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.sealing import Order
 from sealward.node_agent.sweep import Sweep
@@ -43,9 +43,6 @@ AWAY: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone"))
 
 NODE_WIDE: Final = AWAY | {"stale"}
 """Reasons of an unknown that a sweep clears without a report for every single server."""
-
-FILES: Final = "files"
-"""The section that is measured from files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,18 +305,13 @@ class Validator:
     ) -> Measured:
         """Measure a server from libvirt's description. Raises NotMeasured.
 
-        Where files keep it from being measured, the XML alone may differ from the reference: that counts.
+        Where some files could not be read, all else may be proven to differ from the reference: that counts.
         """
-        try:
-            return _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
-        except FilesNotMeasured as failed:
-            if reference is None:
-                raise
-            measured = _measured(xml, unread(failed.code))
-            differs = differing(reference.measurement, measured.measurement)
-            if all(section == FILES for section, _ in differs):
-                raise
-            return measured
+        measured = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
+        unread = measured.measurement.unread
+        if unread and not (reference and differing(reference.measurement, measured.measurement)):
+            raise refusal(unread)
+        return measured
 
 
 def is_as_sealed(assignment: reports.Assignment) -> bool:

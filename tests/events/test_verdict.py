@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from factories import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sealward.events.measurement import Finding, Measurement
+from sealward.events.files import Listing
+from sealward.events.measurement import BEING_MEASURED, Finding, Measurement
 from sealward.events.sign import SignValidated
 from sealward.events.verdict import (
     UNSEALED,
@@ -124,6 +126,25 @@ def test_9_what_a_libvirt_upgrade_may_have_made_is_unknown_not_false() -> None:
     assert judge(Measurement("p/1", {"boot": "bb"}, {}, "libvirt 10.0.0")).is_valid is IsValid.FALSE
     assert judge(Measurement("p/2", {"boot": "bb"}, {}, "libvirt 9.0.0")).reasons == ("profile-changed",)
     assert judge(Measurement("p/1", {"boot": "aa"}, {}, "libvirt 10.0.0")).is_valid is IsValid.TRUE
+
+
+def test_11_a_file_that_could_not_be_read_makes_a_true_unknown_and_hides_no_difference() -> None:
+    """The reason is that file's; what is proven to differ beside it is false; a false stays false."""
+    unread = {
+        "config": Listing({"kernel/1": "k"}, {"kernel/1:content": "file-unreadable", "x": BEING_MEASURED})
+    }
+    signed = {"config": Listing({"kernel/1": "k", "kernel/1:content": "c", "x": "x"})}
+    reference = Measurement("p/1", {"boot": "aa", "files": "ff"}, {}, "libvirt 9.0.0", files=signed)
+    found = replace(reference, sections={"boot": "aa", "files": "gg"}, files=unread)
+    evil = replace(found, sections={"boot": "bb", "files": "gg"})
+
+    def judged_from(verdict: Verdict, one: Measurement) -> Verdict:
+        return judged(verdict, reference, one, findings=(), checked_at=moment(6), fresh_until=moment(66))
+
+    assert judged_from(true_at(0), found).reasons == ("file-unreadable",)
+    assert judged_from(true_at(0), evil).is_valid is IsValid.FALSE
+    assert [one.section for one in judged_from(true_at(0), evil).findings] == ["boot"]
+    assert judged_from(false_at(5), found).is_valid is IsValid.FALSE
 
 
 def stated(is_valid: IsValid, second: int) -> SignValidated:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
-from sealward.events.measurement import differing, rebound
+from sealward.events.measurement import Measurement, differing, rebound
 from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.measure import Measured, measure
 
@@ -145,9 +146,20 @@ def test_a_running_form_that_comes_and_goes_is_recorded_once() -> None:
 
 
 def test_the_chain_that_a_snapshot_leaves_behind_is_noise_but_its_source_is_not() -> None:
-    """After an external snapshot the persistent form has a backingStore; what is red is the new source."""
+    """After an external snapshot the persistent form has a backingStore; what is red is the new source.
+
+    The chain is noise where files are measured, for they say all of it. Elsewhere it counts.
+    """
     xml = SNAPSHOT.read_text()
     start, end = xml.index("<backingStore"), xml.index("</backingStore>") + len("</backingStore>")
 
-    assert measure(xml, None, "").measurement == measure(xml[:start] + xml[end:], None, "").measurement
-    assert measure(xml, None, "").measurement != measure(xml.replace("disk.s1", "disk"), None, "").measurement
+    bare = xml[:start] + xml[end:]
+
+    assert _with_files(xml) == _with_files(bare)
+    assert _with_files(xml) != _with_files(xml.replace("disk.s1", "disk"))
+    unmeasured = [measure(one, None, "").measurement for one in (bare, xml)]
+    assert differing(*unmeasured) == (("files", "config"),)
+
+
+def _with_files(xml: str) -> Measurement:
+    return measure(xml, None, "", lambda _: etree.Element("files")).measurement

@@ -10,7 +10,7 @@ from sealward.events.measurement import differing
 from sealward.node_agent import canonical
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.findings import findings
-from sealward.node_agent.measure import Files, measure, unmeasured, unread
+from sealward.node_agent.measure import Files, measure, unmeasured
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"
 SAME_AS_DEFINED = ("1b-redefined", "2-running", "3-booted")
@@ -112,12 +112,18 @@ def test_metadata_may_be_indented_anew() -> None:
     ("step", "expected"),
     [
         ("4-attached", {"disks"}),
-        ("5-snap", {"devices", "disks", "identity", "interfaces", "memory", "metadata", "tuning"}),
-        ("6-committed", {"devices", "disks", "identity", "interfaces", "memory", "metadata", "tuning"}),
+        ("5-snap", {"devices", "disks", "files", "identity", "interfaces", "memory", "metadata", "tuning"}),
+        (
+            "6-committed",
+            {"devices", "disks", "files", "identity", "interfaces", "memory", "metadata", "tuning"},
+        ),
     ],
 )
 def test_real_changes_differ(step: str, expected: set[str]) -> None:
-    """Attaching a disk, a snapshot and config edits change the sections they touch."""
+    """Attaching a disk, a snapshot and config edits change the sections they touch.
+
+    A snapshot makes the domain declare a chain, which counts where no files are measured.
+    """
     reference = measure(_read("real1-qemu.1-defined.inactive"), None, "").measurement
     found = measure(_read(f"real1-qemu.{step}.inactive"), _read(f"real1-qemu.{step}.live"), "").measurement
 
@@ -209,7 +215,11 @@ def test_files_are_a_section_of_their_own() -> None:
 def test_files_that_were_not_measured_never_equal_those_that_were() -> None:
     """Neither those nobody looks at, nor those that could not be read, nor a domain without any."""
     config = _read("uefi6.0-running.inactive")
-    ways: tuple[Files, ...] = (unmeasured, unread("file-missing"), lambda _: etree.Element("files"))
+    ways: tuple[Files, ...] = (
+        unmeasured,
+        lambda _: etree.Element("files", measured="no", reason="file-missing"),
+        lambda _: etree.Element("files"),
+    )
     digests = {measure(config, None, "", files).measurement.sections["files"] for files in (*ways, _files())}
 
     assert len(digests) == 4

@@ -89,19 +89,29 @@ def walk(
     declared: Declared = UNDECLARED,
     seen: Callable[[str], None] = lambda _: None,
 ) -> tuple[Layer, ...]:
-    """Return all layers below and including an image, top first; paths are looked up below `root`.
+    """Return all layers below and including an image, top first. Raises as `follow` does."""
+    return tuple(follow(path, image_format, root, declared, seen))
+
+
+def follow(
+    path: str,
+    image_format: str,
+    root: Path,
+    declared: Declared = UNDECLARED,
+    seen: Callable[[str], None] = lambda _: None,
+) -> Iterator[Layer]:
+    """Yield the layers below and including an image, top first; paths are looked up below `root`.
 
     Where the XML declares another layer than the header above it, that is followed: QEMU is made to.
     `seen` gets the path of each image before it is opened.
     Raises NotMeasured: unreadable, missing or malformed images, names and formats that are not followed, more
     than MAX_LAYERS or a chain that comes back to itself.
     """
-    layers: list[Layer] = []
     passed: set[tuple[int, int]] = set()
     ahead = [_Link(path, image_format, 0)]
     while ahead:
         link = ahead.pop()
-        if len(layers) == MAX_LAYERS:
+        if len(passed) == MAX_LAYERS:
             raise ChainTooDeep(f"{path}: more than {MAX_LAYERS} layers")
         seen(link.path)
         with opened(placed(root, link.path)) as fd:
@@ -110,9 +120,8 @@ def walk(
                 raise ChainTooDeep(f"{path}: it comes back to {link.path}")
             passed.add((found.st_dev, found.st_ino))
             layer = _layer(fd, found, link)
-        layers.append(layer)
+        yield layer
         ahead.extend(_links(layer, declared))
-    return tuple(layers)
 
 
 def placed(root: Path, path: str) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from lxml import etree
 
 from sealward.node_agent.files.chain import UNDECLARED, UNSTATED, Declared
-from sealward.node_agent.files.refusals import DiskKindUnknown, NetworkDisk
+from sealward.node_agent.files.refusals import DiskKindUnknown, FilesNotMeasured, NetworkDisk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,15 +81,28 @@ def boot_files(domain: etree._Element) -> Iterator[BootFile]:
             yield BootFile(name, path, is_identity=bool(kind))
 
 
-def disks(domain: etree._Element) -> Iterator[Disk | Volume]:
-    """Yield the disks that have something in them. Raises NetworkDisk, DiskKindUnknown."""
+@dataclass(frozen=True, slots=True)
+class Unfollowed:
+    """A disk of which no file is known on this node, and why."""
+
+    role: str
+    target: str
+    refusal: FilesNotMeasured
+
+
+def disks(domain: etree._Element) -> Iterator[Disk | Volume | Unfollowed]:
+    """Yield the disks that have something in them."""
     for disk in domain.iterfind("devices/disk"):
-        found = _disk(disk)
+        try:
+            found: Disk | Volume | Unfollowed | None = _disk(disk)
+        except FilesNotMeasured as refused:
+            found = Unfollowed(disk.get("device", "disk"), _attribute(disk, "target", "dev"), refused)
         if found is not None:
             yield found
 
 
 def _disk(disk: etree._Element) -> Disk | Volume | None:
+    """Return a disk that has something in it. Raises NetworkDisk, DiskKindUnknown."""
     kind, role = disk.get("type", "file"), disk.get("device", "disk")
     target = _attribute(disk, "target", "dev")
     source = disk.find("source")

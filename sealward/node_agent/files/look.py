@@ -10,9 +10,12 @@ One `<file>` for each file and layer, in the order of the inventory. Attributes,
     size            bytes the guest sees, where running does not change it
     content         root of the tree hash; not for what the guest or the firmware may write
     missing         "yes" for an image that the domain may start without
+    unread          the code of the reason why the content could not be read; where it stands without `layer`,
+                    why the rest of the disk's chain could not be followed
 
-A domain whose files nobody looks at has `<files measured="no"/>`, one whose files could not be measured has
-the reason there, too: neither is ever equal to one whose files were measured.
+A file that could not be read keeps no other from being measured. A domain whose files nobody looks at has
+`<files measured="no"/>`, one of which no file could be measured has the reason there, too: neither is ever
+equal to one whose files were measured.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from lxml import etree
 
+from sealward.events.files import UNREAD
 from sealward.node_agent.files import chain, inventory
-from sealward.node_agent.files.refusals import FileMissing
+from sealward.node_agent.files.refusals import FileMissing, FilesNotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,10 +51,10 @@ class Look:
     content: Content
     seen: Callable[[Path], None]
     root: Path = Path("/")
-    roots: dict[Path, str] = field(default_factory=dict)
+    contents: dict[Path, dict[str, str | None]] = field(default_factory=dict)
 
     def files(self, domain: etree._Element) -> etree._Element:
-        """Return the `<files>` of a parsed domain, from which no noise is dropped. Raises NotMeasured."""
+        """Return the `<files>` of a parsed domain, from which no noise is dropped."""
         files = etree.Element("files")
         for facts in self._facts(domain):
             etree.SubElement(
@@ -60,31 +64,35 @@ class Look:
 
     def _facts(self, domain: etree._Element) -> Iterator[dict[str, str | None]]:
         for boot_file in inventory.boot_files(domain):
-            content = None if boot_file.is_identity else self._boot_root(boot_file.path)
-            yield {"role": boot_file.role, "path": boot_file.path, "content": content}
+            known = {"role": boot_file.role, "path": boot_file.path}
+            yield {**known, **({} if boot_file.is_identity else self._boot_content(boot_file.path))}
         for disk in inventory.disks(domain):
-            if isinstance(disk, inventory.Volume):
-                named = {"kind": "volume", "pool": disk.pool, "volume": disk.volume}
-                yield {"role": disk.role, "target": disk.target, **named}
+            start = {"role": disk.role, "target": disk.target}
+            if isinstance(disk, inventory.Unfollowed):
+                yield {**start, UNREAD: disk.refusal.code}
+            elif isinstance(disk, inventory.Volume):
+                yield {**start, "kind": "volume", "pool": disk.pool, "volume": disk.volume}
             else:
                 yield from self._disk(disk)
 
     def _disk(self, disk: inventory.Disk) -> Iterator[dict[str, str | None]]:
+        """Yield the layers of a disk as far as its chain can be followed."""
         start = {"role": disk.role, "target": disk.target}
+        is_image = True
         try:
-            layers = chain.walk(disk.path, disk.format, self.root, disk.declared, self._see)
-        except FileMissing:
-            if not disk.is_optional:
-                raise
-            yield {**start, "path": disk.path, "format": disk.format, "missing": "yes"}
-            return
-        for layer in layers:
-            is_read_only = disk.is_read_only or layer.depth > 0
-            yield {**start, **self._layer(layer, is_read_only=is_read_only)}
+            for layer in chain.follow(disk.path, disk.format, self.root, disk.declared, self._see):
+                is_image = False
+                yield {**start, **self._layer(layer, is_read_only=disk.is_read_only or layer.depth > 0)}
+        except FilesNotMeasured as refused:
+            if disk.is_optional and is_image and isinstance(refused, FileMissing):
+                yield {**start, "path": disk.path, "format": disk.format, "missing": "yes"}
+            else:
+                yield {**start, UNREAD: refused.code}
 
     def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> dict[str, str | None]:
         path = chain.placed(self.root, layer.path)
         is_growing = layer.is_data and not is_read_only
+        content = self._content(path, is_boot=False) if is_read_only and not layer.is_block else {}
         return {
             "layer": str(layer.depth),
             "kind": "block" if layer.is_block else "data" if layer.is_data else None,
@@ -94,18 +102,25 @@ class Look:
             "backing": layer.backing,
             "backing-format": layer.backing_format,
             "data-file": layer.data_file,
-            "content": self._root(path, is_boot=False) if is_read_only and not layer.is_block else None,
+            **content,
         }
+
+    def _boot_content(self, named: str) -> dict[str, str | None]:
+        try:
+            path = chain.placed(self.root, named)
+            self.seen(path)
+        except FilesNotMeasured as refused:
+            return {UNREAD: refused.code}
+        return self._content(path, is_boot=True)
+
+    def _content(self, path: Path, *, is_boot: bool) -> dict[str, str | None]:
+        """Return the root of a file's content, or why it could not be read."""
+        if path not in self.contents:
+            try:
+                self.contents[path] = {"content": self.content(path, is_boot=is_boot)}
+            except FilesNotMeasured as refused:
+                self.contents[path] = {UNREAD: refused.code}
+        return self.contents[path]
 
     def _see(self, path: str) -> None:
         self.seen(chain.placed(self.root, path))
-
-    def _boot_root(self, named: str) -> str:
-        path = chain.placed(self.root, named)
-        self.seen(path)
-        return self._root(path, is_boot=True)
-
-    def _root(self, path: Path, *, is_boot: bool) -> str:
-        if path not in self.roots:
-            self.roots[path] = self.content(path, is_boot=is_boot)
-        return self.roots[path]

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from lxml import etree
+
 from sealward.node_agent.files.contents import Contents, Terms
 from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
-from sealward.node_agent.files.refusals import FilesBeingMeasured
+from sealward.node_agent.files.refusals import FilesUnresponsive
 from sealward.node_agent.files.watch import FileWatch
 from sealward.node_agent.measure import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lxml import etree
-
     from sealward.events.measurement import Finding
     from sealward.node_agent.files.cache import Cache
-    from sealward.node_agent.files.look import Content
     from sealward.node_agent.measure import Files
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ JUST_NOW: Final = 1.0
 """Seconds for which a boot file that was read counts as read now: many servers share it."""
 BOOT_AGE: Final = 30.0
 """Seconds after which a look that does not insist has boot files read again in the background."""
+HANGING: Final = 3
+"""Visits to the files of a server, each of which may find another file system that hangs."""
 NO_SERVER: Final = ""
 """Stands for the id of a server where a file belongs to the node."""
 
@@ -92,15 +94,20 @@ class FileMeasurer:
             reread_after = BOOT_AGE if is_boot else None
             return self._contents.root(path, Terms(server_id, until, newer_than, reread_after, not fresh))
 
-        def files(domain: etree._Element) -> etree._Element:
-            return self._mounts.visit(
-                server_id,
-                lambda _: self._files(server_id, domain, content),
-                idle=self._patience + ANSWER,
-                whole=self._patience + LONGEST,
-            )
+        shared = Look(content, lambda path: self._see(server_id, path), self._root)
+        return lambda domain: self._visited(server_id, lambda: shared.files(domain))
 
-        return files
+    def _visited(self, server_id: str, look: Callable[[], etree._Element]) -> etree._Element:
+        """Look at the files of a server; once more when a file system hung.
+
+        A file system that is known to hang says so at once, so the next look reads all files beside it.
+        """
+        for _ in range(HANGING):
+            with contextlib.suppress(FilesUnresponsive):
+                return self._mounts.visit(
+                    server_id, lambda _: look(), idle=self._patience + ANSWER, whole=self._patience + LONGEST
+                )
+        return etree.Element("files", measured="no", reason=FilesUnresponsive.code)
 
     def visit_firmware(self, call: Callable[[], T]) -> T:
         """Make a call that touches files of the node, each by `enter` first; it may take long.
@@ -134,22 +141,6 @@ class FileMeasurer:
     def progress(self) -> dict[str, tuple[int, int]]:
         """Return how many bytes have been read for each server that waits for its files, and of how many."""
         return self._contents.progress()
-
-    def _files(self, server_id: str, domain: etree._Element, content: Content) -> etree._Element:
-        """Measure all files of a domain, or have all those read that take longer. Raises NotMeasured."""
-        later: list[FilesBeingMeasured] = []
-
-        def root(path: Path, *, is_boot: bool) -> str:
-            try:
-                return content(path, is_boot=is_boot)
-            except FilesBeingMeasured as being:
-                later.append(being)
-                return ""
-
-        files = Look(root, lambda path: self._see(server_id, path), self._root).files(domain)
-        if later:
-            raise later[0]
-        return files
 
     def _see(self, server_id: str, path: Path) -> None:
         """Know that a server uses a file, and touch it from now on. Raises FilesUnresponsive.

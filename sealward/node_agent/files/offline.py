@@ -6,14 +6,14 @@ Boot files are read now; of others counts what the agent knew of them, as long a
 from __future__ import annotations
 
 import os
-import time
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealward.node_agent.files import reader, tree
+from sealward.node_agent.files import reader
 from sealward.node_agent.files.chain import opened
 from sealward.node_agent.files.look import Look
-from sealward.node_agent.files.refusals import FilesBeingMeasured
+from sealward.node_agent.files.refusals import FileChanging, FileUnreadable
 from sealward.node_agent.files.stamp import Stamp
 
 if TYPE_CHECKING:
@@ -21,23 +21,29 @@ if TYPE_CHECKING:
     from sealward.node_agent.measure import Files
 
 AT_ONCE = 64 * 1024 * 1024
-"""Bytes that are read at once: 40 ms where SHA-256 is done by the processor."""
+"""Bytes of data that are read at once, known or not: 40 ms where SHA-256 is done by the processor."""
+BLOCK = 512
+"""Bytes that `st_blocks` counts in, whatever the file system (stat(2))."""
 
 
 def files(remembered: Remembered, until: float, root: Path = Path("/")) -> Files:
     """Return what measures the files of one domain, reading none after `until` (`time.monotonic()`).
 
-    What that raises is a FilesNotMeasured; FilesBeingMeasured where only the agent could tell.
+    A file that nobody knows and that cannot be read in time is unread: only the agent has the time for it.
     """
 
     def content(path: Path, *, is_boot: bool) -> str:
         with opened(path) as fd:
-            stamp = Stamp.of(os.fstat(fd))
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise FileUnreadable("not a regular file")
+            stamp = Stamp.of(found)
             known = remembered.known(stamp)
-            if known is not None and not (is_boot and stamp.size < AT_ONCE):
+            if known is not None and not (is_boot and found.st_blocks * BLOCK < AT_ONCE):
                 return known.root
-            if stamp.size >= AT_ONCE or time.monotonic() > until:
-                raise FilesBeingMeasured("only the agent has the time to read it")
-            return tree.root(reader.leaves(fd, stamp.size), stamp.size)
+            read = reader.root(fd, stamp.size, until)
+            if Stamp.of(os.fstat(fd)) != stamp:
+                raise FileChanging("it changed while it was read")
+            return read
 
     return Look(content, lambda _: None, root).files

@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import tree
-from sealward.node_agent.files.refusals import FileChanging
+from sealward.node_agent.files.refusals import FileChanging, FilesBeingMeasured
 
 if TYPE_CHECKING:
     import hashlib
@@ -47,16 +48,17 @@ def stretches(
         yield _stretch(fd, size, start, pool, advanced)
 
 
-def leaves(fd: int, size: int) -> bytes:
-    """Return all leaves, read in this thread. Raises as `stretches` does."""
-    count = tree.leaf_count(size)
-    with_data = set(_with_data(fd, 0, count, size))
-    return b"".join(
-        _leaf(fd, index, size, lambda _: None)
-        if index in with_data
-        else tree.hole(tree.leaf_length(index, size))
-        for index in range(count)
-    )
+def root(fd: int, size: int, until: float) -> str:
+    """Return the root of a file, read in this thread. Raises as `stretches` does.
+
+    Raises FilesBeingMeasured when there is data left at `until` (`time.monotonic()`).
+    """
+    found = {}
+    for index in _with_data(fd, 0, tree.leaf_count(size), size):
+        if time.monotonic() > until:
+            raise FilesBeingMeasured("only the agent has the time to read it")
+        found[index] = _leaf(fd, index, size, lambda _: None)
+    return tree.sparse_root(found, size)
 
 
 def _stretch(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from sealward.events.measurement import BEING_MEASURED
 from sealward.node_agent.not_measured import NotMeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class FilesNotMeasured(NotMeasured):
@@ -32,7 +38,7 @@ class FileChanging(FilesNotMeasured):
 class FilesBeingMeasured(FilesNotMeasured):
     """A file takes long to read; the agent looks again when it has been."""
 
-    code = "files-being-measured"
+    code = BEING_MEASURED
 
 
 class FilesUnresponsive(FilesNotMeasured):
@@ -75,3 +81,9 @@ class ChainTooDeep(FilesNotMeasured):
     """A chain of images has more layers than are followed, or comes back to itself."""
 
     code = "image-chain-refused"
+
+
+def refusal(codes: Sequence[str]) -> FilesNotMeasured:
+    """Return what to raise when files could not be measured for those reasons, the weightiest first."""
+    kinds = {kind.code: kind for kind in FilesNotMeasured.__subclasses__()}
+    return kinds.get(codes[0], FilesNotMeasured)(", ".join(codes))

@@ -11,9 +11,13 @@ Written as "sealward-tree/1:" and 64 hexadecimal digits. Test vectors: tests/ass
 
 from __future__ import annotations
 
+import bisect
 import functools
 import hashlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 NAME: Final = "sealward-tree/1"
 LEAF: Final = 4 * 1024 * 1024
@@ -53,6 +57,17 @@ def root(leaves: bytes | bytearray, size: int) -> str:
     return f"{NAME}:{hashlib.sha256(header + _top(leaves)).hexdigest()}"
 
 
+def sparse_root(leaves: Mapping[int, bytes], size: int) -> str:
+    """Return the root of a file of `size` bytes, given those leaves that hold data; all others are holes.
+
+    Costs what the data costs, however large the file is: a subtree of holes alone is a constant.
+    """
+    count = leaf_count(size)
+    top = _sparse_top(sorted(leaves), leaves, 0, count, size) if count else hashlib.sha256().digest()
+    header = NAME.encode() + b"\0" + size.to_bytes(8, "big")
+    return f"{NAME}:{hashlib.sha256(header + top).hexdigest()}"
+
+
 def first_difference(signed: bytes, found: bytes) -> int | None:
     """Return the offset in bytes of the first leaf in which two files differ; None when none does."""
     for start in range(0, max(len(signed), len(found)), DIGEST):
@@ -61,11 +76,38 @@ def first_difference(signed: bytes, found: bytes) -> int | None:
     return None
 
 
+def _sparse_top(data: Sequence[int], leaves: Mapping[int, bytes], first: int, count: int, size: int) -> bytes:
+    """Return the top over `count` leaves from `first` on; `data` are the indexes of those that hold data."""
+    if count == 1:
+        return leaves[first] if data else hole(leaf_length(first, size))
+    is_full = (first + count) * LEAF <= size
+    if not data and is_full and not count & (count - 1):
+        return _holes_top(count.bit_length() - 1)
+    left = 1 << (count - 1).bit_length() - 1
+    split = bisect.bisect_left(data, first + left)
+    return _node(
+        _sparse_top(data[:split], leaves, first, left, size),
+        _sparse_top(data[split:], leaves, first + left, count - left, size),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _holes_top(height: int) -> bytes:
+    """Return the top over two to the power of `height` leaves of zeros."""
+    if not height:
+        return hole(LEAF)
+    return _node(_holes_top(height - 1), _holes_top(height - 1))
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(_NODE_MARK + left + right).digest()
+
+
 def _top(leaves: bytes | bytearray) -> bytes:
     """Fold level by level; an odd one out rises as it is, which is RFC 6962's shape."""
     level = [bytes(leaves[start : start + DIGEST]) for start in range(0, len(leaves), DIGEST)]
     while len(level) > 1:
         pairs = zip(level[::2], level[1::2], strict=False)
-        nodes = [hashlib.sha256(_NODE_MARK + left + right).digest() for left, right in pairs]
+        nodes = [_node(left, right) for left, right in pairs]
         level = nodes + level[len(nodes) * 2 :]
     return level[0] if level else hashlib.sha256().digest()

@@ -19,6 +19,7 @@ KEPT: Final = 100
 """Findings that are reported at most."""
 WORDS: Final = {
     Reason.DIFFERS: "it is not as it was signed",
+    Reason.NOT_COMPARED: "some of its files could not be compared with what was signed",
     Reason.UNSIGNED: "nobody signed it",
     Reason.UNANSWERED: "it is unknown here, and the control plane did not say in time whether it is signed",
     Reason.UNREADABLE: "its XML cannot be measured",
@@ -34,6 +35,7 @@ WORDS: Final = {
 }
 ADVICE: Final = {
     Reason.DIFFERS: "Undo the change, or have an administrator sign it as it is: PUT /v1/sign.",
+    Reason.NOT_COMPARED: "Try again when the agent has read them, or see why they cannot be read.",
     Reason.UNSIGNED: "Have an administrator sign it (POST /v1/sign), or allow unsigned servers on the node.",
     Reason.UNANSWERED: "Try again when agent and control plane answer, or allow unsigned servers here.",
     Reason.MISSING: "The agent fetches it when it reaches the control plane: see that it runs.",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.measurement import CONFIG as MEASURED
-from sealward.events.measurement import differing
+from sealward.events.measurement import FILES, differing
 from sealward.events.policy import DEFAULT
 from sealward.node_agent import canonical, profile
-from sealward.node_agent.findings import findings
+from sealward.node_agent.findings import findings, is_of_unread
 from sealward.node_agent.gate import judge
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
@@ -32,8 +32,6 @@ CONFIG: Final = "config"
 """The form in which libvirt shows the hook a server that starts."""
 LIVE: Final = "live"
 """The form of one that is received from another node, or restored."""
-FILES: Final = "files"
-"""The section that is measured from files, which the XML alone says nothing of."""
 UUID_BYTES: Final = 16
 
 
@@ -105,37 +103,32 @@ def _doubts(
 
 
 def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
-    """Measure with all files that can be measured in time, else by the XML alone. Raises DomainXmlRefused.
-
-    A server that was signed without its files has none to be measured.
-    """
-    bare = measure(start.xml, None, dossier.hypervisor)
-    if signed.sections.get(FILES) in (None, bare.measurement.sections[FILES]):
-        return bare
+    """Measure what is to start, with its files if it was signed with files. Raises DomainXmlRefused."""
+    if MEASURED not in signed.files:
+        return measure(start.xml, None, dossier.hypervisor)
     from sealward.node_agent.gate import filed  # noqa: PLC0415 - a server without files need not wait for it
 
-    found = filed.measured(start.folder, start.xml, dossier.hypervisor)
-    if found is not None:
-        return found
-    sections = dict(bare.measurement.sections) | {FILES: signed.sections[FILES]}
-    return replace(bare, measurement=replace(bare.measurement, sections=sections))
+    return filed.measured(start.folder, start.xml, dossier.hypervisor)
 
 
 def _differences(
     reference: Reference, form: str, found: Measured
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
-    """Yield what differs, if anything does."""
+    """Yield what differs, if anything does, and which files could not be compared, if there are any."""
     signed = reference.measurement
     comparable = _as_form(form, signed, found.measurement)
-    differs = differing(signed, comparable)
-    if not differs:
+    changed = {section for section, _ in differing(signed, comparable)}
+    sections = changed | ({FILES} if comparable.unread else set())
+    if not sections:
         return
-    pairs = [(section, MEASURED) for section in sorted({section for section, _ in differs})]
-    explained = findings(reference.evidence, found.evidence(), pairs)
-    shown = tuple(replace(one, form=form) for one in explained)
+    pairs = [(section, MEASURED) for section in sorted(sections)]
+    explained = [replace(one, form=form) for one in findings(reference.evidence, found.evidence(), pairs)]
+    shown = tuple(one for one in explained if one.section in changed)
     reason = judge.of_difference(signed, comparable, shown)
     if reason is not None:
         yield reason, shown
+    if comparable.unread:
+        yield Reason.NOT_COMPARED, tuple(one for one in explained if is_of_unread(one))
 
 
 def _as_form(form: str, signed: Measurement, found: Measurement) -> Measurement:
@@ -145,9 +138,11 @@ def _as_form(form: str, signed: Measurement, found: Measurement) -> Measurement:
     """
     if form == CONFIG:
         return found
+    skipped = profile.HOST_EXPANDED if MEASURED in signed.files else {*profile.HOST_EXPANDED, FILES}
     live = {
         name: digest
         for name, digest in found.sections.items()
-        if name not in profile.HOST_EXPANDED and digest != signed.sections.get(name)
+        if name not in skipped and digest != signed.sections.get(name)
     }
-    return replace(found, sections=signed.sections, live=live)
+    files = {MEASURED: signed.files[MEASURED], LIVE: found.files[MEASURED]} if FILES in live else {}
+    return replace(found, sections=signed.sections, live=live, files=files)

@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import offline
-from sealward.node_agent.files.refusals import FilesNotMeasured
 from sealward.node_agent.files.remembered import Remembered
 from sealward.node_agent.measure import measure
 
@@ -20,10 +19,10 @@ FILES_TIME: Final = 0.5
 """Seconds after which no further file is read."""
 
 
-def measured(folder: str, xml: bytes, hypervisor: str) -> Measured | None:
-    """Return a measurement with all files; None where they cannot be measured. Raises DomainXmlRefused."""
+def measured(folder: str, xml: bytes, hypervisor: str) -> Measured:
+    """Return a measurement with the files that can be read in time; others are unread.
+
+    Raises DomainXmlRefused.
+    """
     files = offline.files(Remembered(f"{folder}/files.sqlite"), time.monotonic() + FILES_TIME)
-    try:
-        return measure(xml, None, hypervisor, files)
-    except (FilesNotMeasured, OSError):
-        return None
+    return measure(xml, None, hypervisor, files)

@@ -15,7 +15,9 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 8. A ledger that the control plane has not confirmed for too long is an objection to signed servers under
    `on_start`.
 9. Firmware of the node that is not what it was is an objection under `firmware`, whatever the server.
-10. Of several objections the first that refuses is given, else the first.
+10. A file that could not be compared (not read in time, unreadable, missing) is an objection under
+   `on_start`; a difference of what could be compared is one for itself (rule 6).
+11. Of several objections the first that refuses is given, else the first.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Reason(StrEnum):
     """Stable codes of what the gate objects to."""
 
     DIFFERS = "measurement-differs"
+    NOT_COMPARED = "file-not-compared"
     UNSIGNED = "unsigned"
     UNANSWERED = "unanswered"
     UNREADABLE = "domain-unreadable"
@@ -76,7 +79,7 @@ def refuses(policy: Policy, reason: Reason) -> bool:
 
 
 def objection(policy: Policy, reasons: Iterable[Reason]) -> Objection | None:
-    """Return the objection to give, if there is any (rules 1, 10)."""
+    """Return the objection to give, if there is any (rules 1, 11)."""
     weighed = (Objection(one, refuses(policy, one)) for one in reasons)
     found = [one for one in weighed if one.refused or one.reason not in _UNKNOWN]
     return next((one for one in found if one.refused), found[0] if found else None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealward.events.dsse import Envelope, Signature, verify
+from sealward.events.files import Listing
 from sealward.events.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def verified(server_id: str | None, dossier: Dossier) -> Reference:
         kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
         if (stated, kinds) != ((server_id, *entry.place), KINDS):
             raise Unverified
-        return Reference(_measurement(said), binascii.a2b_base64(said["evidence"]))
+        evidence = binascii.a2b_base64(said["evidence"])
+        return Reference(_measurement(said, evidence), evidence)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as unreadable:
         raise Unverified from unreadable
 
@@ -64,7 +66,13 @@ def _envelope(fields: Any) -> Envelope:  # noqa: ANN401 - what JSON holds
     return Envelope(binascii.a2b_base64(fields["payload"]), fields["payloadType"], tuple(signatures))
 
 
-def _measurement(said: Any) -> Measurement:  # noqa: ANN401 - what JSON holds
-    return Measurement(
-        said["profile"], said["sections"], said["live"], said["hypervisor"], said.get("hostBound", {})
+def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - what JSON holds
+    files = {form: Listing(one["read"], one["unread"]) for form, one in said.get("files", {}).items()}
+    found = Measurement(
+        said["profile"], said["sections"], said["live"], said["hypervisor"], said.get("hostBound", {}), files
     )
+    if files:
+        return found
+    from sealward.events.evidence import with_files  # noqa: PLC0415 - references of before alone need it
+
+    return with_files(found, evidence)

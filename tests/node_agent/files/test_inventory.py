@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from sealward.node_agent import canonical
-from sealward.node_agent.files.inventory import BootFile, Disk, Volume, boot_files, disks
+from sealward.node_agent.files.inventory import BootFile, Disk, Unfollowed, Volume, boot_files, disks
 from sealward.node_agent.files.refusals import DiskKindUnknown, NetworkDisk
 from sealward.node_agent.not_measured import NotMeasured
 
@@ -19,7 +19,7 @@ def _domain(devices: str = "", os: str = "", more: str = "") -> etree._Element:
     return canonical.parse(f"<domain><os>{os}</os>{more}<devices>{devices}</devices></domain>")
 
 
-def _image(disk: Disk | Volume) -> tuple[str, str, str]:
+def _image(disk: Disk | Volume | Unfollowed) -> tuple[str, str, str]:
     assert isinstance(disk, Disk)
     return disk.target, disk.path, disk.format
 
@@ -111,8 +111,11 @@ def test_an_empty_drive_and_a_device_have_no_file() -> None:
 )
 def test_what_no_file_can_tell_is_refused(kind: str, refusal: type[NotMeasured]) -> None:
     """A disk behind the network is no reason to say false, and none to say true."""
-    with pytest.raises(refusal, match="disk vda"):
-        list(disks(_domain(f"<disk type='{kind}'><source protocol='rbd'/><target dev='vda'/></disk>")))
+    (found,) = disks(_domain(f"<disk type='{kind}'><source protocol='rbd'/><target dev='vda'/></disk>"))
+
+    assert isinstance(found, Unfollowed)
+    assert isinstance(found.refusal, refusal)
+    assert "disk vda" in str(found.refusal)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,12 @@ from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import NO_SERVER, FileMeasurer
 from sealward.node_agent.files.mounts import Mounts, _mounts
-from sealward.node_agent.files.refusals import FilesBeingMeasured, FilesUnresponsive, FileUnreadable
+from sealward.node_agent.files.refusals import (
+    FilesBeingMeasured,
+    FilesUnresponsive,
+    FileUnreadable,
+    refusal,
+)
 from sealward.node_agent.ledger import Ledger
 
 MIB = 1024 * 1024
@@ -45,8 +50,11 @@ class Node:
     def look(self, server_id: str, path: Path) -> str:
         """Measure a server with that kernel; return its root."""
         domain = etree.fromstring(f"<domain><os><kernel>{path}</kernel></os></domain>")
-        (file,) = self.files.look(server_id, "QEMU", fresh=True)(domain)
-        return file.attrib["content"]
+        files = self.files.look(server_id, "QEMU", fresh=True)(domain)
+        codes = [one.attrib["unread"] for one in files if "unread" in one.attrib]
+        if codes or "reason" in files.attrib:
+            raise refusal(codes or [files.attrib["reason"]])
+        return next(iter(files)).attrib["content"]
 
 
 @pytest.fixture

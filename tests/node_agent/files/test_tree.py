@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,29 @@ def test_the_tree_is_that_of_rfc_6962(leaves: list[bytes]) -> None:
     expected = hashlib.sha256(header + _rfc6962(leaves)).hexdigest()
 
     assert tree.root(b"".join(leaves), size) == f"sealward-tree/1:{expected}"
+
+
+@given(st.integers(0, 5), st.integers(0, 40), st.integers(1, tree.LEAF), st.data())
+def test_a_sparse_file_has_the_root_of_its_dense_copy(
+    data_leaves: int, count: int, last: int, data: st.DataObject
+) -> None:
+    """Whichever leaves are holes, and however long the last leaf is."""
+    size = count * tree.LEAF + last
+    total = tree.leaf_count(size)
+    indexes = data.draw(st.sets(st.integers(0, total - 1), max_size=data_leaves))
+    leaves = {index: bytes([index + 1]) * 32 for index in indexes}
+    dense = b"".join(leaves.get(index) or tree.hole(tree.leaf_length(index, size)) for index in range(total))
+
+    assert tree.sparse_root(leaves, size) == tree.root(dense, size)
+
+
+def test_a_file_as_large_as_can_be_costs_what_its_data_costs() -> None:
+    """A hole of nearly 8 EiB is skipped."""
+    began = time.monotonic()
+    largest = 2**63 - 1
+
+    assert tree.sparse_root({0: b"x" * 32}, largest) != tree.sparse_root({1: b"x" * 32}, largest)
+    assert time.monotonic() - began < 1
 
 
 def test_the_length_is_bound() -> None:

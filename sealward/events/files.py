@@ -1,0 +1,127 @@
+"""The files of a server, listed one by one, so that each of them is judged by itself.
+
+A measured `<file>` (node_agent/files/look.py has its attributes) takes up slots of a listing:
+
+    kernel/1                the first kernel of the domain: role, path, and all else but the content
+    kernel/1:content        the root of its content
+    disk/vda/0              the image of the disk vda; disk/vda/1 is the layer below it
+    disk/vda/0/data         the data file of that image
+    disk/vda/1:content      the root of the content of a layer
+
+A slot that could not be read stands for itself and for all slots below it: where the image of vda cannot be
+opened, "disk/vda" stands for its whole chain. The slot "" stands for all files of the server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALL: Final = ""
+"""The slot that stands for all files of a server."""
+CONTENT: Final = ":content"
+UNREAD: Final = "unread"
+"""The attribute of a `<file>` of which something could not be read; its value is the reason's code."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of one form of a domain: a digest or a root by slot, and a reason's code for what is unread.
+
+    A slot is in one of the two at most.
+    """
+
+    read: Mapping[str, str]
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+def listed(files: Iterable[Mapping[str, str]]) -> Listing:
+    """Return the listing of measured files, given the attributes of each in the order of measuring."""
+    read: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    seen: Counter[str] = Counter()
+    for attributes in files:
+        slot = _slot(attributes, seen)
+        facts = {name: value for name, value in attributes.items() if name not in ("content", UNREAD)}
+        if UNREAD not in attributes:
+            read[slot] = _digest(facts)
+            if "content" in attributes:
+                read[slot + CONTENT] = attributes["content"]
+        elif "target" in attributes and "layer" not in attributes:
+            unread[slot] = attributes[UNREAD]
+        else:
+            read[slot] = _digest(facts)
+            unread[slot + CONTENT] = attributes[UNREAD]
+    return Listing(read, unread)
+
+
+def changed(signed: Listing, found: Listing) -> frozenset[str]:
+    """Return the slots that are proven to differ; what could not be read on either side proves nothing."""
+    slots = signed.read.keys() | found.read.keys()
+    differing = {slot for slot in slots if signed.read.get(slot) != found.read.get(slot)}
+    unproven = {slot for slot in differing if _is_unread(slot, signed, found)}
+    return frozenset(differing - unproven | _added(signed, found))
+
+
+def _is_unread(slot: str, signed: Listing, found: Listing) -> bool:
+    """Tell whether the side that lacks a slot lacks it because something could not be read there."""
+    if slot not in found.read:
+        return _covers(found.unread, slot)
+    return slot not in signed.read and _covers(signed.unread, slot)
+
+
+def _added(signed: Listing, found: Listing) -> set[str]:
+    """Return the unread slots of files that were not there when the server was signed."""
+    if ALL in signed.unread:
+        return set()
+    return {
+        slot
+        for slot in found.unread
+        if slot and not any(_is_within(known, slot) for known in (*signed.read, *signed.unread))
+    }
+
+
+def _covers(unread: Mapping[str, str], slot: str) -> bool:
+    return any(_is_within(slot, wider) for wider in unread)
+
+
+def _is_within(slot: str, wider: str) -> bool:
+    return wider in (ALL, slot) or slot.startswith((f"{wider}/", f"{wider}:"))
+
+
+def _slot(attributes: Mapping[str, str], seen: Counter[str]) -> str:
+    """Name the slot of a file: a disk's by its target, others by role and by their order in that role."""
+    role = attributes.get("role", "")
+    if "target" not in attributes:
+        seen[role] += 1
+        return f"{role}/{seen[role]}"
+    slot = "/".join(
+        part
+        for part in (
+            f"{role}/{_plain(attributes['target'])}",
+            attributes.get("layer"),
+            "data" if attributes.get("kind") == "data" else None,
+        )
+        if part is not None
+    )
+    seen[slot] += 1
+    return slot if seen[slot] == 1 else f"{slot}/again-{seen[slot]}"
+
+
+def _plain(target: str) -> str:
+    """Return a target as it is, or a digest of one that libvirt would not have chosen."""
+    return target if _PLAIN.fullmatch(target) else hashlib.sha256(target.encode()).hexdigest()[:16]
+
+
+def _digest(facts: Mapping[str, str]) -> str:
+    text = json.dumps(dict(facts), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
