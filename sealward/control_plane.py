@@ -14,6 +14,8 @@ from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.leases import Leases
 from sealward.control.progress import Progress
 from sealward.control.tokens import Tokens
+from sealward.control.turns import LastTurns
+from sealward.control.unproven import Unproven
 from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
@@ -30,6 +32,7 @@ from sealward.intake.assignments import Assignments
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.orders import Orders
+from sealward.intake.senders import Senders
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.past import Past
@@ -112,7 +115,9 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
     """Return what looks at how the control plane is. Only a broker has a relay that can be behind."""
     relay = None if settings.database_url is None else ControlPlace(found.control, "relay").load
     lease, quiet = timedelta(seconds=settings.lease), timedelta(seconds=settings.quiet_after)
-    return Monitor(found.store, found.projections, Leases(found.control), relay, lease, quiet, clock)
+    unproven = Unproven(found.control, clock)
+    leases = Leases(found.control)
+    return Monitor(found.store, found.projections, leases, relay, lease, quiet, clock, unproven)
 
 
 def control(settings: Settings) -> ControlDatabase:
@@ -252,6 +257,9 @@ class Worker:
             elsewhere=desired.elsewhere,
             also_at=desired.also_at,
             sign_of=desired.sign_of,
+            senders=Senders(bus.user),
+            turns=LastTurns(core.control),
+            unproven=Unproven(core.control, clock),
         )
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [

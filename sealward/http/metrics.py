@@ -130,6 +130,12 @@ def _lags(found: Condition) -> Iterator[Metric]:
     for topic in sorted(EVENTS):
         events.add_metric((topic,), found.events.get(topic, 0))
     yield events
+    unproven = CounterMetricFamily(
+        "sealward_unproven_messages", "Messages that nobody answers for, by reason.", labels=("reason",)
+    )
+    for reason in sorted({one.reason for one in found.unproven}):
+        unproven.add_metric((reason,), sum(one.messages for one in found.unproven if one.reason == reason))
+    yield unproven
 
 
 def _servers(found: Condition) -> Iterator[Metric]:

@@ -20,6 +20,7 @@ from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
 from sealward.node_agent.progress import EVERY, Progress
+from sealward.node_agent.turns import Turns
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ class Runner:
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
-        self._outbox = Outbox(_hostname(ledger), keyring, lambda body: bus.submit(reports.INBOX, body))
+        self._outbox = Outbox(
+            _hostname(ledger), keyring, lambda body: bus.submit(reports.INBOX, body), Turns(ledger)
+        )
         self._agent = Agent(
             keyring=keyring,
             ledger=ledger,
