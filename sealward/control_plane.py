@@ -26,7 +26,9 @@ from sealward.http.app import create_app
 from sealward.http.condition import Monitor
 from sealward.http.door import Door
 from sealward.http.identity import LocalTokens
+from sealward.http.limits import Limits
 from sealward.http.policy import Defaults
+from sealward.http.traffic import Traffic
 from sealward.intake import orders
 from sealward.intake.assignments import Assignments
 from sealward.intake.intake import Intake
@@ -157,6 +159,7 @@ class Core:
         )
         self.tokens = Tokens(self.control, clock, settings.admin_token)
         self._past = Past(self.store)
+        self.traffic = Traffic()
         self._settings = settings
         self._clock = clock
         self.closing = threading.Event()
@@ -164,6 +167,7 @@ class Core:
     @functools.cached_property
     def door(self) -> Door:
         """Return the door, for who serves HTTP. Raises SettingRefused, PolicyRefused."""
+        serving = self._settings.serving
         return Door(
             self.store,
             self.handler,
@@ -176,6 +180,9 @@ class Core:
             self._settings.wait,
             self._past,
             monitor(self._storage, self._settings, self._clock),
+            Limits(serving.limits, self.traffic),
+            self.traffic,
+            serving.public_url or "",
             self._settings.metrics == "public",
             self.closing,
         )

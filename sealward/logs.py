@@ -16,6 +16,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MARGIN: Final = "\n    | "
+"""What a line begins with that goes on: no message can look like another one's first line."""
 OFTEN: Final = "sealward.access"
 """The logger of the lines that every request leaves."""
 LATE: Final = 0.01
@@ -49,6 +51,15 @@ def _with(ids: Mapping[str, str | None]) -> Mapping[str, str]:
     return {**_IDS.get(), **{name: value for name, value in ids.items() if value is not None}}
 
 
+def shown(text: str) -> str:
+    """Return a text with all that a terminal or a reader could take for something else as escapes.
+
+    Line ends, control characters, and characters that only change how others are shown (Unicode's categories
+    Cc, Cf, Zl, Zp and so on: all that `str.isprintable` denies).
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 class Message:
     """A message that programs read by its fields; these and its text are made when it is written."""
 
@@ -72,9 +83,9 @@ class Console(logging.Formatter):
         self._second, self._text = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, ids behind; an exception is laid out below it, as logging does."""
+        """Return the line, ids behind; an exception is laid out below it, each line of it set in."""
         if record.exc_info or record.stack_info:
-            return super().format(record)
+            return super().format(record).replace("\n", MARGIN)
         record.message, record.asctime = record.getMessage(), self.formatTime(record)
         return self.formatMessage(record)
 
@@ -90,7 +101,13 @@ class Console(logging.Formatter):
         known: Mapping[str, str] = getattr(record, "ids", {})
         ids = " ".join([f"{name}={value}" for name, value in known.items()])
         line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
-        return f"{line} [{ids}]" if ids else line
+        line = f"{line} [{ids}]" if ids else line
+        return line if line.isprintable() else shown(line)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401 - logging's names
+        """Return a traceback; what an exception says cannot look like anything else."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(line if line.isprintable() else shown(line) for line in lines)
 
 
 class Json(logging.Formatter):

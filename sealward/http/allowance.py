@@ -1,4 +1,4 @@
-"""How much of what is scarce a token, an address and all together may hold, and how often an address may guess.
+"""How much of what is scarce a token, an address and all together may hold, and how often they may guess.
 
 Counted for one process: with several API processes behind a load balancer each gives as much.
 """

@@ -49,7 +49,8 @@ class Certificate:
         try:
             self._context = self._load()
         except (OSError, ValueError) as refused:
-            log.error("the new certificate %s cannot be used, the old one stays: %s", self._files[0], refused)
+            found = f"{self._files[0]}: {refused}"
+            log.error("the new certificate cannot be used, the old one stays: %s", found)  # noqa: TRY400 - no bug
         else:
             log.info("the certificate %s was renewed", self._files[0])
 
@@ -69,7 +70,8 @@ class Certificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])
-        context.load_cert_chain(*map(str, self._files), password=_no_passphrase)
+        certificate, key = self._files
+        context.load_cert_chain(certificate, key, _no_passphrase)
         return context
 
 

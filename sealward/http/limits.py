@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from sealward.http.access import client_of
 from sealward.http.allowance import Allowance, Exceeded, Guesses
-from sealward.http.client import client_at
 from sealward.http.errors import Problem
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from sealward.http.client import Client
     from sealward.http.identity import Identity
     from sealward.http.traffic import Traffic
     from sealward.settings import Limits as Settings
@@ -32,7 +31,7 @@ RETRY_AFTER: Final = 2
 
 REASONS: Final = {"streams": "events.too-many-streams", "writes": "writes.too-many", "past": "past.busy"}
 """Limit → the reason of an answer."""
-WHAT: Final = {"streams": "streams are open", "writes": "writes wait", "past": "questions about the past wait"}
+WHAT: Final = {"streams": "streams", "writes": "writes", "past": "questions about the past"}
 
 
 class Limits:
@@ -53,8 +52,8 @@ class Limits:
             return self._allowances[limit].take(_token(req.context.identity), client_of(req).key)
         except Exceeded as exceeded:
             self._traffic.limit(limit)
-            whose = "of yours " if exceeded.own else ""
-            message = f"Too many {WHAT[limit].replace(' ', f' {whose}', 1)} already; try again in a moment."
+            whose = f"Your {WHAT[limit]}" if exceeded.own else f"All {WHAT[limit]}"
+            message = f"{whose} that can go on at a time do so already; try again in a moment."
             status = 429 if exceeded.own else 503
             raise Problem(status, REASONS[limit], message, {"Retry-After": str(RETRY_AFTER)}) from exceeded
 
@@ -110,12 +109,6 @@ class Bounded:
             return "past"
         changes = getattr(resource, "changes", None)
         return "writes" if changes is not None and changes(req.method) else None
-
-
-def client_of(req: falcon.Request) -> Client:
-    """Return who asks, by address: the listener has found it out."""
-    client: Client | None = req.env.get("sealward.client")
-    return client_at(req.remote_addr) if client is None else client
 
 
 def _token(identity: Identity) -> str:

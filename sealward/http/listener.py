@@ -36,6 +36,8 @@ THREADS: Final = 16
 """Threads for requests that wait for nothing but the store; those that may wait longer have their own."""
 MAX_HEADER: Final = 32 * 1024
 """Bytes of a request line and headers."""
+MAX_ON_ITS_WAY: Final = 2 * MAX_BODY
+"""Bytes of a body with all that chunks add to it; how long it is in the end the application looks at."""
 MOST: Final = 2000
 """Connections that are open at once, where the limit of open files allows for it."""
 FILES: Final = 4096
@@ -59,7 +61,14 @@ OPTIONS: Final = (
 class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     """Accepts connections, as many as there is room for. All of it runs in the server's own thread."""
 
-    def __init__(self, app: Any, adj: Any, sockets: dict[int, Any], serving: Serving, traffic: Traffic) -> None:  # noqa: ANN401 - as above
+    def __init__(
+        self,
+        app: falcon.App[Any, Any],
+        adjustments: Adjustments,
+        sockets: dict[int, Any],
+        serving: Serving,
+        traffic: Traffic,
+    ) -> None:
         self.traffic = traffic
         self._proxies = Proxies(serving.proxies, serving.proxy_header)
         self._own = serving.limits.connections
@@ -70,7 +79,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         self._open: Counter[str] = Counter()
         self.lanes = Lanes(THREADS + AT_ONCE)
         traffic.connections, traffic.most_connections = self._open.total, self._most
-        super().__init__(app, sockets, dispatcher=self.lanes.main, adj=adj, sockinfo=adj.listen[0])
+        super().__init__(
+            app, sockets, dispatcher=self.lanes.main, adj=adjustments, sockinfo=adjustments.listen[0]
+        )
 
     @property
     def scheme(self) -> str:
@@ -97,6 +108,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
                 self._make_room(None)
                 return
 
+    def set_socket_options(self, connection: socket.socket) -> None:
+        """Set what holds for every connection."""
+        for option in OPTIONS:
+            connection.setsockopt(*option)
+
     def maintenance(self, now: float) -> None:
         """Close what is idle, what comes too late and what is not read."""
         super().maintenance(now)
@@ -112,24 +128,23 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         if not self._open[channel.peer.key]:
             del self._open[channel.peer.key]
 
+    def _count(self) -> int:
+        return len(self.active_channels)
+
     def _welcome(self, connection: socket.socket, addr: Any) -> None:  # noqa: ANN401 - as above
         """Make a connection of what was accepted; its client gives up an idle one when it has too many."""
-        peer, has_room = client_at(addr[0]), True
-        if self._open[peer.key] >= self._own and not self._proxies.trusts(peer.address):
-            has_room = self._make_room(peer.key)
-        is_refused = not has_room
-        if self._open[peer.key] >= self._own + SPARE and is_refused:
-            has_room = False
-        else:
-            has_room = self._open.total() < self._most or self._make_room(None)
-        if not has_room:
+        peer = client_at(addr[0])
+        own = 0 if self._proxies.trusts(peer.address) else self._open[peer.key]
+        is_too_many = own >= self._own and not self._make_room(peer.key)
+        has_room = len(self.active_channels) < self._most or self._make_room(None)
+        if not has_room or (is_too_many and own >= self._own + SPARE):
             self.traffic.close("no-room")
             connection.close()
             return
         channel = self._channel(connection, addr)
-        if is_refused:
+        if is_too_many:
             self.traffic.limit("connections")
-            channel.refuse(f"{self._own} connections of yours are busy; close some, or wait for their answers.")
+            channel.refuse(f"{self._own} connections of your address are busy; wait for their answers.")
 
     def _channel(self, connection: socket.socket, addr: Any) -> Channel:  # noqa: ANN401 - as above
         self.set_socket_options(connection)
@@ -184,14 +199,13 @@ class Listener:
             threads=THREADS,
             ident="sealward",
             max_request_header_size=MAX_HEADER,
-            max_request_body_size=MAX_BODY + 1,
-            inbuf_overflow=2 * MAX_BODY,  # bodies stay in memory
+            max_request_body_size=MAX_ON_ITS_WAY,
+            inbuf_overflow=2 * MAX_ON_ITS_WAY,  # no body gets into a file
             connection_limit=2 * MOST,  # the server's own limits are lower
             backlog=1024,
             asyncore_use_poll=True,
             cleanup_interval=1,
             channel_timeout=IDLE,
-            socket_options=OPTIONS,
             channel_request_lookahead=1,  # so that streams learn when their client has gone
         )
         self._server = Server(app, adjustments, self._sockets, serving or Serving(), traffic or Traffic())
@@ -201,7 +215,11 @@ class Listener:
     def url(self) -> str:
         """Return where it listens; the port is the real one when 0 was asked for."""
         host, port = self._server.effective_host, self._server.effective_port
-        return f"{self._server.scheme}://[{host}]:{port}" if ":" in host else f"{self._server.scheme}://{host}:{port}"
+        return (
+            f"{self._server.scheme}://[{host}]:{port}"
+            if ":" in host
+            else f"{self._server.scheme}://{host}:{port}"
+        )
 
     def start(self) -> None:
         """Begin to answer."""
