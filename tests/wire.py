@@ -72,7 +72,7 @@ def seconds(url: str, path: str = "/healthcheck/live") -> float:
 
 def is_closed(connection: socket.socket) -> bool:
     """Say whether the server has closed a connection; what it sent before is thrown away."""
-    connection.setblocking(False)
+    connection.settimeout(0)
     try:
         while connection.recv(65536):
             pass

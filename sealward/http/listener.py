@@ -52,9 +52,12 @@ IDLE: Final = 30
 """Seconds for which a connection stays open without a request."""
 UNACKNOWLEDGED: Final = 30_000
 """Milliseconds after which the kernel gives up a client that acknowledges nothing."""
+KERNEL: Final = 128 * 1024
+"""Bytes of an answer that the kernel keeps for a client; left to itself it keeps up to 4 MB for each."""
 OPTIONS: Final = (
     (socket.SOL_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL),
 )
 
 
@@ -77,7 +80,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         if serving.certificate is not None and serving.key is not None:
             self._certificate = Certificate(serving.certificate, serving.key)
         self._open: Counter[str] = Counter()
-        self.lanes = Lanes(THREADS + AT_ONCE)
+        self.lanes = Lanes(THREADS, THREADS + AT_ONCE)
         traffic.connections, traffic.most_connections = self._open.total, self._most
         super().__init__(
             app, sockets, dispatcher=self.lanes.main, adj=adjustments, sockinfo=adjustments.listen[0]
@@ -204,6 +207,7 @@ class Listener:
             connection_limit=2 * MOST,  # the server's own limits are lower
             backlog=1024,
             asyncore_use_poll=True,
+            log_socket_errors=False,  # clients that vanish are nothing to say
             cleanup_interval=1,
             channel_timeout=IDLE,
             channel_request_lookahead=1,  # so that streams learn when their client has gone

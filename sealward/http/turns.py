@@ -46,10 +46,15 @@ class Turns:
 
 
 class Lanes:
-    """The threads that serve: many for all, and a few for each of the lanes that must never wait."""
+    """The threads that serve: one lane for all, and one for each of what must never wait for the others.
 
-    def __init__(self, threads: int) -> None:
+    The main lane begins with `threads` and gets more while all of them are busy, at most `most`: whatever
+    holds a thread for long is bounded, and there are as many beyond it.
+    """
+
+    def __init__(self, threads: int, most: int) -> None:
         self.main = _dispatcher(threads)
+        self._most = most
         self._reserved = {"live": _dispatcher(1), "ready": _dispatcher(2), REFUSALS: _dispatcher(1)}
 
     def add(self, channel: Channel) -> None:
@@ -62,6 +67,8 @@ class Lanes:
         else:
             lane = self.main
         lane.add_task(channel)
+        if lane.queue and lane is self.main and lane.active_count >= len(lane.threads) < self._most:
+            lane.set_thread_count(len(lane.threads) + 1)
 
     def shutdown(self, timeout: float) -> None:
         """Have what is at hand finished, and end all threads."""
