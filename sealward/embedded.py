@@ -31,8 +31,7 @@ class Embedded:
         self._node = Node(settings, self._bus, clock, fleet)
         self.agent = self._node.agent
         self.fleet = self._node.fleet
-        core = self.control_plane
-        self.listener = Listener(core.app, *settings.listen, settings.serving, core.traffic)
+        self.listener = Listener(self.control_plane.app, *settings.listen)
 
     def start(self) -> None:
         """Start everything; the node last, for it registers at once."""

@@ -11,7 +11,9 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
+from sealward.commands.errors import Unrecordable
 from sealward.commands.memory import Memory, Remembered
+from sealward.events import values
 from sealward.events.base import KNOWN, node_stream, sign_stream
 from sealward.events.store import Snapshot
 
@@ -116,7 +118,7 @@ class Batch:
     def handle(self, command: ask.Command) -> None:
         """Decide on a command. Raises Rejected: then nothing is added."""
         known = self._of(of(command))
-        for event in self._decide(known.now(), command):
+        for event in _recordable(self._decide(known.now(), command)):
             known.version += 1
             known.beyond += 1
             known.unfolded.append(event)
@@ -141,6 +143,16 @@ class Batch:
         if stream.id not in self._known:
             self.load([stream])
         return self._known[stream.id]
+
+
+def _recordable(events: list[Event]) -> list[Event]:
+    """Return the events if the log can carry all of them. Raises Unrecordable."""
+    for one in events:
+        try:
+            values.check(one)
+        except values.Unfit as unfit:
+            raise Unrecordable(f"{one.topic}: {unfit}") from unfit
+    return events
 
 
 def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int) -> _Known:

@@ -12,6 +12,18 @@ class Rejected(Exception):
         super().__init__(message or type(self).__doc__)
 
 
+class Unrecordable(Rejected):
+    """What the command says cannot be recorded: one of its values is not of its type."""
+
+    code = "event.unfit"
+
+
+class StreamUnreadable(Rejected):
+    """What was recorded of this server or node cannot be read: see `sealward events set-aside list`."""
+
+    code = "event.unreadable"
+
+
 class AlreadySigned(Rejected):
     """The server is signed already. To make a new reference, PUT it."""
 

@@ -10,6 +10,8 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from sealward.events.values import Actor, Line, RequestId, TaskId  # noqa: TC001 - read off the annotations
+
 STREAMS = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d00001")
 """Namespace of the stream ids: the log's own, never to be changed."""
 
@@ -33,8 +35,8 @@ class Origin:
     `project_id` is None for a token that is not for a project: for the whole system or a domain.
     """
 
-    user_id: str
-    project_id: str | None
+    user_id: Line
+    project_id: Line | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,11 @@ class Event:
     version: ClassVar[int] = 1
 
     timestamp: Moment
-    actor: str
-    task_id: str | None = None
-    request_id: str | None = None
+    actor: Actor
+    task_id: TaskId | None = None
+    request_id: RequestId | None = None
     origin: Origin | None = None
-    global_request_id: str | None = None
+    global_request_id: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)

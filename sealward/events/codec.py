@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.events import enforcement, node, sign
+from sealward.events import enforcement, node, sign, values
 from sealward.events.base import Recorded
 
 if TYPE_CHECKING:
@@ -68,6 +68,19 @@ class EventFromNewerVersion(EventRefused):
     """The event was written by a newer version of Sealward: upgrade this process before it goes on."""
 
     code = "event.newer-version"
+
+
+MOST: Final = 16 * 1024 * 1024
+"""Bytes of an event: several times what a report has, a fraction of what databases and broker take."""
+
+
+def write(event: Event) -> bytes:
+    """Return the bytes to append of an event whose fields are all of their types. Raises Unfit."""
+    values.check(event)
+    state = encode(event)
+    if len(state) > MOST:
+        raise values.Unfit(f"must have at most {MOST} bytes", event.topic)
+    return state
 
 
 def encode(event: Event) -> bytes:

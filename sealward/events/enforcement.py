@@ -9,6 +9,15 @@ from typing import ClassVar
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.measurement import Finding  # noqa: TC001 - as above
 from sealward.events.node import NodeEvent
+from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
+    Code,
+    Generation,
+    Id,
+    InstanceName,
+    Line,
+    ServerId,
+    Word,
+)
 
 
 class Gate(StrEnum):
@@ -45,7 +54,7 @@ class EnforcementChanged(NodeEvent):
     topic: ClassVar[str] = "node.enforcement-changed"
 
     enforcement: Gate
-    reason: str | None
+    reason: Code | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +65,10 @@ class Started(NodeEvent):
     objection that is reported twice is recorded once.
     """
 
-    objection_id: str
-    server_id: str | None
-    instance_name: str
-    reason: str
+    objection_id: Word
+    server_id: ServerId | None
+    instance_name: InstanceName
+    reason: Code
     findings: tuple[Finding, ...]
     decided_at: Moment
 
@@ -87,11 +96,11 @@ class ReactionTaken(NodeEvent):
 
     topic: ClassVar[str] = "reaction.taken"
 
-    reaction_id: str
-    server_id: str
-    generation: int
+    reaction_id: Word
+    server_id: ServerId
+    generation: Generation
     action: Action
     outcome: Outcome
-    reason: str | None
-    policy_position: int | None
+    reason: Line | None
+    policy_position: Id | None
     taken_at: Moment

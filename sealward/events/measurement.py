@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
 from dataclasses import dataclass, field
 
+from sealward.characters import escaped
 from sealward.events.files import Listing, changed
 
 CONFIG = "config"
@@ -87,6 +88,16 @@ class Finding:
     found: str | None
     form: str = CONFIG
 
+    def printable(self) -> Finding:
+        """Return the same without control characters and within the bounds of `values`."""
+        return Finding(
+            _word(self.section),
+            escaped(self.xpath, 8192),
+            None if self.signed is None else escaped(self.signed, 4200),
+            None if self.found is None else escaped(self.found, 4200),
+            _word(self.form),
+        )
+
     def __str__(self) -> str:
         """Read as one line of a report; control characters in values come out escaped."""
         suffix = " (live)" if self.form == LIVE else ""
@@ -130,6 +141,11 @@ def rebound(reference: Measurement, last: Mapping[str, str], found: Measurement)
     config, live = found.host_bound.get(CONFIG), found.host_bound.get(LIVE)
     known = {*reference.host_bound.values(), *last.values(), None}
     return config != last.get(CONFIG) or live not in known
+
+
+def _word(text: str) -> str:
+    """Return visible ASCII, 64 characters at most."""
+    return "".join(one if "!" <= one <= "~" else "?" for one in text[:64]) or "?"
 
 
 def _shown(value: str | None) -> str:

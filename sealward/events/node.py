@@ -8,14 +8,29 @@ from typing import ClassVar
 from sealward.events.base import Event, Moment
 from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.policy import Policy  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
+    Code,
+    Count,
+    Digest,
+    FileFact,
+    Hostname,
+    Id,
+    InstanceName,
+    OrNever,
+    Path,
+    PublicKey,
+    Ranges,
+    ServerId,
+    Word,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEvent(Event):
     """A fact about one node."""
 
-    node_id: int
-    hostname: str
+    node_id: Id
+    hostname: Hostname
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +39,7 @@ class NodeRegistered(NodeEvent):
 
     topic: ClassVar[str] = "node.registered"
 
-    public_key: str
+    public_key: PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +52,9 @@ class NodeKeyReplaced(NodeEvent):
 
     topic: ClassVar[str] = "node.key-replaced"
 
-    public_key: str
-    keyid: str
-    replaced: str
+    public_key: PublicKey
+    keyid: Digest
+    replaced: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +84,8 @@ class NodePolicySet(NodeEvent):
 class Withheld:
     """The signs that a sweep could not vouch for, by their ids, and why."""
 
-    reason: str
-    sign_ids: str
+    reason: Code
+    sign_ids: Ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +98,13 @@ class NodeSwept(NodeEvent):
 
     topic: ClassVar[str] = "node.swept"
 
-    cause: str
+    cause: Code
     started_at: Moment
-    fresh_until: Moment
-    vouched: str
+    fresh_until: OrNever
+    vouched: Ranges
     withheld: tuple[Withheld, ...]
-    counts: dict[str, int]
-    digest: str
+    counts: dict[Word, Count]
+    digest: Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +140,8 @@ class InstanceAppeared(NodeEvent):
 
     topic: ClassVar[str] = "instance.appeared"
 
-    server_id: str
-    instance_name: str
+    server_id: ServerId
+    instance_name: InstanceName
     running: bool | None = None
 
 
@@ -136,8 +151,8 @@ class InstanceLeft(NodeEvent):
 
     topic: ClassVar[str] = "instance.left"
 
-    server_id: str
-    instance_name: str
+    server_id: ServerId
+    instance_name: InstanceName
     taken_at: Moment | None = None
 
 
@@ -150,8 +165,8 @@ class NodeFirmwareAccepted(NodeEvent):
 
     topic: ClassVar[str] = "node.firmware-accepted"
 
-    digest: str
-    files: dict[str, str]
+    digest: Word
+    files: dict[Path, FileFact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +175,8 @@ class NodeFirmwareChanged(NodeEvent):
 
     topic: ClassVar[str] = "node.firmware-changed"
 
-    digest: str
-    files: dict[str, str]
+    digest: Word
+    files: dict[Path, FileFact]
     findings: tuple[Finding, ...]
 
 
@@ -171,5 +186,5 @@ class NodeReportRefused(NodeEvent):
 
     topic: ClassVar[str] = "node.report-refused"
 
-    reason: str
-    server_id: str | None
+    reason: Code
+    server_id: ServerId | None

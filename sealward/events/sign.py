@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from sealward.events.base import Event, Moment
+from sealward.events.base import Event
 from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.policy import ServerPolicy  # noqa: TC001 - as above
+from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
+    Code,
+    Generation,
+    Hostname,
+    Id,
+    InstanceName,
+    OrNever,
+    Sections,
+    ServerId,
+    Word,
+)
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 
 
@@ -15,19 +26,19 @@ from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 class SignEvent(Event):
     """A fact about one sign; `sign_id` and `node_id` are the integers that API clients know."""
 
-    sign_id: int
-    server_id: str
-    node_id: int
+    sign_id: Id
+    server_id: ServerId
+    node_id: Id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOrdered(SignEvent):
     """An order to seal: the node measures under `profile` and reports for `generation`."""
 
-    hostname: str
-    instance_name: str
-    profile: str
-    generation: int
+    hostname: Hostname
+    instance_name: InstanceName
+    profile: Word
+    generation: Generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +61,8 @@ class SignSealed(SignEvent):
 
     topic: ClassVar[str] = "sign.sealed"
 
-    generation: int
-    digest: str
+    generation: Generation
+    digest: Word
     envelope: dict[str, object]
 
 
@@ -77,13 +88,13 @@ class SignValidated(SignEvent):
 
     topic: ClassVar[str] = "sign.validated"
 
-    generation: int
+    generation: Generation
     is_valid: IsValid
-    reasons: tuple[str, ...]
+    reasons: tuple[Code, ...]
     findings: tuple[Finding, ...]
-    cause: str
-    checked_at: Moment
-    fresh_until: Moment
+    cause: Code
+    checked_at: OrNever
+    fresh_until: OrNever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +106,10 @@ class HostBoundChanged(SignEvent):
 
     topic: ClassVar[str] = "sign.host-bound-changed"
 
-    generation: int
-    host_bound: dict[str, str]
+    generation: Generation
+    host_bound: Sections
     findings: tuple[Finding, ...]
-    checked_at: Moment
+    checked_at: OrNever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +127,11 @@ class SignMoved(SignEvent):
 
     topic: ClassVar[str] = "sign.moved"
 
-    hostname: str
-    instance_name: str
-    from_node_id: int
-    from_hostname: str
-    generation: int
+    hostname: Hostname
+    instance_name: InstanceName
+    from_node_id: Id
+    from_hostname: Hostname
+    generation: Generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

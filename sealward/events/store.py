@@ -114,11 +114,11 @@ class EventStore:
     def append_all(self, events: Sequence[tuple[UUID, int, Event]]) -> int:
         """Append events of many streams, each with its version there, all or none, in that order.
 
-        Returns the last's position. Raises VersionConflict when one of the versions is taken.
+        Returns the last's position. Raises VersionConflict when one of the versions is taken, and Unfit for
+        an event that some reader of the log could not carry (`values`): then nothing is appended.
         """
         stored = [
-            StoredEvent(stream, version, event.topic, codec.encode(event))
-            for stream, version, event in events
+            StoredEvent(stream, version, event.topic, codec.write(event)) for stream, version, event in events
         ]
         try:
             with available():

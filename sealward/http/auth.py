@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import falcon
 
 from sealward import logs
+from sealward.characters import escaped
 from sealward.http.errors import Problem
 from sealward.http.operation import Route
 from sealward.http.policy import PUBLIC, is_public, rules
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 
     from sealward.events.along import Along
     from sealward.http.identity import Identify, Identity
-    from sealward.http.limits import Limits
     from sealward.http.policy import Policy, Rule
 
 
-class Authentication:
-    """401 without a good token, whether there is something at the path or not; 429 for who guesses."""
+MOST_OF_ACTOR: Final = 1100
+"""Bytes of what the log has of a user: a name of Keystone's has 255 characters at most."""
 
-    def __init__(self, identify: Identify, limits: Limits, public: Collection[str] = PUBLIC) -> None:
+
+class Authentication:
+    """401 without a good token, whether there is something at the path or not."""
+
+    def __init__(self, identify: Identify, public: Collection[str] = PUBLIC) -> None:
         self._identify = identify
-        self._limits = limits
         self._public = public
 
     def process_resource(
@@ -44,22 +47,12 @@ class Authentication:
         raise falcon.HTTPRouteNotFound
 
     def _identified(self, req: falcon.Request, along: Along | None = None) -> None:
-        secret = req.get_header("X-Auth-Token")
-        identity = self._who(req, secret, along) if secret else None
+        identity = self._identify.who(req, along)
         if identity is None:
             message = f"Send a valid token in the header X-Auth-Token; {self._identify.advice}."
             raise Problem(401, "auth.required", message, {"WWW-Authenticate": self._identify.challenge})
         req.context.identity = identity
         logs.add(actor=actor(req))
-
-    def _who(self, req: falcon.Request, secret: str, along: Along | None) -> Identity | None:
-        self._limits.may_ask(req, secret)
-        identity = self._identify.who(req, along)
-        if identity is None:
-            self._limits.refused(req, secret)
-        else:
-            self._limits.accepted(req, secret)
-        return identity
 
 
 class Authorization:
@@ -91,4 +84,4 @@ class Authorization:
 def actor(req: falcon.Request) -> str:
     """Return who asks, as the log has it."""
     identity: Identity = req.context.identity
-    return f"user:{identity.name}"
+    return escaped(f"user:{identity.name}", MOST_OF_ACTOR)

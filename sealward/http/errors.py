@@ -24,6 +24,7 @@ RETRY_AFTER: Final = 2
 """Seconds that a client is asked to wait when the store is away or contended."""
 
 STATUS: Final[dict[type[refusals.Rejected], int]] = {
+    refusals.StreamUnreadable: 409,
     refusals.AlreadySigned: 409,
     refusals.NotSigned: 404,
     refusals.Changed: 412,

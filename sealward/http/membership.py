@@ -9,7 +9,7 @@ import falcon
 import msgspec
 
 from sealward.commands import messages as ask
-from sealward.events import keys
+from sealward.events import keys, values
 from sealward.events.store import StoreUnavailable
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
@@ -26,7 +26,7 @@ ED25519: Final = re.compile(
 )
 """An Ed25519 key in PEM form (RFC 8410): twelve bytes that are always the same, and thirty-two. No more."""
 PublicKey = Annotated[
-    str, msgspec.Meta(max_length=1000, extra_json_schema={"pattern": f"^{ED25519.pattern}$"})
+    values.PublicKey, msgspec.Meta(max_length=1000, extra_json_schema={"pattern": f"^{ED25519.pattern}$"})
 ]
 BAD_KEY: Final = {400: ("key.refused",)}
 BAD_NEWCOMER: Final = {400: ("key.refused", "node.bad-hostname")}
@@ -38,7 +38,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_key: PublicKey
 
 
-HOSTNAME: Final = re.compile("[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+HOSTNAME: Final = re.compile(values.RFC1123)
 Hostname = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{HOSTNAME.pattern}$"})]
 
 
@@ -143,7 +143,7 @@ class Membership:
 
 def _checked(hostname: str) -> str:
     """Return a hostname. Raises Problem."""
-    if not HOSTNAME.fullmatch(hostname):
+    if len(hostname) > values.MOST_OF_HOSTNAME or not HOSTNAME.fullmatch(hostname):
         raise Problem(
             400, "node.bad-hostname", "hostname must be a name of letters, digits, dots and hyphens."
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
+from sealward.events import values  # noqa: TC001 - as below
 from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read off the annotations
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
@@ -53,7 +54,7 @@ class Firmware(msgspec.Struct, frozen=True):
 class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The digest of the firmware files that are to be accepted: what GET of the node shows."""
 
-    digest: str
+    digest: Annotated[values.Word, msgspec.Meta(max_length=64, extra_json_schema={"pattern": "^[!-~]+$"})]
 
 
 class Node(msgspec.Struct, frozen=True):

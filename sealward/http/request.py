@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from sealward.events import values
 from sealward.http.errors import Problem
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ def body(req: falcon.Request, kind: type[Body]) -> Body:
     if not raw:
         raise Problem(400, "body.missing", f"Send a JSON object with {', '.join(kind.__struct_fields__)}.")
     try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as refused:
+        found = msgspec.json.decode(raw, type=kind)
+        values.check(found)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as refused:
         raise Problem(400, "body.malformed", f"The body is not as it must be: {refused}.") from refused
+    return found
 
 
 def _json_only(req: falcon.Request) -> None:

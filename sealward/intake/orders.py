@@ -16,8 +16,10 @@ import msgspec
 from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands.errors import Rejected
+from sealward.events import values
 from sealward.events.bus import Later, Poison
 from sealward.events.store import StoreUnavailable
+from sealward.events.values import Id, TaskId, Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,14 +37,14 @@ class Headers(msgspec.Struct, frozen=True):
     """The headers of a task message that matter."""
 
     task: str
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=155)]
-    expires: datetime | None = None
+    id: TaskId
+    expires: Annotated[datetime, Time(any_zone=True)] | None = None
 
 
 class NodeAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The keyword arguments of the one task there is."""
 
-    node_id: int
+    node_id: Id
     action: Literal["activate", "deactivate"]
 
 
@@ -94,7 +96,9 @@ def _read(body: bytes, headers: Mapping[str, Any]) -> tuple[Headers, NodeAction]
         args, kwargs, _ = msgspec.json.decode(body, type=tuple[list[Any], dict[str, Any], dict[str, Any]])
         given = dict(zip(NodeAction.__struct_fields__, args, strict=False)) | kwargs
         action = msgspec.convert(given, NodeAction)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+        values.check(head)
+        values.check(action)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as unreadable:
         raise Poison("order.malformed", str(unreadable)) from unreadable
     if head.task != TASK:
         raise Poison("order.unknown-task", f"{head.task!r}; there is {TASK}")

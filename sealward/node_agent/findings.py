@@ -85,7 +85,7 @@ def findings(
     result: list[Finding] = []
     for section, form in differing:
         changes = _explain(signed, found, section, form)
-        result.extend(Finding(section, xpath, old, new, form) for xpath, old, new in changes)
+        result.extend(Finding(section, xpath, old, new, form).printable() for xpath, old, new in changes)
     return tuple(result)
 
 
@@ -95,7 +95,7 @@ def host_bound_findings(signed_evidence: bytes, found_evidence: bytes) -> tuple[
     if signed is None or found is None:
         return ()
     return tuple(
-        Finding(section, xpath, old, new, form)
+        Finding(section, xpath, old, new, form).printable()
         for section in profile.SECTIONS
         for form in (CONFIG, LIVE)
         if section in profile.HOST_BOUND_SECTIONS and (form == CONFIG or section in found[LIVE])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import libvirt
 
+from sealward.characters import escaped
 from sealward.node_agent.calls import Calls
 from sealward.node_agent.folders import Folders
 from sealward.node_agent.not_measured import NotMeasured
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 KEEPALIVE: Final = (5, 3)
 """Seconds between probes, and how many may stay unanswered before the connection counts as lost."""
+NAME: Final = 255
+"""Bytes that the name of a domain is reported with: libvirt names a file after it."""
 _ALL: Final = "all domains"
 NOT_YET: Final = (libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
 """Why a domain is paused that does not run here: observed, in this order, at the destination of a migration;
@@ -278,7 +281,7 @@ def _is_local_qemu(uri: str) -> bool:
 
 
 def _listed(connection: libvirt.virConnect) -> list[tuple[str, str]]:
-    return sorted((one.UUIDString(), one.name()) for one in connection.listAllDomains())
+    return sorted((one.UUIDString(), escaped(one.name(), NAME)) for one in connection.listAllDomains())
 
 
 def _running(connection: libvirt.virConnect) -> frozenset[str]:

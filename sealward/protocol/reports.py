@@ -7,16 +7,35 @@ it is decided here, not there.
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from sealward.characters import escaped
 from sealward.events import envelope as envelopes
-from sealward.events.base import Moment  # noqa: TC001 - as above
+from sealward.events import values
+from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.enforcement import Action, Gate, Outcome
-from sealward.events.measurement import Finding  # noqa: TC001 - as above
+from sealward.events.measurement import Finding
 from sealward.events.policy import AS_NODE, DEFAULT, Policy, ServerPolicy
+from sealward.events.values import (
+    Code,
+    Count,
+    Entries,
+    FileFact,
+    Generation,
+    Hostname,
+    Id,
+    InstanceName,
+    Line,
+    Nonce,
+    Path,
+    Pem,
+    Ranges,
+    ServerId,
+    TaskId,
+    Word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +43,14 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PAYLOAD_TYPE = "application/vnd.sealward.report+json"
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-"""A count that every JSON reader and every database keeps exactly."""
+MOST_SERVERS: Final = 20_000
+"""Servers of one node: twenty times what a large host runs."""
+MOST_FINDINGS: Final = 5_000
+"""Findings of one report; an agent makes 200 for each section and form at most."""
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of a message of a node: twice what the inventory of `MOST_SERVERS` takes."""
+Findings = Annotated[tuple[Finding, ...], Entries(MOST_FINDINGS)]
 MAX_READINGS = 200
 """Servers in one report of progress; the others wait behind them."""
 INBOX = "reports"
@@ -35,16 +58,6 @@ INBOX = "reports"
 MOST: Final = 64
 """Reports that a bundle may hold."""
 Read = TypeVar("Read")
-
-
-class Turn(NamedTuple):
-    """Which envelope of a node it is: `seq` counts within `boot`, which counts the starts of its agent.
-
-    Both count from 1. A later envelope of a node has the greater turn.
-    """
-
-    boot: int
-    seq: int
 
 
 def queue_of(hostname: str) -> str:
@@ -64,29 +77,17 @@ class ReportOfAnotherNode(ReportMalformed):
     code = "report.wrong-node"
 
 
-class Report(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    tag_field="kind",
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """What a node says. `hostname` must be the one whose registered key signed it.
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """What a node says. `hostname` must be the one whose registered key signed it."""
 
-    `boot` and `seq` number the envelopes of a node (`Turn`). A report inside a bundle has none of its own.
-    """
-
-    hostname: str
-    boot: Number = 0
-    seq: Number = 0
+    hostname: Hostname
 
 
 class Registration(Report, frozen=True, kw_only=True, tag="registration"):
     """I am here, this is my key (PEM): tell me all that I have to know. The answer repeats the `nonce`."""
 
-    public_key: str
-    nonce: str = ""
+    public_key: Pem
+    nonce: Nonce = ""
 
 
 class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
@@ -99,15 +100,15 @@ class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
     `running` are the ids of those that ran; None from an agent that does not say.
     """
 
-    instances: tuple[tuple[str, str], ...]
-    taken_at: datetime
-    running: tuple[str, ...] | None = None
+    instances: Annotated[tuple[tuple[ServerId, InstanceName], ...], Entries(MOST_SERVERS)]
+    taken_at: Moment
+    running: Annotated[tuple[ServerId, ...], Entries(MOST_SERVERS)] | None = None
 
 
 class Firmware(Report, frozen=True, kw_only=True, tag="firmware"):
     """These are all the firmware files that I have: roots of their content by path."""
 
-    files: dict[str, str]
+    files: dict[Path, FileFact]
 
 
 class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
@@ -116,80 +117,80 @@ class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
     `host_bound` are findings about what is no violation.
     """
 
-    server_id: str
+    server_id: ServerId
     envelope: dict[str, Any]
-    cause: str
-    task_id: str | None = None
-    findings: tuple[Finding, ...] = ()
-    host_bound: tuple[Finding, ...] = ()
+    cause: Code
+    task_id: TaskId | None = None
+    findings: Findings = ()
+    host_bound: Findings = ()
 
 
 class Failure(Report, frozen=True, kw_only=True, tag="failure"):
     """I could not measure a server for a sign; `reason` is a stable code."""
 
-    server_id: str
-    sign_id: int
-    reason: str
-    failed_at: datetime
-    cause: str
-    task_id: str | None = None
+    server_id: ServerId
+    sign_id: Id
+    reason: Code
+    failed_at: Moment
+    cause: Code
+    task_id: TaskId | None = None
 
 
 class Withheld(msgspec.Struct, frozen=True):
     """The signs of `sign_ids` (as ranges) that a sweep could not vouch for, and why."""
 
-    reason: str
-    sign_ids: str
+    reason: Code
+    sign_ids: Ranges
 
 
 class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
     """I looked at all signed servers that I know of, from `started_at` on. `vouched` were equal."""
 
-    cause: str
-    started_at: datetime
-    vouched: str
+    cause: Code
+    started_at: Moment
+    vouched: Ranges
     withheld: tuple[Withheld, ...]
-    counts: dict[str, int]
-    digest: str
-    task_id: str | None = None
+    counts: dict[Word, Count]
+    digest: Word
+    task_id: TaskId | None = None
 
 
 class Enforcement(Report, frozen=True, kw_only=True, tag="enforcement"):
     """My start gate is so now; `reason` is a stable code."""
 
     state: Gate
-    reason: str | None = None
+    reason: Code | None = None
 
 
 class Objection(Report, frozen=True, kw_only=True, tag="objection"):
     """My start gate objected to a start, with or without me. I say it until it is recorded."""
 
-    id: Id
-    server_id: str | None
-    instance_name: str
+    id: Word
+    server_id: ServerId | None
+    instance_name: InstanceName
     decided_at: Moment
-    reason: str
+    reason: Code
     refused: bool
-    findings: tuple[Finding, ...] = ()
+    findings: Findings = ()
 
 
 class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
     """I acted upon a violation. I say it until it is recorded."""
 
-    id: Id
-    server_id: str
-    generation: int
+    id: Word
+    server_id: ServerId
+    generation: Generation
     action: Action
     outcome: Outcome
     taken_at: Moment
-    reason: str | None = None
-    policy_position: int | None = None
+    reason: Line | None = None
+    policy_position: Id | None = None
 
 
 class Reading(msgspec.Struct, frozen=True):
     """How many bytes of a server's files have been read, and of how many; the rate is bytes a second."""
 
-    server_id: str
+    server_id: ServerId
     bytes_done: Bytes
     bytes_total: Bytes
     bytes_per_second: Bytes | None = None
@@ -219,7 +220,7 @@ Told = (
 class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
     """My start gate is asked about a server that is none of mine: say whether and as what it is signed."""
 
-    server_id: Id
+    server_id: ServerId
 
 
 AnyReport = Registration | Wanted | Told
@@ -232,14 +233,6 @@ class Bundle(Report, frozen=True, kw_only=True, tag="reports"):
     """
 
     reports: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=MOST)]
-
-
-class Unread(msgspec.Struct, frozen=True):
-    """What can be read of a report that this version does not know: who says it, and its turn."""
-
-    hostname: str
-    boot: Number = 0
-    seq: Number = 0
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -296,43 +289,23 @@ class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
     assignment: Assignment | None
 
 
-class Behind(msgspec.Struct, frozen=True, tag_field="kind", tag="behind"):
-    """The answer to a registration that is not newer than what was heard of the node last.
-
-    The node's ledger was lost or put back: its agent must go on with a boot after `boot`. `answers` is the
-    nonce of that registration. An agent that did not ask with that nonce ignores the answer, so nothing moves
-    when somebody else sends a registration again.
-    """
-
-    boot: Number
-    answers: str
-
-
 def encode(report: AnyReport) -> bytes:
     """Return the report as JSON."""
     return msgspec.json.encode(report)
 
 
-def together(hostname: str, encoded: Sequence[bytes]) -> Bundle:
-    """Return up to `MOST` reports of a node, as `encode` returns each, as a bundle."""
-    return Bundle(hostname=hostname, reports=tuple(msgspec.Raw(one) for one in encoded))
+def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:
+    """Return the report as the node's signed envelope."""
+    return seal_all(report.hostname, [encode(report)], key)
 
 
-def numbered(said: AnyReport | Bundle, turn: Turn) -> AnyReport | Bundle:
-    """Return what a node says with its turn."""
-    return msgspec.structs.replace(said, boot=turn.boot, seq=turn.seq)
-
-
-def turn_of(said: AnyReport | Bundle | Unread) -> Turn:
-    """Return the turn of what a node says; (0, 0), which is never new, where the agent gave none."""
-    return Turn(said.boot, said.seq)
-
-
-def seal(said: AnyReport | Bundle, *keys: Ed25519PrivateKey) -> bytes:
-    """Return what a node says as an envelope that all the keys have signed."""
-    envelope = envelopes.Envelope(msgspec.json.encode(said), PAYLOAD_TYPE)
-    for key in keys:
-        envelope = envelopes.sign(envelope, key)
+def seal_all(hostname: str, encoded: Sequence[bytes], key: Ed25519PrivateKey) -> bytes:
+    """Return reports of a node as one signed envelope: one as it is, up to `MOST` as a bundle."""
+    (text, *others) = encoded
+    if others:
+        bundle = Bundle(hostname=hostname, reports=tuple(msgspec.Raw(one) for one in encoded))
+        text = msgspec.json.encode(bundle)
+    envelope = envelopes.sign(envelopes.Envelope(text, PAYLOAD_TYPE), key)
     return msgspec.json.encode(envelope.to_json())
 
 
@@ -341,17 +314,11 @@ def parse(envelope: envelopes.Envelope) -> AnyReport | Bundle:
 
     Raises ReportMalformed.
     """
+    if len(envelope.payload) > MOST_BYTES:
+        raise ReportMalformed(f"more than {MOST_BYTES} bytes")
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ReportMalformed(f"payload type {envelope.payload_type!r}")
     return _decoded(_ENVELOPED, envelope.payload)
-
-
-def unread(envelope: envelopes.Envelope) -> Unread:
-    """Return in whose name an envelope speaks, if its content is no report that is known.
-
-    Raises ReportMalformed where even that cannot be read.
-    """
-    return _decoded(_UNREAD, envelope.payload)
 
 
 def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | ReportMalformed]:
@@ -371,11 +338,41 @@ def _part(hostname: str, text: msgspec.Raw) -> AnyReport | ReportMalformed:
 
 def _decoded(decoder: msgspec.json.Decoder[Read], text: bytes | msgspec.Raw) -> Read:
     try:
-        return decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
+        return _fit(decoder.decode(text))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as unreadable:
         raise ReportMalformed(str(unreadable)) from unreadable
 
 
+def _fit(read: Read) -> Read:
+    """Return a report whose values are of their types. Raises Unfit.
+
+    Findings and names explain what happened: what of them cannot be printed is escaped, so that the violation
+    or the start is recorded all the same.
+    """
+    try:
+        values.check(read)
+    except values.Unfit:
+        if not isinstance(read, Measurement | Objection | Reaction):
+            raise
+        read = msgspec.structs.replace(read, **_printable(read))
+        values.check(read)
+    return read
+
+
+def _printable(report: Measurement | Objection | Reaction) -> dict[str, object]:
+    """Return what only explains a report, without control characters and within its bounds."""
+    match report:
+        case Measurement():
+            return {"findings": _cut(report.findings), "host_bound": _cut(report.host_bound)}
+        case Objection():
+            return {"findings": _cut(report.findings), "instance_name": escaped(report.instance_name, 255)}
+        case Reaction():
+            return {"reason": None if report.reason is None else escaped(report.reason, 1024)}
+
+
+def _cut(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(one.printable() for one in findings[:MOST_FINDINGS])
+
+
 _ENVELOPED: Final[msgspec.json.Decoder[AnyReport | Bundle]] = msgspec.json.Decoder(AnyReport | Bundle)
-_UNREAD: Final = msgspec.json.Decoder(Unread)
 _PART: Final[msgspec.json.Decoder[Told]] = msgspec.json.Decoder(Told)

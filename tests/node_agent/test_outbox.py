@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,9 +11,7 @@ from running import until
 from sealward.events import envelope as envelopes
 from sealward.events.bus import BusUnavailable
 from sealward.node_agent.keyring import Keyring
-from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.outbox import ROOM, Outbox
-from sealward.node_agent.turns import Turns
 from sealward.protocol import reports
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -45,12 +42,13 @@ def _read(body: bytes) -> reports.AnyReport | reports.Bundle:
 
 
 def _named(report: object) -> str:
-    return "".join(report.files) if isinstance(report, reports.Firmware) else type(report).__name__
+    return "".join(report.files).strip() if isinstance(report, reports.Firmware) else type(report).__name__
 
 
 def firmware(name: object, size: int = 0) -> reports.Firmware:
-    """Return a report that names one file, and is so long."""
-    return reports.Firmware(hostname="kvm1", files={str(name): "x" * size})
+    """Return a report that names one file, and is so long: what more there is are files without a name."""
+    more = {" " * number: " " * 4000 for number in range(1, size // 4000 + 1)}
+    return reports.Firmware(hostname="kvm1", files={str(name): "x" * min(size, 4000)} | more)
 
 
 @pytest.fixture
@@ -60,11 +58,9 @@ def post() -> Post:
 
 
 @pytest.fixture
-def outbox(post: Post, tmp_path: Path) -> Iterator[Outbox]:
-    """Yield an empty outbox, not started."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    yield Outbox("kvm1", Keyring(KEY), post.take, Turns(ledger))
-    ledger.close()
+def outbox(post: Post) -> Outbox:
+    """Return an empty outbox, not started."""
+    return Outbox("kvm1", Keyring(KEY), post.take)
 
 
 @pytest.fixture
@@ -86,7 +82,7 @@ def test_one_report_leaves_as_it_is_and_several_as_a_bundle(outbox: Outbox, post
     outbox.flush()
 
     assert post.said() == [["a"], ["b", "c", "d"]]
-    assert post.bodies[0] == reports.seal(reports.numbered(firmware("a"), reports.Turn(1, 1)), KEY)
+    assert post.bodies[0] == reports.seal(firmware("a"), KEY)
 
 
 def test_a_bundle_is_bounded_by_count_and_by_size(outbox: Outbox, post: Post) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 
+from sealward.characters import escaped
 from sealward.node_agent.files.refusals import (
     FileChanging,
     FileMissing,
@@ -30,6 +31,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_FILES: Final = 10_000
+MAX_PATH: Final = 4096
+"""Bytes that a path is reported with: Linux's PATH_MAX."""
 UNREADABLE: Final = "unreadable"
 ABSENT: Final = "absent"
 _ACCEPTED: Final = "firmware-accepted"
@@ -101,11 +104,11 @@ def _each(folders: Sequence[Path], files: Files) -> Iterator[tuple[str, str]]:
             return
         try:
             files.enter(path)
-            yield str(path), _fact(path, files)
+            yield escaped(str(path), MAX_PATH), escaped(_fact(path, files), MAX_PATH)
         except FileMissing:
             continue
         except (FileUnreadable, OSError):
-            yield str(path), UNREADABLE
+            yield escaped(str(path), MAX_PATH), UNREADABLE
 
 
 def _below(folder: Path, files: Files) -> Iterator[Path]:
