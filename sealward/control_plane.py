@@ -14,6 +14,8 @@ from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.leases import Leases
 from sealward.control.progress import Progress
 from sealward.control.tokens import Tokens
+from sealward.control.turns import LastTurns
+from sealward.control.unproven import Unproven
 from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
@@ -24,12 +26,15 @@ from sealward.http.app import create_app
 from sealward.http.condition import Monitor
 from sealward.http.door import Door
 from sealward.http.identity import LocalTokens
+from sealward.http.limits import Limits
 from sealward.http.policy import Defaults
+from sealward.http.traffic import Traffic
 from sealward.intake import orders
 from sealward.intake.assignments import Assignments
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.orders import Orders
+from sealward.intake.senders import Senders
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.past import Past
@@ -112,7 +117,9 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
     """Return what looks at how the control plane is. Only a broker has a relay that can be behind."""
     relay = None if settings.database_url is None else ControlPlace(found.control, "relay").load
     lease, quiet = timedelta(seconds=settings.lease), timedelta(seconds=settings.quiet_after)
-    return Monitor(found.store, found.projections, Leases(found.control), relay, lease, quiet, clock)
+    unproven = Unproven(found.control, clock)
+    leases = Leases(found.control)
+    return Monitor(found.store, found.projections, leases, relay, lease, quiet, clock, unproven)
 
 
 def control(settings: Settings) -> ControlDatabase:
@@ -152,6 +159,7 @@ class Core:
         )
         self.tokens = Tokens(self.control, clock, settings.admin_token)
         self._past = Past(self.store)
+        self.traffic = Traffic()
         self._settings = settings
         self._clock = clock
         self.closing = threading.Event()
@@ -159,6 +167,7 @@ class Core:
     @functools.cached_property
     def door(self) -> Door:
         """Return the door, for who serves HTTP. Raises SettingRefused, PolicyRefused."""
+        serving = self._settings.serving
         return Door(
             self.store,
             self.handler,
@@ -171,6 +180,9 @@ class Core:
             self._settings.wait,
             self._past,
             monitor(self._storage, self._settings, self._clock),
+            Limits(serving.limits, self.traffic),
+            self.traffic,
+            serving.public_url or "",
             self._settings.metrics == "public",
             self.closing,
         )
@@ -252,6 +264,9 @@ class Worker:
             elsewhere=desired.elsewhere,
             also_at=desired.also_at,
             sign_of=desired.sign_of,
+            senders=Senders(bus.user),
+            turns=LastTurns(core.control),
+            unproven=Unproven(core.control, clock),
         )
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [

@@ -31,7 +31,8 @@ class Embedded:
         self._node = Node(settings, self._bus, clock, fleet)
         self.agent = self._node.agent
         self.fleet = self._node.fleet
-        self.listener = Listener(self.control_plane.app, *settings.listen)
+        core = self.control_plane
+        self.listener = Listener(core.app, *settings.listen, settings.serving, core.traffic)
 
     def start(self) -> None:
         """Start everything; the node last, for it registers at once."""

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
-from sealward.characters import escaped
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MARGIN: Final = "\n    | "
+"""What a line begins with that goes on: no message can look like another one's first line."""
 OFTEN: Final = "sealward.access"
 """The logger of the lines that every request leaves."""
 LATE: Final = 0.01
-BELOW: Final = "\n    "
-"""How a line begins that goes on from the one before it: no message can begin a line of its own."""
 MOST: Final = 1_000
 """How many lines wait at most: a stream that takes none holds up who writes."""
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -53,6 +51,15 @@ def _with(ids: Mapping[str, str | None]) -> Mapping[str, str]:
     return {**_IDS.get(), **{name: value for name, value in ids.items() if value is not None}}
 
 
+def shown(text: str) -> str:
+    """Return a text with all that a terminal or a reader could take for something else as escapes.
+
+    Line ends, control characters, and characters that only change how others are shown (Unicode's categories
+    Cc, Cf, Zl, Zp and so on: all that `str.isprintable` denies).
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 class Message:
     """A message that programs read by its fields; these and its text are made when it is written."""
 
@@ -76,9 +83,9 @@ class Console(logging.Formatter):
         self._second, self._text = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, ids behind; an exception is laid out below it, as logging does."""
+        """Return the line, ids behind; an exception is laid out below it, each line of it set in."""
         if record.exc_info or record.stack_info:
-            return super().format(record).replace("\n", BELOW)
+            return super().format(record).replace("\n", MARGIN)
         record.message, record.asctime = record.getMessage(), self.formatTime(record)
         return self.formatMessage(record)
 
@@ -94,11 +101,13 @@ class Console(logging.Formatter):
         known: Mapping[str, str] = getattr(record, "ids", {})
         ids = " ".join([f"{name}={value}" for name, value in known.items()])
         line = f"{record.asctime} {record.levelname} {record.name}: {record.message}"
-        return escaped(f"{line} [{ids}]" if ids else line)
+        line = f"{line} [{ids}]" if ids else line
+        return line if line.isprintable() else shown(line)
 
-    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's
-        """Return the lines of a traceback; what an exception says forges no others."""
-        return "\n".join(escaped(line) for line in super().formatException(ei).split("\n"))
+    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401 - logging's names
+        """Return a traceback; what an exception says cannot look like anything else."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(line if line.isprintable() else shown(line) for line in lines)
 
 
 class Json(logging.Formatter):
@@ -118,19 +127,7 @@ class Json(logging.Formatter):
             line |= msgspec.to_builtins(record.msg)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(_printable(line)).decode()
-
-
-def _printable(value: Any) -> Any:  # noqa: ANN401 - what callers name as fields
-    """Return what JSON can hold, its texts without control characters; line feeds of a traceback stay."""
-    match value:
-        case str():
-            return value if value.isprintable() else "\n".join(map(escaped, value.split("\n")))
-        case dict():
-            return {str(_printable(name)): _printable(entry) for name, entry in value.items()}
-        case list() | tuple():
-            return [_printable(entry) for entry in value]
-    return value
+        return msgspec.json.encode(line).decode()
 
 
 class Lines(logging.StreamHandler[TextIO]):

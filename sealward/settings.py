@@ -6,11 +6,13 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_PORT: Final = 65535
+MAX_COUNT_DIGITS: Final = 5
 BEAT: Final = 2.5
 """Seconds after which a node says at latest that it is there."""
 
@@ -74,6 +76,67 @@ class Keystone:
         return found
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a process that serves HTTP gives to one token at a time; an address has a multiple of it."""
+
+    connections: int = 128
+    """Of one address alone: a connection has no token."""
+    streams: int = 6
+    writes: int = 16
+    """POST, PUT, DELETE: each may wait for its outcome."""
+    past: int = 2
+    """Questions with `at`."""
+    refused: int = 30
+    """Tokens that an address may guess in a minute."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Limits:
+        """Read SEALWARD_LIMIT_CONNECTIONS and so on. Raises SettingRefused."""
+        default = cls()
+        return cls(
+            connections=_count(env, "SEALWARD_LIMIT_CONNECTIONS", default.connections),
+            streams=_count(env, "SEALWARD_LIMIT_STREAMS", default.streams),
+            writes=_count(env, "SEALWARD_LIMIT_WRITES", default.writes),
+            past=_count(env, "SEALWARD_LIMIT_PAST", default.past),
+            refused=_count(env, "SEALWARD_LIMIT_REFUSED", default.refused),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How HTTP is served: with TLS or without, to whom, behind which proxies, and how much at a time."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    """PEM files; without them HTTP is served without TLS."""
+    public_url: str | None = None
+    """What links begin with; None means that links are relative."""
+    proxies: tuple[Network, ...] = ()
+    """Networks of the reverse proxies whose word on the client's address counts."""
+    proxy_header: str = "x-forwarded-for"
+    """The one header in which these proxies name the client; the other one is never read."""
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Serving:
+        """Read SEALWARD_TLS_CERTIFICATE and so on. Raises SettingRefused."""
+        found = cls(
+            certificate=_path(env.get("SEALWARD_TLS_CERTIFICATE")),
+            key=_path(env.get("SEALWARD_TLS_KEY")),
+            public_url=_url(env, "SEALWARD_PUBLIC_URL"),
+            proxies=_networks(env, "SEALWARD_TRUSTED_PROXIES"),
+            proxy_header=_one_of(env, "SEALWARD_PROXY_HEADER", ("x-forwarded-for", "forwarded")),
+            limits=Limits.from_env(env),
+        )
+        if (found.certificate is None) != (found.key is None):
+            raise SettingRefused("SEALWARD_TLS_CERTIFICATE and SEALWARD_TLS_KEY: set both, or neither")
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator can set; durations are seconds, every default is fit for one machine."""
@@ -108,6 +171,7 @@ class Settings:
     wait: float = 5.0
     metrics: str = "public"
     """Who reads /metrics: everybody (`public`), or who has a token that may (`token`)."""
+    serving: Serving = field(default_factory=Serving)
     log: str = "console"
     """For eyes (`console`) or for programs (`json`)."""
     log_level: str = "info"
@@ -164,6 +228,7 @@ class Settings:
             lease=_seconds(env, "SEALWARD_LEASE", default.lease),
             wait=_seconds(env, "SEALWARD_WAIT", default.wait),
             metrics=_one_of(env, "SEALWARD_METRICS", ("public", "token")),
+            serving=Serving.from_env(env),
             log=_one_of(env, "SEALWARD_LOG", ("console", "json")),
             log_level=_one_of(env, "SEALWARD_LOG_LEVEL", ("info", "debug", "warning", "error")),
             files=_one_of(env, "SEALWARD_FILES", ("auto", "yes", "no")),
@@ -236,3 +301,34 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < seconds <= 365 * 86400:
         raise SettingRefused(f"{name}={text!r}: give seconds, more than 0 and at most 31536000")
     return seconds
+
+
+def _count(env: Mapping[str, str], name: str, default: int) -> int:
+    """Return the number that a variable holds: 1 to 100000."""
+    text = env.get(name)
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_COUNT_DIGITS or int(text) == 0:
+        raise SettingRefused(f"{name}={text!r}: give a whole number from 1 to 99999")
+    return int(text)
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    """Return the networks that a variable lists, separated by commas or spaces; an address is one, too."""
+    words = (env.get(name) or "").replace(",", " ").split()
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words)
+    except ValueError as refused:
+        message = f"{name}: {refused}; give addresses or networks, as 192.0.2.7 or 2001:db8::/64"
+        raise SettingRefused(message) from refused
+
+
+def _url(env: Mapping[str, str], name: str) -> str | None:
+    """Return the http or https URL that a variable holds, without a slash at its end."""
+    text = env.get(name)
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingRefused(f"{name}={text!r}: give a URL, as https://sealward.example:9362")
+    return text.rstrip("/")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import sqlite3
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,12 +13,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands.handler import Handler
 from sealward.commands.node import Node
+from sealward.control.database import SqliteControl
+from sealward.control.turns import LastTurns
+from sealward.control.unproven import Unproven
 from sealward.events.base import Event
 from sealward.events.bus import Bus, Delivered, Poison
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.sign import SignEvent
 from sealward.events.store import EventStore
 from sealward.intake.intake import Intake
+from sealward.intake.senders import Senders
 from sealward.protocol import reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -24,11 +31,26 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 SERVERS = tuple(str(uuid.UUID(int=number + 1)) for number in range(3))
 
 
-class Door:
-    """An intake on a store, with a bus that nobody reads; it notes how often was appended."""
+class InMemory(SqliteControl):
+    """The control plane's own tables, without a file."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._create()
+
+
+class Door:
+    """An intake on a store, with a bus that nobody reads; it notes how often was appended.
+
+    `own` is the control plane's user at a broker that vouches for senders; None stands for no broker.
+    """
+
+    def __init__(self, store: EventStore, own: str | None = None) -> None:
         self.now = NOW
+        self.control = InMemory()
+        self.unproven = Unproven(self.control, lambda: self.now, itertools.count().__next__)
+        self._taken: set[bytes] = set()
         self.handler = Handler(store, AUTHORITY, clock=lambda: self.now, fresh_for=timedelta(minutes=15))
         self.heard: list[reports.AnyReport] = []
         self.told: list[str] = []
@@ -49,6 +71,9 @@ class Door:
             elsewhere=self._elsewhere,
             also_at=self._also_at,
             sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
+            senders=Senders(own),
+            turns=LastTurns(self.control),
+            unproven=self.unproven,
         )
 
     def take(self, *bodies: bytes) -> list[str | None]:
@@ -56,8 +81,20 @@ class Door:
         return [None if one is None else one.reason for one in self.answers(*bodies)]
 
     def answers(self, *bodies: bytes) -> Sequence[Poison | None]:
-        """Have a batch taken."""
-        return self._intake.take([Delivered(one, {}) for one in bodies])
+        """Have a batch taken; what was taken before comes as what the broker delivers again."""
+        batch = []
+        for one in bodies:
+            batch.append(Delivered(one, {}, redelivered=one in self._taken))
+            self._taken.add(one)
+        return self._intake.take(batch)
+
+    def deliver(self, *messages: Delivered) -> list[str | None]:
+        """Have messages taken as they are; return the reason of each that is refused."""
+        return [None if one is None else one.reason for one in self._intake.take(messages)]
+
+    def counted(self) -> dict[tuple[str, str], int]:
+        """Return how many messages were dropped, by the broker's user and the reason."""
+        return {(one.sender, one.reason): one.messages for one in self.unproven.all()}
 
     def log(self) -> list[Event]:
         """Return the whole log."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,6 +24,11 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 FINDING = Finding("disks", '/domain/devices/disk[target/@dev="vda"]/source/@file', "/a/disk", "/a/other")
 
 
+def ever_later(boot: int = 1) -> Iterator[reports.Turn]:
+    """Give the turns of one start of an agent."""
+    return (reports.Turn(boot, seq) for seq in itertools.count(1))
+
+
 @dataclass(frozen=True)
 class Reporter:
     """A node by its hostname and id; `evidence` is how many bytes explain each of its measurements."""
@@ -31,15 +37,17 @@ class Reporter:
     node_id: int
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
     evidence: int = 2000
+    turns: Iterator[reports.Turn] = field(default_factory=ever_later, repr=False)
 
-    def seal(self, report: reports.AnyReport, key: Ed25519PrivateKey | None = None) -> bytes:
-        """Return a report as it stands on the bus."""
-        return reports.seal(report, key or self.key)
+    def seal(self, report: reports.AnyReport | reports.Bundle, key: Ed25519PrivateKey | None = None) -> bytes:
+        """Return a report as it stands on the bus, with the next turn."""
+        return reports.seal(reports.numbered(report, next(self.turns)), key or self.key)
 
     def bundle(self, *bodies: bytes, key: Ed25519PrivateKey | None = None) -> bytes:
         """Return what was said in several envelopes as one."""
-        said = [envelopes.parse(one).payload for one in bodies]
-        return reports.seal_all(self.hostname, said, key or self.key)
+        return self.seal(
+            reports.together(self.hostname, [envelopes.parse(one).payload for one in bodies]), key
+        )
 
     def registration(self) -> bytes:
         """Say that it is there."""

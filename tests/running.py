@@ -102,6 +102,11 @@ class Running:
         known: dict[str, Any] = self.ask("GET", f"/v1/sign/{server_id}/verdict").json["verdict"]
         return known
 
+    def dropped(self) -> dict[tuple[str, str], int]:
+        """Return how many messages nobody answers for, by the broker's user and the reason."""
+        found = self.ask("GET", "/healthcheck?detailed").json["unproven"]
+        return {(one["user"], one["reason"]): one["messages"] for one in found}
+
     def action(self, action: str) -> str:
         """Switch validation and wait until the node has answered; return the task's id."""
         task_id = str(self.ask("POST", "/v1/sign/node/1/action", {"action": action}).json["task_id"])

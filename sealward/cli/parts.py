@@ -70,7 +70,7 @@ def _api(args: argparse.Namespace) -> int:
     with refusing(NotMigrated, StoreUnavailable, SettingRefused, PolicyRefused):
         core = Core(where, seals=False)
         try:
-            listener = Listener(core.app, *where.listen)
+            listener = Listener(core.app, *where.listen, where.serving, core.traffic)
             listener.start()
             print(f"Sealward listens at {listener.url}", flush=True)
             status = process.wait()

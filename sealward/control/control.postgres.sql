@@ -2,6 +2,23 @@
 INSERT INTO leases (hostname, seen_at) SELECT key, value FROM json_each_text(%s::json)
 ON CONFLICT (hostname) DO UPDATE SET seen_at = excluded.seen_at
 
+-- name: turns
+SELECT keyid, boot, seq FROM turns WHERE keyid IN (SELECT json_array_elements_text(%s::json))
+
+-- name: keep-turns
+INSERT INTO turns (keyid, boot, seq)
+SELECT key, (value ->> 0)::bigint, (value ->> 1)::bigint FROM json_each(%s::json)
+ON CONFLICT (keyid) DO UPDATE SET boot = excluded.boot, seq = excluded.seq
+WHERE (excluded.boot, excluded.seq) > (turns.boot, turns.seq)
+
+-- name: count-unproven
+WITH now (moment) AS (VALUES (%s::text))
+INSERT INTO unproven (sender, reason, messages, first_at, last_at)
+SELECT one ->> 0, one ->> 1, (one ->> 2)::bigint, moment, moment
+FROM json_array_elements(%s::json) AS given (one), now
+ON CONFLICT (sender, reason) DO UPDATE SET
+    messages = unproven.messages + excluded.messages, last_at = excluded.last_at
+
 -- name: along
 -- What the first statement finds, or NULLs, and behind it what the second finds as JSON: one round trip.
 SELECT asked.*, along.found

@@ -71,3 +71,51 @@ DELETE FROM progress WHERE hostname = ?
 
 -- name: progress
 SELECT said_at, readings FROM progress WHERE hostname = ?
+
+-- name: create-turns
+-- The last turn that was heard under each key.
+CREATE TABLE IF NOT EXISTS turns (
+    keyid TEXT PRIMARY KEY,
+    boot BIGINT NOT NULL,
+    seq BIGINT NOT NULL
+)
+
+-- name: turns
+-- ? is a JSON array of keyids.
+SELECT keyid, boot, seq FROM turns WHERE keyid IN (SELECT value FROM json_each(?))
+
+-- name: keep-turns
+-- A JSON object: keyid → [boot, seq]. Never back.
+INSERT INTO turns (keyid, boot, seq)
+SELECT key, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?) WHERE TRUE
+ON CONFLICT (keyid) DO UPDATE SET boot = excluded.boot, seq = excluded.seq
+WHERE (excluded.boot, excluded.seq) > (turns.boot, turns.seq)
+
+-- name: create-unproven
+-- Messages that nobody answers for, by the broker's user and the reason.
+CREATE TABLE IF NOT EXISTS unproven (
+    sender TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    messages BIGINT NOT NULL,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    PRIMARY KEY (sender, reason)
+)
+
+-- name: count-unproven
+-- The moment, and a JSON array of [sender, reason, messages].
+WITH now (moment) AS (VALUES (?))
+INSERT INTO unproven (sender, reason, messages, first_at, last_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), moment, moment
+FROM json_each(?), now WHERE TRUE
+ON CONFLICT (sender, reason) DO UPDATE SET
+    messages = unproven.messages + excluded.messages, last_at = excluded.last_at
+
+-- name: forget-unproven
+-- All but the ? that were counted last.
+DELETE FROM unproven WHERE (sender, reason) NOT IN (
+    SELECT sender, reason FROM unproven ORDER BY last_at DESC, sender, reason LIMIT ?
+)
+
+-- name: unproven
+SELECT sender, reason, messages, first_at, last_at FROM unproven ORDER BY last_at DESC, sender, reason

@@ -47,8 +47,11 @@ class SqliteControl:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
-        for block in ("create-leases", "create-places", "create-tokens", "create-progress"):
-            self._database.execute(SQL[block])
+        self._create()
+
+    def _create(self) -> None:
+        for table in ("leases", "places", "tokens", "progress", "turns", "unproven"):
+            self._database.execute(SQL[f"create-{table}"])
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
         """Run a named block; return its rows, and how many rows it changed."""

@@ -71,12 +71,26 @@ class Poison(Exception):
         self.detail = detail
 
 
+class Dropped(Poison):
+    """Nobody answers for the message: it is acknowledged, and nothing of its content is kept or logged."""
+
+    code = "bus.dropped"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A message as it came."""
+    """A message as it came.
+
+    `sender` is the user of the broker who has published it: RabbitMQ refuses a message whose property
+    `user_id` names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id).
+    It is None where the publisher has not set the property, and always on `memory://`.
+    `redelivered` is set by the broker when it has delivered the message before.
+    """
 
     body: bytes
     headers: Mapping[str, Any]
+    sender: str | None = None
+    redelivered: bool = False
 
 
 class Bus:
@@ -88,6 +102,8 @@ class Bus:
     def __init__(self, url: str, namespace: str = "sealward", tls: Tls | None = None) -> None:
         self._in_memory = url.startswith("memory:")
         self._connection = connect(url, tls)
+        self.user: str | None = None if self._in_memory else self._connection.userid
+        """This process's user at the broker, whom every message of its own names as the sender."""
         self._namespace = namespace
         self._events = kombu.Exchange(f"{namespace}.events", "topic", durable=True)
         self._lock = threading.Lock()
@@ -174,6 +190,7 @@ class Bus:
                     content_encoding=encoding,
                     retry=True,
                     retry_policy={"max_retries": 1, "interval_start": 0},
+                    **_as_sender(self.user),
                     **where,
                 )
             except self._connection.channel_errors:
@@ -309,8 +326,8 @@ class Consumer:
     def _settle(self, batch: Sequence[Any], refused: Sequence[Poison | None]) -> None:
         """Lay the refused with the dead letters, then acknowledge all."""
         for message, poison in zip(batch, refused, strict=True):
-            if poison is not None:
-                self._bury(_delivered(message).body, poison)
+            if poison is not None and not isinstance(poison, Dropped):
+                self._bury(_delivered(message), poison)
         if self._dead_letters is None:
             for message in batch:
                 message.ack()  # kombu's virtual transports take `multiple` for one (5.7)
@@ -319,22 +336,24 @@ class Consumer:
         for _ in batch:
             self._held.popleft()
 
-    def _bury(self, body: bytes, poison: Poison) -> None:
+    def _bury(self, message: Delivered, poison: Poison) -> None:
         """Lay a message with the dead, and wait until it is safe there; `memory://` has no such place."""
         log.warning("%s: a message is refused: %s", self._queue.name, poison)
         if self._dead_letters is None:
             log.error("%s: a message was dropped: %s", self._queue.name, poison.reason)
             return
         kombu.Producer(self._connection).publish(
-            body,
+            message.body,
             exchange=self._dead_letters.exchange,
             routing_key=self._dead_letters.name,
             content_type="application/json",
             content_encoding="binary",
             delivery_mode=2,
             message_id=str(uuid.uuid4()),
+            **_as_sender(self._connection.userid),
             headers={
                 "sealward-queue": self._queue.name,
+                "sealward-sender": message.sender or "",
                 "sealward-reason": poison.reason,
                 "sealward-detail": poison.detail[:DETAIL],
                 "sealward-at": datetime.now(UTC).isoformat(),
@@ -342,6 +361,16 @@ class Consumer:
         )
 
 
+def _as_sender(user: str | None) -> dict[str, str]:
+    """Return the property that names the sender; RabbitMQ checks it. `memory://` has no users."""
+    return {"user_id": user} if user else {}
+
+
 def _delivered(message: Any) -> Delivered:  # noqa: ANN401 - kombu has no types
     body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
-    return Delivered(body, message.headers)
+    return Delivered(
+        body,
+        message.headers,
+        message.properties.get("user_id"),
+        bool(message.delivery_info.get("redelivered")),
+    )

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
+
+NODE: Final = "node."
+"""What the names of the nodes' users begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,14 @@ class Permissions:
     configure: str
     write: str
     read: str
+
+
+def user_of(hostname: str) -> str:
+    """Return the broker's user of a node: its hostname, letter for letter, behind a prefix.
+
+    So two hostnames never have one user, also where they differ in case alone.
+    """
+    return NODE + hostname
 
 
 def of_worker() -> Permissions:

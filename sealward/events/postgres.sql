@@ -64,6 +64,23 @@ CREATE TABLE progress (
     readings TEXT NOT NULL
 )
 
+-- name: migration-3
+-- The last turn that was heard under each key; and messages that nobody answers for, by user and reason.
+CREATE TABLE turns (
+    keyid TEXT PRIMARY KEY,
+    boot BIGINT NOT NULL,
+    seq BIGINT NOT NULL
+);
+
+CREATE TABLE unproven (
+    sender TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    messages BIGINT NOT NULL,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    PRIMARY KEY (sender, reason)
+)
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

@@ -1,4 +1,7 @@
-"""Every request leaves one line in the log and one count in the metrics; neither holds what a client sent."""
+"""Every request leaves one line in the log and one count in the metrics; neither holds what a client sent.
+
+The line names the client's address in its canonical form: not a character of a header gets into it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward import logs
+from sealward.http.client import client_at
 
 if TYPE_CHECKING:
     import falcon
 
+    from sealward.http.client import Client
     from sealward.http.metrics import Metrics
 
 log = logging.getLogger("sealward.access")
@@ -29,9 +34,11 @@ class Answered(logs.Message):
     route: str
     status: int
     seconds: float
+    client: str
+    """The client's address: the peer's, or what a trusted proxy says."""
 
     def __str__(self) -> str:
-        return f"{self.method} {self.route} {self.status}, {self.seconds * 1000:.1f} ms"
+        return f"{self.method} {self.route} {self.status}, {self.seconds * 1000:.1f} ms, {self.client}"
 
 
 class Access:
@@ -56,5 +63,11 @@ class Access:
         method = req.method if req.method in METHODS else "other"
         route = req.uri_template or NOWHERE
         self._metrics.answered(method, route, resp.status_code, seconds)
-        log.info(Answered(method, route, resp.status_code, seconds))
+        log.info(Answered(method, route, resp.status_code, seconds, client_of(req).address))
         logs.begin()
+
+
+def client_of(req: falcon.Request) -> Client:
+    """Return who asks, by address: the listener has found it out."""
+    client: Client | None = req.env.get("sealward.client")
+    return client_at(req.remote_addr) if client is None else client

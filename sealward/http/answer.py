@@ -46,11 +46,13 @@ def date(moment: datetime) -> str:
     return f"{day}, {moment.day:02} {month} {moment.year:04} {time.isoformat('seconds')} GMT"
 
 
-def link_next(req: falcon.Request, resp: falcon.Response, **values: object) -> None:
+def link_next(public_url: str, req: falcon.Request, resp: falcon.Response, **values: object) -> None:
     """Name the next page in the Link header (RFC 8288): this one's query with other `values`.
 
+    The link begins with `public_url`, or is relative where that is empty. A client's Host header is not in
+    it: who can set that for another client's request, in a cache for instance, would choose where it goes on.
     The body stays as it is: lists have the form that the seed prints.
     """
     query = {name.removeprefix("$"): value for name, value in req.params.items() if name.strip("$")}
     query.pop("offset", None)
-    resp.append_link(f"{req.prefix}{req.path}?{urlencode(query | values)}", "next")
+    resp.append_link(f"{public_url}{req.path}?{urlencode(query | values)}", "next")

@@ -14,6 +14,7 @@ from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.identity import NoClaims
+from sealward.http.limits import Bounded
 from sealward.http.membership import Membership
 from sealward.http.metrics import Metrics
 from sealward.http.node import Nodes
@@ -25,6 +26,7 @@ from sealward.http.schema import Schemas
 from sealward.http.server import Servers
 from sealward.http.sign import Signs
 from sealward.http.task import Tasks
+from sealward.http.traffic import Traffic
 from sealward.http.verdict import Verdicts
 from sealward.http.version import Versions
 
@@ -36,11 +38,12 @@ if TYPE_CHECKING:
 def create_app(door: Door) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     app: falcon.App[Any, Any] = falcon.App()
-    metrics = Metrics(door.monitor, public=door.metrics_public)
+    metrics = Metrics(door.monitor, door.traffic, public=door.metrics_public)
     public = PUBLIC | {"/metrics"} if door.metrics_public else PUBLIC
     app.add_middleware([NoClaims(), RequestId()])
-    authentication = Authentication(door.identify, public)
-    app.add_middleware([Access(metrics), authentication, Methods(), Authorization(door.policy, public)])
+    authentication = Authentication(door.identify, door.limits, public)
+    authorization = Authorization(door.policy, public)
+    app.add_middleware([Access(metrics), authentication, Methods(), authorization, Bounded(door.limits)])
     app.add_sink(authentication.nowhere)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
@@ -54,14 +57,14 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
 def description() -> Description:
     """Return the OpenAPI document of the API, wherever it runs."""
     door, monitor = cast("Door", None), cast("Monitor", None)  # nobody calls what is only described
-    return Description(operations(door, Metrics(monitor, public=True)))
+    return Description(operations(door, Metrics(monitor, Traffic(), public=True)))
 
 
 def operations(door: Door, metrics: Metrics) -> list[Operation]:
     """Return every call of the API."""
     nodes = Nodes(door)
     resources = (
-        Versions(),
+        Versions(door),
         Healthcheck(door),
         metrics,
         Signs(door),

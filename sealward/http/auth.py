@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sealward.events.along import Along
     from sealward.http.identity import Identify, Identity
+    from sealward.http.limits import Limits
     from sealward.http.policy import Policy, Rule
 
 
@@ -25,10 +26,11 @@ MOST_OF_ACTOR: Final = 1100
 
 
 class Authentication:
-    """401 without a good token, whether there is something at the path or not."""
+    """401 without a good token, whether there is something at the path or not; 429 for who guesses."""
 
-    def __init__(self, identify: Identify, public: Collection[str] = PUBLIC) -> None:
+    def __init__(self, identify: Identify, limits: Limits, public: Collection[str] = PUBLIC) -> None:
         self._identify = identify
+        self._limits = limits
         self._public = public
 
     def process_resource(
@@ -47,12 +49,22 @@ class Authentication:
         raise falcon.HTTPRouteNotFound
 
     def _identified(self, req: falcon.Request, along: Along | None = None) -> None:
-        identity = self._identify.who(req, along)
+        secret = req.get_header("X-Auth-Token")
+        identity = self._who(req, secret, along) if secret else None
         if identity is None:
             message = f"Send a valid token in the header X-Auth-Token; {self._identify.advice}."
             raise Problem(401, "auth.required", message, {"WWW-Authenticate": self._identify.challenge})
         req.context.identity = identity
         logs.add(actor=actor(req))
+
+    def _who(self, req: falcon.Request, secret: str, along: Along | None) -> Identity | None:
+        self._limits.may_ask(req, secret)
+        identity = self._identify.who(req, along)
+        if identity is None:
+            self._limits.refused(req, secret)
+        else:
+            self._limits.accepted(req, secret)
+        return identity
 
 
 class Authorization:

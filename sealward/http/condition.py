@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from sealward.control.leases import Leases
+    from sealward.control.unproven import Count, Unproven
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.nodes import NodeRow
@@ -56,6 +57,8 @@ class Condition:
     """Verdict → seconds since the one that was checked longest ago was."""
     tasks: Mapping[str, int]
     events: Mapping[str, int]
+    unproven: Sequence[Count]
+    """Messages to the intake that nobody answers for."""
 
     @property
     def problems(self) -> list[str]:
@@ -82,6 +85,7 @@ class Monitor:
     lease: timedelta
     quiet: timedelta
     clock: Callable[[], datetime]
+    unproven: Unproven
 
     def look(self) -> Condition:
         """Return how everything is now. Raises StoreUnavailable."""
@@ -104,6 +108,7 @@ class Monitor:
             },
             tasks,
             events,
+            self.unproven.all(),
         )
 
     def lag(self, position: int) -> Lag:

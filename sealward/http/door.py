@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.http.condition import Monitor
     from sealward.http.identity import Identify
+    from sealward.http.limits import Limits
     from sealward.http.policy import Policy
+    from sealward.http.traffic import Traffic
     from sealward.projections.database import Projections
     from sealward.projections.past import Past
     from sealward.projections.signs import Signs
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 class Door:
     """The handler that takes commands and the projections that answer.
 
-    `wait` is how many seconds a POST or PUT waits for its seal; no more than `waiters` wait at once, and
-    whoever comes then is answered at once with what is known.
+    `wait` is how many seconds a POST or PUT waits for its seal. `public_url` is what links begin with.
     """
 
     store: EventStore
@@ -48,10 +49,12 @@ class Door:
     wait: float
     past: Past
     monitor: Monitor
+    limits: Limits
+    traffic: Traffic
+    public_url: str = ""
     metrics_public: bool = True
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the process ends: streams end, too."""
-    waiters: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(12))
 
     def task_id(self) -> str:
         """Return a fresh task id, as Celery makes them."""
@@ -82,9 +85,4 @@ class Door:
 
     def wait_until(self, done: Callable[[Tables], bool]) -> None:
         """Wait for the outcome that the nodes bring about, as long as waiting is allowed."""
-        if not self.waiters.acquire(blocking=False):
-            return
-        try:
-            self.projections.wait_until(done, self.wait)
-        finally:
-            self.waiters.release()
+        self.projections.wait_until(done, self.wait)

@@ -6,7 +6,6 @@ a client that reconnects with Last-Event-ID misses nothing and gets nothing twic
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -40,7 +39,8 @@ LOOK_UP: Final = 0.2
 """Seconds after which a silent stream looks whether its client has gone."""
 CHECK: Final = 15.0
 """Seconds after which a stream's token is checked again: it may have been revoked."""
-MAX_STREAMS: Final = 6
+MAX_UNSENT: Final = 256 * 1024
+"""Bytes that a stream may have written and its client not taken; then it waits."""
 CLOCKS: Final = timedelta(seconds=60)
 """How far apart the clocks of those who write the log may be."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,7 +111,6 @@ class Events:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._streams = threading.BoundedSemaphore(MAX_STREAMS)
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -123,7 +122,11 @@ class Events:
                 {200: Answer(Page, also="text/event-stream")},
                 query=(AFTER, SINCE, LIMIT, TYPE, SERVER_ID, NODE_ID),
                 headers=("Last-Event-ID",),
-                refuses={400: ("parameter.bad-number",), 503: ("events.too-many-streams",)},
+                refuses={
+                    400: ("parameter.bad-number",),
+                    429: ("events.too-many-streams",),
+                    503: ("events.too-many-streams",),
+                },
             )
         ]
 
@@ -165,12 +168,11 @@ class Events:
         return found, position
 
     def _stream(self, req: falcon.Request, resp: falcon.Response, wanted: Filter, position: int) -> None:
-        if not self._streams.acquire(blocking=False):
-            message = f"{MAX_STREAMS} streams are open already; try again, or ask for pages of JSON."
-            raise Problem(503, "events.too-many-streams", message)
+        give_back = self._door.limits.take("streams", req)
         resp.content_type = "text/event-stream"
         resp.cache_control = ["no-store"]
-        resp.stream = _Stream(self._sent(wanted, position, self._wanted_by(req)), self._streams)
+        unsent: Callable[[], int] = req.env.get("sealward.unsent", int)
+        resp.stream = _Stream(self._sent(wanted, position, self._wanted_by(req), unsent), give_back)
 
     def _wanted_by(self, req: falcon.Request) -> Callable[[], bool]:
         """Return what says whether a client is still there, with a token that is still good."""
@@ -195,11 +197,19 @@ class Events:
             return False
         return identity is not None and self._door.policy.may(identity, POLICY["GET", "/events"])
 
-    def _sent(self, wanted: Filter, position: int, still: Callable[[], bool]) -> Iterator[bytes]:
-        """Send what there is and what comes, until the client has gone, may no more, or the process ends."""
+    def _sent(
+        self, wanted: Filter, position: int, still: Callable[[], bool], unsent: Callable[[], int]
+    ) -> Iterator[bytes]:
+        """Send what there is and what comes, until the client has gone, may no more, or the process ends.
+
+        What the client does not take is not read from the log either.
+        """
         yield b": the feed of Sealward\n\n"
         silent = 0.0
         while still() and not self._door.closing.is_set():
+            if unsent() > MAX_UNSENT:
+                self._door.closing.wait(LOOK_UP)
+                continue
             batch = self._door.store.follow(position)
             for one in batch:
                 position = one.position
@@ -215,19 +225,12 @@ class Events:
 class _Stream:
     """An iterable that gives its place back when the server is done with it, however that comes."""
 
-    def __init__(self, chunks: Iterator[bytes], streams: threading.BoundedSemaphore) -> None:
+    def __init__(self, chunks: Iterator[bytes], give_back: Callable[[], None]) -> None:
         self._chunks = chunks
-        self._streams = streams
-        self._closed = False
+        self.close = give_back
 
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
-
-    def close(self) -> None:
-        """Give the place back, once."""
-        if not self._closed:
-            self._closed = True
-            self._streams.release()
 
 
 def _message(one: Recorded) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from sealward.http.answer import answer
+from sealward.http.answer import Date, answer, date
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import Query, flag
 
@@ -36,6 +36,20 @@ class Health(msgspec.Struct, frozen=True):
     oldest: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     """Verdict → seconds since the one that was checked longest ago was."""
     tasks: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    unproven: list[Unproven] | msgspec.UnsetType = msgspec.UNSET
+    """Messages to the control plane that nobody answers for, those counted last first."""
+
+
+class Unproven(msgspec.Struct, frozen=True):
+    """How many messages of a user of the broker were dropped for a reason, and when the last one was.
+
+    `user` is empty where the message named none. Nothing of what the messages said is kept.
+    """
+
+    user: str
+    reason: str
+    messages: int
+    last_at: Date
 
 
 class Behind(msgspec.Struct, frozen=True):
@@ -104,6 +118,7 @@ class Healthcheck:
             {name: one.signs for name, one in found.verdicts.items()},
             {name: round(seconds, 3) for name, seconds in found.oldest.items()},
             dict(found.tasks),
+            [Unproven(one.sender, one.reason, one.messages, date(one.last_at)) for one in found.unproven],
         )
 
 

@@ -76,7 +76,7 @@ class History:
             raise NotSigned
         page = rows[:limit]
         if len(page) < len(rows) and page:
-            link_next(req, resp, after=page[-1].position)
+            link_next(self._door.public_url, req, resp, after=page[-1].position)
         answer(resp, HistoryAnswer([_happened(row) for row in page]))
 
 

@@ -1,84 +1,229 @@
-"""The HTTP server: waitress, in the process, with a bounded number of threads."""
+"""The HTTP server: waitress, in the process, with bounds on what any client can take from the others.
+
+docs/adr/0031 says why waitress, and what each bound is for.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import resource
+import socket
 import threading
-from http import HTTPStatus
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-import waitress
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
 
-from sealward.http.errors import Error, ErrorAnswer
-from sealward.http.request_id import HEADER, new_request_id
+from sealward.http.certificate import Certificate
+from sealward.http.client import Proxies, client_at
+from sealward.http.connection import Channel, TlsChannel
+from sealward.http.limits import AT_ONCE
+from sealward.http.request import MAX_BODY
+from sealward.http.traffic import Traffic
+from sealward.http.turns import Lanes
+from sealward.settings import Serving
 
 if TYPE_CHECKING:
     import falcon
 
+log = logging.getLogger(__name__)
+
 THREADS: Final = 16
-MAX_REQUEST: Final = 16 * 1024 * 1024
-"""Bytes of a body beyond which waitress itself refuses; the application refuses far earlier."""
+"""Threads for requests that wait for nothing but the store; those that may wait longer have their own."""
+MAX_HEADER: Final = 32 * 1024
+"""Bytes of a request line and headers."""
+MAX_ON_ITS_WAY: Final = 2 * MAX_BODY
+"""Bytes of a body with all that chunks add to it; how long it is in the end the application looks at."""
+MOST: Final = 2000
+"""Connections that are open at once, where the limit of open files allows for it."""
+FILES: Final = 4096
+"""Open files that the process asks the system for."""
+OTHER_FILES: Final = 256
+"""Open files of which none is a client's connection."""
+SPARE: Final = 16
+"""Connections that an address may have beyond its limit, to be told that it has reached it."""
+ACCEPTED: Final = 32
+"""Connections that are accepted before those that are open have their turn."""
+IDLE: Final = 30
+"""Seconds for which a connection stays open without a request."""
+UNACKNOWLEDGED: Final = 30_000
+"""Milliseconds after which the kernel gives up a client that acknowledges nothing."""
+KERNEL: Final = 128 * 1024
+"""Bytes of an answer that the kernel keeps for a client; left to itself it keeps up to 4 MB for each."""
+OPTIONS: Final = (
+    (socket.SOL_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL),
+)
 
 
-REASONS: Final = {
-    413: "http.too-large",
-    431: "http.too-large",
-    500: "internal",
-    501: "http.not-implemented",
-}
-"""Stable codes of what waitress itself refuses, before there is a request; everything else is malformed."""
+class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
+    """Accepts connections, as many as there is room for. All of it runs in the server's own thread."""
 
+    def __init__(
+        self,
+        app: falcon.App[Any, Any],
+        adjustments: Adjustments,
+        sockets: dict[int, Any],
+        serving: Serving,
+        traffic: Traffic,
+    ) -> None:
+        self.traffic = traffic
+        self._proxies = Proxies(serving.proxies, serving.proxy_header)
+        self._own = serving.limits.connections
+        self._most = _room()
+        self._certificate = None
+        if serving.certificate is not None and serving.key is not None:
+            self._certificate = Certificate(serving.certificate, serving.key)
+        self._open: Counter[str] = Counter()
+        self.lanes = Lanes(THREADS, THREADS + AT_ONCE)
+        traffic.connections, traffic.most_connections = self._open.total, self._most
+        super().__init__(
+            app, sockets, dispatcher=self.lanes.main, adj=adjustments, sockinfo=adjustments.listen[0]
+        )
 
-class Refused(ErrorTask):  # type: ignore[misc]  # waitress has no types
-    """Answers what is no request in the form that all errors have."""
+    @property
+    def scheme(self) -> str:
+        """Return `https` where there is a certificate, else `http`."""
+        return "http" if self._certificate is None else "https"
 
-    def execute(self) -> None:
-        """Answer, and close the connection."""
-        refused, request_id = self.request.error, new_request_id()
-        reason = REASONS.get(refused.code, "http.malformed")
-        error = Error(refused.code, HTTPStatus(refused.code).phrase, str(refused.body), reason, request_id)
-        body = msgspec.json.encode(ErrorAnswer(error))
-        self.status = f"{refused.code} {refused.reason}"
-        self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
+    def add_task(self, channel: Channel) -> None:
+        """Have the next request of a connection served. Threads that answer call this, too."""
+        channel.asked = True
+        if self._proxies.trusts(channel.peer.address):
+            chain = channel.requests[0].headers.get(self._proxies.header, "")
+            channel.client = self._proxies.client_behind(channel.peer.address, chain)
+        self.lanes.add(channel)
 
+    def handle_accept(self) -> None:
+        """Accept those who wait, but not all at once."""
+        for _ in range(ACCEPTED):
+            try:
+                pair = self.accept()
+                if pair is None:
+                    return
+                self._welcome(*pair)
+            except OSError:  # there are no files left, or the client has gone already
+                self._make_room(None)
+                return
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # as above
-    """A connection."""
+    def set_socket_options(self, connection: socket.socket) -> None:
+        """Set what holds for every connection."""
+        for option in OPTIONS:
+            connection.setsockopt(*option)
 
-    error_task_class = Refused
+    def maintenance(self, now: float) -> None:
+        """Close what is idle, what comes too late and what is not read."""
+        super().maintenance(now)
+        moment = time.monotonic()
+        for channel in list(self.active_channels.values()):
+            reason = channel.overdue(moment)
+            if reason is not None:
+                self._close(channel, reason)
+
+    def left(self, channel: Channel) -> None:
+        """Count a connection that is closed."""
+        self._open[channel.peer.key] -= 1
+        if not self._open[channel.peer.key]:
+            del self._open[channel.peer.key]
+
+    def _count(self) -> int:
+        return len(self.active_channels)
+
+    def _welcome(self, connection: socket.socket, addr: Any) -> None:  # noqa: ANN401 - as above
+        """Make a connection of what was accepted; its client gives up an idle one when it has too many."""
+        peer = client_at(addr[0])
+        own = 0 if self._proxies.trusts(peer.address) else self._open[peer.key]
+        is_too_many = own >= self._own and not self._make_room(peer.key)
+        has_room = len(self.active_channels) < self._most or self._make_room(None)
+        if not has_room or (is_too_many and own >= self._own + SPARE):
+            self.traffic.close("no-room")
+            connection.close()
+            return
+        channel = self._channel(connection, addr)
+        if is_too_many:
+            self.traffic.limit("connections")
+            channel.refuse(f"{self._own} connections of your address are busy; wait for their answers.")
+
+    def _channel(self, connection: socket.socket, addr: Any) -> Channel:  # noqa: ANN401 - as above
+        self.set_socket_options(connection)
+        self._open[client_at(addr[0]).key] += 1
+        if self._certificate is None:
+            return Channel(self, connection, addr, self.adj, map=self._map)
+        context = self._certificate.context()
+        over = context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
+        return TlsChannel(self, over, addr, self.adj, map=self._map)
+
+    def _make_room(self, key: str | None) -> bool:
+        """Close the connection, of that client or of all, that has been idle for longest.
+
+        One that has never brought a request goes first. Return False when all are busy.
+        """
+        idle = [
+            one
+            for one in self.active_channels.values()
+            if not one.is_busy and (key is None or one.peer.key == key)
+        ]
+        if not idle:
+            return False
+        self._close(min(idle, key=lambda one: (one.asked, one.since)), "made-room")
+        return True
+
+    def _close(self, channel: Channel, reason: str) -> None:
+        self.traffic.close(reason)
+        channel.lingers = False
+        channel.handle_close()
 
 
 class Listener:
-    """Answers on one address until it is stopped. Raises OSError when the address cannot be had."""
+    """Answers on one address until it is stopped.
 
-    def __init__(self, app: falcon.App[Any, Any], host: str, port: int) -> None:
+    Raises OSError when the address cannot be had, SettingRefused when the certificate cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: falcon.App[Any, Any],
+        host: str,
+        port: int,
+        serving: Serving | None = None,
+        traffic: Traffic | None = None,
+    ) -> None:
         self._sockets: dict[int, Any] = {}
-        self._server = waitress.create_server(
-            app,
-            map=self._sockets,
+        adjustments = Adjustments(
             host=host,
             port=port,
             threads=THREADS,
             ident="sealward",
-            max_request_body_size=MAX_REQUEST,
-            clear_untrusted_proxy_headers=True,
+            max_request_header_size=MAX_HEADER,
+            max_request_body_size=MAX_ON_ITS_WAY,
+            inbuf_overflow=2 * MAX_ON_ITS_WAY,  # no body gets into a file
+            connection_limit=2 * MOST,  # the server's own limits are lower
+            backlog=1024,
+            asyncore_use_poll=True,
+            log_socket_errors=False,  # clients that vanish are nothing to say
+            cleanup_interval=1,
+            channel_timeout=IDLE,
             channel_request_lookahead=1,  # so that streams learn when their client has gone
         )
-        self._server.channel_class = Channel
+        self._server = Server(app, adjustments, self._sockets, serving or Serving(), traffic or Traffic())
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
 
     @property
     def url(self) -> str:
         """Return where it listens; the port is the real one when 0 was asked for."""
         host, port = self._server.effective_host, self._server.effective_port
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return (
+            f"{self._server.scheme}://[{host}]:{port}"
+            if ":" in host
+            else f"{self._server.scheme}://{host}:{port}"
+        )
 
     def start(self) -> None:
         """Begin to answer."""
@@ -86,8 +231,19 @@ class Listener:
 
     def stop(self) -> None:
         """Answer what is at hand, then end. Only the server's own thread may close its sockets."""
-        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
+        self._server.lanes.shutdown(timeout=5)
         with contextlib.suppress(OSError):  # the server's thread closed the trigger before it was let go
             self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
         if self._thread.is_alive():
             self._thread.join(5)
+
+
+def _room() -> int:
+    """Return how many connections can be open; the system is asked for more open files before."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST if soft == resource.RLIM_INFINITY else max(OTHER_FILES, min(MOST, soft - OTHER_FILES))

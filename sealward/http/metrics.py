@@ -1,7 +1,8 @@
 """Metrics for Prometheus: what this process has answered, and how the whole control plane is.
 
 https://prometheus.io/docs/practices/naming. Every API process says the same of the control plane, which it
-reads from the database: workers need no listener of their own. No label names a user, a project or a server.
+reads from the database: workers need no listener of their own. No label names a user, a project, a client or
+a server. Labels name nodes for who has a token that may see them; strangers get numbers alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sealward.events.codec import EVENTS
 from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
 from sealward.http.operation import Answer, Operation
+from sealward.http.parameter import flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from sealward.http.condition import Condition, Monitor, NodeCondition
+    from sealward.http.traffic import Traffic
 
+DETAILED: Final = flag("detailed", "Name the nodes; needs a token.")
 FRESH: Final = 2.0
 """Seconds for which a look at the control plane is good: who asks all the time costs no more."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -37,7 +41,7 @@ STATES: Final = ("PENDING", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
 class Metrics:
     """`/metrics`, with a registry of its own."""
 
-    def __init__(self, monitor: Monitor, *, public: bool) -> None:
+    def __init__(self, monitor: Monitor, traffic: Traffic, *, public: bool) -> None:
         self._public = public
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -55,18 +59,34 @@ class Metrics:
         )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self._registry)
-        self._registry.register(_ControlPlane(monitor))
+        look = _Look(monitor)
+        self._registry.register(_ControlPlane(look))
+        self._registry.register(_Served(traffic))
+        self._names = CollectorRegistry()
+        self._names.register(_Nodes(look))
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
         text = {200: Answer(str, CONTENT_TYPE_PLAIN_0_0_4)}
-        return [Operation("GET", "/metrics", self.show, text, public=self._public, bare=True)]
+        return [
+            Operation(
+                "GET",
+                "/metrics",
+                self.show,
+                text,
+                query=(DETAILED,),
+                public=self._public,
+                guarded=self._public,
+                bare=True,
+            )
+        ]
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Give the metrics in Prometheus' text format."""
-        del req
+        """Give the metrics in Prometheus' text format; those of each node only to who has a token."""
         resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
         resp.data = generate_latest(self._registry)
+        if req.context.get("identity") is not None:
+            resp.data += generate_latest(self._names)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -83,18 +103,33 @@ class Metrics:
         return known
 
 
-class _ControlPlane:
-    """Looks at the control plane when it is asked."""
+class _Look:
+    """A look at the control plane, which is good for a moment."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._lock = threading.Lock()
         self._known: tuple[float, Condition] | None = None
 
+    def fresh(self) -> Condition:
+        """Return what was found, not longer than FRESH ago. Raises StoreUnavailable."""
+        with self._lock:
+            now = time.monotonic()
+            if self._known is None or now - self._known[0] > FRESH:
+                self._known = (now, self._monitor.look())
+            return self._known[1]
+
+
+class _ControlPlane:
+    """How the control plane is, without the name of anything in it."""
+
+    def __init__(self, look: _Look) -> None:
+        self._look = look
+
     def collect(self) -> Iterator[Metric]:
         """Give the metrics; without the store, that it is away and nothing else."""
         try:
-            found = self._fresh()
+            found = self._look.fresh()
         except StoreUnavailable:
             yield _gauge("store_available", "Whether the event store answers.", 0)
             return
@@ -103,12 +138,39 @@ class _ControlPlane:
         yield from _servers(found)
         yield from _nodes(found)
 
-    def _fresh(self) -> Condition:
-        with self._lock:
-            now = time.monotonic()
-            if self._known is None or now - self._known[0] > FRESH:
-                self._known = (now, self._monitor.look())
-            return self._known[1]
+
+class _Nodes:
+    """How each node is, by its name."""
+
+    def __init__(self, look: _Look) -> None:
+        self._look = look
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics; none without the store."""
+        try:
+            nodes = self._look.fresh().nodes
+        except StoreUnavailable:
+            return
+        for name, what, value_of in OF_A_NODE:
+            values = {node.hostname: value for node in nodes if (value := value_of(node)) is not None}
+            yield _gauge(f"node_{name}", f"{what}.", values, "node")
+
+
+class _Served:
+    """What the HTTP server of this process has done."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics."""
+        traffic = self._traffic
+        yield _gauge("http_connections", "Open connections.", traffic.connections())
+        yield _gauge("http_connections_limit", "Connections that can be open.", traffic.most_connections)
+        yield _counter("http_limited", "Requests that a limit was reached by.", traffic.limited, "limit")
+        yield _counter("http_closed", "Connections that the server closed.", traffic.closed, "reason")
+        refused = "Tokens that were no good."
+        yield CounterMetricFamily("sealward_refused_tokens", refused, value=traffic.refused_tokens)
 
 
 def _lags(found: Condition) -> Iterator[Metric]:
@@ -130,6 +192,12 @@ def _lags(found: Condition) -> Iterator[Metric]:
     for topic in sorted(EVENTS):
         events.add_metric((topic,), found.events.get(topic, 0))
     yield events
+    unproven = CounterMetricFamily(
+        "sealward_unproven_messages", "Messages that nobody answers for, by reason.", labels=("reason",)
+    )
+    for reason in sorted({one.reason for one in found.unproven}):
+        unproven.add_metric((reason,), sum(one.messages for one in found.unproven if one.reason == reason))
+    yield unproven
 
 
 def _servers(found: Condition) -> Iterator[Metric]:
@@ -164,14 +232,14 @@ def _nodes(found: Condition) -> Iterator[Metric]:
         "quiet_nodes", "Nodes of which three heartbeats were missed, the silent ones among them.", quiet
     )
     for name, what, value_of in OF_A_NODE:
-        values = {node.hostname: value for node in found.nodes if (value := value_of(node)) is not None}
-        yield _gauge(f"node_{name}", what, values, "node")
+        known = [value for node in found.nodes if (value := value_of(node)) is not None]
+        yield _gauge(f"nodes_{name}_max", f"{what}, the most of all nodes.", max(known, default=0.0))
 
 
 OF_A_NODE: Final[tuple[tuple[str, str, Callable[[NodeCondition], float | None]], ...]] = (
-    ("seen_seconds", "Time since a node was heard.", lambda node: node.seen),
-    ("swept_seconds", "Time since a node has swept its servers.", lambda node: node.swept),
-    ("sweep_duration_seconds", "How long a node's last sweep took.", lambda node: node.sweep_seconds),
+    ("seen_seconds", "Time since a node was heard", lambda node: node.seen),
+    ("swept_seconds", "Time since a node has swept its servers", lambda node: node.swept),
+    ("sweep_duration_seconds", "How long a node's last sweep took", lambda node: node.sweep_seconds),
 )
 
 
@@ -182,6 +250,14 @@ def _gauge(
     if not isinstance(values, Mapping):
         return GaugeMetricFamily(f"sealward_{name}", what, value=values)
     family = GaugeMetricFamily(f"sealward_{name}", what, labels=(label or "",))
+    for value, number in values.items():
+        family.add_metric((value,), number)
+    return family
+
+
+def _counter(name: str, what: str, values: Mapping[str, int], label: str) -> CounterMetricFamily:
+    """Return a counter for each value of a label."""
+    family = CounterMetricFamily(f"sealward_{name}", what, labels=(label,))
     for value, number in values.items():
         family.add_metric((value,), number)
     return family

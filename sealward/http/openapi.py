@@ -69,13 +69,17 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
 }
 """Headers of requests and answers."""
 
-OF_STATUS: Final = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+OF_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 """Headers that every answer of a status has."""
 
-EVERYWHERE: Final = {400: ("parameter.unknown", "parameter.twice", "request.malformed")}
+EVERYWHERE: Final = {
+    400: ("parameter.unknown", "parameter.twice", "request.malformed"),
+    429: ("http.too-many",),
+}
 WITH_TOKEN: Final = {
     401: ("auth.required",),
     403: ("auth.forbidden",),
+    429: ("auth.too-many-refused",),
     503: ("auth.unavailable", "store.unavailable"),
 }
 WITH_BODY: Final = {
@@ -160,7 +164,7 @@ def _sources(operation: Operation) -> Iterable[Mapping[int, Iterable[str]]]:
     if BRACED.search(operation.template):
         yield WITH_PATH
     if operation.method != "GET" or operation.changes:
-        yield {503: ("store.contention",)}
+        yield {429: ("writes.too-many",), 503: ("store.contention", "writes.too-many")}
 
 
 def _operation(one: Operation) -> dict[str, Any]:

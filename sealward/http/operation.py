@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""
+READS: Final = frozenset(("GET", "HEAD"))
 OF_A_SIGN: Final = {404: ("sign.not-found",)}
 """What a call about the sign of one server may be refused with."""
+
+PAST_BUSY: Final = {429: ("past.busy",), 503: ("past.busy",)}
+"""What a question about the past may be refused with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class Route:
             setattr(self, f"on_{method.lower()}", one.respond)
         self.methods = sorted([*self._operations, "OPTIONS"])
         """What can be done here: the Allow header."""
+
+    def changes(self, method: str) -> bool:
+        """Say whether the call of a method changes something."""
+        operation = self._operations.get(method)
+        return operation is not None and (operation.changes or method not in READS)
 
     def along(self, method: str, path: Mapping[str, str]) -> Along | None:
         """Return the row that the call of a method will read, where it says so beforehand."""

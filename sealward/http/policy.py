@@ -20,7 +20,7 @@ PUBLIC: Final = frozenset(
     ("/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready", "/openapi.json")
 )
 """Paths that need no token."""
-GUARDED: Final = {"/healthcheck": "detailed"}
+GUARDED: Final = {"/healthcheck": "detailed", "/metrics": "detailed"}
 """Those of them that need one with that parameter."""
 
 PERSONAS: Final = {
@@ -118,7 +118,7 @@ RULES: Final = (
     Rule("task:show", "Show a task.", _LOOKS, (("GET", "/task/{task_id}"),)),
     Rule("event:list", "Read the log, as pages or as a stream.", _PROOF, (("GET", "/events"),)),
     Rule("health:detailed", "See in detail how the service is.", _PROOF, (("GET", "/healthcheck"),)),
-    Rule("metrics:show", "Read the metrics, where they are not public.", _LOOKS, (("GET", "/metrics"),)),
+    Rule("metrics:show", "Read the metrics with the nodes' names.", _LOOKS, (("GET", "/metrics"),)),
     Rule("schema:list", "List the schemas of the events.", _LOOKS, (("GET", "/schema"),)),
     Rule("schema:show", "Show the schema of an event.", _LOOKS, (("GET", "/schema/{topic}"),)),
 )

@@ -67,6 +67,6 @@ class Servers:
             )
         page = rows[:limit]
         if len(page) < len(rows) and page:
-            link_next(req, resp, marker=page[-1].server_id)
+            link_next(self._door.public_url, req, resp, marker=page[-1].server_id)
         shown = [Server(row.server_id, row.instance_name, row.node_id, row.signed is True) for row in page]
         answer(resp, ServerList(shown))

@@ -15,7 +15,7 @@ from sealward.http.answer import Date, Id, Uuid, answer, date, link_next
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, only_if, tag
-from sealward.http.operation import OF_A_SIGN, Answer, Operation
+from sealward.http.operation import OF_A_SIGN, PAST_BUSY, Answer, Operation
 from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Signs:
                 self.list,
                 {200: Answer(SignList, headers=("Link",))},
                 query=(OFFSET, LIMIT, MARKER, IS_VALID, NODE_ID, AT),
-                refuses={503: ("past.busy",)},
+                refuses=PAST_BUSY,
             ),
             Operation(
                 "POST",
@@ -109,7 +109,7 @@ class Signs:
                 {200: one, 304: Answer(headers=("ETag",))},
                 query=(AT,),
                 headers=("If-None-Match",),
-                refuses=OF_A_SIGN | {503: ("past.busy",)},
+                refuses=OF_A_SIGN | PAST_BUSY,
                 reads=self._along,
             ),
             Operation(
@@ -138,7 +138,7 @@ class Signs:
             )
         page = rows[:limit]
         if len(page) < len(rows) and page:
-            link_next(req, resp, marker=page[-1].sign_id)
+            link_next(self._door.public_url, req, resp, marker=page[-1].sign_id)
         answer(resp, SignList([shown(row, now) for row in page]), order="sorted")
 
     def create(self, req: falcon.Request, resp: falcon.Response) -> None:

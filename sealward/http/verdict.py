@@ -15,7 +15,7 @@ from sealward.http.answer import Date, Position, Uuid, answer, rfc1123
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, verdict_tag
-from sealward.http.operation import OF_A_SIGN, TASK, Answer, Operation
+from sealward.http.operation import OF_A_SIGN, PAST_BUSY, TASK, Answer, Operation
 from sealward.http.parameter import AT
 from sealward.http.sign import found
 
@@ -72,7 +72,6 @@ class Verdicts:
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
-        then = {503: ("past.busy",)}
         return [
             Operation(
                 "GET",
@@ -81,7 +80,7 @@ class Verdicts:
                 {200: Answer(VerdictAnswer, headers=("ETag",)), 304: Answer(headers=("ETag",))},
                 query=(AT,),
                 headers=("If-None-Match",),
-                refuses=OF_A_SIGN | then,
+                refuses=OF_A_SIGN | PAST_BUSY,
                 reads=self._along,
             ),
             Operation(
@@ -90,7 +89,7 @@ class Verdicts:
                 self.envelope,
                 {200: Answer(Envelope)},
                 query=(AT,),
-                refuses=OF_A_SIGN | then | {404: ("sign.not-found", "sign.not-sealed")},
+                refuses=OF_A_SIGN | PAST_BUSY | {404: ("sign.not-found", "sign.not-sealed")},
             ),
             Operation(
                 "POST",

@@ -12,6 +12,8 @@ from sealward.http.operation import Answer, Operation
 if TYPE_CHECKING:
     import falcon
 
+    from sealward.http.door import Door
+
 
 class Link(msgspec.Struct, frozen=True):
     """Where something is."""
@@ -45,6 +47,9 @@ class VersionAnswer(msgspec.Struct, frozen=True):
 class Versions:
     """`/` and `/v1`: keystoneauth finds the API by either."""
 
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
     def operations(self) -> list[Operation]:
         """Return the calls."""
         return [
@@ -54,13 +59,15 @@ class Versions:
 
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the versions of the API."""
-        answer(resp, VersionList([_first(req)]))
+        del req
+        answer(resp, VersionList([_first(self._door.public_url)]))
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show this version of the API."""
-        answer(resp, VersionAnswer(_first(req)))
+        del req
+        answer(resp, VersionAnswer(_first(self._door.public_url)))
 
 
-def _first(req: falcon.Request) -> Version:
-    links = [Link("self", f"{req.prefix}/v1/"), Link("describedby", f"{req.prefix}/openapi.json")]
+def _first(public_url: str) -> Version:
+    links = [Link("self", f"{public_url}/v1/"), Link("describedby", f"{public_url}/openapi.json")]
     return Version("v1.0", "CURRENT", "", "", links)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections import OrderedDict
+from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,33 +25,34 @@ from sealward.commands.errors import (
 from sealward.commands.handler import TooMuchContention
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
-from sealward.events.bus import BusUnavailable, Later, Poison
+from sealward.events.bus import BusUnavailable, Dropped, Later, Poison
 from sealward.events.keys import KeyRefused
 from sealward.events.store import StoreUnavailable
 from sealward.intake import meaning
 from sealward.intake.introductions import Introductions
 from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
+from sealward.intake.refusals import Refusals
+from sealward.intake.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from sealward.commands.batch import Batch, Stream
     from sealward.commands.handler import Handler
     from sealward.commands.node import Node
+    from sealward.control.unproven import Unproven
     from sealward.events.bus import Bus, Delivered
     from sealward.intake.introductions import SignOf
+    from sealward.intake.refusals import Refusal
+    from sealward.intake.senders import LastTurns, Senders
 
-    Refusal = tuple[str, str, str | None]
     Desire = Callable[[Node], reports.Desired]
     Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
     AlsoAt = Callable[[int, str], str | None]
 
 log = logging.getLogger(__name__)
-
-QUIET_FOR: Final = timedelta(seconds=60)
-"""A refusal for the same reason is recorded once in this time, so that garbage cannot flood the log."""
-REMEMBERED: Final = 10_000
 
 Refused = (
     Rejected,
@@ -61,6 +62,8 @@ Refused = (
     reports.ReportMalformed,
     statements.StatementRefused,
 )
+Unheard = (NoSender, WrongSender, NotNewer)
+"""Why what was said counts for nothing, whatever it is."""
 
 
 @dataclass(slots=True)
@@ -73,6 +76,17 @@ class _Outcome:
     """By hostname the node and the nonce that it registered with, empty where it did not."""
     recorded: set[Refusal] = field(default_factory=set)
     questions: list[reports.Wanted] = field(default_factory=list)
+    turns: Heard = field(default_factory=lambda: Heard({}))
+    behind: list[tuple[str, reports.Behind]] = field(default_factory=list)
+    """What to answer to registrations that are not new, by hostname."""
+    unproven: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Messages that nobody answers for, by the broker's user and the reason."""
+
+    def drop(self, message: Delivered | Said, refused: Exception) -> Dropped:
+        """Count a message that nobody answers for."""
+        dropped = Dropped(_code(refused), str(refused) or str(type(refused).__doc__))
+        self.unproven[message.sender or "", dropped.reason] += 1
+        return dropped
 
     def tell(self, node: Node, nonce: str = "") -> None:
         """Have a node told everything; one that asked keeps the nonce that it asked with."""
@@ -99,7 +113,13 @@ class Intake:
         elsewhere: Elsewhere,
         also_at: AlsoAt,
         sign_of: SignOf,
+        senders: Senders,
+        turns: LastTurns,
+        unproven: Unproven,
     ) -> None:
+        self._senders = senders
+        self._turns = turns
+        self._unproven = unproven
         self._handler = handler
         self._heard = heard
         self._bus = bus
@@ -108,7 +128,7 @@ class Intake:
         self._also_at = also_at
         self._clock = clock
         self._introductions = Introductions(sign_of, bus, clock)
-        self._refusals: OrderedDict[Refusal, datetime] = OrderedDict()
+        self._refusals = Refusals(clock)
         self._prover = Prover()
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
@@ -116,61 +136,106 @@ class Intake:
 
         Redelivery is harmless. Raises Later: then it is not known whether anything was done.
         """
-        said = [_read(one.body) for one in batch]
+        read = [self._read(one) for one in batch]
         try:
-            _, outcome = self._handler.together(lambda decisions: self._decide(said, decisions))
-            self._heard(outcome.heard)
+            _, outcome = self._handler.together(lambda decisions: self._decide(batch, read, decisions))
             for node, nonce in outcome.registered.values():
                 self._tell(node, nonce)
+            for hostname, behind in outcome.behind:
+                self._bus.send(reports.queue_of(hostname), msgspec.json.encode(behind))
+            self._heard(outcome.heard)
+            self._turns.keep(outcome.turns.news)
+            self._unproven.add(outcome.unproven)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
         self._introductions.answer(outcome.questions)
-        self._remember(outcome.recorded)
+        self._refusals.remember(outcome.recorded)
         return outcome.answers
 
-    def _decide(self, batch: Sequence[Said | Poison], decisions: Batch) -> _Outcome:
-        said = [one for one in batch if isinstance(one, Said)]
+    def _read(self, message: Delivered) -> Said | Exception:
+        """Return what a message says, or why nobody is known to have said it."""
+        try:
+            said = read(message)
+            self._senders.check(said)
+        except (*Refused, *Unheard) as refused:
+            return refused
+        return said
+
+    def _decide(
+        self, batch: Sequence[Delivered], read: Sequence[Said | Exception], decisions: Batch
+    ) -> _Outcome:
+        said = [one for one in read if isinstance(one, Said)]
         decisions.load(stream for one in said for stream in _streams(one))
-        self._prover.prove(_claims(said, decisions))
-        outcome = _Outcome()
-        for one in batch:
-            outcome.answers.append(one if isinstance(one, Poison) else self._hear(one, decisions, outcome))
+        claims = _claims(said, decisions)
+        self._prover.prove(claims)
+        outcome = _Outcome(turns=Heard(self._turns.of(_keyids(claims))))
+        for message, one in zip(batch, read, strict=True):
+            answer = (
+                self._hear(one, decisions, outcome) if isinstance(one, Said) else outcome.drop(message, one)
+            )
+            outcome.answers.append(answer)
         return outcome
 
     def _hear(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
-        """Verify an envelope and act on all that it holds; return why some of it is refused."""
+        """Prove whose word an envelope is and act on all that it holds; return why some of it is refused."""
         said = one.said
         with logs.about(actor=f"node:{said.hostname}", task_id=getattr(said, "task_id", None)):
+            node = decisions.node(said.hostname)
             try:
-                one.signed.prove(_key(decisions.node(said.hostname), said))
-            except Refused as refused:
-                return self._refuse(said, refused, decisions, outcome)
-            answers = [self._act(part, said, decisions, outcome) for part in one.parts]
+                self._prove(one, node, outcome)
+            except Again:
+                return None
+            except (*Refused, *Unheard) as refused:
+                if isinstance(refused, NotNewer) and isinstance(said, reports.Registration):
+                    boot = outcome.turns.last(said.public_key).boot
+                    outcome.behind.append((said.hostname, reports.Behind(boot, said.nonce)))
+                return outcome.drop(one, refused)
+            if node is not None and node.removed and not isinstance(said, reports.Registration):
+                return self._refuse(said, NodeWasRemoved(), decisions, outcome)
+            answers = [self._act(part, one, decisions, outcome) for part in one.parts]
         return answers[0] if len(answers) == 1 else _first(answers)
+
+    def _prove(self, one: Said, node: Node | None, outcome: _Outcome) -> None:
+        """Make sure that the key of the node has signed, and that it has not said this before.
+
+        Raises what is in Refused and Unheard, and Again.
+        """
+        pem = _key(node, one.said)
+        one.signed.prove(pem)
+        if not self._senders.is_put_back(one):
+            outcome.turns.check(one, pem)
+            if node is not None and node.public_key == pem:
+                outcome.turns.note(one, pem)
 
     def _act(
         self,
         part: Part,
-        said: reports.AnyReport | reports.Bundle,
+        one: Said,
         decisions: Batch,
         outcome: _Outcome,
     ) -> Poison | None:
         report = part.report
         if isinstance(report, reports.ReportMalformed):
-            return self._refuse(said, report, decisions, outcome)
+            return self._refuse(one.said, report, decisions, outcome)
+        if isinstance(report, STATES) and self._senders.is_put_back(one):
+            return outcome.drop(one, NotNewer())
         with logs.about(actor=f"node:{report.hostname}", task_id=getattr(report, "task_id", None)):
             try:
                 self._carry_out(report, part.measured, decisions, outcome)
             except (NotSigned, UnknownGeneration, MovedAway) as late:
                 log.info("%s: %s", report.hostname, late)  # revoked, ordered anew or moved meanwhile
             except Refused as refused:
+                if _is_of_a_stranger(report, decisions):
+                    return outcome.drop(one, refused)
                 return self._refuse(report, refused, decisions, outcome)
+        if isinstance(report, reports.Registration):
+            outcome.turns.note(one, report.public_key)
         outcome.heard.append(report)
         return None
 
     def _refuse(
         self,
-        said: reports.AnyReport | reports.Bundle,
+        said: reports.AnyReport | reports.Bundle | reports.Unread,
         refused: Exception,
         decisions: Batch,
         outcome: _Outcome,
@@ -227,38 +292,21 @@ class Intake:
         self._bus.send(queue, msgspec.json.encode(desired))
 
     def _record(
-        self, report: reports.AnyReport | reports.Bundle, reason: str, decisions: Batch, outcome: _Outcome
+        self,
+        report: reports.AnyReport | reports.Bundle | reports.Unread,
+        reason: str,
+        decisions: Batch,
+        outcome: _Outcome,
     ) -> None:
         server_id = getattr(report, "server_id", None)
         refusal = (report.hostname, reason, server_id)
-        if refusal in outcome.recorded or self._is_quiet(refusal):
+        if self._refusals.is_quiet(refusal, outcome.recorded):
             return
         command = ask.RefuseReport(
             actor="system", hostname=report.hostname, reason=reason, server_id=server_id
         )
-        try:
-            decisions.handle(command)
-        except NotRegistered:
-            log.warning("%s is no registered node", report.hostname)
+        decisions.handle(command)
         outcome.recorded.add(refusal)
-
-    def _is_quiet(self, refusal: Refusal) -> bool:
-        last = self._refusals.get(refusal)
-        return last is not None and self._clock() - last < QUIET_FOR
-
-    def _remember(self, refusals: set[Refusal]) -> None:
-        for one in refusals:
-            self._refusals[one] = self._clock()
-            self._refusals.move_to_end(one)
-        while len(self._refusals) > REMEMBERED:
-            self._refusals.popitem(last=False)
-
-
-def _read(body: bytes) -> Said | Poison:
-    try:
-        return read(body)
-    except Refused as refused:
-        return _poison(refused)
 
 
 def _streams(one: Said) -> Iterator[Stream]:
@@ -292,8 +340,28 @@ def _register(hostname: str, pem: str, nonce: str, decisions: Batch, outcome: _O
     outcome.tell(node, nonce)
 
 
+def _keyids(claims: Iterable[tuple[Signed, str]]) -> set[str]:
+    found = set()
+    for _, pem in claims:
+        with contextlib.suppress(KeyRefused):
+            found.add(keyid_of(pem))
+    return found
+
+
+def _is_of_a_stranger(report: reports.AnyReport, decisions: Batch) -> bool:
+    """Say whether a registration was signed by a key that is not that of the node it names."""
+    if not isinstance(report, reports.Registration):
+        return False
+    node = decisions.node(report.hostname)
+    return node is None or node.public_key != report.public_key
+
+
+def _code(refused: Exception) -> str:
+    return str(getattr(refused, "code", "report.refused"))
+
+
 def _poison(refused: Exception) -> Poison:
-    return Poison(str(getattr(refused, "code", "report.refused")), str(refused))
+    return Poison(_code(refused), str(refused))
 
 
 def _first(answers: Sequence[Poison | None]) -> Poison | None:
@@ -304,14 +372,15 @@ def _first(answers: Sequence[Poison | None]) -> Poison | None:
     return None
 
 
-def _key(node: Node | None, report: reports.AnyReport | reports.Bundle) -> str:
-    """Return the key (PEM) that must have signed: the registered one; at the first registration its own."""
-    if isinstance(report, reports.Registration):
-        return report.public_key  # another key than the registered one is refused later
+def _key(node: Node | None, said: reports.AnyReport | reports.Bundle | reports.Unread) -> str:
+    """Return the key (PEM) that must have signed: the registered one; of a registration its own.
+
+    Raises NotRegistered.
+    """
+    if isinstance(said, reports.Registration):
+        return said.public_key  # another key than the registered one is refused later
     if node is None:
         raise NotRegistered
-    if node.removed:
-        raise NodeWasRemoved
     return node.public_key
 
 

@@ -16,6 +16,7 @@ from sealward.protocol import reports
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealward.events.bus import Delivered
     from sealward.events.envelope import Envelope
     from sealward.events.statement import Statement
 
@@ -59,11 +60,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a node said in one envelope; `parts` are its reports."""
+    """What a node said in one envelope; `parts` are its reports.
 
-    said: reports.AnyReport | reports.Bundle
+    `sender` and `redelivered` are what the broker says of the message that brought it.
+    """
+
+    said: reports.AnyReport | reports.Bundle | reports.Unread
     signed: Signed
     parts: Sequence[Part]
+    sender: str | None = None
+    redelivered: bool = False
 
     def claims(self, pem: str) -> list[tuple[Signed, str]]:
         """Return what the node's key must have signed for all of this to count."""
@@ -77,13 +83,21 @@ class Said:
         return [(one, pem) for one in (self.signed, *sealed)]
 
 
-def read(body: bytes) -> Said:
-    """Return what a message says. Raises EnvelopeRefused, ReportMalformed."""
-    if len(body) > 2 * reports.MOST_BYTES:
+def read(message: Delivered) -> Said:
+    """Return what a message says; of one that is no report, in whose name it speaks and why it is none.
+
+    Raises EnvelopeRefused, and ReportMalformed where it speaks in nobody's name.
+    """
+    if len(message.body) > 2 * reports.MOST_BYTES:
         raise reports.ReportMalformed(f"more than {2 * reports.MOST_BYTES} bytes")
-    envelope = envelopes.parse(body)
-    said = reports.parse(envelope)
-    return Said(said, Signed(envelope), [_part(one) for one in reports.unbundle(said)])
+    envelope = envelopes.parse(message.body)
+    said: reports.AnyReport | reports.Bundle | reports.Unread
+    try:
+        said = reports.parse(envelope)
+        parts = [_part(one) for one in reports.unbundle(said)]
+    except reports.ReportMalformed as malformed:
+        said, parts = reports.unread(envelope), [Part(malformed)]
+    return Said(said, Signed(envelope), parts, message.sender, message.redelivered)
 
 
 class Prover:

@@ -202,14 +202,23 @@ class Agent:
     def receive(self, body: bytes) -> None:
         """Act on what the control plane says. Raises Poison."""
         try:
-            desired = msgspec.json.decode(body, type=reports.Desired)
+            told = msgspec.json.decode(body, type=reports.Desired | reports.Behind)
         except msgspec.ValidationError:
             self._hear(body)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as unreadable:
             raise Poison("message.malformed", str(unreadable)) from unreadable
         else:
             with self._step():
-                self._take_over(desired)
+                if isinstance(told, reports.Behind):
+                    self._catch_up(told)
+                else:
+                    self._take_over(told)
+
+    def _catch_up(self, told: reports.Behind) -> None:
+        """Go on after the boot that was heard last, if this agent has asked, and register with that."""
+        if self.registration.is_asked(told.answers) and self._outbox.turns.go_beyond(told.boot):
+            log.warning("%s: the ledger was put back; it goes on after boot %d", self.hostname, told.boot)
+            self.register()
 
     def _take_over(self, desired: reports.Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.node_agent.keyring import Keyring
+    from sealward.node_agent.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,19 @@ class Outbox:
 
     They leave when the agent is done with what it was at (`flush`), when there are enough of them, and at
     latest after `HOLD` once `start` was called. `submit` takes an envelope's bytes to the control plane, or
-    raises BusUnavailable: then they are lost, and `was_cut_off` says so.
+    raises BusUnavailable: then they are lost, and `was_cut_off` says so. Each envelope gets the next of
+    `turns`.
     """
 
-    def __init__(self, hostname: str, keyring: Keyring, submit: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, hostname: str, keyring: Keyring, submit: Callable[[bytes], None], turns: Turns
+    ) -> None:
         self.hostname = hostname
+        self.turns = turns
         self._keyring = keyring
         self._submit = submit
         self._lock = threading.RLock()
-        self._held: list[bytes] = []
+        self._held: list[tuple[reports.AnyReport, bytes]] = []
         self._bytes = 0
         self._lost = False
         self._some = threading.Event()
@@ -62,29 +67,34 @@ class Outbox:
         with self._lock:
             if len(self._held) == reports.MOST or self._bytes + len(encoded) > ROOM:
                 self.flush()
-            self._held.append(encoded)
+            self._held.append((report, encoded))
             self._bytes += len(encoded)
             self._some.set()
 
-    def send(self, report: reports.AnyReport, key: Ed25519PrivateKey | None = None) -> bool:
+    def send(self, report: reports.AnyReport, *keys: Ed25519PrivateKey) -> bool:
         """Send a report by itself, after those that are held; say whether the broker took it.
 
-        `key` signs it, if it is to be another than the one in use.
+        `keys` sign it, if they are to be others than the one in use.
         """
         with self._lock:
             self.flush()
-            return self._post([reports.encode(report)], key or self._keyring.current)
+            return self._post(report, *(keys or (self._keyring.current,)))
 
     def flush(self) -> bool:
         """Send what is held: one report as it is, several as a bundle; say whether the broker took it."""
         with self._lock:
             held, self._held, self._bytes = self._held, [], 0
             self._some.clear()
-            return self._post(held, self._keyring.current) if held else True
+            return self._post(self._together(held), self._keyring.current) if held else True
 
-    def _post(self, held: list[bytes], key: Ed25519PrivateKey) -> bool:
+    def _together(self, held: list[tuple[reports.AnyReport, bytes]]) -> reports.AnyReport | reports.Bundle:
+        if len(held) == 1:
+            return held[0][0]
+        return reports.together(self.hostname, [encoded for _, encoded in held])
+
+    def _post(self, said: reports.AnyReport | reports.Bundle, *keys: Ed25519PrivateKey) -> bool:
         try:
-            self._submit(reports.seal_all(self.hostname, held, key))
+            self._submit(reports.seal(reports.numbered(said, self.turns.next()), *keys))
         except BusUnavailable as away:
             log.warning("%s: the broker is away: %s", self.hostname, away)
             self._lost = True

@@ -70,6 +70,10 @@ class Registration:
         """
         return nonce in self._own if nonce else not self.waits
 
+    def is_asked(self, nonce: str) -> bool:
+        """Say whether this agent asked with that nonce and waits for the answer."""
+        return nonce in self._asked
+
     def answered(self, nonce: str) -> None:
         """Wait no more; a key that was heard under is the one in use."""
         self._keyring.take(self._asked.get(nonce, ""))

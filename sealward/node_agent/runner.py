@@ -14,11 +14,13 @@ from sealward.events.bus import Later
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
+from sealward.node_agent.gate.judge import Reason
 from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
 from sealward.node_agent.progress import EVERY, Progress
+from sealward.node_agent.turns import Turns
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from sealward.events.bus import Bus
     from sealward.node_agent.files.measurer import FileMeasurer
+    from sealward.node_agent.gate.conclusion import Conclusion
     from sealward.node_agent.keyring import Keyring
     from sealward.node_agent.ledger import Ledger
     from sealward.node_agent.reactions import Act
@@ -107,7 +110,9 @@ class Runner:
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
-        self._outbox = Outbox(_hostname(ledger), keyring, lambda body: bus.submit(reports.INBOX, body))
+        self._outbox = Outbox(
+            _hostname(ledger), keyring, lambda body: bus.submit(reports.INBOX, body), Turns(ledger)
+        )
         self._agent = Agent(
             keyring=keyring,
             ledger=ledger,
@@ -122,7 +127,7 @@ class Runner:
             gate_socket,
             ledger.folder,
             clock=clock,
-            objected=lambda: self._jobs.put(Due()),
+            objected=self._objected,
             newcomers=self._agent.newcomers,
         )
         self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(Gate()))
@@ -161,6 +166,13 @@ class Runner:
         self._agent.enforcement.reactions.close()
         self._hypervisor.close()
         self._files.stop()
+
+    def _objected(self, conclusion: Conclusion, xml: bytes) -> None:
+        """Have an objection reported; and have files read that could not be compared, for the next start."""
+        self._jobs.put(Due())
+        server_id = conclusion.server.server_id
+        if server_id is not None and conclusion.reason is Reason.NOT_COMPARED:
+            self._files.read_soon(server_id, xml)
 
     def _wake(self, seconds: float) -> None:
         """Put the agent to work after so many seconds; whoever is woken for nothing does nothing."""

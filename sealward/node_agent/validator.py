@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,10 @@ NODE_WIDE: Final = AWAY | {"stale"}
 """Reasons of an unknown that a sweep clears without a report for every single server."""
 
 
+UNMEASURED_FOR: Final = 60.0
+"""Seconds for which a verdict stands while files of its server are being measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A server that libvirt was asked for at `moment`; `xml` waits for the answer, or raises NotMeasured.
@@ -83,6 +88,8 @@ class Validator:
         self.node_id = 0
         self.said: dict[str, str] = {}
         self._false: set[str] = set()
+        self._awaited: dict[str, float] = {}
+        """By server since when (`time.monotonic()`) some of its files are being measured."""
         self._bound: dict[str, tuple[int, Mapping[str, str]]] = {}
         """By server the host-bound parts that were reported last, and for which generation."""
 
@@ -102,6 +109,7 @@ class Validator:
     def forget(self, server_id: str) -> None:
         """Forget a server that is no longer signed."""
         self.said.pop(server_id, None)
+        self._awaited.pop(server_id, None)
         self._false.discard(server_id)
 
     def seal(self, order: Order) -> bool:
@@ -128,17 +136,16 @@ class Validator:
     ) -> None:
         """Compare a server with its reference; report what is news, and whatever a task asked for.
 
-        While files are being measured, what is known stands, and nothing is reported. Without libvirt's
+        While files are being measured, what is known stands for UNMEASURED_FOR seconds. Without libvirt's
         answer it is a sweep that says so: one follows when libvirt is lost, or answers late. If it is lost
         already, that sweep may have known nothing of a reference that `is_new`.
         """
         moment = self._moment()
         try:
             measured = self._measured(reference.server_id, reference)
-        except FilesBeingMeasured as later:
-            self._await(reference.server_id, later)
-            return
         except NotMeasured as failed:
+            if self._is_awaited(reference.server_id, failed):
+                return
             if task_id is not None or (is_new and isinstance(failed, HypervisorGone)):
                 self._report_failure(_validation(reference, task_id), failed, moment, cause)
             else:
@@ -188,14 +195,10 @@ class Validator:
         reference, moment = asked.reference, asked.moment
         try:
             measured = self._measured_from(asked.xml(), reference.server_id, reference, fresh=False)
-        except FilesBeingMeasured as later:
-            self._await(reference.server_id, later)
-            sweep.counts["unknown"] += 1
-            sweep.lines.append(f"{reference.sign_id} {later.code}")
-            return
         except NotMeasured as failed:
-            self._say_failure(reference, failed, moment, cause)
-            sweep.withhold(failed.code, reference.sign_id)
+            if not self._is_awaited(reference.server_id, failed):
+                self._say_failure(reference, failed, moment, cause)
+                sweep.withhold(failed.code, reference.sign_id)
             sweep.counts["unknown"] += 1
             sweep.lines.append(f"{reference.sign_id} {failed.code}")
             return
@@ -291,10 +294,23 @@ class Validator:
         if is_own and self.said.get(reference.server_id) != failed.code:
             self._report_failure(_validation(reference, None), failed, moment, cause)
 
-    def _await(self, server_id: str, later: FilesBeingMeasured) -> None:
-        """Say nothing until the files have been read; what is found then is news."""
-        log.info("%s is not measured yet: %s", server_id, later)
+    def _is_awaited(self, server_id: str, failed: NotMeasured) -> bool:
+        """Say whether nothing is to be said of a server before its files have been read.
+
+        What is found then is news. Changing files again and again gains no time: it counts from the first
+        look that did not measure all of them.
+        """
+        if not isinstance(failed, FilesBeingMeasured):
+            return False
+        now = time.monotonic()
+        if server_id not in self._awaited:
+            self._awaited[server_id] = now
+            self._files.remind(server_id, UNMEASURED_FOR)
+        if now - self._awaited[server_id] >= UNMEASURED_FOR:
+            return False
+        log.info("%s is not measured yet: %s", server_id, failed)
         self.said.pop(server_id, None)
+        return True
 
     def _measured(self, server_id: str, reference: Reference | None = None) -> Measured:
         """Measure a server now. Raises NotMeasured."""
@@ -311,6 +327,8 @@ class Validator:
         unread = measured.measurement.unread
         if unread and not (reference and differing(reference.measurement, measured.measurement)):
             raise refusal(unread)
+        if not unread:
+            self._awaited.pop(server_id, None)
         return measured
 
 

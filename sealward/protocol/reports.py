@@ -7,7 +7,7 @@ it is decided here, not there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 PAYLOAD_TYPE = "application/vnd.sealward.report+json"
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""A count that every JSON reader and every database keeps exactly."""
 MOST_SERVERS: Final = 20_000
 """Servers of one node: twenty times what a large host runs."""
 MOST_FINDINGS: Final = 5_000
@@ -58,6 +60,16 @@ INBOX = "reports"
 MOST: Final = 64
 """Reports that a bundle may hold."""
 Read = TypeVar("Read")
+
+
+class Turn(NamedTuple):
+    """Which envelope of a node it is: `seq` counts within `boot`, which counts the starts of its agent.
+
+    Both count from 1. A later envelope of a node has the greater turn.
+    """
+
+    boot: int
+    seq: int
 
 
 def queue_of(hostname: str) -> str:
@@ -77,10 +89,22 @@ class ReportOfAnotherNode(ReportMalformed):
     code = "report.wrong-node"
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
-    """What a node says. `hostname` must be the one whose registered key signed it."""
+class Report(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="kind",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """What a node says. `hostname` must be the one whose registered key signed it.
+
+    `boot` and `seq` number the envelopes of a node (`Turn`). A report inside a bundle has none of its own.
+    """
 
     hostname: Hostname
+    boot: Number = 0
+    seq: Number = 0
 
 
 class Registration(Report, frozen=True, kw_only=True, tag="registration"):
@@ -235,6 +259,14 @@ class Bundle(Report, frozen=True, kw_only=True, tag="reports"):
     reports: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=MOST)]
 
 
+class Unread(msgspec.Struct, frozen=True):
+    """What can be read of a report that this version does not know: who says it, and its turn."""
+
+    hostname: Hostname
+    boot: Number = 0
+    seq: Number = 0
+
+
 class Assignment(msgspec.Struct, frozen=True):
     """A sign of the node: what is ordered, what is in force (`envelope`, JSON text), what is known."""
 
@@ -289,23 +321,43 @@ class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
     assignment: Assignment | None
 
 
+class Behind(msgspec.Struct, frozen=True, tag_field="kind", tag="behind"):
+    """The answer to a registration that is not newer than what was heard of the node last.
+
+    The node's ledger was lost or put back: its agent must go on with a boot after `boot`. `answers` is the
+    nonce of that registration. An agent that did not ask with that nonce ignores the answer, so nothing moves
+    when somebody else sends a registration again.
+    """
+
+    boot: Number
+    answers: str
+
+
 def encode(report: AnyReport) -> bytes:
     """Return the report as JSON."""
     return msgspec.json.encode(report)
 
 
-def seal(report: AnyReport, key: Ed25519PrivateKey) -> bytes:
-    """Return the report as the node's signed envelope."""
-    return seal_all(report.hostname, [encode(report)], key)
+def together(hostname: str, encoded: Sequence[bytes]) -> Bundle:
+    """Return up to `MOST` reports of a node, as `encode` returns each, as a bundle."""
+    return Bundle(hostname=hostname, reports=tuple(msgspec.Raw(one) for one in encoded))
 
 
-def seal_all(hostname: str, encoded: Sequence[bytes], key: Ed25519PrivateKey) -> bytes:
-    """Return reports of a node as one signed envelope: one as it is, up to `MOST` as a bundle."""
-    (text, *others) = encoded
-    if others:
-        bundle = Bundle(hostname=hostname, reports=tuple(msgspec.Raw(one) for one in encoded))
-        text = msgspec.json.encode(bundle)
-    envelope = envelopes.sign(envelopes.Envelope(text, PAYLOAD_TYPE), key)
+def numbered(said: AnyReport | Bundle, turn: Turn) -> AnyReport | Bundle:
+    """Return what a node says with its turn."""
+    return msgspec.structs.replace(said, boot=turn.boot, seq=turn.seq)
+
+
+def turn_of(said: AnyReport | Bundle | Unread) -> Turn:
+    """Return the turn of what a node says; (0, 0), which is never new, where the agent gave none."""
+    return Turn(said.boot, said.seq)
+
+
+def seal(said: AnyReport | Bundle, *keys: Ed25519PrivateKey) -> bytes:
+    """Return what a node says as an envelope that all the keys have signed."""
+    envelope = envelopes.Envelope(msgspec.json.encode(said), PAYLOAD_TYPE)
+    for key in keys:
+        envelope = envelopes.sign(envelope, key)
     return msgspec.json.encode(envelope.to_json())
 
 
@@ -319,6 +371,14 @@ def parse(envelope: envelopes.Envelope) -> AnyReport | Bundle:
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ReportMalformed(f"payload type {envelope.payload_type!r}")
     return _decoded(_ENVELOPED, envelope.payload)
+
+
+def unread(envelope: envelopes.Envelope) -> Unread:
+    """Return in whose name an envelope speaks, if its content is no report that is known.
+
+    Raises ReportMalformed where even that cannot be read.
+    """
+    return _decoded(_UNREAD, envelope.payload)
 
 
 def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | ReportMalformed]:
@@ -375,4 +435,5 @@ def _cut(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 _ENVELOPED: Final[msgspec.json.Decoder[AnyReport | Bundle]] = msgspec.json.Decoder(AnyReport | Bundle)
+_UNREAD: Final = msgspec.json.Decoder(Unread)
 _PART: Final[msgspec.json.Decoder[Told]] = msgspec.json.Decoder(Told)

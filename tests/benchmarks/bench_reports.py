@@ -30,15 +30,21 @@ from sealward.commands.handler import Handler
 from sealward.commands.node import Node
 from sealward.control.leases import Leases
 from sealward.control.postgres import PostgresControl
+from sealward.control.turns import LastTurns
+from sealward.control.unproven import Unproven
 from sealward.events import envelope as envelopes
 from sealward.events.base import utc_now
 from sealward.events.bus import BATCH, Bus, Delivered
+from sealward.events.permissions import user_of
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated
 from sealward.events.store import EventStore
 from sealward.intake.intake import Intake
+from sealward.intake.senders import Senders
 from sealward.node_agent.keyring import Keyring
+from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.outbox import Outbox
+from sealward.node_agent.turns import Turns
 from sealward.protocol import reports
 
 NODES = 12
@@ -46,6 +52,19 @@ SERVERS = 50
 ROUNDS = 9
 TARGET = 10_000
 AUTHORITY = Ed25519PrivateKey.generate()
+
+
+class Starts(Ledger):
+    """The disk is not what is measured here."""
+
+    def __init__(self) -> None:
+        """Keep nothing."""
+
+    def fact(self, name: str) -> str | None:
+        """Know nothing."""
+
+    def keep_fact(self, name: str, value: str) -> None:
+        """Do nothing."""
 
 
 class NoBus(Bus):
@@ -58,23 +77,24 @@ class NoBus(Bus):
         """Do nothing."""
 
 
-def backlog(store: EventStore, handler: Handler, first: int) -> list[bytes]:
+def backlog(store: EventStore, handler: Handler, first: int) -> list[Delivered]:
     """Order signs for a fresh fleet and return what its agents send, in turns, registrations first."""
     fleet = [Reporter(f"kvm{first + number}", first + number) for number in range(NODES)]
-    sent: list[list[bytes]] = []
+    sent: list[list[Delivered]] = []
     for node in fleet:
         servers = [str(uuid.uuid4()) for _ in range(SERVERS)]
         node.sign(handler, servers)
         known = [one.event for one in store.follow(store.head() - SERVERS)]
         ids = [one.sign_id for one in known if isinstance(one, SignCreated)]
-        sent.append(envelopes_of(node, servers, ids))
+        user = user_of(node.hostname)
+        sent.append([Delivered(one, {}, user) for one in envelopes_of(node, servers, ids)])
     return [one for turn in itertools.zip_longest(*sent) for one in turn if one is not None]
 
 
 def envelopes_of(node: Reporter, servers: Sequence[str], ids: Sequence[int]) -> list[bytes]:
     """Return what a node's agent sends: its outbox is flushed at the end of each step."""
     sent: list[bytes] = []
-    outbox = Outbox(node.hostname, Keyring(node.key), sent.append)
+    outbox = Outbox(node.hostname, Keyring(node.key), sent.append, Turns(Starts()))
     now = utc_now() - timedelta(seconds=30)
     later, vouched = now + timedelta(seconds=10), f"{ids[0]}-{ids[-1]}"
     seals = [
@@ -101,8 +121,9 @@ def report_in(body: bytes) -> reports.AnyReport:
     return said
 
 
-def intake(store: EventStore, handler: Handler, leases: Leases) -> Intake:
+def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Intake:
     """Return the door as a worker has it, but for the bus."""
+    leases = Leases(control)
 
     def heard(batch: Sequence[reports.AnyReport]) -> None:
         leases.touch({one.hostname for one in batch}, utc_now())
@@ -119,6 +140,9 @@ def intake(store: EventStore, handler: Handler, leases: Leases) -> Intake:
         elsewhere=lambda *_: (),
         also_at=lambda *_: None,
         sign_of=lambda _: None,
+        senders=Senders("sealward-worker"),
+        turns=LastTurns(control),
+        unproven=Unproven(control, utc_now),
     )
 
 
@@ -147,14 +171,15 @@ def one_round(
     store: EventStore, handler: Handler, door: Intake, number: int
 ) -> tuple[float, float, int, int]:
     """Return events a second, the share of cryptography, events and envelopes."""
-    bodies = backlog(store, handler, 1 + number * NODES)
-    batches = [[Delivered(one, {}) for one in bodies[at : at + BATCH]] for at in range(0, len(bodies), BATCH)]
+    messages = backlog(store, handler, 1 + number * NODES)
+    batches = [messages[at : at + BATCH] for at in range(0, len(messages), BATCH)]
     before, began = store.head(), time.perf_counter()
     refused = [one for batch in batches for one in door.take(batch) if one is not None]
     seconds = time.perf_counter() - began
     events = store.head() - before
     assert not refused, refused[0]
-    return events / seconds, cryptography(bodies) / seconds, events, len(bodies)
+    share = cryptography([one.body for one in messages]) / seconds
+    return events / seconds, share, events, len(messages)
 
 
 def main() -> int:
@@ -163,7 +188,7 @@ def main() -> int:
     with postgres_server() as server:
         store, control = postgres(server.url()), PostgresControl(server.url())
         handler = Handler(store, AUTHORITY, clock=utc_now, fresh_for=timedelta(minutes=15))
-        door = intake(store, handler, Leases(control))
+        door = intake(store, handler, control)
         _, *rounds = [
             one_round(store, handler, door, number) for number in range(1 + ROUNDS)
         ]  # one to warm up

@@ -27,19 +27,22 @@ PROMTOOL = str(shutil.which("promtool"))
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def scraped(sealward: Running) -> str:
-    """Return the metrics as text, asked for without a token."""
-    answer = sealward.ask("GET", "/metrics", headers={"X-Auth-Token": None})
+def scraped(sealward: Running, *, detailed: bool = False) -> str:
+    """Return the metrics as text, asked for without a token; in detail with one."""
+    if detailed:
+        answer = sealward.ask("GET", "/metrics?detailed")
+    else:
+        answer = sealward.ask("GET", "/metrics", headers={"X-Auth-Token": None})
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return answer.body.decode()
 
 
-def samples(sealward: Running) -> Samples:
+def samples(sealward: Running, *, detailed: bool = False) -> Samples:
     """Return the metrics by name and labels."""
     return {
         (one.name, frozenset(one.labels.items())): one.value
-        for family in text_string_to_metric_families(scraped(sealward))
+        for family in text_string_to_metric_families(scraped(sealward, detailed=detailed))
         for one in family.samples
     }
 
@@ -101,10 +104,14 @@ def test_what_is_known_of_servers_nodes_and_tasks(sealward: Running) -> None:
     assert value(found, "log_head_position") == head
     assert value(found, "lag_seconds", part="projections") == 0
     assert value(found, "store_available") == 1
-    (hostname,) = {dict(labels)["node"] for name, labels in found if name == "sealward_node_seen_seconds"}
-    assert 0 <= value(found, "node_seen_seconds", node=hostname) < 30
-    assert 0 <= value(found, "node_swept_seconds", node=hostname) < 30
-    assert 0 < value(found, "node_sweep_duration_seconds", node=hostname) < 30
+    assert 0 <= value(found, "nodes_seen_seconds_max") < 30
+    assert 0 <= value(found, "nodes_swept_seconds_max") < 30
+    assert 0 < value(found, "nodes_sweep_duration_seconds_max") < 30
+    named = samples(sealward, detailed=True)
+    (hostname,) = {dict(labels)["node"] for name, labels in named if name == "sealward_node_seen_seconds"}
+    assert 0 <= value(named, "node_seen_seconds", node=hostname) < 30
+    assert 0 <= value(named, "node_swept_seconds", node=hostname) < 30
+    assert 0 < value(named, "node_sweep_duration_seconds", node=hostname) < 30
 
 
 def test_a_look_is_good_for_a_moment(sealward: Running) -> None:
@@ -160,6 +167,7 @@ def test_two_control_planes_in_a_process_share_no_counts(tmp_path: Path) -> None
 def test_promtool_finds_nothing_to_say_about_the_metrics(shared: Running) -> None:
     """Names, types, units and help as Prometheus wants them."""
     assert promtool("check", "metrics", given=scraped(shared)) == ""
+    assert promtool("check", "metrics", given=scraped(shared, detailed=True)) == ""
 
 
 def test_every_alert_fires_for_what_it_is_about() -> None:

@@ -33,7 +33,7 @@ def described(shared: Running) -> dict[str, Any]:
 def calls(shared: Running) -> list[Operation]:
     """Return all calls."""
     door = shared.embedded.control_plane.door
-    return operations(door, Metrics(door.monitor, public=True))
+    return operations(door, Metrics(door.monitor, door.traffic, public=True))
 
 
 def test_the_published_document_is_the_served_one(described: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered,
 from sealward.events.sign import SignCreated, SignMoved, SignSealed, SignValidated
 from sealward.events.store import EventStore, StoreUnavailable, VersionConflict
 from sealward.events.verdict import IsValid
-from sealward.intake.intake import QUIET_FOR
+from sealward.intake.refusals import QUIET_FOR
 from sealward.protocol import reports
 
 
@@ -84,9 +84,13 @@ def test_what_is_refused_hurts_none_of_its_batch(door: Door, node: Reporter) -> 
     ]
     assert [one.server_id for one in batch if isinstance(one, SignSealed)] == [SERVERS[0], SERVERS[1]]
     assert [(one.hostname, one.reason) for one in batch if isinstance(one, NodeReportRefused)] == [
-        ("kvm1", "envelope.not-verified"),
         ("kvm2", "report.wrong-node"),  # a flood is recorded once
     ]
+    assert door.counted() == {
+        ("", "envelope.malformed"): 1,
+        ("", "envelope.not-verified"): 1,
+        ("", "node.not-found"): 1,
+    }
 
 
 def test_what_is_said_together_is_taken_like_what_is_said_apart(door: Door, node: Reporter) -> None:
@@ -115,7 +119,7 @@ def test_what_is_said_together_is_taken_like_what_is_said_apart(door: Door, node
         "Inventory",
     ]
     known = len(door.log())
-    assert door.take(node.bundle(*bodies), again) == [None, None]
+    assert door.take(again, node.bundle(*bodies)) == [None, None]
     assert len(door.log()) == known
 
 
@@ -155,21 +159,24 @@ def test_a_bundle_that_the_node_has_not_signed_is_refused_whole(door: Door, node
         node.bundle(*said, key=STRANGER),
         nobody.bundle(nobody.inventory(), nobody.inventory()),
         long,
-        node.seal(empty),  # type: ignore[arg-type]  # what no agent says
+        node.seal(empty),
     )
 
     assert answers == ["envelope.not-verified", "node.not-found", *["report.malformed"] * 2]
-    assert kinds(door.appends[0]) == [NodeReportRefused]
+    assert kinds(door.appends[0]) == [NodeReportRefused]  # what is too long or empty: the node has signed it
     assert door.heard == []
 
 
 def test_a_refusal_is_recorded_once_in_a_while(door: Door, node: Reporter) -> None:
     """In a batch, over batches, and again when a minute is over."""
-    forged = node.seal(reports.Inventory(hostname="kvm1", instances=(), taken_at=NOW), STRANGER)
-    door.take(forged, forged)
-    door.take(forged)
+
+    def wrong() -> bytes:
+        return node.measured(SERVERS[0], 1, NOW, node_id=2)
+
+    door.take(wrong(), wrong())
+    door.take(wrong())
     door.now += QUIET_FOR
-    door.take(forged)
+    door.take(wrong())
 
     assert kinds(door.log()).count(NodeReportRefused) == 2
 
@@ -237,14 +244,13 @@ def test_while_the_store_is_away_nothing_is_done(door: Door, node: Reporter) -> 
         raise StoreUnavailable(len(events))
 
     door._append_all = away
-    forged = node.seal(reports.Inventory(hostname="kvm1", instances=(), taken_at=NOW), STRANGER)
-    bodies = (node.measured(SERVERS[0], 1, NOW), forged)
+    bodies = (node.measured(SERVERS[0], 1, NOW), node.measured(SERVERS[1], 2, NOW, node_id=2))
     with pytest.raises(Later):
         door.take(*bodies)
     assert (door.log(), door.heard) == (known, [])
     door._append_all = appended
 
-    assert door.take(*bodies) == [None, "envelope.not-verified"]
+    assert door.take(*bodies) == [None, "report.wrong-node"]
     assert kinds(door.appends[0]) == [SignSealed, SignValidated, NodeReportRefused]
 
 
@@ -271,12 +277,12 @@ def test_a_sign_follows_its_server_and_both_nodes_are_told(door: Door, node: Rep
         None,
     ]
     door.told.clear()
-    late, heard = node.measured(SERVERS[0], 1, NOW, disk="a"), other.measured(SERVERS[0], 1, NOW, disk="b")
+    late = node.measured(SERVERS[0], 1, NOW, disk="a")
 
     assert door.take(other.inventory(SERVERS[0], running=SERVERS)) == [None]
     assert kinds(door.appends[-1]) == [InstanceAppeared, SignMoved]
     assert sorted(door.told) == ["kvm1", "kvm2"]
-    assert door.take(late, heard) == [None, None]
+    assert door.take(late, other.measured(SERVERS[0], 1, NOW, disk="b")) == [None, None]
     assert kinds(door.appends[-1]) == [SignValidated]
     assert door.take(other.inventory(SERVERS[0], running=SERVERS)) == [None]
     assert len(door.told) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +12,9 @@ from running import until
 from sealward.events import envelope as envelopes
 from sealward.events.bus import BusUnavailable
 from sealward.node_agent.keyring import Keyring
+from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.outbox import ROOM, Outbox
+from sealward.node_agent.turns import Turns
 from sealward.protocol import reports
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -58,9 +61,11 @@ def post() -> Post:
 
 
 @pytest.fixture
-def outbox(post: Post) -> Outbox:
-    """Return an empty outbox, not started."""
-    return Outbox("kvm1", Keyring(KEY), post.take)
+def outbox(post: Post, tmp_path: Path) -> Iterator[Outbox]:
+    """Yield an empty outbox, not started."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    yield Outbox("kvm1", Keyring(KEY), post.take, Turns(ledger))
+    ledger.close()
 
 
 @pytest.fixture
@@ -82,7 +87,7 @@ def test_one_report_leaves_as_it_is_and_several_as_a_bundle(outbox: Outbox, post
     outbox.flush()
 
     assert post.said() == [["a"], ["b", "c", "d"]]
-    assert post.bodies[0] == reports.seal(firmware("a"), KEY)
+    assert post.bodies[0] == reports.seal(reports.numbered(firmware("a"), reports.Turn(1, 1)), KEY)
 
 
 def test_a_bundle_is_bounded_by_count_and_by_size(outbox: Outbox, post: Post) -> None:

@@ -24,6 +24,7 @@ from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.measure import Files, measure, unmeasured
 from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.outbox import Outbox
+from sealward.node_agent.turns import Turns
 
 NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(8))
@@ -180,7 +181,7 @@ class Host:
             hypervisor=self.domains,
             files=files,
             firmware=Firmware((), files, self._ledger),
-            outbox=Outbox(self.hostname, self.keyring, self._submit),
+            outbox=Outbox(self.hostname, self.keyring, self._submit, Turns(self._ledger)),
             clock=self._clock,
             means=Means(timedelta(days=7), lambda *_: None, lambda _: None),
         )

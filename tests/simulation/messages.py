@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import msgspec
@@ -11,16 +12,23 @@ from sealward.events import envelope as envelopes
 from sealward.events.keyid import keyid
 from sealward.protocol import reports
 
+LATER = (reports.Turn(1_000_000, seq) for seq in itertools.count(1))
+"""Turns later than those of any agent."""
 
-def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report]) -> list[bytes]:
-    """Return what a node reported of those kinds, each as if it had been said by itself.
+
+def apart(
+    body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report], anew: bool = False
+) -> list[bytes]:
+    """Return what a node reported of those kinds, each as if it was said by itself; `anew`: just now.
 
     What was said under another key than the one of `keys` would be another message, and is left out.
     """
-    signers = {one.keyid for one in envelopes.parse(body).signatures}
+    envelope = envelopes.parse(body)
+    signers = {one.keyid for one in envelope.signatures}
     found = [one for one in said(body) if isinstance(one, kinds)]
+    turn = reports.turn_of(reports.parse(envelope))
     return [
-        reports.seal(one, keys[one.hostname])
+        reports.seal(reports.numbered(one, next(LATER) if anew else turn), keys[one.hostname])
         for one in found
         if keyid(keys[one.hostname].public_key()) in signers
     ]
@@ -32,11 +40,18 @@ def said(body: bytes) -> list[reports.AnyReport]:
     return [one for one in parts if not isinstance(one, reports.ReportMalformed)]
 
 
+def speaker(body: bytes) -> str:
+    """Return the hostname of the node that reported."""
+    return reports.parse(envelopes.parse(body)).hostname
+
+
 def named(body: bytes) -> str:
     """Return what a message is, for the trace."""
     fields = msgspec.json.decode(body)
     if fields.get("kind") == "desired":
         return f"desired as of {fields['position']}"
+    if fields.get("kind") == "behind":
+        return f"behind boot {fields['boot']}"
     if "sequence" in fields:
         return f"{fields['type']} {int(fields['sequence'])} {(fields['data'].get('server_id') or '')[:8]}"
     return " + ".join(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from simulation.messages import speaker
+
 from sealward.events.bus import BusUnavailable
 
 AT_ONCE = 4
@@ -27,7 +29,7 @@ class Weather:
     away: float = 0.0
     killed: float = 0.0
     overtaken: float = 0.5
-    """A report of which another worker takes the one behind it first."""
+    """A report after which those of another node are taken first."""
     behind: float = 1.0
     """The rows do not know yet what is in the log when a report is taken."""
 
@@ -93,9 +95,16 @@ class Network:
             self.queues.setdefault(queue, []).append(body)
 
     def next_reports(self) -> list[bytes]:
-        """Return which reports a worker takes together: those beside it may have taken some in between."""
+        """Return which reports a worker takes together: of some nodes it takes none before the others.
+
+        The broker serves one worker at a time, so no report of a node overtakes another of that node.
+        """
         first = self.inbox[:AT_ONCE]
-        return [body for body in first if not self.happens(self.weather.overtaken)] or first[:1]
+        late: set[str] = set()
+        for body in first:
+            if self.happens(self.weather.overtaken):
+                late.add(speaker(body))
+        return [body for body in first if speaker(body) not in late] or first[:1]
 
     def happens(self, likely: float) -> bool:
         """Say whether it happens this time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +17,15 @@ from simulation.network import Killed, Network
 from sealward.commands.handler import Handler
 from sealward.commands.node import Node
 from sealward.control.leases import Leases
+from sealward.control.turns import LastTurns
+from sealward.control.unproven import Unproven
 from sealward.events.bus import Bus, BusUnavailable, Delivered, Later, Poison
 from sealward.events.relay import BusPublisher, Relay
 from sealward.events.store import EventStore, NextId
 from sealward.intake.assignments import Assignments
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
+from sealward.intake.senders import NEVER, Senders
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import reports
@@ -73,6 +76,28 @@ class Memory(Leases):
         return sorted(hostname for hostname, seen in self._seen.items() if seen < moment)
 
 
+class Turns(LastTurns):
+    """The last turns, in a dictionary that outlives a worker."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, reports.Turn] = {}
+
+    def of(self, keyids: Collection[str]) -> dict[str, reports.Turn]:
+        """Return the last turns of those keys that were heard."""
+        return {one: self._known[one] for one in keyids if one in self._known}
+
+    def keep(self, turns: Mapping[str, reports.Turn]) -> None:
+        """Keep later turns."""
+        self._known |= {one: turn for one, turn in turns.items() if turn > self._known.get(one, NEVER)}
+
+
+class Uncounted:
+    """Counts nothing: `refused` has all of it."""
+
+    def add(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Do nothing."""
+
+
 class Place:
     """How far the relay has come."""
 
@@ -99,6 +124,7 @@ class Plane:
         self.handler = Handler(self.store, AUTHORITY, clock=clock, fresh_for=FRESH_FOR)
         self.place = Place()
         self._leases = Memory()
+        self.turns = Turns()
         self.taken: Counter[bytes] = Counter()
         self.refused: list[Poison] = []
         self.begin()
@@ -118,6 +144,9 @@ class Plane:
             elsewhere=self._assignments.elsewhere,
             also_at=self._assignments.also_at,
             sign_of=self._assignments.sign_of,
+            senders=Senders(None),
+            turns=self.turns,
+            unproven=cast("Unproven", Uncounted()),
         )
         self._relay = Relay(self.store, BusPublisher(bus), self.place)
         self._keeper = LeaseKeeper(self._leases, self.handler, LEASE, self._clock)

@@ -22,6 +22,8 @@ from sealward.projections.signs import SignRow
 from sealward.protocol import reports
 
 UNDER_A_KEY_BEFORE = frozenset(("envelope.not-verified", "node.hostname-taken"))
+TAKEN_BEFORE = frozenset(("report.not-newer",))
+"""What the bus has doubled, and delivers after the node has said more."""
 ORDERS = (
     of_sign.SignCreated,
     of_sign.SignUpdated,
@@ -167,7 +169,7 @@ def rebuilt(world: World) -> None:
 
 def nothing_refused(world: World) -> None:
     """Nodes that say the truth are believed; under a key that was replaced nobody is."""
-    told = UNDER_A_KEY_BEFORE if world.rekeyed else frozenset()
+    told = TAKEN_BEFORE | (UNDER_A_KEY_BEFORE if world.rekeyed else frozenset())
     refused = [str(one) for one in world.plane.refused if one.reason not in told]
     assert refused == [], refused
 
@@ -180,7 +182,7 @@ def heard_again(world: World) -> None:
     none has followed.
     """
     head, before = world.plane.store.head(), read(world)
-    bodies = [one for body in sorted(world.plane.taken) for one in apart(body, world.keys, *AGAIN)]
+    bodies = [one for body in sorted(world.plane.taken) for one in apart(body, world.keys, *AGAIN, anew=True)]
     world.dice.shuffle(bodies)
     for body in bodies:
         world.plane.take(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from lxml import etree
 
+from sealward.node_agent import canonical
 from sealward.node_agent.files.contents import Contents, Terms
 from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
@@ -35,6 +37,8 @@ BOOT_AGE: Final = 30.0
 """Seconds after which a look that does not insist has boot files read again in the background."""
 HANGING: Final = 3
 """Visits to the files of a server, each of which may find another file system that hangs."""
+STARTING: Final = "QEMU"
+"""libvirt's name for the hypervisor that its start gate is for."""
 NO_SERVER: Final = ""
 """Stands for the id of a server where a file belongs to the node."""
 
@@ -109,6 +113,10 @@ class FileMeasurer:
                 )
         return etree.Element("files", measured="no", reason=FilesUnresponsive.code)
 
+    def read_soon(self, server_id: str, xml: bytes) -> None:
+        """Have the files of a server that is to start read in the background. Raises DomainXmlRefused."""
+        self.look(server_id, STARTING, fresh=False)(canonical.parse(xml))
+
     def visit_firmware(self, call: Callable[[], T]) -> T:
         """Make a call that touches files of the node, each by `enter` first; it may take long.
 
@@ -125,6 +133,12 @@ class FileMeasurer:
         self._see(NO_SERVER, path)
         until = time.monotonic() + self._patience
         return self._contents.root(path, Terms(NO_SERVER, until, reread_after=BOOT_AGE))
+
+    def remind(self, server_id: str, seconds: float) -> None:
+        """Have a server looked at again after so many seconds, whatever becomes of its files."""
+        timer = threading.Timer(seconds, self._tell, [server_id])
+        timer.daemon = True
+        timer.start()
 
     def forget(self, server_id: str) -> None:
         """Watch the files of a server no longer."""

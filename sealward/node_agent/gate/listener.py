@@ -41,7 +41,7 @@ AT_ONCE: Final = 16
 class GateListener:
     """Answers the hook at `path` from the ledger in `folder`.
 
-    `objected` is called when there is something to report; `newcomers` know what the control plane says of
+    `objected` gets each objection and the XML it is about; `newcomers` know what the control plane says of
     servers that are not this node's. Where no socket can be made, the hook decides alone.
     """
 
@@ -51,7 +51,7 @@ class GateListener:
         folder: Path,
         *,
         clock: Callable[[], datetime],
-        objected: Callable[[], None],
+        objected: Callable[[Conclusion, bytes], None],
         newcomers: Newcomers,
     ) -> None:
         self._path = path
@@ -122,7 +122,7 @@ class GateListener:
         if conclusion.reason is not None and not is_late():
             log.warning("%s", conclusion.text)
             spool.leave(self._folder, conclusion.report(moment.isoformat()))
-            self._objected()
+            self._pool.submit(self._objected, conclusion, xml)
         return conclusion
 
     def _is_answered(self, xml: bytes) -> bool:

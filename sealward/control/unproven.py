@@ -1,0 +1,70 @@
+"""Messages that nobody answers for: counted by the broker's user and the reason, and nothing else is kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealward.control.database import ControlDatabase
+
+EVERY: Final = 1.0
+"""Seconds between two writes of the counts: a flood costs one write a second."""
+ROWS: Final = 1000
+"""Rows that are kept, those counted last. The broker's users and the reasons are fewer as a rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many messages of a user were dropped for a reason; `sender` is empty where it named no user."""
+
+    sender: str
+    reason: str
+    messages: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Unproven:
+    """The counts. What was counted within the last second is lost with its process."""
+
+    def __init__(
+        self,
+        database: ControlDatabase,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._monotonic = monotonic
+        self._waiting: Counter[tuple[str, str]] = Counter()
+        self._written_at = -EVERY
+
+    def add(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count messages by (sender, reason); write what waits if the last write is a second ago.
+
+        Call it without counts from time to time, so that nothing waits for long. For one thread.
+        Raises StoreUnavailable.
+        """
+        self._waiting.update(counts)
+        now = self._monotonic()
+        if self._waiting and now - self._written_at >= EVERY:
+            rows = [[sender, reason, messages] for (sender, reason), messages in self._waiting.items()]
+            self._database.run("count-unproven", (self._clock().isoformat(), json.dumps(rows)))
+            self._database.run("forget-unproven", (ROWS,))
+            self._waiting.clear()
+            self._written_at = now
+
+    def all(self) -> list[Count]:
+        """Return all counts, the last ones first. Raises StoreUnavailable."""
+        rows, _ = self._database.run("unproven")
+        return [
+            Count(sender, reason, messages, datetime.fromisoformat(first), datetime.fromisoformat(last))
+            for sender, reason, messages, first, last in rows
+        ]

@@ -1,0 +1,80 @@
+"""The API's own certificate, for TLS without a proxy; a renewed one is taken into use without a restart."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from typing import TYPE_CHECKING, Final
+
+from sealward.settings import SettingRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+LOOK: Final = 5.0
+"""Seconds after which the files are looked at again, when somebody connects."""
+
+
+class Certificate:
+    """A certificate with its chain and its private key, in PEM files.
+
+    Raises SettingRefused when the files cannot be used.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._files = (certificate, key)
+        self._stamps = self._look()
+        self._looked = time.monotonic()
+        try:
+            self._context = self._load()
+        except (OSError, ValueError) as refused:  # an SSLError is an OSError
+            message = f"SEALWARD_TLS_CERTIFICATE={certificate}, SEALWARD_TLS_KEY={key}: {refused}"
+            raise SettingRefused(message) from refused
+
+    def context(self) -> ssl.SSLContext:
+        """Return what new connections are made with. Files that cannot be used leave it as it was."""
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            self._renew()
+        return self._context
+
+    def _renew(self) -> None:
+        stamps = self._look()
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        try:
+            self._context = self._load()
+        except (OSError, ValueError) as refused:
+            found = f"{self._files[0]}: {refused}"
+            log.error("the new certificate cannot be used, the old one stays: %s", found)  # noqa: TRY400 - no bug
+        else:
+            log.info("the certificate %s was renewed", self._files[0])
+
+    def _look(self) -> tuple[tuple[int, int], ...]:
+        """Return what changes when a file is written or replaced; nothing of a file that is not there."""
+        stamps = []
+        for path in self._files:
+            try:
+                found = path.stat()
+            except OSError:
+                continue
+            stamps.append((found.st_ino, found.st_mtime_ns))
+        return tuple(stamps)
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        context.set_alpn_protocols(["http/1.1"])
+        certificate, key = self._files
+        context.load_cert_chain(certificate, key, _no_passphrase)
+        return context
+
+
+def _no_passphrase() -> str:
+    """Refuse to ask at a terminal."""
+    raise ValueError("the key has a passphrase; a server cannot be asked for it")

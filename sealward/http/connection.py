@@ -1,0 +1,263 @@
+"""A connection of the HTTP server: waitress's channel with deadlines, in the clear or over TLS.
+
+Measured on waitress 3.0.2 as it is: 100 connections that send nothing keep everybody from being answered; a
+connection that sends a byte every two seconds, or whose client reads nothing, stays open for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import Error as Unserved
+
+from sealward.http.access import NOWHERE, Answered, log
+from sealward.http.client import client_at
+from sealward.http.errors import Error, ErrorAnswer
+from sealward.http.request_id import HEADER, new_request_id
+
+if TYPE_CHECKING:
+    import socket
+
+
+ARRIVAL: Final = 10.0
+"""Seconds within which a request has to arrive whole, from the connection or its first byte on."""
+LINGER: Final = 2.0
+"""Seconds for which what a refused client still sends is read and thrown away, so that it gets the answer."""
+PATIENCE: Final = 10.0
+RATE: Final = 16 * 1024
+"""Bytes a second that a client has to read of its answer, looked at every PATIENCE seconds."""
+PIPELINED: Final = 8
+"""Requests that may wait behind each other on a connection."""
+RETRY_AFTER: Final = 2
+"""Seconds after which a client that has too much open may try again."""
+
+REASONS: Final = {
+    413: "http.too-large",
+    429: "http.too-many",
+    431: "http.too-large",
+    500: "internal",
+    501: "http.not-implemented",
+}
+"""Stable codes of what the server itself refuses, before there is a request; everything else is malformed."""
+
+
+class TooMany(Unserved):  # type: ignore[misc]  # waitress has no types
+    """A client has too many connections open, or too many requests on one of them."""
+
+    code = HTTPStatus.TOO_MANY_REQUESTS.value
+    reason = HTTPStatus.TOO_MANY_REQUESTS.phrase
+
+
+class Task(WSGITask):  # type: ignore[misc]  # as above
+    """A request that is answered by the application."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environment, with the client and how much of the answer is not sent yet."""
+        environment: dict[str, Any] = super().get_environment()
+        environment["sealward.client"] = self.channel.client
+        environment["sealward.unsent"] = self.channel.unsent
+        return environment
+
+
+class Refused(ErrorTask):  # type: ignore[misc]  # as above
+    """Answers what is no request, or one too many, in the form that all errors have."""
+
+    def execute(self) -> None:
+        """Answer, and close the connection."""
+        refused, request_id = self.request.error, new_request_id()
+        reason = REASONS.get(refused.code, "http.malformed")
+        error = Error(refused.code, HTTPStatus(refused.code).phrase, str(refused.body), reason, request_id)
+        body = msgspec.json.encode(ErrorAnswer(error))
+        self.status = f"{refused.code} {refused.reason}"
+        self.response_headers += [("Content-Type", "application/json"), (HEADER, request_id)]
+        if refused.code == HTTPStatus.TOO_MANY_REQUESTS:
+            self.response_headers.append(("Retry-After", str(RETRY_AFTER)))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.channel.lingers = True
+        self.write(body)
+        log.info(Answered("other", NOWHERE, refused.code, 0.0, self.channel.client.address))
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]  # as above
+    """A connection. What is not said otherwise runs in the server's own thread, which alone closes it."""
+
+    task_class = Task
+    error_task_class = Refused
+
+    def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, **more: Any) -> None:  # noqa: ANN401 - waitress has no types
+        self.peer = self.client = client_at(addr[0])
+        """The one that is connected, and the one for whom it asks now: not the same behind a proxy."""
+        self.asked = False
+        """Whether a whole request has ever arrived."""
+        self.since = time.monotonic()
+        """When the connection was opened, or last became idle or busy."""
+        self.arriving = True
+        """Whether a request has to arrive: the first one, or one whose first byte is there."""
+        self.lingers = self._is_draining = self._has_left = False
+        self.sent = 0
+        """Bytes of answers so far."""
+        self._reading: tuple[float, int] | None = None
+        """Since when an answer waits to be read, and `sent` then."""
+        super().__init__(server, sock, addr, adj, **more)
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether a request is being answered, or its answer being sent."""
+        return bool(self.requests or self.total_outbufs_len or self._is_draining)
+
+    def unsent(self) -> int:
+        """Return how many bytes of answers wait to be sent. Any thread may ask."""
+        return int(self.total_outbufs_len)
+
+    def received(self, data: bytes) -> bool:
+        """Take what has arrived."""
+        if self._is_draining:
+            return False
+        went_on = bool(super().received(data))
+        if len(self.requests) > PIPELINED:
+            self._cut_off()
+        is_arriving = self.request is not None or not self.asked
+        if is_arriving != self.arriving:
+            self.arriving, self.since = is_arriving, time.monotonic()
+        return went_on
+
+    def overdue(self, now: float) -> str | None:
+        """Return why the connection has to be closed now: `late`, `slow-reader`; None when it has not."""
+        if self._is_draining:
+            return "late" if now - self.since > LINGER else None
+        if not self.total_outbufs_len:
+            self._reading = None
+        elif self._reading is None:
+            self._reading = (now, self.sent)
+        elif now - self._reading[0] > PATIENCE:
+            if self.sent - self._reading[1] < PATIENCE * RATE:
+                return "slow-reader"
+            self._reading = (now, self.sent)
+        is_late = self.arriving and not self.requests and now - self.since > ARRIVAL
+        return "late" if is_late else None
+
+    def refuse(self, message: str) -> None:
+        """Answer 429, whatever comes, and close the connection."""
+        with self.requests_lock:
+            self._refuse(message)
+        self.server.add_task(self)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 - waitress's signature
+        """Send some of it; return how much. Threads that answer call this, too."""
+        if self.socket is None:
+            return 0
+        sent: int = super().send(data, do_close)
+        self.sent += sent
+        return sent
+
+    def handle_close(self) -> None:
+        """Close, but first let a refused client read why.
+
+        A connection that is closed with data unread is reset, and the answer may be lost on the way.
+        """
+        if self.lingers and self.connected:
+            self.lingers, self.will_close = False, False
+            self._is_draining, self.since = True, time.monotonic()
+            if self._shut_down():
+                return
+        super().handle_close()
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002, ANN401 - waitress's name
+        """Make room for another connection of that client."""
+        super().del_channel(map)
+        if not self._has_left:
+            self._has_left = True
+            self.server.left(self)
+
+    def _cut_off(self) -> None:
+        with self.requests_lock:
+            for extra in self.requests[PIPELINED:]:
+                extra.close()
+            del self.requests[PIPELINED:]
+            self._refuse(f"{PIPELINED} requests wait on this connection; read the answers first.")
+
+    def _refuse(self, message: str) -> None:
+        request = HTTPRequestParser(self.adj)
+        request.parse_header(b"GET / HTTP/1.0\r\n")
+        request.error, request.completed = TooMany(message), True
+        self.requests.append(request)
+
+    def _shut_down(self) -> bool:
+        """End the answer; the connection can still be read. Return False when it is gone."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(1)
+            return True
+        return False
+
+
+class TlsChannel(Channel):
+    """A connection over TLS: OpenSSL takes one thread at a time, and reads whole records."""
+
+    def __init__(self, server: Any, sock: ssl.SSLSocket, addr: Any, adj: Any, **more: Any) -> None:  # noqa: ANN401 - waitress has no types
+        self._tls = threading.Lock()
+        super().__init__(server, sock, addr, adj, **more)
+
+    def handle_read(self) -> None:
+        """Take what has arrived, to the end of the record: the kernel does not know what TLS has kept."""
+        more = True
+        while more and self.socket is not None:
+            try:
+                with self._tls:
+                    data = self.socket.recv(self.adj.recv_bytes)
+                    more = self.socket.pending() > 0
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError:  # no TLS, or no more of it
+                self.server.traffic.close("tls")
+                self.lingers = False
+                self.handle_close()
+                return
+            if not data:
+                self.handle_close()
+                return
+            self.last_activity = time.time()
+            self.received(data)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 - waitress's signature
+        """Send some of it; return how much. Threads that answer call this, too."""
+        connection = self.socket
+        if connection is None:
+            return 0
+        try:
+            with self._tls:
+                sent: int = connection.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError:
+            if do_close:
+                self.lingers = False
+                self.handle_close()
+            return 0
+        self.sent += sent
+        return sent
+
+    def close(self) -> None:
+        """Say that this is the end, then close."""
+        if self.socket is not None:
+            self._shut_down()
+        super().close()
+
+    def _shut_down(self) -> bool:
+        with self._tls:
+            try:
+                self.socket.unwrap()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):  # the other side has not said so, too
+                return True
+            except (OSError, ValueError):
+                return False
+        return True
