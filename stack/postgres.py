@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from stack.certificates import Certificates
 
 USER: Final = "postgres"
+ROLES: Final = Path(__file__).parent.parent / "deploy/postgres/roles.sql"
+SEALWARD: Final = "sealward"
+"""The database that it makes."""
 SETTINGS: Final = {
     "listen_addresses": "",
     "port": "5432",
@@ -34,6 +38,8 @@ class Postgres:
 
     def __init__(self, folder: Path, certificates: Certificates | None = None) -> None:
         self.folder = give_to(USER, folder)
+        self.database = USER
+        """The database that `url()` means."""
         self._settings = dict(SETTINGS)
         if certificates is not None:
             self._settings |= self._tls(certificates)
@@ -49,9 +55,9 @@ class Postgres:
             if done.returncode != 0:
                 raise NotStarted(done.stderr.decode())
 
-    def url(self, database: str = USER) -> str:
-        """Return the URL of a database."""
-        return f"postgresql://{USER}@/{database}?host={self.folder}"
+    def url(self, database: str | None = None, user: str = USER) -> str:
+        """Return the URL of a database, for the server's administrator or another user."""
+        return f"postgresql://{user}@/{database or self.database}?host={self.folder}"
 
     def tls_url(self, ca: Path) -> str:
         """Return the URL over TLS, where there are certificates, for whom trusts that authority alone."""
@@ -84,6 +90,15 @@ class Postgres:
         self._psql(f'CREATE DATABASE "{database}"')
         return self.url(database)
 
+    def make_roles(self, passwords: Path) -> None:
+        """Make Sealward's roles and database, once, as an administrator would. Raises NotStarted."""
+        program = [str(binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1"]
+        words = [*program, "-d", self.url(USER), "-f", str(ROLES)]
+        env = os.environ | {"SEALWARD_PASSWORDS": str(passwords)}
+        done = subprocess.run(words, env=env, capture_output=True, timeout=60, check=False)
+        if done.returncode != 0:
+            raise NotStarted(done.stderr.decode())
+
     def drop(self, database: str) -> None:
         """Drop a database and cut off whoever uses it."""
         self._psql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
@@ -99,7 +114,7 @@ class Postgres:
         return {"listen_addresses": "127.0.0.1", "port": str(free_port()), "ssl": "on"} | files
 
     def _psql(self, statement: str) -> None:
-        line = [str(binaries() / "psql"), "-q", "-d", self.url(), "-c", statement]
+        line = [str(binaries() / "psql"), "-q", "-d", self.url(USER), "-c", statement]
         subprocess.run(line, capture_output=True, timeout=60, check=True)
 
     def _answers(self) -> bool:

@@ -12,7 +12,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
 from stack.compose import SECRETS, Service, services
-from stack.postgres import Postgres
+from stack.postgres import SEALWARD, Postgres
 from stack.processes import NotStarted, end, free_port, start, wait_until
 from stack.rabbitmq import RabbitMQ
 from stack.secrets import make
@@ -42,14 +42,20 @@ class Stack:
         self.settings = settings or {}
         self.secrets = folder / "secrets"
         broker = self.rabbitmq.url.replace("guest:guest", "{user}:{password}")
-        make(self.secrets, self.postgres.url(), broker, socket.gethostname())
+        make(self.secrets, self.postgres.url(SEALWARD, "{user}:{password}"), broker, socket.gethostname())
         self.token = (self.secrets / "admin-token").read_text(encoding="ascii").strip()
         self.apis: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    def database_as(self, role: str) -> str:
+        """Return its URL as a process has it: `owner`, `api` or `worker`."""
+        return (self.secrets / f"{role}-database-url").read_text(encoding="ascii").strip()
+
     def start(self) -> None:
         """Start everything and wait until it answers. Raises NotStarted."""
         self.postgres.start()
+        self.postgres.make_roles(self.secrets)
+        self.postgres.database = SEALWARD
         self.rabbitmq.start()
         self.rabbitmq.ctl("import_definitions", str(self.secrets / "rabbitmq-definitions"))
         for service in self._services.values():

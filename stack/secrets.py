@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from sealward.events import keys
+from sealward.events import keys, roles
 from sealward.events.permissions import Permissions, of_node, of_worker
 
 WORKER = "sealward-worker"
@@ -25,6 +25,12 @@ NODES_QUEUES: Final[dict[str, Any]] = {
     "definition": {"queue-mode": "lazy"},
 }
 """What waits for a node is for the disk: that costs the broker no memory, and a quarter less computing."""
+ROLES: Final = {
+    "database-owner-password": ("sealward_owner", "owner-database-url"),
+    "database-api-password": (roles.API, "api-database-url"),
+    "database-worker-password": (roles.WORKER, "worker-database-url"),
+}
+"""Password file → the role in PostgreSQL, and the file with its URL. `migrate` alone is the owner."""
 READABLE = 0o644
 """The mode of the files: a container's user is not their owner, so the folder keeps others out."""
 
@@ -32,14 +38,15 @@ READABLE = 0o644
 def make(folder: Path, database: str, broker: str, hostname: str) -> None:
     """Write those secrets that are missing.
 
-    `database` and `broker` are URLs with `{password}`, the broker's also with `{user}`, where they belong.
+    `database` and `broker` are URLs with `{user}` and `{password}` where they belong.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in ("postgres-password", "worker-password", "node-password", "admin-token"):
+    for name in ("postgres-password", *ROLES, "worker-password", "node-password", "admin-token"):
         _write(folder / name, secrets.token_urlsafe(24))
+    for name, (user, file) in ROLES.items():
+        _write(folder / file, database.format(user=user, password=_read(folder / name)))
     node = f"node.{hostname}"
     worker_password, node_password = _read(folder / "worker-password"), _read(folder / "node-password")
-    _write(folder / "database-url", database.format(password=_read(folder / "postgres-password")))
     _write(folder / "worker-broker-url", broker.format(user=WORKER, password=worker_password))
     _write(folder / "node-broker-url", broker.format(user=node, password=node_password))
     users = [(WORKER, worker_password, of_worker()), (node, node_password, of_node(hostname))]
@@ -88,7 +95,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     make(
         folder,
-        "postgresql://sealward:{password}@postgres/sealward",
+        "postgresql://{user}:{password}@postgres/sealward",
         "amqp://{user}:{password}@rabbitmq:5672/%2F",
         "agent-1",
     )

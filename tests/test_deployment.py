@@ -17,9 +17,11 @@ from sealward.__main__ import main
 from sealward.settings import Settings
 from stack import compose
 from stack.sealward import READY
-from stack.secrets import make
+from stack.secrets import ROLES, make
 
 ROOT = Path(__file__).parent.parent
+READ_BY_SERVERS = {"rabbitmq-definitions", *ROLES}
+"""Secrets that no variable names: the servers' own files read them."""
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 
 
@@ -98,13 +100,13 @@ def test_every_setting_in_compose_is_one_that_sealward_reads() -> None:
 
 def test_compose_holds_no_secret_and_names_exactly_those_that_are_made(tmp_path: Path) -> None:
     """Tokens, passwords and URLs with passwords come from files; a service has only the files it names."""
-    make(tmp_path, "postgresql://{password}@db", "amqp://{user}:{password}@mq", "node")
+    make(tmp_path, "postgresql://{user}:{password}@db", "amqp://{user}:{password}@mq", "node")
     declared = {Path(one["file"]).name for one in document()["secrets"].values()}
     for name, service in document()["services"].items():
         values = list(service.get("environment", {}).items())
         named = {Path(value).name for _, value in values if value.startswith(compose.SECRETS)}
         assert not [key for key, _ in values if re.search(r"(TOKEN|PASSWORD|URL)$", key)], name
-        assert named | {"rabbitmq-definitions"} >= set(service.get("secrets", ())) >= named, name
+        assert named | READ_BY_SERVERS >= set(service.get("secrets", ())) >= named, name
         assert declared >= set(service.get("secrets", ())), name
 
     parts = {"worker-password", "node-password"}  # they are in the URLs and the definitions

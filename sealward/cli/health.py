@@ -71,7 +71,7 @@ def _broker(where: Settings) -> None:
 
 def _store(where: Settings) -> None:
     from sealward.control_plane import monitor, storage
-    from sealward.events.postgres import NotMigrated
+    from sealward.events.postgres import NotAllowed, NotMigrated
     from sealward.events.store import StoreUnavailable
 
     try:
@@ -83,7 +83,7 @@ def _store(where: Settings) -> None:
                 _keeps_up("relay", look, look.relay)
         finally:
             found.close()
-    except (NotMigrated, StoreUnavailable) as away:
+    except (NotMigrated, NotAllowed, StoreUnavailable) as away:
         raise Refusal(f"the store: {away}") from away
 
 

@@ -19,7 +19,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     migrate = commands.add_parser(
         "migrate",
         help="bring the schema of PostgreSQL up to date",
-        description="Bring the schema of SEALWARD_DATABASE_URL up to date. Safe to run twice, and by many.",
+        description="Bring the schema of SEALWARD_DATABASE_URL up to date, as its owner, and give the roles "
+        "of api and worker their rights. Safe to run twice, and by many.",
     )
     migrate.set_defaults(run=_migrate)
     api = commands.add_parser(
@@ -46,19 +47,27 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _migrate(args: argparse.Namespace) -> int:
     del args
-    from sealward.events.postgres import NotMigrated, migrate
+    from sealward.control_plane import storage
+    from sealward.events.postgres import NotAllowed, NotMigrated, migrate
+    from sealward.events.roles import grant
     from sealward.events.store import StoreUnavailable
 
-    with refusing(NotMigrated, StoreUnavailable):
-        done = migrate(_database(settings()))
+    where = settings()
+    with refusing(NotMigrated, NotAllowed, StoreUnavailable):
+        done = migrate(_database(where))
+        storage(where).close()  # rows have their tables made by whoever opens them first
+        roles = grant(_database(where))
     print(f"migrations done: {', '.join(map(str, done)) if done else 'none, the schema is up to date'}")
+    print(
+        f"roles with rights of their own: {', '.join(roles) or 'none, deploy/postgres/roles.sql makes them'}"
+    )
     return 0
 
 
 def _api(args: argparse.Namespace) -> int:
     del args
     from sealward.control_plane import Core
-    from sealward.events.postgres import NotMigrated
+    from sealward.events.postgres import NotAllowed, NotMigrated
     from sealward.events.store import StoreUnavailable
     from sealward.http.listener import Listener
     from sealward.http.policy import PolicyRefused
@@ -67,7 +76,7 @@ def _api(args: argparse.Namespace) -> int:
     where = settings()
     _database(where)
     process = Process(where)
-    with refusing(NotMigrated, StoreUnavailable, SettingRefused, PolicyRefused):
+    with refusing(NotMigrated, NotAllowed, StoreUnavailable, SettingRefused, PolicyRefused):
         core = Core(where, seals=False)
         try:
             listener = Listener(core.app, *where.listen, where.serving, core.traffic)
@@ -87,7 +96,7 @@ def _worker(args: argparse.Namespace) -> int:
     from sealward.events.bus import Bus
     from sealward.events.codec import EventRefused
     from sealward.events.keys import KeyRefused
-    from sealward.events.postgres import NotMigrated
+    from sealward.events.postgres import NotAllowed, NotMigrated
     from sealward.events.store import StoreUnavailable
     from sealward.events.tls import Tls
 
@@ -95,7 +104,7 @@ def _worker(args: argparse.Namespace) -> int:
     _database(where)
     bus = Bus(broker(where), tls=Tls.of(where))
     process = Process(where)
-    with refusing(NotMigrated, StoreUnavailable, KeyRefused, EventRefused):
+    with refusing(NotMigrated, NotAllowed, StoreUnavailable, KeyRefused, EventRefused):
         core = Core(where)
         worker = Worker(core, where, bus)
         try:

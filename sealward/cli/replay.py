@@ -40,10 +40,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _replay(args: argparse.Namespace) -> int:
     from sealward.control_plane import storage
-    from sealward.events.postgres import NotMigrated
+    from sealward.events.postgres import NotAllowed, NotMigrated
     from sealward.events.store import StoreUnavailable
 
-    with refusing(NotMigrated, StoreUnavailable):
+    with refusing(NotMigrated, NotAllowed, StoreUnavailable):
         found = storage(existing())
         try:
             return _rebuild(found) if args.until is None else _show(found.store, args.until)

@@ -91,9 +91,10 @@ def _list(args: argparse.Namespace) -> int:
 def _tokens() -> Iterator[Tokens]:
     from sealward.control.tokens import Tokens
     from sealward.control_plane import control
+    from sealward.events.postgres import NotAllowed
     from sealward.events.store import StoreUnavailable
 
-    with refusing(StoreUnavailable):
+    with refusing(StoreUnavailable, NotAllowed):
         database = control(own())
         try:
             yield Tokens(database, lambda: datetime.now(UTC))

@@ -52,6 +52,12 @@ class NotMigrated(Exception):
     code = "store.not-migrated"
 
 
+class NotAllowed(Exception):
+    """The role that the database's URL names may not do that: use the URL that is made for it."""
+
+    code = "store.not-allowed"
+
+
 class Database:
     """A pool of connections in autocommit; safe for many threads. It mends itself after an outage."""
 
@@ -83,17 +89,16 @@ class Database:
     def connection(self) -> Iterator[Connection]:
         """Give a connection. Raises StoreUnavailable when the server is away, before or meanwhile.
 
-        Not by the pool's own context manager: it commits, which is nothing in autocommit but costs as much as
-        a small query does (psycopg 3.3.9). Who goes on after an error has it mended by the pool.
+        Raises NotAllowed for what the role may not do. Not by the pool's own context manager: it commits,
+        which is nothing in autocommit but costs as much as a small query does (psycopg 3.3.9). Who goes on
+        after an error has it mended by the pool.
         """
-        try:
+        with reachable():
             lent = self._lend()
             try:
                 yield lent
             finally:
                 self._pool.putconn(lent)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as away:
-            raise StoreUnavailable(str(away).strip()) from away
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -128,11 +133,13 @@ def _is_closed(idle: Connection) -> bool:
 
 @contextlib.contextmanager
 def reachable() -> Iterator[None]:
-    """Turn what psycopg raises when the server is away into StoreUnavailable."""
+    """Turn what psycopg raises when the server is away into StoreUnavailable, refusals into NotAllowed."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as away:
         raise StoreUnavailable(str(away).strip()) from away
+    except psycopg.errors.InsufficientPrivilege as refused:
+        raise NotAllowed(f"{str(refused).strip()}. {NotAllowed.__doc__}") from refused
 
 
 class PostgresLog(ApplicationRecorder):
@@ -216,13 +223,16 @@ def _columns(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
 
 
 class PostgresSnapshots(AggregateRecorder):
-    """The newest snapshot of each stream."""
+    """The newest snapshot of each stream. A role that may keep none has others keep them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, keeps: bool) -> None:
         self._database = database
+        self._keeps = keeps
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
         """Keep snapshots; older ones of their streams are forgotten."""
+        if not self._keeps:
+            return
         with self._database.connection() as connection:
             connection.execute(SQL["keep-snapshots"], _columns(stored_events), prepare=True)
 
@@ -281,6 +291,7 @@ def postgres(url: str) -> EventStore:
     database = Database(url)
     try:
         check_migrated(database)
+        keeps = _may_keep_snapshots(database)
     except BaseException:
         database.close()
         raise
@@ -293,7 +304,7 @@ def postgres(url: str) -> EventStore:
 
     store = EventStore(
         PostgresLog(database),
-        PostgresSnapshots(database),
+        PostgresSnapshots(database, keeps=keeps),
         _next_id(database),
         close,
         _load(database),
@@ -329,6 +340,12 @@ def check_migrated(database: Database) -> None:
     if done != MIGRATIONS:
         message = f"the database has schema {done}, this Sealward needs {MIGRATIONS}: run `sealward migrate`"
         raise NotMigrated(message)
+
+
+def _may_keep_snapshots(database: Database) -> bool:
+    with database.connection() as connection:
+        row = connection.execute(SQL["may-keep-snapshots"]).fetchone()
+    return row is not None and bool(row["may"])
 
 
 def _done(connection: Connection) -> int:

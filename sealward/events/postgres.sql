@@ -81,6 +81,62 @@ CREATE TABLE unproven (
     PRIMARY KEY (sender, reason)
 )
 
+-- name: migration-4
+-- Who may append what: `may_append` has the topics of each role that is neither the owner of the log nor its member.
+-- Whoever appends, or takes an id, calls a function that runs as the owner; the tables themselves are closed to others.
+CREATE TABLE may_append (
+    role TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    PRIMARY KEY (role, topic)
+);
+
+CREATE OR REPLACE FUNCTION append_events(streams UUID[], versions BIGINT[], topics TEXT[], states BYTEA[])
+RETURNS SETOF BIGINT LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    refused TEXT;
+BEGIN
+    IF NOT pg_has_role(session_user, current_user, 'USAGE') THEN
+        SELECT asked.topic INTO refused FROM unnest(topics) AS asked (topic)
+        WHERE NOT EXISTS (
+            SELECT FROM may_append
+            WHERE may_append.topic = asked.topic AND pg_has_role(session_user, may_append.role, 'USAGE')
+        ) LIMIT 1;
+        IF FOUND THEN
+            RAISE insufficient_privilege USING MESSAGE = format('%s may not append %s', session_user, refused);
+        END IF;
+    END IF;
+    LOCK TABLE events IN EXCLUSIVE MODE;
+    NOTIFY sealward_log;
+    RETURN QUERY
+        INSERT INTO events (stream, version, topic, state)
+        SELECT one.stream, one.version, one.topic, one.state
+        FROM unnest(streams, versions, topics, states)
+            WITH ORDINALITY AS one (stream, version, topic, state, number)
+        ORDER BY one.number
+        RETURNING position;
+END
+$$;
+
+CREATE FUNCTION take_id(wanted TEXT)
+RETURNS BIGINT LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO sequences (name, value) VALUES (wanted, 1)
+    ON CONFLICT (name) DO UPDATE SET value = sequences.value + 1
+    RETURNING value
+$$;
+
+REVOKE ALL ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) FROM PUBLIC;
+
+-- Not even the owner changes an event by mistake: whoever has to, says so first (ALTER TABLE … DISABLE TRIGGER).
+CREATE FUNCTION refuse_change()
+RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE insufficient_privilege USING MESSAGE = format('%s on %s: an event is never changed', TG_OP, TG_TABLE_NAME);
+END
+$$;
+
+CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,
@@ -170,6 +226,7 @@ INSERT INTO snapshots (stream, version, topic, state) SELECT * FROM wanted
 ON CONFLICT DO NOTHING
 
 -- name: next-id
-INSERT INTO sequences (name, value) VALUES (%(name)s, 1)
-ON CONFLICT (name) DO UPDATE SET value = sequences.value + 1
-RETURNING value
+SELECT take_id(%(name)s) AS value
+
+-- name: may-keep-snapshots
+SELECT has_table_privilege('snapshots', 'INSERT') AS may

@@ -7,3 +7,10 @@ RETURNING pg_notify('sealward_rows', '')
 -- name: not-durable
 -- The commit is not waited for on the disk: a crash takes the last rows and their position away, and they are folded again.
 SET LOCAL synchronous_commit TO off
+
+-- name: schema
+-- NULL where there is no such schema.
+SELECT to_regnamespace(:schema)::text AS schema
+
+-- name: is-made
+SELECT to_regclass('position') IS NOT NULL AS is_made

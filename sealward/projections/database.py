@@ -184,11 +184,21 @@ class Projections:
             self._advanced.notify_all()
 
     def _set_up(self) -> None:
-        with self.writing() as tables:
-            tables.run("database.create-position")
-            found = tables.one("database.position")
-            if found is not None and found["shape"] == SHAPE:
+        """Make the tables, unless they are there in the right shape: then whoever may only read can go on."""
+        with self.reading() as tables:
+            if self._is_in_shape(tables):
                 return
+        with self.writing() as tables:
+            if self._is_in_shape(tables):
+                return
+            tables.run("database.create-position")
             for projection in self.all:
                 projection.reset(tables)
             self.keep_position(tables, 0)
+
+    def _is_in_shape(self, tables: Tables) -> bool:
+        made = tables.one("database.is-made")
+        if made is None or not made["is_made"]:
+            return False
+        found = tables.one("database.position")
+        return found is not None and found["shape"] == SHAPE

@@ -4,3 +4,6 @@ UPDATE main.position SET value = value
 -- name: not-durable
 -- Nothing: with synchronous=NORMAL no commit is waited for on the disk.
 SELECT NULL
+
+-- name: is-made
+SELECT count(*) > 0 AS is_made FROM sqlite_master WHERE type = 'table' AND name = 'position'

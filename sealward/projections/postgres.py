@@ -84,7 +84,11 @@ class PostgresBackend:
         self._url = url
         self._schema = schema
         with Database(url) as database, database.connection() as connection:
-            connection.execute(self._named("CREATE SCHEMA IF NOT EXISTS {}"))
+            found = connection.execute(
+                statements("postgres")["database.schema"], {"schema": schema}
+            ).fetchone()
+            if found is None or found["schema"] is None:
+                connection.execute(self._named("CREATE SCHEMA IF NOT EXISTS {}"))
         self._database = Database(url, search_path=schema)
         self._listeners: list[Listener] = []
 

@@ -55,13 +55,13 @@ def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "SEALWARD_URL": stack.apis["api-1"],
         "SEALWARD_TOKEN": stack.token,
-        "SEALWARD_DATABASE_URL": stack.postgres.url(),
+        "SEALWARD_DATABASE_URL": stack.database_as("owner"),
         "SEALWARD_BROKER_URL_FILE": str(secrets / "worker-broker-url"),
         "SEALWARD_AUTHORITY_KEY": str(secrets / "authority-key"),
         "SEALWARD_DATA_DIR": str(tmp_path / "data"),
         "AGENT_DATA_DIR": str(stack.folder / "agent-1"),
         "DATABASE_URL": stack.postgres.url(),
-        "RESTORED_URL": stack.postgres.url("restored"),
+        "RESTORED_URL": stack.postgres.url("restored", "sealward_owner"),
         "ANOTHER": f"127.0.0.1:{free_port()}",
     }
 

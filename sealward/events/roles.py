@@ -1,0 +1,62 @@
+"""Which process may append which event, and the rights of its role in PostgreSQL.
+
+An API process that was taken over can order what an administrator can order, and nothing else: it cannot say
+that a server was measured, sealed or found equal. A worker that was taken over cannot decide as an
+administrator. Nobody but the owner of the schema writes tokens, and nobody changes an event.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from sealward.events.codec import EVENTS
+from sealward.events.postgres import reachable
+from sealward.events.sql import blocks
+
+SQL: Final = blocks("sealward.events", "roles.sql")
+API: Final = "sealward_api"
+WORKER: Final = "sealward_worker"
+DECISIONS: Final = frozenset(
+    {
+        "node.key-replaced",
+        "node.policy-set",
+        "node.removed",
+        "sign.created",
+        "sign.policy-set",
+        "sign.revoked",
+        "sign.updated",
+    }
+)
+"""What an administrator alone decides, over the API."""
+ORDERS: Final = frozenset(
+    {
+        "node.activated",
+        "node.deactivated",
+        "node.firmware-accepted",
+        "node.registered",
+        "sign.validation-requested",
+    }
+)
+"""What the API says, and a worker as well: for Celery's clients, and for what nodes say first."""
+
+
+def topics(role: str) -> frozenset[str]:
+    """Return the topics that a role may append."""
+    return DECISIONS | ORDERS if role == API else frozenset(EVENTS) - DECISIONS
+
+
+def grant(url: str) -> list[str]:
+    """Give the roles that there are their rights; return their names. The URL is the owner's.
+
+    Raises StoreUnavailable, and NotAllowed where the URL is not the owner's.
+    """
+    with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
+        known = [str(row["role"]) for row in connection.execute(SQL["known"])]
+        connection.execute(SQL["forget-topics"])
+        for role in known:
+            connection.execute(SQL[f"grant-{role}"])
+            connection.execute(SQL["allow-topics"], {"role": role, "topics": sorted(topics(role))})
+    return known

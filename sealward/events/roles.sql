@@ -1,0 +1,27 @@
+-- What each process may do in PostgreSQL. Run by the owner, at the end of every migration: it is the same twice.
+
+-- name: known
+SELECT rolname AS role FROM pg_roles WHERE rolname IN ('sealward_api', 'sealward_worker') ORDER BY rolname
+
+-- name: forget-topics
+DELETE FROM may_append
+
+-- name: allow-topics
+-- The topics of a role are a text array.
+INSERT INTO may_append (role, topic) SELECT %(role)s, unnest(%(topics)s::text[])
+
+-- name: grant-sealward_api
+-- It reads, takes ids and appends what its commands say. It keeps no snapshot: a worker would believe it.
+GRANT USAGE ON SCHEMA public, main TO sealward_api;
+REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_api;
+GRANT SELECT ON ALL TABLES IN SCHEMA public, main TO sealward_api;
+GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_api
+
+-- name: grant-sealward_worker
+-- It keeps rows, snapshots, leases and whatever else of its own there is. It knows no token, and makes no table.
+GRANT USAGE ON SCHEMA public, main TO sealward_worker;
+REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, main TO sealward_worker;
+REVOKE ALL ON tokens FROM sealward_worker;
+REVOKE INSERT, UPDATE, DELETE ON events, sequences, migrations, may_append FROM sealward_worker;
+GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_worker

@@ -1,0 +1,329 @@
+"""What each process may do in PostgreSQL: a role tries what is not its own, on a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from factories import ONE_OF_EACH, event
+
+from sealward.control.postgres import PostgresControl
+from sealward.events import roles
+from sealward.events.base import Event
+from sealward.events.codec import EVENTS
+from sealward.events.node import NodeActivated, NodeSwept
+from sealward.events.postgres import NotAllowed, migrate, postgres
+from sealward.events.sign import SignCreated, SignValidated
+from sealward.events.store import EventStore, Snapshot
+from sealward.projections.database import Projections
+from sealward.projections.postgres import PostgresBackend
+from stack.postgres import SEALWARD, Postgres
+from stack.secrets import make
+
+USERS = {"owner": "sealward_owner", "api": roles.API, "worker": roles.WORKER}
+STREAM = "00000000-0000-4000-8000-000000000001"
+
+
+def set_up(owner: str) -> None:
+    """Do what `sealward migrate` does."""
+    migrate(owner)
+    backend = PostgresBackend(owner)
+    Projections(backend).close()
+    assert roles.grant(owner) == [roles.API, roles.WORKER]
+
+
+@pytest.fixture(scope="module")
+def urls(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return the URL of each role of a database that is set up as documented, with an event of each kind."""
+    folder = tmp_path_factory.mktemp("passwords")
+    make(folder, "postgresql://{user}:{password}@db", "amqp://{user}:{password}@mq", "node")
+    postgres_server.make_roles(folder)
+    found = {role: postgres_server.url(SEALWARD, user) for role, user in USERS.items()}
+    set_up(found["owner"])
+    with contextlib.closing(postgres(found["owner"])) as store:
+        store.append(uuid.UUID(STREAM), 0, ONE_OF_EACH)
+    with psycopg.connect(found["owner"]) as owner:
+        owner.execute("INSERT INTO tokens VALUES ('alice', 'd1', 'reader', '2026-01-01', NULL)")
+        owner.execute("INSERT INTO snapshots VALUES (%s, 1, 'Sign', '{}')", (STREAM,))
+        owner.execute("INSERT INTO leases VALUES ('kvm1', '2026-01-01')")
+    yield found
+    postgres_server.drop(SEALWARD)
+
+
+def refused(url: str, statement: str) -> bool:
+    """Run a statement; say whether PostgreSQL refused it for want of a right."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        try:
+            connection.execute(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            return True
+        except psycopg.errors.InvalidParameterValue as unknown:  # SET ROLE's words for it
+            return "permission denied" in str(unknown)
+    return False
+
+
+LOG = [
+    "INSERT INTO events (stream, version, topic, state) VALUES (gen_random_uuid(), 1, 'sign.created', '{}')",
+    "UPDATE events SET state = '{}'",
+    "DELETE FROM events",
+    "TRUNCATE events",
+    "DO $$ BEGIN LOCK TABLE events IN EXCLUSIVE MODE; END $$",
+    "SELECT nextval('events_position_seq')",
+    "SELECT setval('events_position_seq', 1)",
+    "COPY events (stream, version, topic, state) FROM PROGRAM 'echo'",
+    "ALTER TABLE events DISABLE TRIGGER events_stay",
+    "DROP TABLE events",
+    "CREATE RULE r AS ON SELECT TO events DO INSTEAD NOTHING",
+    "CREATE TRIGGER t BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+    "UPDATE sequences SET value = 0",
+    "INSERT INTO sequences VALUES ('sign', 7)",
+    "DELETE FROM sequences",
+    "INSERT INTO may_append VALUES ('sealward_api', 'sign.sealed'), ('sealward_worker', 'sign.created')",
+    "DELETE FROM may_append",
+    "INSERT INTO migrations (number) VALUES (99)",
+    "DELETE FROM migrations",
+]
+"""What neither process may do."""
+TOKENS = [
+    "INSERT INTO tokens VALUES ('mallory', 'd2', 'admin', '2026-01-01', NULL)",
+    "UPDATE tokens SET role = 'admin'",
+    "UPDATE tokens SET expires_at = NULL",
+    "DELETE FROM tokens",
+    "TRUNCATE tokens",
+]
+BEYOND = [
+    "SET ROLE sealward_owner",
+    "SET SESSION AUTHORIZATION sealward_owner",
+    "GRANT sealward_owner TO CURRENT_USER",
+    "ALTER ROLE CURRENT_USER SUPERUSER",
+    "CREATE ROLE mallory LOGIN",
+    "CREATE TABLE public.planted (x INT)",
+    "CREATE TABLE main.planted (x INT)",
+    "CREATE TEMPORARY TABLE events (x INT)",
+    "CREATE SCHEMA planted",
+    "CREATE FUNCTION public.planted() RETURNS INT LANGUAGE sql AS 'SELECT 1'",
+    "CREATE OR REPLACE FUNCTION take_id(wanted TEXT) RETURNS BIGINT LANGUAGE sql AS 'SELECT 1::bigint'",
+    "CREATE EXTENSION pg_trgm",
+    "ALTER DATABASE sealward SET search_path = planted",
+    "ALTER SCHEMA main RENAME TO other",
+    "DROP TABLE main.signs CASCADE",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres' AND pid IS NOT NULL",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
+    "COPY (SELECT 1) TO '/tmp/planted'",
+]
+ROWS = [
+    "INSERT INTO snapshots VALUES (gen_random_uuid(), 1, 'Node', '{}')",
+    "UPDATE snapshots SET state = '{}'",
+    "DELETE FROM snapshots",
+    "UPDATE leases SET seen_at = '2099-01-01'",
+    "INSERT INTO leases VALUES ('kvm9', '2099-01-01')",
+    "DELETE FROM leases",
+    "UPDATE places SET position = 0",
+    "INSERT INTO places VALUES ('relay', 1000000)",
+    "UPDATE progress SET readings = '[]'",
+    "UPDATE main.signs SET fresh_until = '2099-01-01'",
+    "DELETE FROM main.signs",
+    "UPDATE main.nodes SET active = TRUE",
+    "INSERT INTO main.history SELECT * FROM main.history",
+    "UPDATE main.tasks SET state = 'SUCCESS'",
+    "UPDATE main.position SET value = 0",
+    "TRUNCATE main.servers",
+    "SELECT nextval('main.task_id_sequence')",
+]
+"""What workers keep, and an API only reads."""
+
+
+@pytest.mark.parametrize("statement", [*LOG, *TOKENS, *BEYOND, *ROWS])
+def test_an_api_may_not(urls: dict[str, str], statement: str) -> None:
+    """It reads, and appends by the function alone."""
+    assert refused(urls["api"], statement)
+
+
+@pytest.mark.parametrize("statement", [*LOG, *TOKENS, *BEYOND, "SELECT digest FROM tokens"])
+def test_a_worker_may_not(urls: dict[str, str], statement: str) -> None:
+    """It keeps rows, and appends by the function alone; of tokens it knows nothing."""
+    assert refused(urls["worker"], statement)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE events SET topic = ''", "DELETE FROM events", "TRUNCATE events"]
+)
+def test_not_even_the_owner_changes_an_event_by_mistake(urls: dict[str, str], statement: str) -> None:
+    """Nor does an administrator of the server."""
+    administrator = urls["owner"].replace("sealward_owner@", "postgres@")
+
+    assert refused(urls["owner"], statement)
+    assert refused(administrator, statement)
+
+
+@pytest.mark.parametrize("user", USERS.values())
+def test_no_role_is_more_than_a_user(urls: dict[str, str], user: str) -> None:
+    """No superuser, maker of roles or databases, replica, or member of anybody else."""
+    with psycopg.connect(urls["owner"]) as connection:
+        rights = connection.execute(
+            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, "
+            "EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid) "
+            "FROM pg_roles WHERE rolname = %s",
+            (user,),
+        ).fetchone()
+
+    assert rights == (False,) * 6
+
+
+TABLES = (
+    """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'main')"""
+)
+
+
+def may(url: str, table: str) -> set[str]:
+    """Return what the role may do with a table."""
+    kinds = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT kind FROM unnest(%s::text[]) AS kind WHERE has_table_privilege(%s, kind)",
+            (list(kinds), table),
+        ).fetchall()
+    return {str(kind) for (kind,) in found}
+
+
+def test_of_every_table_that_there_is_rights_are_these(urls: dict[str, str]) -> None:
+    """Of one that a later migration brings as well: it is the worker's to write, and the API's to read."""
+    with psycopg.connect(urls["owner"], autocommit=True) as owner:
+        owner.execute("CREATE TABLE later (x INT)")
+        roles.grant(urls["owner"])
+        tables = {str(one) for (one,) in owner.execute(TABLES).fetchall()}
+        api = {one: may(urls["api"], one) for one in tables}
+        worker = {one: may(urls["worker"], one) for one in tables}
+        owner.execute("DROP TABLE later")
+    read, kept = {"SELECT"}, {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    own = {"public.events", "public.sequences", "public.migrations", "public.may_append"}
+    closed = {"public.tokens"}
+
+    assert "public.later" in tables
+    assert len(tables) > 12
+    assert api == dict.fromkeys(tables, read)
+    assert worker == {one: set() if one in closed else read if one in own else kept for one in tables}
+
+
+@pytest.fixture(params=["api", "worker"])
+def store(request: pytest.FixtureRequest, urls: dict[str, str]) -> Iterator[tuple[str, EventStore]]:
+    """Return the log as a role opens it."""
+    role: str = request.param
+    with contextlib.closing(postgres(urls[role])) as opened:
+        yield USERS[role], opened
+
+
+@pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda one: one.topic)
+def test_events_beyond_ones_commands_are_not_appended(store: tuple[str, EventStore], fact: Event) -> None:
+    """Every kind that there is, by every role."""
+    role, log = store
+    head = log.head()
+    if fact.topic in roles.topics(role):
+        assert log.append(uuid.uuid4(), 0, [fact]) == head + 1
+        return
+    with pytest.raises(NotAllowed, match=f"{role} may not append {fact.topic}"):
+        log.append(uuid.uuid4(), 0, [fact])
+    assert log.head() == head
+
+
+def test_every_kind_of_event_is_somebodys_and_these_are_no_others() -> None:
+    """A true, a seal, a sweep are a worker's; a sign, a policy and a key an administrator's."""
+    api, worker = roles.topics(roles.API), roles.topics(roles.WORKER)
+    worked = {"sign.sealed", "sign.validated", "sign.moved", "node.swept", "node.lost", "instance.appeared"}
+
+    assert api | worker == set(EVENTS)
+    assert worked.isdisjoint(api)
+    assert roles.DECISIONS.isdisjoint(worker)
+
+
+def test_a_forbidden_event_among_allowed_ones_takes_all_with_it(urls: dict[str, str]) -> None:
+    """Whatever its place in the batch."""
+    allowed, forbidden = event(NodeActivated), event(SignValidated)
+    with contextlib.closing(postgres(urls["api"])) as log:
+        head = log.head()
+        for batch in ([forbidden, allowed], [allowed, forbidden], [allowed, event(NodeSwept), allowed]):
+            with pytest.raises(NotAllowed):
+                log.append(uuid.uuid4(), 0, batch)
+        assert log.head() == head
+
+
+@pytest.mark.parametrize("topic", ["", "sign.sealed ", "SIGN.SEALED", "no.such", "sign.created\n"])
+def test_a_topic_that_nobody_has_is_nobodys(urls: dict[str, str], topic: str) -> None:
+    """The function takes names as they are."""
+    call = "SELECT append_events(ARRAY[gen_random_uuid()], ARRAY[1]::bigint[], ARRAY[%s], ARRAY['{}'::bytea])"
+    for role in ("api", "worker"):
+        with psycopg.connect(urls[role]) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(call, (topic,))
+
+
+def test_who_has_no_role_of_sealwards_appends_nothing(urls: dict[str, str]) -> None:
+    """Another user of the server cannot even come in; one that was let in may call nothing."""
+    administrator = urls["owner"].replace("sealward_owner@", "postgres@")
+    stranger = urls["owner"].replace("sealward_owner@", "stranger@")
+    with psycopg.connect(administrator, autocommit=True) as connection:
+        connection.execute("CREATE ROLE stranger LOGIN")
+        try:
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                psycopg.connect(stranger).close()
+            connection.execute("GRANT CONNECT ON DATABASE sealward TO stranger")
+            for statement in ("SELECT take_id('sign')", "SELECT * FROM events", "SELECT * FROM tokens"):
+                assert refused(stranger, statement)
+        finally:
+            connection.execute("REVOKE CONNECT ON DATABASE sealward FROM stranger")
+            connection.execute("DROP ROLE stranger")
+
+
+def test_a_user_who_is_a_member_of_a_role_may_what_the_role_may(urls: dict[str, str]) -> None:
+    """So each host can have a user of its own."""
+    administrator = urls["owner"].replace("sealward_owner@", "postgres@")
+    with psycopg.connect(administrator, autocommit=True) as connection:
+        connection.execute("CREATE ROLE api_host1 LOGIN IN ROLE sealward_api")
+        with contextlib.closing(postgres(urls["owner"].replace("sealward_owner@", "api_host1@"))) as log:
+            log.append(uuid.uuid4(), 0, [event(SignCreated)])
+            with pytest.raises(NotAllowed):
+                log.append(uuid.uuid4(), 0, [event(SignValidated)])
+        connection.execute("DROP ROLE api_host1")
+
+
+def test_an_api_keeps_no_snapshot_and_a_worker_does(urls: dict[str, str]) -> None:
+    """What is believed without a look at the log is written by workers alone."""
+    stream = uuid.uuid4()
+    for role, kept in (("api", False), ("worker", True)):
+        with contextlib.closing(postgres(urls[role])) as log:
+            log.keep_snapshots([Snapshot(stream, 3, "Node", b"{}")])
+            assert (log.snapshot(stream) is not None) is kept
+
+
+def test_ids_are_given_out_and_never_twice(urls: dict[str, str]) -> None:
+    """To both, by the function."""
+    with (
+        contextlib.closing(postgres(urls["api"])) as one,
+        contextlib.closing(postgres(urls["worker"])) as other,
+    ):
+        assert [one.next_id("x"), other.next_id("x"), one.next_id("x")] == [1, 2, 3]
+
+
+def test_tokens_are_read_by_an_api_and_issued_by_the_owner(urls: dict[str, str]) -> None:
+    """A refusal says what to do."""
+    with contextlib.closing(PostgresControl(urls["api"])) as control:
+        assert control.find("token-by-digest", ("d1",)) is not None
+        with pytest.raises(NotAllowed, match="use the URL that is made for it"):
+            control.run("issue", ("mallory", "d3", "admin", "2026-01-01", None))
+
+
+def test_rows_of_another_shape_are_made_anew_by_the_owner_alone(urls: dict[str, str]) -> None:
+    """An API or a worker that finds them says so, and changes nothing."""
+    administrator = urls["owner"].replace("sealward_owner@", "postgres@")
+    with psycopg.connect(administrator, autocommit=True) as connection:
+        connection.execute("UPDATE main.position SET shape = 'older'")
+        for role in ("api", "worker"):
+            with pytest.raises(NotAllowed):
+                Projections(PostgresBackend(urls[role]))
+        set_up(urls["owner"])
+        found = connection.execute("SELECT shape <> 'older' FROM main.position").fetchone()
+    assert found == (True,)
+    Projections(PostgresBackend(urls["api"])).close()
