@@ -20,8 +20,12 @@ FROM python:3.11-slim-bookworm
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libvirt0 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin sealward \
-    && install -d -o sealward -m 0700 /var/lib/sealward
+    && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sealward \
+    && useradd --uid 10002 --user-group --no-create-home --shell /usr/sbin/nologin sealward-worker \
+    && useradd --uid 10003 --user-group --no-create-home --shell /usr/sbin/nologin sealward-agent \
+    && install -d -o sealward -g sealward -m 0700 /var/lib/sealward \
+    && install -d -o sealward-worker -g sealward-worker -m 0700 /var/lib/sealward-worker \
+    && install -d -o sealward-agent -g sealward-agent -m 0700 /var/lib/sealward-agent
 COPY --from=build /opt/sealward /opt/sealward
 ENV PATH=/opt/sealward/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SEALWARD_DATA_DIR=/var/lib/sealward
 USER 10001
