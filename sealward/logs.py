@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections import deque
 from contextvars import ContextVar
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
+from sealward.characters import CONTROL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -20,6 +23,7 @@ MARGIN: Final = "\n    | "
 """What a line begins with that goes on: no message can look like another one's first line."""
 OFTEN: Final = "sealward.access"
 """The logger of the lines that every request leaves."""
+CONTROLS: Final = re.compile(f"[{CONTROL}]")
 LATE: Final = 0.01
 MOST: Final = 1_000
 """How many lines wait at most: a stream that takes none holds up who writes."""
@@ -127,7 +131,11 @@ class Json(logging.Formatter):
             line |= msgspec.to_builtins(record.msg)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        try:
+            text = msgspec.json.encode(line).decode()
+        except (UnicodeError, OverflowError, TypeError):  # a lone surrogate, say: JSON has no such character
+            text = msgspec.json.encode({name: shown(str(value)) for name, value in line.items()}).decode()
+        return text if text.isprintable() else CONTROLS.sub(lambda one: f"\\u{ord(one.group()):04x}", text)
 
 
 class Lines(logging.StreamHandler[TextIO]):

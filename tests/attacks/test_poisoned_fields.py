@@ -126,10 +126,7 @@ LONG: Mapping[str, Sequence[object]] = {
 
 def said(kind: str, **fields: object) -> bytes:
     """Return a report as kvm1 signs it, whatever it says."""
-    text = msgspec.json.encode({"kind": kind, "hostname": NODE.hostname} | FINE[kind] | fields)
-    return msgspec.json.encode(
-        envelopes.sign(envelopes.Envelope(text, reports.PAYLOAD_TYPE), NODE.key).to_json()
-    )
+    return said_again({"kind": kind, "hostname": NODE.hostname} | FINE[kind] | fields)
 
 
 BAD: Mapping[str, Sequence[object]] = {
@@ -188,8 +185,10 @@ def test_a_violation_is_recorded_whatever_explains_it(door: Door, text: str) -> 
 
 
 def said_again(report: dict[str, Any]) -> bytes:
-    """Return a changed report as kvm1 signs it."""
-    made = envelopes.Envelope(msgspec.json.encode(report), reports.PAYLOAD_TYPE)
+    """Return a changed report as kvm1 signs it, in its turn."""
+    turn = next(NODE.turns)
+    text = msgspec.json.encode(report | {"boot": turn.boot, "seq": turn.seq})
+    made = envelopes.Envelope(text, reports.PAYLOAD_TYPE)
     return msgspec.json.encode(envelopes.sign(made, NODE.key).to_json())
 
 
