@@ -44,7 +44,7 @@ class Stream:
 @functools.lru_cache(maxsize=KNOWN)
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/6")
+    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/7")
 
 
 @functools.lru_cache(maxsize=KNOWN)

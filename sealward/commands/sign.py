@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
-from datetime import datetime  # noqa: TC003 - as above
+from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,8 +22,9 @@ from sealward.commands.fact import about_sign
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
+from sealward.events.binding import AS_SIGNED, Binding, after, is_news
 from sealward.events.evidence import with_files
-from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement, rebound
+from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, judged, recorded, withheld
 
@@ -67,8 +67,7 @@ class Sign(msgspec.Struct, frozen=True):
     verdict: Verdict = UNSEALED
     ordered_task: str | None = None
     ordered_request: str | None = None
-    host_bound: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """The digests of the host-bound parts as they were recorded last."""
+    binding: Binding = AS_SIGNED
     host_bound_at: datetime = NEVER
     answered: tuple[str, ...] = ()
     """The task ids that the last verdicts answered: a report that comes again does not answer again."""
@@ -173,6 +172,8 @@ def record_measurement(
         findings=command.findings,
         checked_at=statement.measured_at,
         fresh_until=fresh_until,
+        binding=sign.binding,
+        host_bound=command.host_bound,
     )
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
@@ -205,8 +206,16 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     return [_validated(sign, command, command.cause, verdict, command.failed_at, now)]
 
 
-def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - one return a fact
+def evolve(sign: Sign | None, event: Event) -> Sign | None:
     """Return the sign after a fact of its stream; None when there is none."""
+    found = _evolved(sign, event)
+    if found is None:
+        return None
+    binding = after(found.binding, event)
+    return found if binding is found.binding else replace(found, binding=binding)
+
+
+def _evolved(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - one return a fact
     match event:
         case facts.SignCreated():
             return _ordered(event)
@@ -217,7 +226,7 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - o
         case facts.SignValidated() if sign is not None:
             return _judged(sign, event)
         case facts.HostBoundChanged() if sign is not None:
-            return replace(sign, host_bound=event.host_bound, host_bound_at=event.checked_at)
+            return replace(sign, host_bound_at=event.checked_at)
         case facts.SignPolicySet() if sign is not None:
             return replace(sign, policy=event.policy)
         case facts.SignMoved() if sign is not None:
@@ -243,17 +252,16 @@ def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
         sign,
         sealed=event.generation,
         reference=with_files(statement.measurement, statement.evidence),
-        host_bound=statement.measurement.host_bound,
         host_bound_at=statement.measured_at,
     )
 
 
 def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> list[Event]:
-    """Record host-bound parts that changed while all else is as it was signed."""
+    """Record host-bound parts that a move has changed while all else is as it was signed."""
     found, measured_at = command.statement.measurement, command.statement.measured_at
     if sign.reference is None or verdict.is_valid is not IsValid.TRUE or measured_at <= sign.host_bound_at:
         return []
-    if not rebound(sign.reference, sign.host_bound, found):
+    if not is_news(sign.reference, sign.binding, found):
         return []
     changed = facts.HostBoundChanged(
         timestamp=now,

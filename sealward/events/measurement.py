@@ -35,11 +35,14 @@ class Measurement:
     and is empty when the XML came from a file.
 
     `host_bound` has the digest of the parts that a move to another node rewrites: of the persistent form and,
-    where it differs, of the running one. It judges nothing: a change of it is recorded.
+    where it differs, of the running one. `events.binding` says when it may change.
 
     `files` lists the files one by one, by form: those of the persistent form, and those of the running one
     where `live` has a section `files`. The section's digest says the same of all files together; the list is
     needed where some of them could not be read. A server whose node measures no files has none.
+
+    `doors` names what opens the server to others in host-bound parts, in either form; None in measurements of
+    an agent that did not look for doors.
     """
 
     profile: str
@@ -48,6 +51,7 @@ class Measurement:
     hypervisor: str
     host_bound: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Listing] = field(default_factory=dict)
+    doors: tuple[str, ...] | None = None
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -131,16 +135,6 @@ def _is_proven(reference: Measurement, found: Measurement, form: str) -> bool:
     forms = (CONFIG,) if form == CONFIG else (CONFIG, LIVE)
     signed = [reference.files[one] for one in forms if one in reference.files]
     return all(changed(one, listing) for one in signed)
-
-
-def rebound(reference: Measurement, last: Mapping[str, str], found: Measurement) -> bool:
-    """Say whether host-bound parts of `found` are others than were recorded `last`.
-
-    Like a running section, a running form is accounted for by what was signed: it may be gone and come again.
-    """
-    config, live = found.host_bound.get(CONFIG), found.host_bound.get(LIVE)
-    known = {*reference.host_bound.values(), *last.values(), None}
-    return config != last.get(CONFIG) or live not in known
 
 
 def _word(text: str) -> str:

@@ -66,6 +66,8 @@ class Statement:
         }
         if self.measurement.files:
             predicate["files"] = {form: asdict(listing) for form, listing in self.measurement.files.items()}
+        if self.measurement.doors is not None:
+            predicate["doors"] = list(self.measurement.doors)
         return {
             "_type": STATEMENT_TYPE,
             "subject": [subject],
@@ -115,6 +117,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     evidence: bytes
     host_bound: dict[str, str] = msgspec.field(default_factory=dict)  # libvirt-domain/1 had none
     files: dict[str, Listing] = msgspec.field(default_factory=dict)  # statements of before list none
+    doors: tuple[str, ...] | None = None  # as above
 
     def statement(self) -> Statement:
         return Statement(
@@ -123,7 +126,15 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
             self.node_id,
             self.generation,
             self.measured_at,
-            Measurement(self.profile, self.sections, self.live, self.hypervisor, self.host_bound, self.files),
+            Measurement(
+                self.profile,
+                self.sections,
+                self.live,
+                self.hypervisor,
+                self.host_bound,
+                self.files,
+                self.doors,
+            ),
             self.evidence,
         )
 

@@ -5,7 +5,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
 1. Before the first seal a verdict is unknown ("not-sealed", and why the node could not seal it), and nothing
    but a measurement changes that.
 2. A measurement equal to the reference makes it true, until `fresh_until`.
-3. A measurement that differs makes it false, with what differs as findings.
+3. A measurement that differs makes it false, with what differs as findings. Host-bound parts differ by the
+   rules of `events.binding`.
 4. Freshness runs out by itself: a true read at `fresh_until` or later is unknown ("stale").
 5. Withholding (node lost or deactivated, server or libvirt gone) turns a true into unknown with the reason.
 6. A false stays false through withholding and vouching; only a measurement equal to a reference ends it.
@@ -31,10 +32,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from sealward.events.binding import AS_SIGNED, unexplained
 from sealward.events.doubt import in_doubt
 from sealward.events.measurement import LIVE, Finding, differing
 
 if TYPE_CHECKING:
+    from sealward.events.binding import Binding
     from sealward.events.measurement import Measurement
     from sealward.events.sign import SignValidated
 
@@ -133,23 +136,27 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     findings: tuple[Finding, ...],
     checked_at: datetime,
     fresh_until: datetime,
+    binding: Binding = AS_SIGNED,
+    host_bound: tuple[Finding, ...] = (),
 ) -> Verdict:
     """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9, 11).
 
     The digests alone decide whether anything differs. `findings` explain, and tell what is in doubt; a
-    differing section that no finding names gets one with the two digests.
+    differing section that no finding names gets one with the two digests. What host-bound parts may be is for
+    `binding` to say; `host_bound` are findings about them.
     """
     changed = differing(reference, found)
-    if not changed and found.unread:
+    bound = unexplained(reference, binding, found)
+    if not changed and not bound and found.unread:
         return withheld(verdict, found.unread[0], checked_at)
-    if not changed:
+    if not changed and not bound:
         return equal(verdict, checked_at, fresh_until)
-    if in_doubt(reference, found, findings):
+    if reference.profile != found.profile or (not bound and in_doubt(reference, found, findings)):
         return withheld(verdict, "profile-changed", checked_at)
     explained = {(one.section, one.form) for one in findings}
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
     named = (one for one in findings if (one.section, one.form) in changed)
-    return differs(verdict, checked_at, (*named, *bare))
+    return differs(verdict, checked_at, (*named, *bare, *(host_bound if bound else ()), *bound))
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:

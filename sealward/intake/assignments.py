@@ -109,4 +109,5 @@ def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
         envelope,
         row.policy,
         row.policy_position,
+        row.binding,
     )

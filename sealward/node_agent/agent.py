@@ -13,6 +13,7 @@ from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus import Poison
+from sealward.node_agent.bindings import Bindings
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hearing import Hearing
@@ -84,9 +85,11 @@ class Agent:
         self._said_firmware: dict[str, str] | None = None
         self._outbox = outbox
         self._clock = clock
+        self._bindings = Bindings(ledger)
         self._validator = Validator(
             hypervisor,
             files,
+            self._bindings,
             hostname=self.hostname,
             keyring=keyring,
             moment=self._moment,
@@ -267,6 +270,9 @@ class Agent:
         references = References(self._ledger, signers)
         references.replace_all(entries(desired.assignments), entries(expected))
         self._references = references
+        self._bindings.replace_all(
+            {one.server_id: one.binding for one in desired.assignments}, (one.server_id for one in expected)
+        )
         self.newcomers.begin(references)
         self._validator.begin(
             {one.server_id: EQUAL for one in desired.assignments if is_as_sealed(one)},
@@ -340,6 +346,7 @@ class Agent:
         self._asked = {task_id: one for task_id, one in self._asked.items() if one.server_id != server_id}
 
     def _hear_of_sign(self, event: of_sign.SignEvent) -> None:
+        self._bindings.hear(event)
         match event:
             case of_sign.SignCreated() | of_sign.SignUpdated():
                 self._close(event.server_id)

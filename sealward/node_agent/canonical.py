@@ -91,6 +91,13 @@ def declared_chains(domain: etree._Element) -> Iterator[etree._Element]:
             yield bare
 
 
+def drop_start(root: etree._Element) -> etree._Element:
+    """Drop what libvirt writes into a running form at its start from a normalised domain, and return it."""
+    for node in _select(_start_xpath(), root):
+        _drop(node)
+    return root
+
+
 def take_host_bound(domain: etree._Element) -> str:
     """Cut the host-bound parts out of a normalised domain and return their SHA-256 hex.
 
@@ -206,6 +213,11 @@ _CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
 def _noise_xpath(chain: str) -> etree.XPath:
     union = " | ".join((chain, *(xpath for noise in profile.NOISE for xpath in noise.xpaths)))
     return etree.XPath(union, namespaces=profile.NAMESPACES)
+
+
+@functools.cache
+def _start_xpath() -> etree.XPath:
+    return etree.XPath(" | ".join(xpath for part in profile.AT_START for xpath in part.xpaths))
 
 
 @functools.cache

@@ -41,7 +41,13 @@ class Ledger:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
-        for table in ("create-entries", "create-facts", "create-policies", "create-reactions"):
+        for table in (
+            "create-entries",
+            "create-facts",
+            "create-policies",
+            "create-reactions",
+            "create-bindings",
+        ):
             self._database.execute(SQL[table])
 
     def close(self) -> None:
@@ -64,6 +70,7 @@ class Ledger:
         """Forget a server."""
         with self._lock:
             self._database.execute(SQL["remove"], (server_id,))
+            self._database.execute(SQL["forget-binding"], (server_id,))
         self._generations.forget(server_id)
 
     def replace_all(self, entries: Iterable[Entry]) -> None:
@@ -109,6 +116,18 @@ class Ledger:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute(SQL["clear-policies"])
             self._database.executemany(SQL["keep-policy"], rows)
+
+    def keep_binding(self, server_id: str, binding: str) -> None:
+        """Keep what the host-bound parts of a server may be."""
+        with self._lock:
+            self._database.execute(SQL["keep-binding"], (server_id, binding))
+
+    def replace_bindings(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Keep these bindings and no others, in one transaction."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(SQL["clear-bindings"])
+            self._database.executemany(SQL["keep-binding"], rows)
 
     def reactions(self) -> list[str]:
         """Return the servers whose violation was reacted to."""

@@ -27,6 +27,29 @@ CREATE TABLE IF NOT EXISTS reactions (
     until TEXT NOT NULL
 )
 
+-- name: create-bindings
+-- What each server's host-bound parts may be: `events.binding` as JSON.
+CREATE TABLE IF NOT EXISTS bindings (
+    server_id TEXT PRIMARY KEY,
+    binding TEXT NOT NULL
+)
+
+-- name: binding
+SELECT binding FROM bindings WHERE server_id = ?
+
+-- name: has-bindings
+SELECT name FROM sqlite_master WHERE name = 'bindings'
+
+-- name: keep-binding
+INSERT INTO bindings (server_id, binding) VALUES (?, ?)
+ON CONFLICT (server_id) DO UPDATE SET binding = excluded.binding
+
+-- name: forget-binding
+DELETE FROM bindings WHERE server_id = ?
+
+-- name: clear-bindings
+DELETE FROM bindings
+
 -- name: entries
 SELECT server_id, sign_id, generation, envelope FROM entries ORDER BY sign_id
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import zlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lxml import etree
 
 from sealward.events.files import ALL, Listing, listed
 from sealward.events.measurement import CONFIG, FILES, LIVE, Measurement
 from sealward.node_agent import canonical, masking, profile
+from sealward.node_agent.doors import open_doors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -58,6 +59,18 @@ class _Form:
             return Listing({}, {ALL: self.files.get("reason", "")})
         return listed({str(key): str(value) for key, value in one.attrib.items()} for one in self.files)
 
+    def before_start(self) -> _Digests:
+        """Return the digests of a running form without what libvirt writes into it at its start."""
+        return _digested(canonical.drop_start(self.domain()))
+
+
+class _Digests(NamedTuple):
+    """The digests of the strict sections of a form, that of all its host-bound parts, and its doors."""
+
+    sections: dict[str, str]
+    bound: str
+    doors: frozenset[str]
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -85,6 +98,14 @@ class Measured:
         masking.mask_tree(root)
         return zlib.compress(canonical.canonical_bytes(root), 9)
 
+    def before_start(self) -> Measurement:
+        """Return the measurement of a running form, given as the persistent one, as of before its start.
+
+        libvirt gives the start gate a server that is restored or received in its running form.
+        """
+        sections, bound, _ = self._config.before_start()
+        return replace(self.measurement, sections=sections, host_bound={CONFIG: bound})
+
     def _bound_sections(self) -> frozenset[str]:
         return profile.HOST_BOUND_SECTIONS if LIVE in self.measurement.host_bound else frozenset()
 
@@ -98,19 +119,21 @@ def measure(
     without flags, or None when the domain is shut off. SECURE makes no difference.
     Raises DomainXmlRefused, and whatever `files` raises.
     """
-    config, sections, bound = _measured(config_xml, files)
-    running_form = None
+    config, persistent = _measured(config_xml, files)
+    running_form, doors = None, persistent.doors
     live: dict[str, str] = {}
-    host_bound = {CONFIG: bound}
+    host_bound = {CONFIG: persistent.bound}
     if live_xml is not None:
-        running_form, running, bound = _measured(live_xml, files)
-        live = _deviating(sections, running)
+        running_form, running = _measured(live_xml, files)
+        live, bound = _deviating(persistent, running, running_form)
         if not running_form.is_measured:
             live.pop(FILES, None)  # the chains of a running domain are what libvirt probed
-        if bound != host_bound[CONFIG]:
-            host_bound[LIVE] = bound
+        host_bound |= bound
+        doors |= running.doors
     listings = _listings(config, running_form if FILES in live else None)
-    measurement = Measurement(profile.PROFILE, sections, live, hypervisor, host_bound, listings)
+    measurement = Measurement(
+        profile.PROFILE, persistent.sections, live, hypervisor, host_bound, listings, tuple(sorted(doors))
+    )
     return Measured(measurement, config, running_form)
 
 
@@ -120,13 +143,17 @@ def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:
     return {name: form.listing() for name, form in forms.items() if form.is_measured}
 
 
-def _measured(xml: str | bytes, files: Files) -> tuple[_Form, dict[str, str], str]:
-    """Return a form, the digests of its strict sections, and that of all its host-bound parts."""
+def _measured(xml: str | bytes, files: Files) -> tuple[_Form, _Digests]:
     domain = canonical.parse(xml)
     form = _Form(xml, files(domain))
-    domain = form.normalised(domain)
+    return form, _digested(form.normalised(domain))
+
+
+def _digested(domain: etree._Element) -> _Digests:
+    """Return the digests of a normalised domain, which is taken apart for that."""
+    doors = open_doors(domain)
     bound = canonical.take_host_bound(domain)
-    return form, canonical.section_digests(domain), bound
+    return _Digests(canonical.section_digests(domain), bound, doors)
 
 
 def _with(domain: etree._Element, files: etree._Element) -> etree._Element:
@@ -137,12 +164,19 @@ def _with(domain: etree._Element, files: etree._Element) -> etree._Element:
     return domain
 
 
-def _deviating(sections: dict[str, str], running: dict[str, str]) -> dict[str, str]:
-    return {
+def _deviating(persistent: _Digests, running: _Digests, form: _Form) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of sections and of host-bound parts in which the running form deviates."""
+    live = {
         name: digest
-        for name, digest in running.items()
-        if name not in profile.HOST_EXPANDED and digest != sections[name]
+        for name, digest in running.sections.items()
+        if name not in profile.HOST_EXPANDED and digest != persistent.sections[name]
     }
+    bound = {LIVE: running.bound} if running.bound != persistent.bound else {}
+    if not live and not bound:
+        return live, bound
+    before = form.before_start()
+    live = {name: one for name, one in live.items() if before.sections[name] != persistent.sections[name]}
+    return live, {} if before.bound == persistent.bound else bound
 
 
 def _only(domain: etree._Element, sections: Collection[str]) -> etree._Element:

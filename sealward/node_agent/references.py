@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.evidence import with_files
+from sealward.node_agent import bindings
 from sealward.node_agent.ledger import Entry
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class References:
         """Keep the reference of a server that may be coming in the ledger; say whether it is a good one."""
         good = self._read(entry) is not None
         if good:
+            self._ledger.keep_binding(entry.server_id, bindings.text(bindings.COMING))
             self._ledger.put(entry)
         return good
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import envelope as envelopes
+from sealward.events.binding import is_news, is_violated
 from sealward.events.doubt import in_doubt
-from sealward.events.measurement import differing, rebound
+from sealward.events.measurement import differing
 from sealward.events.statement import Statement
 from sealward.events.verdict import IsValid
 from sealward.node_agent.calls import DomainLocked
@@ -24,10 +25,12 @@ from sealward.node_agent.sweep import Sweep
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
+    from sealward.events.binding import Binding
     from sealward.events.measurement import Finding
+    from sealward.node_agent.bindings import Bindings
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.hypervisor import DomainXml, Hypervisor
     from sealward.node_agent.keyring import Keyring
@@ -73,6 +76,7 @@ class Validator:
         self,
         hypervisor: Hypervisor,
         files: FileMeasurer,
+        bindings: Bindings,
         *,
         hostname: str,
         keyring: Keyring,
@@ -81,6 +85,7 @@ class Validator:
     ) -> None:
         self._hypervisor = hypervisor
         self._files = files
+        self._bindings = bindings
         self._hostname = hostname
         self._keyring = keyring
         self._moment = moment
@@ -90,14 +95,11 @@ class Validator:
         self._false: set[str] = set()
         self._awaited: dict[str, float] = {}
         """By server since when (`time.monotonic()`) some of its files are being measured."""
-        self._bound: dict[str, tuple[int, Mapping[str, str]]] = {}
-        """By server the host-bound parts that were reported last, and for which generation."""
 
     def begin(self, said: dict[str, str], false: set[str]) -> None:
         """Take over what the control plane knows; what else was said is said again when it is news."""
         self.said = said
         self._false = false
-        self._bound = {}
 
     def heard(self, server_id: str, is_valid: IsValid) -> None:
         """Learn which verdict the control plane has recorded."""
@@ -202,7 +204,8 @@ class Validator:
             sweep.counts["unknown"] += 1
             sweep.lines.append(f"{reference.sign_id} {failed.code}")
             return
-        verdict = _verdict(reference, measured)
+        binding = self._bindings.of(reference.server_id)
+        verdict = _verdict(reference, measured, binding)
         is_recorded = self._is_recorded(reference.server_id, measured, verdict)
         if not is_recorded:
             self.said.pop(reference.server_id, None)
@@ -210,7 +213,11 @@ class Validator:
             sweep.withhold("profile-changed", reference.sign_id)
         if verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
             sweep.vouched.append(reference.sign_id)
-        if not is_recorded or self._is_rebound(reference, measured):
+        if (
+            not is_recorded
+            or binding.is_open
+            or is_news(reference.measurement, binding, measured.measurement)
+        ):
             self._compare(reference, measured, moment, cause, None)
         sweep.counts[verdict.value] += 1
         sweep.lines.append(f"{reference.sign_id} {_found(measured)}")
@@ -224,25 +231,20 @@ class Validator:
     def _compare(
         self, reference: Reference, measured: Measured, moment: datetime, cause: str, task_id: str | None
     ) -> None:
-        pairs = differing(reference.measurement, measured.measurement)
-        found = _found(measured) if pairs else EQUAL
-        moved = not pairs and self._is_rebound(reference, measured)
-        if task_id is None and self.said.get(reference.server_id) == found and not moved:
+        binding = self._bindings.of(reference.server_id)
+        signed, seen = reference.measurement, measured.measurement
+        pairs = differing(signed, seen)
+        is_strange = is_violated(signed, binding, seen)
+        found = _found(measured) if pairs or is_strange else EQUAL
+        is_first = binding.is_open or is_news(signed, binding, seen)
+        if task_id is None and self.said.get(reference.server_id) == found and not is_first:
             return
-        explained, bound = _explained(reference, measured, pairs, moved=moved)
+        explained = findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
+        bound = () if pairs else _bound(reference, measured, is_shown=is_strange or is_first)
         order = _validation(reference, task_id)
         explained = tuple(self._files.localised(one) for one in explained)
         self._report(order, measured, moment, cause, explained=explained, host_bound=bound)
         self.said[reference.server_id] = found
-        if moved:
-            self._bound[reference.server_id] = (reference.generation, measured.measurement.host_bound)
-
-    def _is_rebound(self, reference: Reference, measured: Measured) -> bool:
-        """Say whether host-bound parts are news."""
-        generation, last = self._bound.get(reference.server_id, (0, {}))
-        if generation != reference.generation:
-            last = reference.measurement.host_bound
-        return rebound(reference.measurement, last, measured.measurement)
 
     def _report(  # noqa: PLR0913 - one argument for each thing that a report says
         self,
@@ -325,11 +327,18 @@ class Validator:
         """
         measured = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
         unread = measured.measurement.unread
-        if unread and not (reference and differing(reference.measurement, measured.measurement)):
+        if unread and not (reference and self._is_proven(reference, measured)):
             raise refusal(unread)
         if not unread:
             self._awaited.pop(server_id, None)
         return measured
+
+    def _is_proven(self, reference: Reference, measured: Measured) -> bool:
+        """Say whether a server differs, whatever its files are that could not be read."""
+        signed, found = reference.measurement, measured.measurement
+        return bool(differing(signed, found)) or is_violated(
+            signed, self._bindings.of(reference.server_id), found
+        )
 
 
 def is_as_sealed(assignment: reports.Assignment) -> bool:
@@ -351,13 +360,9 @@ def _measured(xml: DomainXml, files: Files) -> Measured:
         raise DomainUnreadable(str(refused)) from refused
 
 
-def _explained(
-    reference: Reference, measured: Measured, pairs: tuple[tuple[str, str], ...], *, moved: bool
-) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Return the findings about violations, and those about host-bound parts."""
-    if pairs:
-        return findings(reference.evidence, measured.evidence(), pairs), ()
-    return (), host_bound_findings(reference.evidence, measured.evidence()) if moved else ()
+def _bound(reference: Reference, measured: Measured, *, is_shown: bool) -> tuple[Finding, ...]:
+    """Return the findings about host-bound parts, if they are to be shown."""
+    return host_bound_findings(reference.evidence, measured.evidence()) if is_shown else ()
 
 
 def _validation(reference: Reference, task_id: str | None) -> Order:
@@ -365,13 +370,16 @@ def _validation(reference: Reference, task_id: str | None) -> Order:
     return Order(reference.server_id, reference.sign_id, reference.generation, task_id)
 
 
-def _verdict(reference: Reference, measured: Measured) -> IsValid:
+def _verdict(reference: Reference, measured: Measured, binding: Binding) -> IsValid:
     """Return what the control plane will say of that measurement."""
     signed, found = reference.measurement, measured.measurement
     pairs = differing(signed, found)
-    if not pairs:
+    is_strange = is_violated(signed, binding, found)
+    if not pairs and not is_strange:
         return IsValid.TRUE
-    if (signed.profile, signed.hypervisor) == (found.profile, found.hypervisor):
+    if signed.profile != found.profile:
+        return IsValid.UNKNOWN
+    if is_strange or signed.hypervisor == found.hypervisor:
         return IsValid.FALSE
     explained = findings(reference.evidence, measured.evidence(), pairs)
     return IsValid.UNKNOWN if in_doubt(signed, found, explained) else IsValid.FALSE
@@ -381,4 +389,5 @@ def _found(measured: Measured) -> str:
     """Return what tells one finding of a server from another."""
     measurement = measured.measurement
     live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
-    return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}"
+    bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
+    return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealward.events.store import EventStore
     from sealward.projections.tables import Tables, Values
 
-SHAPE: Final = "12"
+SHAPE: Final = "13"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000

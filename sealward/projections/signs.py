@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sealward.events import node as of_node
 from sealward.events import ranges
 from sealward.events import sign as of_sign
+from sealward.events.binding import AS_SIGNED, Binding, after
 from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, at, recorded, vouched, withheld
 from sealward.projections.tables import WHOLE
@@ -46,6 +47,7 @@ class SignRow(msgspec.Struct, frozen=True):
     policy: ServerPolicy = AS_NODE
     policy_position: int | None = None
     """Of the event that set it; None where nobody has."""
+    binding: Binding = AS_SIGNED
 
     def verdict_at(self, now: datetime) -> Verdict:
         """Return the verdict as it reads at `now`."""
@@ -153,7 +155,7 @@ class _Batch:
                 change = partial(replace, policy=event.policy, policy_position=position)
                 self._change(event.server_id, change)
             case of_sign.SignEvent():
-                self._change(event.server_id, lambda row: _after(row, event))
+                self._change(event.server_id, lambda row: _bound(_after(row, event), event))
             case of_node.InstanceLeft():
                 self._read({event.server_id} - self._signs.keys())
                 self._change(event.server_id, lambda row: _left(row, event))
@@ -221,6 +223,11 @@ def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
     return row
 
 
+def _bound(row: SignRow, event: of_sign.SignEvent) -> SignRow:
+    found = after(row.binding, event)
+    return row if found is row.binding else replace(row, binding=found)
+
+
 def _left(row: SignRow, event: of_node.InstanceLeft) -> SignRow:
     if row.node_id != event.node_id:
         return row  # it runs elsewhere now
@@ -262,10 +269,12 @@ def _values(row: SignRow) -> dict[str, object]:
         "verdict": msgspec.json.encode(row.verdict).decode(),
         "policy": msgspec.json.encode(row.policy).decode(),
         "policy_position": row.policy_position,
+        "binding": None if row.binding == AS_SIGNED else msgspec.json.encode(row.binding).decode(),
     }
 
 
 _VERDICT: Final = msgspec.json.Decoder(Verdict)
+_BINDING: Final = msgspec.json.Decoder(Binding)
 _POLICY: Final = msgspec.json.Decoder(ServerPolicy)
 
 
@@ -282,6 +291,7 @@ def _row(found: Row) -> SignRow:
         verdict=_VERDICT.decode(found["verdict"]),
         policy=_POLICY.decode(found["policy"]),
         policy_position=found["policy_position"],
+        binding=AS_SIGNED if found["binding"] is None else _BINDING.decode(found["binding"]),
     )
 
 

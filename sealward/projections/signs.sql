@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS signs (
     updated_at TEXT,
     verdict TEXT NOT NULL,
     policy TEXT NOT NULL,
-    policy_position BIGINT
+    policy_position BIGINT,
+    binding TEXT
 )
 
 -- name: drop
@@ -21,7 +22,7 @@ DROP TABLE IF EXISTS signs
 
 -- name: by-server
 SELECT sign_id, server_id, node_id, instance_name, ordered, sealed, created_at, updated_at, verdict, policy,
-       policy_position
+       policy_position, binding
 FROM signs WHERE server_id = :server_id
 
 -- name: by-node
@@ -48,6 +49,6 @@ DELETE FROM signs WHERE server_id = :server_id
 
 -- name: put
 INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
-                   checked_at, created_at, updated_at, verdict, policy, policy_position)
+                   checked_at, created_at, updated_at, verdict, policy, policy_position, binding)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
-        :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position)
+        :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position, :binding)

@@ -15,6 +15,7 @@ from sealward.characters import escaped
 from sealward.events import envelope as envelopes
 from sealward.events import values
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.binding import AS_SIGNED, Binding
 from sealward.events.enforcement import Action, Gate, Outcome
 from sealward.events.measurement import Finding
 from sealward.events.policy import AS_NODE, DEFAULT, Policy, ServerPolicy
@@ -279,6 +280,7 @@ class Assignment(msgspec.Struct, frozen=True):
     envelope: str | None
     policy: ServerPolicy = AS_NODE
     policy_position: int | None = None
+    binding: Binding = AS_SIGNED
 
 
 class Duty(msgspec.Struct, frozen=True):

@@ -26,11 +26,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from private import folder
 
 from sealward.events.base import utc_now
+from sealward.node_agent.bindings import Bindings
 from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.keyring import Keyring
+from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.references import Reference
 from sealward.node_agent.validator import EQUAL, Validator
 from sealward.protocol import reports
@@ -49,7 +51,10 @@ def sweeping(hypervisor: Hypervisor, place: Path) -> tuple[Callable[[], None], l
     files = FileMeasurer(Cache(place / "files.sqlite"), lambda _: None, timedelta(days=1).total_seconds())
     key = Ed25519PrivateKey.generate()
     ring = Keyring(key)
-    validator = Validator(hypervisor, files, hostname="kvm1", keyring=ring, moment=utc_now, send=sent.append)
+    bindings = Bindings(Ledger(place / "ledger.sqlite"))
+    validator = Validator(
+        hypervisor, files, bindings, hostname="kvm1", keyring=ring, moment=utc_now, send=sent.append
+    )
     references = []
     for sign_id, (server_id, _) in enumerate(hypervisor.servers(), 1):
         found = validator._measured(server_id)

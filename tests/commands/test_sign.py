@@ -224,27 +224,87 @@ def test_what_a_sweep_passed_over_is_recorded_although_it_is_no_news() -> None:
     assert report(sealed(), CHANGED, second=2, cause=PASSED_OVER) != []
 
 
-MOVED = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0", {"config": "cc"})
+MOVE = MoveSign(actor="node:kvm3", server_id=SERVER, node_id=3, hostname="kvm3", instance_name="instance-9")
+BOUND = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0", {"config": "bb"}, doors=())
+MOVED = replace(BOUND, host_bound={"config": "cc"})
+EVIL = replace(MOVED, host_bound={"config": "dd"})
+OPEN = replace(MOVED, doors=("/domain/devices/graphics: listens on every address",))
 
 
-def test_a_host_bound_change_is_recorded_once_and_judges_nothing() -> None:
-    """What a node decides for itself is a fact of its own; the verdict and its time stay."""
+def bound(*, moved: bool = False) -> Sign:
+    """Return a sign in force with host-bound parts, on its node or on another one."""
+    sign = play(created(), report(created(), BOUND))
+    sign = play(sign, place.move_sign(sign, MOVE, now=NOW) if moved else [])
+    assert sign is not None
+    return sign
+
+
+def verdict_of(events: list[Event]) -> IsValid:
+    """Return the verdict that follows."""
+    (found,) = (one for one in events if isinstance(one, SignValidated))
+    return found.is_valid
+
+
+def test_a_host_bound_change_is_a_violation_while_the_server_stays() -> None:
+    """What its node decides for itself is what it decided when it was signed; put back it is true again."""
+    violated = report(bound(), MOVED, second=2)
+    after = play(bound(), violated)
+
+    assert [type(one) for one in violated] == [SignValidated]
+    assert verdict_of(violated) is IsValid.FALSE
+    assert verdict_of(report(after, BOUND, second=3)) is IsValid.TRUE
+
+
+def test_after_a_move_it_is_learned_once() -> None:
+    """The first look on the new node records it; what comes after that is strict again."""
+    learned = report(bound(moved=True), MOVED, second=2, node_id=3)
+    after = play(bound(moved=True), learned)
+
+    assert verdict_of(learned) is IsValid.TRUE
+    assert [one.host_bound for one in learned if isinstance(one, HostBoundChanged)] == [{"config": "cc"}]
+    assert report(after, MOVED, second=3, node_id=3) == []
+    assert verdict_of(report(after, EVIL, second=4, node_id=3)) is IsValid.FALSE
+
+
+def test_a_first_look_that_finds_what_was_signed_ends_the_learning() -> None:
+    """A move that rewrote nothing leaves no door open for later."""
+    after = play(bound(moved=True), report(bound(moved=True), BOUND, second=2, node_id=3))
+
+    assert verdict_of(report(after, MOVED, second=3, node_id=3)) is IsValid.FALSE
+
+
+def test_a_door_is_never_learned() -> None:
+    """Moved or not."""
+    assert verdict_of(report(bound(moved=True), OPEN, second=2, node_id=3)) is IsValid.FALSE
+    assert verdict_of(report(bound(), replace(OPEN, host_bound=BOUND.host_bound), second=2)) is IsValid.FALSE
+
+
+def test_a_false_first_look_learns_nothing() -> None:
+    """It is learned by the first look that finds all else as it was signed."""
+    changed = replace(MOVED, sections={"boot": "bb"})
+    after = play(bound(moved=True), report(bound(moved=True), changed, second=2, node_id=3))
+    repaired = report(after, MOVED, second=3, node_id=3)
+
+    assert verdict_of(repaired) is IsValid.TRUE
+    assert [type(one) for one in repaired] == [SignValidated, HostBoundChanged]
+
+
+def test_a_reference_without_host_bound_parts_learns_them_once() -> None:
+    """It was made by an agent that did not measure them."""
     (changed,) = report(sealed(), MOVED, second=2)
     after = evolve(sealed(), changed)
 
     assert isinstance(changed, HostBoundChanged)
-    assert changed.host_bound == {"config": "cc"}
     assert after is not None
     assert after.verdict == sealed().verdict
-    assert report(after, MOVED, second=3) == []
-    assert [type(one) for one in report(after, SIGNED, second=4)] == [HostBoundChanged]
+    assert verdict_of(report(after, EVIL, second=3)) is IsValid.FALSE
 
 
 def test_a_late_host_bound_change_is_no_news() -> None:
     """A report that is delivered again after a newer one does not undo it."""
-    after = evolve(sealed(), report(sealed(), MOVED, second=5)[0])
+    after = play(bound(moved=True), report(bound(moved=True), MOVED, second=5, node_id=3))
 
-    assert report(after, SIGNED, second=4) == []
+    assert report(after, BOUND, second=4, node_id=3) == []
 
 
 def test_a_violation_is_no_host_bound_change() -> None:
@@ -263,9 +323,6 @@ def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() ->
     assert (verdict.is_valid, verdict.reasons) == (IsValid.UNKNOWN, ("profile-changed",))
     update = decider.update_sign(sealed(), UpdateSign(**ASK), now=NOW)
     assert [getattr(one, "profile", None) for one in update] == ["libvirt-domain/2"]
-
-
-MOVE = MoveSign(actor="node:kvm3", server_id=SERVER, node_id=3, hostname="kvm3", instance_name="instance-9")
 
 
 def test_a_sign_follows_its_server_and_keeps_what_is_in_force() -> None:

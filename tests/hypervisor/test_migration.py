@@ -169,6 +169,42 @@ def test_a_sign_follows_its_server_there_and_back(fleet: Fleet, guest: Running) 
     assert fleet.sealward.ask("GET", "/v1/events?type=node.report-refused").json["events"] == []
 
 
+def rewritten(guest: Running, address: str) -> dict[str, str]:
+    """Return the guest for another node, where its console listens elsewhere, as nova rewrites it."""
+    secure = libvirt.VIR_DOMAIN_XML_SECURE
+    live = guest.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE | secure)
+    config = guest.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | secure)
+    return {
+        libvirt.VIR_MIGRATE_PARAM_DEST_XML: live.replace("127.0.0.1", address),
+        libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: config.replace("127.0.0.1", address),
+    }
+
+
+def test_what_a_migration_rewrites_is_learned_and_strict_from_then_on(fleet: Fleet, guest: Running) -> None:
+    """Recorded once, with findings; a change of it on the new node is a violation."""
+    fleet.migrate(guest, more=rewritten(guest, "127.0.0.7"))
+    until(lambda: len(fleet.events(guest, "sign.host-bound-changed")) == 1)
+    assert fleet.validate(guest)["result"]["is_valid"] == "true"
+
+    (recorded,) = fleet.events(guest, "sign.host-bound-changed")
+    assert {one["found"] for one in recorded["findings"]} == {"127.0.0.7"}
+    guest.redefine("127.0.0.7", "127.0.0.8")
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "false")
+    guest.redefine("127.0.0.8", "127.0.0.7")
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+
+
+def test_a_migration_that_has_a_console_listen_to_everybody_is_refused(fleet: Fleet, guest: Running) -> None:
+    """By the gate of the node that receives it; the server goes on where it was."""
+    fleet.refuse_all()
+    everybody = rewritten(guest, "0.0.0.0")  # noqa: S104 - nobody binds to it here
+    text = fleet.refusal(guest, everybody)
+
+    assert "listens on every address" in text
+    assert guest.domain.isActive()
+    assert fleet.is_at(guest) == 0
+
+
 def test_a_change_after_a_migration_is_found_by_the_new_node(fleet: Fleet, guest: Running) -> None:
     """And it stays false when the server moves on."""
     fleet.migrate(guest)

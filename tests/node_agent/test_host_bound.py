@@ -1,4 +1,4 @@
-"""Strict and host-bound: what a move to another node rewrites is recorded, and is no difference."""
+"""Strict and host-bound: what a move to another node rewrites is learned after it, and strict before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sealward.events.measurement import Measurement, differing, rebound
+from sealward.events.binding import AS_SIGNED, Binding, is_news, is_violated, strays
+from sealward.events.measurement import Measurement, differing
 from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.measure import Measured, measure
 
@@ -84,7 +85,8 @@ def test_what_nova_rewrites_at_a_move_is_no_difference(name: str) -> None:
 
     assert differing(signed.measurement, found.measurement) == ()
     assert signed.measurement.digest == found.measurement.digest
-    assert rebound(signed.measurement, signed.measurement.host_bound, found.measurement)
+    assert is_violated(signed.measurement, AS_SIGNED, found.measurement)
+    assert is_news(signed.measurement, Binding(is_open=True), found.measurement)
     assert explained
     assert all(one.signed != one.found for one in explained)
 
@@ -134,15 +136,15 @@ def test_findings_about_a_violation_leave_host_bound_parts_out() -> None:
     ]
 
 
-def test_a_running_form_that_comes_and_goes_is_recorded_once() -> None:
-    """A server that is stopped and started again on the same node has nothing new to say."""
+def test_a_running_form_that_comes_and_goes_is_accounted_for() -> None:
+    """A server that was received, and is stopped and started again, has nothing new to say."""
     config, live = DOMAIN.format(**HERE), DOMAIN.format(**HERE | {"listen": "10.0.0.9"})
     signed = measure(config, None, "").measurement
     running, stopped = measure(config, live, "").measurement, measure(config, None, "").measurement
+    received = Binding(running.host_bound)
 
-    assert rebound(signed, signed.host_bound, running)
-    assert not rebound(signed, running.host_bound, stopped)
-    assert not rebound(signed, running.host_bound, running)
+    assert strays(signed, AS_SIGNED, running) == ("live",)
+    assert strays(signed, received, stopped) == strays(signed, received, running) == ()
 
 
 def test_the_chain_that_a_snapshot_leaves_behind_is_noise_but_its_source_is_not() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sealward.events.base import Event
+from sealward.events.binding import Binding
 from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignMoved, SignRevoked, SignSealed, SignUpdated, SignValidated
 from sealward.events.verdict import IsValid
@@ -181,7 +182,7 @@ def test_a_sign_that_moved_counts_as_its_new_node_s() -> None:
     lost = event(NodeLost, node_id=3, timestamp=moment(3))
 
     assert row_after(validated(1, valid=True), moved, left) == replace(
-        before, node_id=3, instance_name="instance-9"
+        before, node_id=3, instance_name="instance-9", binding=Binding(is_open=True)
     )
     assert row_after(validated(1, valid=True), moved, left, lost).verdict.reasons == ("node-lost",)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sealward.events.binding import unexplained
 from sealward.events.measurement import CONFIG as MEASURED
 from sealward.events.measurement import FILES, differing
 from sealward.events.policy import DEFAULT
 from sealward.node_agent import canonical, profile
-from sealward.node_agent.findings import findings, is_of_unread
+from sealward.node_agent.findings import findings, host_bound_findings, is_of_unread
 from sealward.node_agent.gate import judge
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from sealward.events.binding import Binding
     from sealward.events.measurement import Finding, Measurement
     from sealward.node_agent.gate.reference import Reference
 
@@ -95,7 +97,8 @@ def _doubts(
         yield Reason.UNVERIFIED, ()
         return
     try:
-        yield from _differences(reference, start.form, _measured(start, dossier, reference.measurement))
+        found = _measured(start, dossier, reference.measurement)
+        yield from _differences(reference, start.form, found, dossier.binding)
     except canonical.DomainXmlRefused:
         yield Reason.UNREADABLE, ()
     if judge.is_stale(dossier, now):
@@ -112,37 +115,56 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
 
 
 def _differences(
-    reference: Reference, form: str, found: Measured
+    reference: Reference, form: str, found: Measured, binding: Binding | None
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
     """Yield what differs, if anything does, and which files could not be compared, if there are any."""
     signed = reference.measurement
-    comparable = _as_form(form, signed, found.measurement)
+    comparable = _as_form(form, signed, found)
     changed = {section for section, _ in differing(signed, comparable)}
     sections = changed | ({FILES} if comparable.unread else set())
-    if not sections:
+    bound = () if binding is None else unexplained(signed, binding, comparable)
+    if not sections and not bound:
         return
     pairs = [(section, MEASURED) for section in sorted(sections)]
     explained = [replace(one, form=form) for one in findings(reference.evidence, found.evidence(), pairs)]
     shown = tuple(one for one in explained if one.section in changed)
-    reason = judge.of_difference(signed, comparable, shown)
+    if bound:
+        shown += _bound(reference, found, bound, form, is_alone=not changed)
+    reason = judge.of_difference(signed, comparable, shown, binding)
     if reason is not None:
         yield reason, shown
     if comparable.unread:
         yield Reason.NOT_COMPARED, tuple(one for one in explained if is_of_unread(one))
 
 
-def _as_form(form: str, signed: Measurement, found: Measurement) -> Measurement:
+def _as_form(form: str, signed: Measurement, found: Measured) -> Measurement:
     """Return a measurement of the XML as one of that form: sections of a running server may be as recorded.
 
-    Those that libvirt expands for the node are not compared then, as in every look at a running server.
+    Those that libvirt expands for the node are not compared then, as in every look at a running server; what
+    libvirt writes at a start alone is no difference.
     """
+    seen = found.measurement
     if form == CONFIG:
-        return found
+        return seen
+    before = found.before_start() if differing(signed, seen) or _is_rebound(signed, seen) else seen
     skipped = profile.HOST_EXPANDED if MEASURED in signed.files else {*profile.HOST_EXPANDED, FILES}
     live = {
         name: digest
-        for name, digest in found.sections.items()
-        if name not in skipped and digest != signed.sections.get(name)
+        for name, digest in seen.sections.items()
+        if name not in skipped and signed.sections.get(name) not in {digest, before.sections[name]}
     }
-    files = {MEASURED: signed.files[MEASURED], LIVE: found.files[MEASURED]} if FILES in live else {}
-    return replace(found, sections=signed.sections, live=live, files=files)
+    files = {MEASURED: signed.files[MEASURED], LIVE: seen.files[MEASURED]} if FILES in live else {}
+    bound = seen if _is_rebound(signed, before) else before
+    return replace(seen, sections=signed.sections, live=live, files=files, host_bound=bound.host_bound)
+
+
+def _is_rebound(signed: Measurement, found: Measurement) -> bool:
+    return found.host_bound.get(MEASURED) != signed.host_bound.get(MEASURED)
+
+
+def _bound(
+    reference: Reference, found: Measured, bound: tuple[Finding, ...], form: str, *, is_alone: bool
+) -> tuple[Finding, ...]:
+    """Return what is said of host-bound parts: their values where nothing else differs."""
+    values = host_bound_findings(reference.evidence, found.evidence()) if is_alone else ()
+    return tuple(replace(one, form=form) for one in (*values, *bound))

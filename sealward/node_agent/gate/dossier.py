@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.policy import DEFAULT
 from sealward.events.sql import blocks
+from sealward.node_agent import bindings
 from sealward.node_agent.policies import NODE, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sealward.events.binding import Binding
     from sealward.events.policy import Policy
 
 SQL: Final = blocks("sealward.node_agent", "ledger.sql") | blocks("sealward.node_agent", "generations.sql")
@@ -59,6 +61,8 @@ class Dossier(NamedTuple):
     last_moment: datetime | None = None
     hypervisor: str = ""
     is_firmware_intact: bool = True
+    binding: Binding | None = None
+    """What its host-bound parts may be; None in the ledger of an agent that knew no bindings."""
 
 
 def read(folder: str, server_id: str) -> Dossier:
@@ -68,6 +72,7 @@ def read(folder: str, server_id: str) -> Dossier:
             facts = dict(ledger.execute(SQL["all-facts"]).fetchall())
             rows = [ledger.execute(SQL["policy"], (one,)).fetchone() for one in (NODE, server_id)]
             entry = ledger.execute(SQL["entry"], (server_id,)).fetchone()
+            binding = _binding(ledger, server_id)
             newest = seen.execute(SQL["newest"], (server_id,)).fetchone()
         return Dossier(
             standing(*rows).policy,
@@ -79,6 +84,7 @@ def read(folder: str, server_id: str) -> Dossier:
             _moment(facts.get("last-moment")),
             facts.get("hypervisor", ""),
             facts.get(ACCEPTED) in {None, facts.get(FOUND)},
+            binding,
         )
     except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
@@ -91,6 +97,13 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
         sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=PATIENCE)
     ) as database:
         yield database
+
+
+def _binding(ledger: sqlite3.Connection, server_id: str) -> Binding | None:
+    if ledger.execute(SQL["has-bindings"]).fetchone() is None:
+        return None  # the hook was upgraded, and the agent has not started since
+    found = ledger.execute(SQL["binding"], (server_id,)).fetchone()
+    return None if found is None else bindings.read(found[0])
 
 
 def _moment(text: str | None) -> datetime | None:

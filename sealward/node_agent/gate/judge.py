@@ -9,7 +9,8 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
    objection under `unsigned`, if that refuses; else nothing is to be said.
 5. A signed server whose reference the ledger has lost, or is older than one that was here before, or lacks
    the signature of a key that must have signed it, is an objection under `on_start`.
-6. A server that differs from its reference is an objection under `on_start`.
+6. A server that differs from its reference is an objection under `on_start`. Host-bound parts differ by the
+   rules of `events.binding`.
 7. A difference that is in doubt (`events.doubt`: a libvirt upgrade may have made it) is recorded and never
    refused: a verdict would be unknown (`events.verdict`, rule 9). Every other difference is one by rule 6.
 8. A ledger that the control plane has not confirmed for too long is an objection to signed servers under
@@ -25,6 +26,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sealward.events.binding import is_violated
 from sealward.events.measurement import differing
 from sealward.events.policy import OnDoubt, Unsigned
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from sealward.events.binding import Binding
     from sealward.events.measurement import Finding, Measurement
     from sealward.events.policy import Policy
     from sealward.node_agent.gate.dossier import Dossier
@@ -105,11 +108,20 @@ def of_standing(dossier: Dossier, *, is_answered: bool = True) -> Reason | None:
 
 
 def of_difference(
-    reference: Measurement, found: Measurement, findings: Iterable[Finding] = ()
+    reference: Measurement,
+    found: Measurement,
+    findings: Iterable[Finding] = (),
+    binding: Binding | None = None,
 ) -> Reason | None:
-    """Return what a comparison says against a start; `findings` are about it (rules 1, 6, 7)."""
-    if not differing(reference, found):
+    """Return what a comparison says against a start; `findings` are about it (rules 1, 6, 7).
+
+    Without a `binding` nobody knows what host-bound parts may be: then they are not compared.
+    """
+    is_strange = binding is not None and is_violated(reference, binding, found)
+    if not is_strange and not differing(reference, found):
         return None
+    if is_strange and reference.profile == found.profile:
+        return Reason.DIFFERS
     from sealward.events.doubt import in_doubt  # noqa: PLC0415 - a start without a difference need not load it
 
     return Reason.PROFILE if in_doubt(reference, found, findings) else Reason.DIFFERS

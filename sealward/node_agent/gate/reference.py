@@ -68,8 +68,15 @@ def _envelope(fields: Any) -> Envelope:  # noqa: ANN401 - what JSON holds
 
 def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - what JSON holds
     files = {form: Listing(one["read"], one["unread"]) for form, one in said.get("files", {}).items()}
+    doors = said.get("doors")
     found = Measurement(
-        said["profile"], said["sections"], said["live"], said["hypervisor"], said.get("hostBound", {}), files
+        said["profile"],
+        said["sections"],
+        said["live"],
+        said["hypervisor"],
+        said.get("hostBound", {}),
+        files,
+        None if doors is None else tuple(doors),
     )
     if files:
         return found

@@ -1,0 +1,109 @@
+"""What a node decides for itself about a server: strict while the server stays, learned anew after a move.
+
+`node_agent.profile` names the parts of a domain that are bound to its host; a measurement has their digest. A
+move to another node rewrites them, and nothing else does. So:
+
+1. While a server stays on its node these parts must be as they were signed, or as they were recorded last.
+2. After a move they may be anything once: the first look on the new node records them.
+3. What opens a server to others is never learned: a door that was not there when the server was signed is a
+   violation, moved or not. `node_agent.doors` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.measurement import Finding
+
+if TYPE_CHECKING:
+    from sealward.events.base import Event
+    from sealward.events.measurement import Measurement
+
+MOST_DOORS: Final = 50
+"""Doors that findings name at most: a node can say what it likes."""
+HOST_BOUND: Final = "host-bound"
+"""What stands in a finding in the place of a section, where it is known by digests and doors alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How the host-bound parts of a server were recorded last.
+
+    `recorded` has their digests by form; it is empty while they are as they were signed. `is_open` says that
+    the server has moved, and that nobody has looked at it on its new node yet.
+    """
+
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    is_open: bool = False
+
+
+AS_SIGNED: Final = Binding()
+
+
+def after(binding: Binding, event: Event) -> Binding:
+    """Return the binding after an event of the server's sign."""
+    from sealward.events import sign  # noqa: PLC0415 - the start gate reads bindings in a hurry, and no events
+    from sealward.events.verdict import IsValid  # noqa: PLC0415 - as above
+
+    match event:
+        case sign.SignCreated() | sign.SignSealed():
+            return AS_SIGNED
+        case sign.SignMoved():
+            return replace(binding, is_open=True)
+        case sign.HostBoundChanged():
+            return Binding(event.host_bound)
+        case sign.SignValidated(is_valid=IsValid.TRUE):
+            return replace(binding, is_open=False) if binding.is_open else binding
+    return binding
+
+
+def is_learnable(reference: Measurement, binding: Binding) -> bool:
+    """Say whether host-bound parts may be anything once: after a move, or when none were ever recorded."""
+    return binding.is_open or not (reference.host_bound or binding.recorded)
+
+
+def is_news(reference: Measurement, binding: Binding, found: Measurement) -> bool:
+    """Say whether the host-bound parts of a server that has moved are others than were recorded last."""
+    last = binding.recorded or reference.host_bound
+    return is_learnable(reference, binding) and dict(found.host_bound) != dict(last)
+
+
+def strays(reference: Measurement, binding: Binding, found: Measurement) -> tuple[str, ...]:
+    """Return the forms whose host-bound parts are neither as they were signed nor as they were recorded last.
+
+    None while they may be anything. Each form is accounted for by each form of either: the persistent form of
+    a server that was received is what its running form was, and a server that is off has no running form.
+    """
+    if is_learnable(reference, binding):
+        return ()
+    known = {*reference.host_bound.values(), *binding.recorded.values()}
+    return tuple(form for form, digest in sorted(found.host_bound.items()) if digest not in known)
+
+
+def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
+    """Return the doors that were not there when the server was signed.
+
+    None where either was measured by an agent that did not look for doors.
+    """
+    if reference.doors is None or found.doors is None:
+        return ()
+    return tuple(sorted(set(found.doors).difference(reference.doors)))
+
+
+def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:
+    """Say whether host-bound parts are what they may not be (rules 1 to 3)."""
+    return bool(strays(reference, binding, found) or doors_opened(reference, found))
+
+
+def unexplained(reference: Measurement, binding: Binding, found: Measurement) -> tuple[Finding, ...]:
+    """Return a finding for each violation (rules 1 to 3) by what measurements alone show of it."""
+    signed = reference.host_bound
+    odd = (
+        Finding(HOST_BOUND, "/domain", signed.get(form), found.host_bound[form], form)
+        for form in strays(reference, binding, found)
+    )
+    opened = (one.partition(": ") for one in doors_opened(reference, found)[:MOST_DOORS])
+    shown = (*odd, *(Finding(HOST_BOUND, place, None, what) for place, _, what in opened))
+    return tuple(one.printable() for one in shown)

@@ -1,0 +1,54 @@
+"""The bindings of a node's servers, kept in its ledger: the start gate judges by them without the agent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.binding import AS_SIGNED, Binding, after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sealward.events.sign import SignEvent
+    from sealward.node_agent.ledger import Ledger
+
+COMING: Final = Binding(is_open=True)
+"""The binding of a server that may be coming: what a move rewrites may be anything."""
+
+
+class Bindings:
+    """For the threads of one agent."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._bindings: dict[str, Binding] = {}
+
+    def replace_all(self, bindings: Mapping[str, Binding], coming: Iterable[str] = ()) -> None:
+        """Keep these and no others, and those of servers that may be `coming`."""
+        self._bindings = dict(bindings)
+        kept = dict.fromkeys(coming, COMING) | self._bindings
+        self._ledger.replace_bindings((server_id, text(one)) for server_id, one in kept.items())
+
+    def of(self, server_id: str) -> Binding:
+        """Return the binding of one of this node's servers."""
+        return self._bindings.get(server_id, AS_SIGNED)
+
+    def hear(self, event: SignEvent) -> None:
+        """Take over what an event of a server's sign changes."""
+        before = self._bindings.get(event.server_id)
+        found = after(before or AS_SIGNED, event)
+        if found != before:
+            self._bindings[event.server_id] = found
+            self._ledger.keep_binding(event.server_id, text(found))
+
+
+def text(binding: Binding) -> str:
+    """Return a binding as the ledger has it."""
+    return json.dumps(asdict(binding))
+
+
+def read(kept: str) -> Binding:
+    """Return the binding that the ledger has. Raises ValueError, TypeError."""
+    return Binding(**json.loads(kept))

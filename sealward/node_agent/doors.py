@@ -1,0 +1,118 @@
+"""Doors of a domain: what opens it to others, in parts that are bound to its host.
+
+A move may rewrite host-bound parts, and what it rewrites is learned. A door is never learned: a door that was
+not there when the server was signed is a violation (`events.binding`). Doors in strict parts need no rule of
+their own, because every change of a strict part is a violation.
+
+The password of a console is not among the doors. A client that may only read is shown neither the password
+nor that there is one (libvirt 9.0, observed).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lxml import etree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way in: it is open where `xpath` finds something below <domain>."""
+
+    what: str
+    why: str
+    xpath: str
+
+
+DOORS: Final = (
+    Door(
+        "memory is a file",
+        "another process that opens the file reads and writes the memory of the server",
+        "memoryBacking/source[@type='file' or @type='memfd']",
+    ),
+    Door(
+        "memory is shared",
+        "another process that is given the memory sees what the server writes to it, and writes itself",
+        "memoryBacking/access[@mode='shared']",
+    ),
+    Door(
+        "memory of some cells is shared",
+        "as above, for a part of the memory",
+        "cpu/numa/cell[@memAccess='shared']",
+    ),
+    Door(
+        "pages may be merged",
+        "servers whose equal pages are merged can tell what is in the memory of others by timing",
+        "self::domain[not(memoryBacking/nosharepages)]",
+    ),
+    Door(
+        "memory may be swapped out",
+        "what was in memory stays on a disk of the host",
+        "self::domain[not(memoryBacking/locked)]",
+    ),
+)
+
+LISTENING: Final = (
+    "devices/graphics/@listen",
+    "devices/graphics/listen/@address",
+    "devices/graphics/listen/@type[. = 'network']",
+    "devices/*[self::serial or self::console or self::parallel or self::channel]/source/@host",
+)
+"""Where a server can be reached past its own network cards: addresses, or a libvirt network that has one."""
+BEYOND: Final = "listens beyond the node"
+EVERYBODY: Final = "listens on every address"
+
+_IPV4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_LOOPBACK: Final = re.compile(r"127(?:\.\d{1,3}){1,3}|[0:]*:0*1|localhost")
+
+
+def open_doors(domain: etree._Element) -> frozenset[str]:
+    """Return the doors of a domain without noise, each as `XPath: what`."""
+    return frozenset((*_standing(domain), *_listening(domain)))
+
+
+def _standing(domain: etree._Element) -> Iterator[str]:
+    for xpath, door in _compiled():
+        if xpath(domain):
+            yield f"/domain: {door.what}"
+
+
+def _listening(domain: etree._Element) -> Iterator[str]:
+    for node in _listening_at()(domain):
+        place = "/".join(domain.getroottree().getpath(node.getparent()).split("/")[:4])
+        reach = BEYOND if node == "network" and node.attrname == "type" else reach_of(str(node))
+        if reach is not None:
+            yield f"{place}: {BEYOND}"
+        if reach == EVERYBODY:
+            yield f"{place}: {EVERYBODY}"
+
+
+def reach_of(address: str) -> str | None:
+    """Return from where a console at that address can be reached; None from the node alone.
+
+    What is no address can stand for any, as a name does, or an address in a form of its own: `0`, `0x0`.
+    """
+    text = address.strip().strip("[]").lower().removeprefix("::ffff:")
+    if _LOOPBACK.fullmatch(text):
+        return None
+    if text and set(text) <= set("0.:"):
+        return EVERYBODY
+    if _IPV4.fullmatch(text) or ":" in text:
+        return BEYOND
+    return EVERYBODY
+
+
+@functools.cache
+def _compiled() -> tuple[tuple[etree.XPath, Door], ...]:
+    return tuple((etree.XPath(door.xpath), door) for door in DOORS)
+
+
+@functools.cache
+def _listening_at() -> etree.XPath:
+    return etree.XPath(" | ".join(LISTENING))
