@@ -267,6 +267,7 @@ class Worker:
             senders=Senders(bus.user),
             turns=LastTurns(core.control),
             unproven=Unproven(core.control, clock),
+            only_invited=settings.registration == "invited" and settings.broker_url is not None,
         )
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [

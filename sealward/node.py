@@ -11,9 +11,10 @@ from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import open_read_only
+from sealward.node_agent.joining import joined, pin
 from sealward.node_agent.keyring import KeyFolder
 from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.runner import Runner, Timing
+from sealward.node_agent.runner import Runner, Timing, hostname_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,10 @@ def gate_socket(settings: Settings) -> Path:
 
 
 class Node:
-    """Needs no database. `fleet` is what it watches where no libvirt is named in the settings."""
+    """Needs no database. `fleet` is what it watches where no libvirt is named in the settings.
+
+    Raises JoinRefused, KeyRefused, OSError.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,9 @@ class Node:
         for made in (settings.data_dir, folder):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._ledger = Ledger(folder / "ledger.sqlite")
+        join = joined(settings.join_file, hostname_of(self._ledger))
+        if join is not None:
+            pin(join, folder)
         self.agent = Runner(
             keyring=KeyFolder(folder),
             ledger=self._ledger,
@@ -61,6 +68,7 @@ class Node:
             act=self._acting(settings),
             folders=(settings.libvirt_config_dir, settings.libvirt_run_dir),
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
+            invitation=None if join is None else join.key,
         )
 
     def _acting(self, settings: Settings) -> Act:

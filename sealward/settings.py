@@ -150,6 +150,10 @@ class Settings:
     libvirt_config_dir: Path = Path("/etc/libvirt/qemu")
     libvirt_run_dir: Path = Path("/run/libvirt/qemu")
     """Where the libvirt of a local `qemu:` URI keeps its domains' persistent and running forms."""
+    registration: str = "invited"
+    """Who may register over a broker: who is invited, or everybody at first sight (`open`)."""
+    join_file: Path | None = None
+    """This node's invitation, as `sealward node enroll` has written it; needed until the node is let in."""
     authority_key: Path | None = None
     """None means `authority.pem` in `data_dir`."""
     database_url: str | None = field(default=None, repr=False)
@@ -215,6 +219,8 @@ class Settings:
             libvirt_uri=env.get("SEALWARD_LIBVIRT_URI") or None,
             libvirt_config_dir=_path(env.get("SEALWARD_LIBVIRT_CONFIG_DIR")) or default.libvirt_config_dir,
             libvirt_run_dir=_path(env.get("SEALWARD_LIBVIRT_RUN_DIR")) or default.libvirt_run_dir,
+            registration=_one_of(env, "SEALWARD_REGISTRATION", ("invited", "open")),
+            join_file=_path(env.get("SEALWARD_JOIN_FILE")),
             authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
             database_url=secret(env, "SEALWARD_DATABASE_URL"),
             broker_url=secret(env, "SEALWARD_BROKER_URL"),

@@ -18,13 +18,18 @@ SERVERS: Final = ("postgres", "rabbitmq")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process, or several alike: the sub-command and its environment, as in a container."""
+    """A process, or several alike: the words of the sub-command and its environment, as in a container."""
 
     name: str
-    command: str
+    words: tuple[str, ...]
     environment: Mapping[str, str]
     replicas: int
     once: bool
+
+    @property
+    def command(self) -> str:
+        """Return the sub-command."""
+        return self.words[0]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,10 +45,9 @@ def services() -> dict[str, Service]:
 
 
 def _service(name: str, service: Mapping[str, Any]) -> Service:
-    (command,) = service["command"]
     return Service(
         name,
-        command,
+        tuple(service["command"]),
         service.get("environment", {}),
         service.get("deploy", {}).get("replicas", 1),
         once=service["restart"] == "on-failure",

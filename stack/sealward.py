@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = 30.0
 
 
+AGENT: Final = "agent-1"
+"""The hostname of the node in compose.yaml."""
 READY: Final = {"api": "Sealward listens", "worker": "the worker works", "agent": "works"}
 """What each kind of process prints when it can be used."""
 
@@ -119,7 +121,9 @@ class Stack:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def _words(self, service: Service) -> list[str]:
-        return [sys.executable, "-u", "-m", "sealward", service.command]
+        words = [one.replace(SECRETS, f"{self.secrets}/") for one in service.words]
+        here = [socket.gethostname() if one == AGENT else one for one in words]
+        return [sys.executable, "-u", "-m", "sealward", *here]
 
     def _environment(self, name: str, service: Service) -> dict[str, str]:
         local = {key: self._local(name, key, value) for key, value in service.environment.items()}

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sealward.events import keys, roles
-from sealward.events.permissions import Permissions, of_node, of_worker
+from sealward.events.permissions import Permissions, of_node, of_worker, user_of
+from sealward.protocol import joining
 
 WORKER = "sealward-worker"
 POLICY: Final = "sealward-nodes"
@@ -45,7 +46,7 @@ def make(folder: Path, database: str, broker: str, hostname: str) -> None:
         _write(folder / name, secrets.token_urlsafe(24))
     for name, (user, file) in ROLES.items():
         _write(folder / file, database.format(user=user, password=_read(folder / name)))
-    node = f"node.{hostname}"
+    node = user_of(hostname)
     worker_password, node_password = _read(folder / "worker-password"), _read(folder / "node-password")
     _write(folder / "worker-broker-url", broker.format(user=WORKER, password=worker_password))
     _write(folder / "node-broker-url", broker.format(user=node, password=node_password))
@@ -53,6 +54,13 @@ def make(folder: Path, database: str, broker: str, hostname: str) -> None:
     _write(folder / "rabbitmq-definitions", json.dumps(_definitions(users), indent=2))
     keys.private_key(folder / "authority-key")
     (folder / "authority-key").chmod(READABLE)
+    if not (folder / "node-join").exists():
+        authority = keys.public_pem(keys.private_key(folder / "authority-key").public_key())
+        secret = secrets.token_bytes(joining.SEED)
+        joining.write(
+            joining.Join(hostname=hostname, secret=secret, authority=authority), folder / "node-join"
+        )
+        (folder / "node-join").chmod(READABLE)
 
 
 def _definitions(users: list[tuple[str, str, Permissions]]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Door:
     `own` is the control plane's user at a broker that vouches for senders; None stands for no broker.
     """
 
-    def __init__(self, store: EventStore, own: str | None = None) -> None:
+    def __init__(self, store: EventStore, own: str | None = None, *, only_invited: bool = False) -> None:
         self.now = NOW
         self.control = InMemory()
         self.unproven = Unproven(self.control, lambda: self.now, itertools.count().__next__)
@@ -74,6 +74,7 @@ class Door:
             senders=Senders(own),
             turns=LastTurns(self.control),
             unproven=self.unproven,
+            only_invited=only_invited,
         )
 
     def take(self, *bodies: bytes) -> list[str | None]:

@@ -66,6 +66,8 @@ ONE_OF_EACH: tuple[Event, ...] = (
         generation=1,
     ),
     sign.SignRevoked(**SIGN),
+    node.NodeInvited(**NODE, invitation="PEM", keyid="ab" * 32, expires_at=LATER),
+    node.NodeUninvited(**NODE, keyid="ab" * 32),
     node.NodeRegistered(**NODE, public_key="PEM"),
     node.NodeKeyReplaced(**NODE, public_key="PEM", keyid="ab" * 32, replaced="cd" * 32),
     node.NodeActivated(**NODE),

@@ -83,6 +83,7 @@ def test_every_process_of_sealward_is_a_service_and_nothing_else_is() -> None:
 
     assert {one.command: one.replicas for one in services.values()} == {
         "migrate": 1,
+        "node": 1,
         "api": 2,
         "worker": 2,
         "agent": 1,

@@ -15,6 +15,8 @@ EXAMPLES: Final = {
     "sealward health": ("sealward health", "sealward health --url http://127.0.0.1:9362"),
     "sealward token issue": ("sealward token issue alice --role security-officer --days 90",),
     "sealward node enroll": ("sealward node enroll kvm1 --broker amqps://broker.example:5671/%2F",),
+    "sealward node invite": ("sealward node invite kvm1 --hours 2",),
+    "sealward node uninvite": ("sealward node uninvite kvm1",),
     "sealward node expel": ("sealward node expel kvm1",),
     "sealward node key": ("sealward node key", "sealward node key --new"),
     "sealward dead-letters show": ("sealward dead-letters show 5e14e381-f98b-475e-8b19-7bd77bde8701",),

@@ -6,12 +6,14 @@ import os
 import pwd
 import re
 import shlex
+import sys
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+from sealward.cli import invitation
 from sealward.cli.place import settings
 from sealward.cli.refusal import Refusal, refusing
-from sealward.events.permissions import of_node
+from sealward.events.permissions import of_node, user_of
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +31,7 @@ printf '{scheme}://%s:%s@{broker}/{path}\\n' {user} "$(cat {file}.password)" > {
 rm {file}.password
 # Now move {file}.broker-url to the node, readable by its agent alone, and start the agent there with
 #   SEALWARD_BROKER_URL_FILE=/etc/sealward/broker-url
+#   SEALWARD_JOIN_FILE=/etc/sealward/join, the invitation (`sealward node invite {file}`)
 #   SEALWARD_LIBVIRT_URI=qemu:///system
 # The agent makes its own key; `rabbitmqctl delete_user {user}` takes the permission back.
 """
@@ -47,6 +50,9 @@ fi
 """
 
 
+LATER: Final = "run `sealward node invite` where SEALWARD_DATABASE_URL is set"
+
+
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its verb."""
     node = commands.add_parser(
@@ -57,9 +63,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     verbs = node.add_subparsers(required=True, metavar="VERB")
     enroll = verbs.add_parser(
         "enroll",
-        help="print the script that makes the broker's user for a node",
-        description="Print a shell script for the broker's administrator. It makes a RabbitMQ user who may "
-        "read this node's queue, report, and nothing else, and the URL file that the agent needs.",
+        help="invite a host, and print the script that makes its user at the broker",
+        description="Invite a host to register as a node, once: in the log of SEALWARD_DATABASE_URL, or "
+        "SEALWARD_DATA_DIR, and in a file with a secret that its agent needs (SEALWARD_JOIN_FILE). Then "
+        "print a shell script for the broker's administrator. It makes a RabbitMQ user who may read this "
+        "node's queue, report, and nothing else, and the URL file that the agent needs.",
     )
     enroll.add_argument("hostname", help="as `hostname` prints it on the node")
     enroll.add_argument(
@@ -68,7 +76,26 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="URL",
         help="without user and password; default: %(default)s",
     )
+    invitation.add_arguments(enroll)
     enroll.set_defaults(run=_enroll)
+    invite = verbs.add_parser(
+        "invite",
+        help="let a host register, once, without making its broker's user",
+        description="Write to the log of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR, that the host may "
+        "register as a node, and to a file what its agent needs for that (SEALWARD_JOIN_FILE). The log has "
+        "only the public half of the secret in that file. The same file again changes nothing.",
+    )
+    invite.add_argument("hostname", help="as `hostname` prints it on the node")
+    invitation.add_arguments(invite)
+    invite.set_defaults(run=_invite)
+    uninvite = verbs.add_parser(
+        "uninvite",
+        help="revoke an invitation that was not used",
+        description="Write to the log of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR, that the invitation of "
+        "the host counts no more.",
+    )
+    uninvite.add_argument("hostname", help="as it was invited")
+    uninvite.set_defaults(run=_uninvite)
     expel = verbs.add_parser(
         "expel",
         help="print the script that takes the broker's user from a node that was removed",
@@ -91,14 +118,34 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _enroll(args: argparse.Namespace) -> int:
-    print(script(args.hostname, args.broker), end="")
+    text = script(args.hostname, args.broker)
+    if invitation.has_log(settings()):
+        _say_invited(invitation.invite(args))
+    else:
+        print(f"no log is here, so {args.hostname} is not invited yet: {LATER}", file=sys.stderr)
+    print(text, end="")
     return 0
+
+
+def _invite(args: argparse.Namespace) -> int:
+    if not HOSTNAME.fullmatch(args.hostname):
+        raise Refusal(f"{args.hostname!r} is no hostname")
+    _say_invited(invitation.invite(args))
+    return 0
+
+
+def _say_invited(file: Path) -> None:
+    print(f"the invitation is in {file}; the agent reads it as SEALWARD_JOIN_FILE", file=sys.stderr)
+
+
+def _uninvite(args: argparse.Namespace) -> int:
+    return invitation.uninvite(args)
 
 
 def _expel(args: argparse.Namespace) -> int:
     if not HOSTNAME.fullmatch(args.hostname):
         raise Refusal(f"{args.hostname!r} is no hostname")
-    names = {"user": f"node.{args.hostname}", "queue": f"sealward.node.{args.hostname}", "vhost": args.vhost}
+    names = {"user": user_of(args.hostname), "queue": f"sealward.node.{args.hostname}", "vhost": args.vhost}
     print(EXPELLED.format(**{name: shlex.quote(value) for name, value in names.items()}), end="")
     return 0
 
@@ -143,7 +190,7 @@ def script(hostname: str, broker: str) -> str:
     permissions = of_node(hostname)
     return SCRIPT.format(
         file=shlex.quote(hostname),
-        user=shlex.quote(f"node.{hostname}"),
+        user=shlex.quote(user_of(hostname)),
         vhost=shlex.quote(vhost.replace("%2F", "/").replace("%2f", "/")),
         configure=shlex.quote(permissions.configure),
         write=shlex.quote(permissions.write),

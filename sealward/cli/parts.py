@@ -123,11 +123,12 @@ def _agent(args: argparse.Namespace) -> int:
     from sealward.events.keys import KeyRefused
     from sealward.events.tls import Tls
     from sealward.node import Node
+    from sealward.protocol.joining import JoinRefused
 
     where = settings()
     bus = Bus(broker(where), tls=Tls.of(where))
     process = Process(where)
-    with refusing(KeyRefused):
+    with refusing(KeyRefused, JoinRefused):
         node = Node(where, bus)
         try:
             node.start()

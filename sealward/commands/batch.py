@@ -50,7 +50,7 @@ def of_sign(server_id: str) -> Stream:
 @functools.lru_cache(maxsize=KNOWN)
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/7")
+    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/8")
 
 
 def of(command: ask.Command) -> Stream:

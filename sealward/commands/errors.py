@@ -94,6 +94,30 @@ class HostnameTaken(Rejected):
     code = "node.hostname-taken"
 
 
+class NotInvited(Rejected):
+    """Nobody has invited this host. `sealward node enroll HOSTNAME` does, or POST /v1/node lets it in."""
+
+    code = "node.not-invited"
+
+
+class InvitationExpired(Rejected):
+    """The invitation has expired. Make another one: `sealward node enroll HOSTNAME`."""
+
+    code = "invitation.expired"
+
+
+class InvitationRevoked(Rejected):
+    """The invitation was revoked. Make another one: `sealward node enroll HOSTNAME`."""
+
+    code = "invitation.revoked"
+
+
+class InvitationUsed(Rejected):
+    """The invitation was used already. To let another key in, DELETE the node first, or PUT the key."""
+
+    code = "invitation.used"
+
+
 class NodeExists(Rejected):
     """A node of this hostname is registered. To name another key for it, PUT that."""
 

@@ -129,10 +129,13 @@ class Handler:
         now = self._clock()
         match command:
             case ask.RegisterNode():
-                node_id = self._store.next_id("node") if node is None else 0
+                is_new = node is None and not command.only_invited
+                node_id = self._store.next_id("node") if is_new else 0
                 return nodes.register_node(node, command, node_id=node_id, now=now)
             case ask.MembershipCommand():
-                is_new = isinstance(command, ask.AdmitNode) and (node is None or node.removed)
+                is_new = isinstance(command, ask.AdmitNode | ask.InviteNode) and (
+                    node is None or node.removed
+                )
                 node_id = self._store.next_id("node") if is_new else 0
                 return membership.decide(node, command, node_id=node_id, now=now)
             case ask.ActivateNode():

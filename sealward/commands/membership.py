@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sealward.commands import invitation
 from sealward.commands import messages as ask
 from sealward.commands.errors import NodeExists, NodeHasSigns, NotRegistered
 from sealward.commands.fact import about_node
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 def decide(node: Node | None, command: ask.MembershipCommand, *, node_id: int, now: datetime) -> list[Event]:
     """Decide on what an administrator says; a node that is let in gets that id. Raises what the others do."""
     match command:
+        case ask.InviteNode():
+            return invitation.invite(node, command, node_id=node_id, now=now)
+        case ask.UninviteNode():
+            return invitation.uninvite(node, command, now=now)
         case ask.AdmitNode():
             return admit_node(node, command, node_id=node_id, now=now)
         case ask.RemoveNode():
@@ -96,4 +101,4 @@ def evolve(node: Node, event: facts.NodeKeyReplaced | facts.NodeRemoved) -> Node
     """Return the node after a fact about its membership."""
     if isinstance(event, facts.NodeKeyReplaced):
         return replace(node, public_key=event.public_key)
-    return replace(node, removed=True, instances=frozenset(), running=frozenset())
+    return replace(node, removed=True, instances=frozenset(), running=frozenset(), invitation=None)

@@ -125,10 +125,16 @@ class RecordFailure(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterNode(Command):
-    """An agent makes itself known with its public key (PEM)."""
+    """An agent makes itself known with its public key (PEM).
+
+    `invitation` is the key (PEM) of the host's invitation, where that has signed the registration as well.
+    `only_invited` keeps out a host that nobody has invited.
+    """
 
     hostname: str
     public_key: str
+    invitation: str | None = None
+    only_invited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +154,19 @@ class AdmitNode(MembershipCommand):
     """Let a node in under that key (PEM): one that never was there, or that was removed."""
 
     public_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteNode(MembershipCommand):
+    """Let whoever has the secret key of `invitation` (PEM, public) register under the hostname, once."""
+
+    invitation: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UninviteNode(MembershipCommand):
+    """Have the invitation of a host count no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,12 @@ from datetime import datetime  # noqa: TC003 - snapshots are read by the annotat
 from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands import firmware as firmwares
-from sealward.commands import membership
+from sealward.commands import invitation, membership
 from sealward.commands.clock import refuse_future
 from sealward.commands.enforcement import remembered
-from sealward.commands.errors import HostnameTaken, NodeWasRemoved, NotRegistered, SweepMalformed
+from sealward.commands.errors import NotRegistered, SweepMalformed
 from sealward.commands.fact import about_node
+from sealward.commands.invitation import Invitation  # noqa: TC001 - snapshots are read by the annotations
 from sealward.commands.membership import member
 from sealward.events import node as facts
 from sealward.events import ranges
@@ -67,28 +68,31 @@ class Node:
     enforcement: Gate = Gate.ABSENT
     enforcement_reason: str | None = None
     removed: bool = False
-    """Whether it is none any more."""
+    """Whether it is none any more, or none yet."""
+    invitation: Invitation | None = None
+    """The invitation that it was let in by, or may be."""
     recorded: tuple[str, ...] = ()
     """The ids of the last objections and reactions, for the same reason."""
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
-    """Take in a new node, or hear a known one again. Raises HostnameTaken for another key, NodeWasRemoved."""
-    if node is None:
+    """Take in a host that is invited, or may come at first sight; or hear a known node again.
+
+    Raises NotInvited, InvitationExpired, InvitationRevoked, InvitationUsed, HostnameTaken, NodeWasRemoved.
+    """
+    if node is None or node.removed:
+        invitation.refuse_uninvited(node, command, now)
         registered = facts.NodeRegistered(
             timestamp=now,
             actor=command.actor,
             task_id=command.task_id,
             request_id=command.request_id,
-            node_id=node_id,
+            node_id=node_id if node is None else node.node_id,
             hostname=command.hostname,
             public_key=command.public_key,
         )
         return [registered]
-    if node.removed:
-        raise NodeWasRemoved
-    if node.public_key != command.public_key:
-        raise HostnameTaken
+    invitation.refuse_another(node, command)
     return [about_node(facts.NodeReturned, node, command, now)] if node.lost else []
 
 
@@ -208,7 +212,11 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR09
     """Return the node after a fact of its stream."""
     match event:
         case facts.NodeRegistered():
-            return Node(event.node_id, event.hostname, event.public_key)
+            used = None if node is None else node.invitation
+            return Node(event.node_id, event.hostname, event.public_key, invitation=used)
+        case facts.NodeInvited() | facts.NodeUninvited():
+            host = Node(event.node_id, event.hostname, "", removed=True)
+            return invitation.invited(node, event, host)
         case facts.NodeKeyReplaced() | facts.NodeRemoved() if node is not None:
             return membership.evolve(node, event)
         case facts.NodeActivated() | facts.NodeDeactivated() if node is not None:

@@ -30,6 +30,8 @@ EVENTS: dict[str, type[Event]] = {
         sign.SignPolicySet,
         sign.SignMoved,
         sign.SignRevoked,
+        node.NodeInvited,
+        node.NodeUninvited,
         node.NodeRegistered,
         node.NodeKeyReplaced,
         node.NodeActivated,

@@ -43,6 +43,30 @@ class NodeRegistered(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInvited(NodeEvent):
+    """An administrator has invited a host: it may register until `expires_at`, once.
+
+    Its registration must be signed by the key of the `invitation` (PEM), too; `keyid` names that key. It gets
+    the `node_id` when it registers.
+    """
+
+    topic: ClassVar[str] = "node.invited"
+
+    invitation: str
+    keyid: str
+    expires_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUninvited(NodeEvent):
+    """An administrator has revoked an invitation that was not used; `keyid` names its key."""
+
+    topic: ClassVar[str] = "node.uninvited"
+
+    keyid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeKeyReplaced(NodeEvent):
     """An administrator named another key (PEM): from now on the node's reports must be signed by it.
 

@@ -21,9 +21,11 @@ API: Final = "sealward_api"
 WORKER: Final = "sealward_worker"
 DECISIONS: Final = frozenset(
     {
+        "node.invited",
         "node.key-replaced",
         "node.policy-set",
         "node.removed",
+        "node.uninvited",
         "sign.created",
         "sign.policy-set",
         "sign.revoked",

@@ -28,7 +28,7 @@ from sealward.events import statement as statements
 from sealward.events.bus import BusUnavailable, Dropped, Later, Poison
 from sealward.events.keys import KeyRefused
 from sealward.events.store import StoreUnavailable
-from sealward.intake import meaning
+from sealward.intake import meaning, registrations
 from sealward.intake.introductions import Introductions
 from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.refusals import Refusals
@@ -100,6 +100,7 @@ class Intake:
     `sign_of` is what is known of a server that a node's start gate asks about. `elsewhere` names those of a
     node's servers that have their signs on other nodes, `also_at` another node that has a server. Both may be
     behind: what they do not know yet, they know when a node says its inventory again.
+    `only_invited` keeps out hosts that nobody has invited.
     """
 
     def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
@@ -116,7 +117,9 @@ class Intake:
         senders: Senders,
         turns: LastTurns,
         unproven: Unproven,
+        only_invited: bool,
     ) -> None:
+        self._only_invited = only_invited
         self._senders = senders
         self._turns = turns
         self._unproven = unproven
@@ -200,7 +203,7 @@ class Intake:
 
         Raises what is in Refused and Unheard, and Again.
         """
-        pem = _key(node, one.said)
+        pem = registrations.key_of(node, one.said)
         one.signed.prove(pem)
         if not self._senders.is_put_back(one):
             outcome.turns.check(one, pem)
@@ -221,11 +224,11 @@ class Intake:
             return outcome.drop(one, NotNewer())
         with logs.about(actor=f"node:{report.hostname}", task_id=getattr(report, "task_id", None)):
             try:
-                self._carry_out(report, part.measured, decisions, outcome)
+                self._carry_out(report, part.measured, one, decisions, outcome)
             except (NotSigned, UnknownGeneration, MovedAway) as late:
                 log.info("%s: %s", report.hostname, late)  # revoked, ordered anew or moved meanwhile
             except Refused as refused:
-                if _is_of_a_stranger(report, decisions):
+                if registrations.is_of_a_stranger(report, decisions.node(report.hostname)):
                     return outcome.drop(one, refused)
                 return self._refuse(report, refused, decisions, outcome)
         if isinstance(report, reports.Registration):
@@ -248,18 +251,24 @@ class Intake:
         self,
         report: reports.AnyReport,
         measured: Measured | Exception | None,
+        one: Said,
         decisions: Batch,
         outcome: _Outcome,
     ) -> None:
         node = decisions.node(report.hostname)
         match report:
             case reports.Registration():
-                _register(report.hostname, report.public_key, report.nonce, decisions, outcome)
+                decisions.handle(registrations.command(report, one, node, only_invited=self._only_invited))
+                outcome.tell(_registered(report.hostname, decisions), report.nonce)
             case _ if node is None:
                 raise NotRegistered
             case reports.Heartbeat() | reports.Progress():
                 if node.lost:
-                    _register(node.hostname, node.public_key, "", decisions, outcome)
+                    command = ask.RegisterNode(
+                        actor=f"node:{node.hostname}", hostname=node.hostname, public_key=node.public_key
+                    )
+                    decisions.handle(command)
+                    outcome.tell(_registered(node.hostname, decisions))
             case reports.Wanted():
                 self._introductions.admit(node.hostname)
                 outcome.questions.append(report)
@@ -324,20 +333,20 @@ def _claims(said: Sequence[Said], decisions: Batch) -> list[tuple[Signed, str]]:
     for one in said:
         hostname, node = one.said.hostname, decisions.node(one.said.hostname)
         if isinstance(one.said, reports.Registration):
+            pem: str | None = one.said.public_key
             keys.setdefault(hostname, one.said.public_key)
-        pem = keys.get(hostname) if node is None else node.public_key
+        else:
+            pem = keys.get(hostname) if node is None or not node.public_key else node.public_key
         if pem is not None:
             claims += one.claims(pem)
     return claims
 
 
-def _register(hostname: str, pem: str, nonce: str, decisions: Batch, outcome: _Outcome) -> None:
-    """Take a node in (again)."""
-    decisions.handle(ask.RegisterNode(actor=f"node:{hostname}", hostname=hostname, public_key=pem))
+def _registered(hostname: str, decisions: Batch) -> Node:
     node = decisions.node(hostname)
     if node is None:
         raise NotRegistered
-    outcome.tell(node, nonce)
+    return node
 
 
 def _keyids(claims: Iterable[tuple[Signed, str]]) -> set[str]:
@@ -346,14 +355,6 @@ def _keyids(claims: Iterable[tuple[Signed, str]]) -> set[str]:
         with contextlib.suppress(KeyRefused):
             found.add(keyid_of(pem))
     return found
-
-
-def _is_of_a_stranger(report: reports.AnyReport, decisions: Batch) -> bool:
-    """Say whether a registration was signed by a key that is not that of the node it names."""
-    if not isinstance(report, reports.Registration):
-        return False
-    node = decisions.node(report.hostname)
-    return node is None or node.public_key != report.public_key
 
 
 def _code(refused: Exception) -> str:
@@ -370,18 +371,6 @@ def _first(answers: Sequence[Poison | None]) -> Poison | None:
         if one is not None:
             return Poison(one.reason, f"report {number} of {len(answers)}: {one.detail}")
     return None
-
-
-def _key(node: Node | None, said: reports.AnyReport | reports.Bundle | reports.Unread) -> str:
-    """Return the key (PEM) that must have signed: the registered one; of a registration its own.
-
-    Raises NotRegistered.
-    """
-    if isinstance(said, reports.Registration):
-        return said.public_key  # another key than the registered one is refused later
-    if node is None:
-        raise NotRegistered
-    return node.public_key
 
 
 def _move(server_id: str, node: Node, before: Node, decisions: Batch, outcome: _Outcome) -> None:

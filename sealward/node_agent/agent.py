@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from sealward.events.base import Recorded
     from sealward.node_agent.enforcement import Means
     from sealward.node_agent.files.firmware import Firmware
@@ -76,6 +78,7 @@ class Agent:
         outbox: Outbox,
         clock: Callable[[], datetime],
         means: Means,
+        invitation: Ed25519PrivateKey | None = None,
     ) -> None:
         self.hostname = outbox.hostname
         self._ledger = ledger
@@ -106,7 +109,7 @@ class Agent:
         """The servers that came here and of which nothing was told: what told it is lost."""
         self._active: bool | None = None
         self._hearing = Hearing()
-        self.registration = Registration(self.hostname, keyring)
+        self.registration = Registration(self.hostname, keyring, invitation)
         self._ticks = 0
         self._is_again = False
         """Whether it asked to be told everything although it knows it."""

@@ -27,9 +27,11 @@ REMEMBERED: Final = 64
 class Registration:
     """What one agent asks until it is answered; an answer to an agent before this one knows too little."""
 
-    def __init__(self, hostname: str, keyring: Keyring) -> None:
+    def __init__(self, hostname: str, keyring: Keyring, invitation: Ed25519PrivateKey | None = None) -> None:
         self._hostname = hostname
         self._keyring = keyring
+        self._invitation = invitation
+        """The key that signs as well, until the node is let in."""
         self._asked: dict[str, str] = {}
         """By nonce the key (PEM) that was asked with."""
         self._own: deque[str] = deque(maxlen=REMEMBERED)
@@ -42,8 +44,8 @@ class Registration:
         """Say whether no answer has come yet."""
         return bool(self._asked)
 
-    def ask(self, moment: datetime) -> tuple[reports.Registration, Ed25519PrivateKey]:
-        """Return what to say, and the key to say it with: the next one in turn, if there is one.
+    def ask(self, moment: datetime) -> tuple[reports.Registration, *tuple[Ed25519PrivateKey, ...]]:
+        """Return what to say, and the keys to say it with: the next one in turn, and the invitation's.
 
         No two moments of a node are the same, whoever its agent was.
         """
@@ -51,7 +53,8 @@ class Registration:
         self._own.append(nonce)
         key = self._keyring.turn(len(self._asked))
         pem = self._asked[nonce] = public_pem(key.public_key())
-        return reports.Registration(hostname=self._hostname, public_key=pem, nonce=nonce), key
+        invited = () if self._invitation is None else (self._invitation,)
+        return reports.Registration(hostname=self._hostname, public_key=pem, nonce=nonce), key, *invited
 
     def has_another_key(self, event: Event) -> bool:
         """Take the next key into use when an event names it; say whether it is.
@@ -78,6 +81,7 @@ class Registration:
         """Wait no more; a key that was heard under is the one in use."""
         self._keyring.take(self._asked.get(nonce, ""))
         self._asked.clear()
+        self._invitation = None
         self.ended = False
 
     def end(self) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import libvirt
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.events.bus import Bus
     from sealward.node_agent.files.measurer import FileMeasurer
@@ -103,6 +104,7 @@ class Runner:
         act: Act,
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         folders: Iterable[Path] = (),
+        invitation: Ed25519PrivateKey | None = None,
     ) -> None:
         self._timing = timing
         self._jobs: queue.SimpleQueue[Changed | Received | Due | Gate | Stop] = queue.SimpleQueue()
@@ -111,7 +113,7 @@ class Runner:
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
         self._outbox = Outbox(
-            _hostname(ledger), keyring, lambda body: bus.submit(reports.INBOX, body), Turns(ledger)
+            hostname_of(ledger), keyring, lambda body: bus.submit(reports.INBOX, body), Turns(ledger)
         )
         self._agent = Agent(
             keyring=keyring,
@@ -122,6 +124,7 @@ class Runner:
             outbox=self._outbox,
             clock=clock,
             means=Means(alone_for, act, self._wake),
+            invitation=invitation,
         )
         self._gate = GateListener(
             gate_socket,
@@ -247,7 +250,7 @@ class Runner:
             received.done.set_result(None)
 
 
-def _hostname(ledger: Ledger) -> str:
+def hostname_of(ledger: Ledger) -> str:
     """Return the name this node registered under: it stays when the machine is renamed."""
     name = ledger.fact("hostname")
     if name is None:

@@ -143,6 +143,7 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
         senders=Senders("sealward-worker"),
         turns=LastTurns(control),
         unproven=Unproven(control, utc_now),
+        only_invited=False,
     )
 
 

@@ -147,6 +147,7 @@ class Plane:
             senders=Senders(None),
             turns=self.turns,
             unproven=cast("Unproven", Uncounted()),
+            only_invited=False,
         )
         self._relay = Relay(self.store, BusPublisher(bus), self.place)
         self._keeper = LeaseKeeper(self._leases, self.handler, LEASE, self._clock)

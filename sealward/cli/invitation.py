@@ -1,0 +1,146 @@
+"""`sealward node enroll`, `invite` and `uninvite`: the part that the log has to know."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sealward.cli.place import existing
+from sealward.cli.refusal import Refusal, refusing
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sealward.commands.messages import Command
+    from sealward.protocol.joining import Join
+    from sealward.settings import Settings
+
+HOURS: Final = 24.0
+MOST_HOURS: Final = 24.0 * 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what an invitation is made with."""
+    parser.add_argument(
+        "--join",
+        type=Path,
+        metavar="FILE",
+        help="the file for the node with the invitation's secret; default: SEALWARD_JOIN_FILE, or "
+        "HOSTNAME.join. One that is there already is used again.",
+    )
+    parser.add_argument(
+        "--authority",
+        type=Path,
+        metavar="FILE",
+        help="the authority's public key (PEM); default: that of SEALWARD_AUTHORITY_KEY, or authority.pub in "
+        "SEALWARD_DATA_DIR",
+    )
+    parser.add_argument(
+        "--hours",
+        type=float,
+        default=HOURS,
+        metavar="N",
+        help="how long the invitation can be used; default: %(default)g",
+    )
+
+
+def has_log(where: Settings) -> bool:
+    """Say whether the settings name a log that invitations can be written to."""
+    return where.database_url is not None or (where.data_dir / "log.sqlite").exists()
+
+
+def invite(args: argparse.Namespace) -> Path:
+    """Invite a host; return the file that its agent needs. Raises Refusal."""
+    from sealward.commands.errors import Rejected
+    from sealward.commands.messages import InviteNode
+    from sealward.events.keys import KeyRefused
+    from sealward.protocol.joining import JoinRefused
+
+    if not 0 < args.hours <= MOST_HOURS:
+        raise Refusal(f"--hours: more than 0, at most {MOST_HOURS:g}")
+    where = existing()
+    file = args.join or where.join_file or Path(f"{args.hostname}.join")
+    with refusing(JoinRefused, KeyRefused, OSError, Rejected):
+        join = _join(file, args, where)
+        command = InviteNode(
+            actor=_actor(),
+            hostname=args.hostname,
+            invitation=join.invitation,
+            expires_at=datetime.now(UTC) + timedelta(hours=args.hours),
+        )
+        _carry_out(command, where)
+    return file
+
+
+def uninvite(args: argparse.Namespace) -> int:
+    """Revoke the invitation of a host. Raises Refusal."""
+    from sealward.commands.errors import Rejected
+    from sealward.commands.messages import UninviteNode
+
+    with refusing(Rejected):
+        _carry_out(UninviteNode(actor=_actor(), hostname=args.hostname), existing())
+    print(f"{args.hostname} is invited no longer")
+    return 0
+
+
+def _join(file: Path, args: argparse.Namespace, where: Settings) -> Join:
+    """Return the invitation in a file, which is made when it is not there."""
+    from sealward.protocol import joining
+
+    if file.exists():
+        join = joining.read(file)
+        if join.hostname != args.hostname:
+            raise Refusal(f"{file} is the invitation of {join.hostname}; name another file with --join")
+        return join
+    join = joining.Join(
+        hostname=args.hostname,
+        secret=secrets.token_bytes(joining.SEED),
+        authority=_authority(args.authority, where),
+    )
+    joining.write(join, file)
+    return join
+
+
+def _authority(file: Path | None, where: Settings) -> str:
+    """Return the authority's public key (PEM)."""
+    from sealward.events import keys
+
+    own = where.authority_key or where.data_dir / "authority.pem"
+    public = file or where.data_dir / "authority.pub"
+    if file is None and own.exists():
+        return keys.public_pem(keys.private_key(own).public_key())
+    if not public.exists():
+        raise Refusal(
+            "name the file with the authority's public key: --authority FILE (a worker writes it as "
+            "authority.pub to its SEALWARD_DATA_DIR)"
+        )
+    return keys.public_pem(keys.public_key(public.read_text(encoding="ascii")))
+
+
+def _actor() -> str:
+    """Return who is at the terminal, as the log will show it."""
+    uid = os.getuid()
+    try:
+        return f"user:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:  # a container's user has no name
+        return f"user:{uid}"
+
+
+def _carry_out(command: Command, where: Settings) -> None:
+    from sealward.commands.handler import Handler
+    from sealward.control_plane import storage
+    from sealward.events.base import utc_now
+    from sealward.events.postgres import NotMigrated
+    from sealward.events.store import StoreUnavailable
+
+    with refusing(StoreUnavailable, NotMigrated):
+        found = storage(where)
+        try:
+            handler = Handler(found.store, None, clock=utc_now, fresh_for=timedelta(seconds=where.fresh_for))
+            handler.handle(command)
+        finally:
+            found.close()

@@ -1,0 +1,125 @@
+"""How a node is let in that nobody has seen: by an invitation, once, for a time. Pure functions.
+
+An invitation is an Ed25519 key. Its secret goes to the node by the administrator's hand; the log has the
+public key alone. A registration that the invitation's key has signed, too, proves that it comes from where
+the secret was brought to, and nobody on the way can change it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
+from typing import TYPE_CHECKING
+
+from sealward.commands.errors import (
+    HostnameTaken,
+    InvitationExpired,
+    InvitationRevoked,
+    InvitationUsed,
+    NodeExists,
+    NodeWasRemoved,
+    NotInvited,
+)
+from sealward.events import node as facts
+from sealward.events.keyid import keyid
+from sealward.events.keys import public_key
+
+if TYPE_CHECKING:
+    from sealward.commands.messages import InviteNode, RegisterNode, UninviteNode
+    from sealward.commands.node import Node
+    from sealward.events.base import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Until when a registration counts that this key (PEM) has signed as well."""
+
+    public_key: str
+    expires_at: datetime
+    revoked: bool = False
+
+
+def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetime) -> list[Event]:
+    """Invite a host that is no node, or no longer; for how long can be said anew until the host comes.
+
+    A host that was invited before and has not come keeps its id. Raises NodeExists, KeyRefused.
+    """
+    known = None if node is None else node.invitation
+    if known is not None and (known.public_key, known.revoked) == (command.invitation, False):
+        is_used = node is not None and not node.removed
+        if is_used or known.expires_at >= command.expires_at:
+            return []
+    if node is not None and not node.removed:
+        raise NodeExists
+    invited = facts.NodeInvited(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node.node_id if node is not None and is_expected(node) else node_id,
+        hostname=command.hostname,
+        invitation=command.invitation,
+        keyid=keyid(public_key(command.invitation)),
+        expires_at=command.expires_at,
+    )
+    return [invited]
+
+
+def uninvite(node: Node | None, command: UninviteNode, *, now: datetime) -> list[Event]:
+    """Have an invitation that was not used count no more. Raises NotInvited, InvitationUsed."""
+    if node is None or node.invitation is None or node.invitation.revoked:
+        raise NotInvited
+    if not node.removed:
+        raise InvitationUsed
+    uninvited = facts.NodeUninvited(
+        timestamp=now,
+        actor=command.actor,
+        task_id=command.task_id,
+        request_id=command.request_id,
+        node_id=node.node_id,
+        hostname=node.hostname,
+        keyid=keyid(public_key(node.invitation.public_key)),
+    )
+    return [uninvited]
+
+
+def is_expected(node: Node) -> bool:
+    """Say whether a host was invited and has never registered."""
+    return node.removed and not node.public_key
+
+
+def refuse_uninvited(node: Node | None, command: RegisterNode, now: datetime) -> None:
+    """Make sure that a host that is no node may become one.
+
+    Raises NotInvited, InvitationExpired, InvitationRevoked, NodeWasRemoved.
+    """
+    if node is None:
+        if command.only_invited:
+            raise NotInvited
+        return
+    if node.invitation is None:
+        raise NodeWasRemoved
+    if command.invitation != node.invitation.public_key:
+        raise NotInvited
+    if node.invitation.revoked:
+        raise InvitationRevoked
+    if now >= node.invitation.expires_at:
+        raise InvitationExpired
+
+
+def refuse_another(node: Node, command: RegisterNode) -> None:
+    """Make sure that a node registers under its own key. Raises InvitationUsed, HostnameTaken."""
+    if command.public_key == node.public_key:
+        return
+    if node.invitation is not None and command.invitation == node.invitation.public_key:
+        raise InvitationUsed
+    raise HostnameTaken
+
+
+def invited(node: Node | None, event: facts.NodeInvited | facts.NodeUninvited, host: Node) -> Node:
+    """Return a host after a fact about its invitation; `host` is one that was never let in."""
+    if isinstance(event, facts.NodeInvited):
+        return replace(host, invitation=Invitation(event.invitation, event.expires_at))
+    if node is None or node.invitation is None:
+        return host
+    return replace(node, invitation=replace(node.invitation, revoked=True))
