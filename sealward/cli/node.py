@@ -14,12 +14,13 @@ from sealward.cli import invitation
 from sealward.cli.place import settings
 from sealward.cli.refusal import Refusal, refusing
 from sealward.events.permissions import of_node, user_of
+from sealward.events.values import RFC1123
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+HOSTNAME: Final = re.compile(RFC1123)
 SCRIPT: Final = """\
 # Run this where rabbitmqctl reaches the broker. It prints no secret and leaves none on a command line.
 set -Ceu # what a file's name leads to already is not written to

@@ -52,8 +52,8 @@ class NodeInvited(NodeEvent):
 
     topic: ClassVar[str] = "node.invited"
 
-    invitation: str
-    keyid: str
+    invitation: PublicKey
+    keyid: Digest
     expires_at: Moment
 
 
@@ -63,7 +63,7 @@ class NodeUninvited(NodeEvent):
 
     topic: ClassVar[str] = "node.uninvited"
 
-    keyid: str
+    keyid: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
