@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import secrets
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +32,7 @@ from sealward.http.policy import Defaults
 from sealward.http.traffic import Traffic
 from sealward.intake import orders
 from sealward.intake.assignments import Assignments
+from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.orders import Orders
@@ -261,13 +263,13 @@ class Worker:
             bus,
             desired.of,
             clock,
-            elsewhere=desired.elsewhere,
-            also_at=desired.also_at,
+            where=Where(desired.elsewhere, desired.also_at, desired.unsettled),
             sign_of=desired.sign_of,
             senders=Senders(bus.user),
             turns=LastTurns(core.control),
             unproven=Unproven(core.control, clock),
             only_invited=settings.registration == "invited" and settings.broker_url is not None,
+            nonce=lambda: secrets.token_hex(16),
         )
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [

@@ -54,16 +54,42 @@ class Reporter:
         pem = keys.public_pem(self.key.public_key())
         return self.seal(reports.Registration(hostname=self.hostname, public_key=pem))
 
-    def inventory(self, *servers: str, running: Iterable[str] | None = None) -> bytes:
-        """Say which servers it has, and which of them run."""
+    def inventory(
+        self,
+        *servers: str,
+        running: Iterable[str] | None = None,
+        leaving: Iterable[str] = (),
+        taken_at: datetime = LONG_AGO,
+    ) -> bytes:
+        """Say which servers it has, which of them run, and which leave."""
         instances = tuple((one, f"instance-{one[:8]}") for one in servers)
         report = reports.Inventory(
             hostname=self.hostname,
             instances=instances,
-            taken_at=LONG_AGO,
+            taken_at=taken_at,
             running=None if running is None else tuple(running),
+            leaving=tuple(leaving),
         )
         return self.seal(report)
+
+    def wanted(self, server_id: str) -> bytes:
+        """Have its start gate ask about a server of another node."""
+        return self.seal(reports.Wanted(hostname=self.hostname, server_id=server_id))
+
+    def leaving(
+        self, inquiry: reports.Inquiry, at: datetime, *, has: bool = True, leaving: bool = True
+    ) -> bytes:
+        """Answer whether a server leaves it."""
+        return self.seal(
+            reports.Leaving(
+                hostname=self.hostname,
+                server_id=inquiry.server_id,
+                nonce=inquiry.nonce,
+                has=has,
+                leaving=leaving,
+                looked_at=at,
+            )
+        )
 
     def measured(  # noqa: PLR0913 - each caller changes one of them
         self,

@@ -94,8 +94,13 @@ class Batch:
         self._decided: list[tuple[UUID, int, Event]] = []
 
     def load(self, streams: Iterable[Stream]) -> None:
-        """Load streams, all in one go: those that are not loaded by then are, one by one, when needed."""
-        wanted = {one.id: one for one in streams}
+        """Load streams, all in one go: those that are not loaded by then are, one by one, when needed.
+
+        A stream that is loaded already stays as it is, with what was decided about it.
+        """
+        wanted = {one.id: one for one in streams if one.id not in self._known}
+        if not wanted:
+            return
         shapes = {one.id: one.shape for one in wanted.values()}
         era = self._store.era()
         recalled = {stream: self._memory.recall(stream, shape, era) for stream, shape in shapes.items()}

@@ -58,6 +58,24 @@ class MovedAway(WrongNode):
     """The report is about a server that has moved to another node meanwhile."""
 
 
+class AnnouncedToAnother(ReportRefused):
+    """The server's home has announced its migration to another node, or another node claims the server."""
+
+    code = "report.announced-to-another"
+
+
+class NotComing(ReportRefused):
+    """The node's start gate asked for a server that its home does not migrate out."""
+
+    code = "report.not-coming"
+
+
+class TooManyClaims(ReportRefused):
+    """The node claims too many servers of other nodes within a minute."""
+
+    code = "report.too-many-claims"
+
+
 class UnknownGeneration(ReportRefused):
     """The report is about a sign or a generation that nobody ordered, or that a later order replaced."""
 
@@ -128,6 +146,18 @@ class NodeHasSigns(Rejected):
     """Servers on this node are signed: DELETE their signs, or let the servers run on another node first."""
 
     code = "node.has-signs"
+
+
+class NodeNotLost(Rejected):
+    """The node that the sign is on is heard and runs the server: it says itself when the server leaves."""
+
+    code = "sign.node-not-lost"
+
+
+class NotThere(Rejected):
+    """That node does not report such a server. GET /v1/server lists which node has what."""
+
+    code = "sign.not-there"
 
 
 class NodeWasRemoved(Rejected):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sealward import logs
-from sealward.commands import enforcement, membership, place
+from sealward.commands import enforcement, membership, moving
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
@@ -100,8 +100,8 @@ class Handler:
                 return signs.request_validation(sign, command, now=now)
             case ask.SetServerPolicy():
                 return signs.set_policy(sign, command, now=now)
-            case ask.MoveSign():
-                return place.move_sign(sign, command, now=now)
+            case ask.PlaceCommand():
+                return moving.decide(sign, command, now=now)
             case ask.RevokeSign():
                 return signs.revoke_sign(sign, command, now=now)
             case ask.RecordFailure():

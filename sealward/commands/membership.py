@@ -101,4 +101,7 @@ def evolve(node: Node, event: facts.NodeKeyReplaced | facts.NodeRemoved) -> Node
     """Return the node after a fact about its membership."""
     if isinstance(event, facts.NodeKeyReplaced):
         return replace(node, public_key=event.public_key)
-    return replace(node, removed=True, instances=frozenset(), running=frozenset(), invitation=None)
+    nothing: frozenset[str] = frozenset()
+    return replace(
+        node, removed=True, instances=frozenset(), running=nothing, leaving=nothing, invitation=None
+    )

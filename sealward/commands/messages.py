@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealward.events.measurement import Finding
     from sealward.events.node import Withheld
     from sealward.events.policy import Policy, ServerPolicy
+    from sealward.events.sign import Grounds
     from sealward.events.statement import Statement
 
 
@@ -72,12 +73,52 @@ class RequestValidation(SignCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoveSign(SignCommand):
-    """The server is on that node now."""
+class PlaceCommand(SignCommand):
+    """A command about the node that a sign is on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveSign(PlaceCommand):
+    """The sign goes to that node; `grounds` says why."""
 
     node_id: int
     hostname: str
     instance_name: str
+    grounds: Grounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnounceLeaving(PlaceCommand):
+    """The home of a server, `node_id`, says that it migrates the server out; see SignLeaving."""
+
+    node_id: int
+    to_node_id: int
+    to_hostname: str
+    announced_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndLeaving(PlaceCommand):
+    """The home of a server, `node_id`, said at `taken_at` that the server stays."""
+
+    node_id: int
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimSign(PlaceCommand):
+    """A node other than the home says that it runs the server; `denied` by the home."""
+
+    by_node_id: int
+    by_hostname: str
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleClaim(PlaceCommand):
+    """A node that claimed the server does so no longer."""
+
+    by_node_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,12 +250,14 @@ class LoseNode(NodeCommand):
 class RecordInventory(NodeCommand):
     """All servers that the node had at `taken_at`, its time, as (server_id, instance_name).
 
-    `running` are those that run; None where the node does not say.
+    `running` are those that run; None where the node does not say. `leaving` are those that libvirt migrates
+    out, or that went by a migration and left their definition behind.
     """
 
     instances: tuple[tuple[str, str], ...]
     taken_at: datetime
     running: frozenset[str] | None = None
+    leaving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,8 @@ class Node:
     """(server_id, instance_name) of every server on it."""
     running: frozenset[str] = frozenset()
     """Which servers run on it, as far as it says."""
+    leaving: frozenset[str] = frozenset()
+    """Which servers libvirt migrates out, or has migrated out so that only a definition is left."""
     switched: tuple[str, ...] = ()
     """The task ids of the last orders: one that comes again is not a new one."""
     firmware: Firmware | None = None
@@ -144,7 +146,13 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
             for one, name in left
         ),
         *(
-            facts.InstanceAppeared(**meta, server_id=one, instance_name=name, running=_runs(command, one))
+            facts.InstanceAppeared(
+                **meta,
+                server_id=one,
+                instance_name=name,
+                running=_runs(command, one),
+                leaving=True if one in command.leaving else None,
+            )
             for one, name in appeared
         ),
     ]
@@ -253,15 +261,22 @@ def _runs(command: RecordInventory, server_id: str) -> bool | None:
 
 
 def _turned(node: Node, command: RecordInventory, server_id: str) -> bool:
-    """Say whether a server began or ceased to run."""
-    return _runs(command, server_id) not in (None, server_id in node.running)
+    """Say whether a server began or ceased to run, or to leave."""
+    turned = _runs(command, server_id) not in (None, server_id in node.running)
+    return turned or (server_id in command.leaving) != (server_id in node.leaving)
 
 
 def _appeared(node: Node, event: facts.InstanceAppeared) -> Node:
     running = node.running
     if event.running is not None:
         running = running | {event.server_id} if event.running else running - {event.server_id}
-    return replace(node, instances=node.instances | {(event.server_id, event.instance_name)}, running=running)
+    leaving = node.leaving | {event.server_id} if event.leaving else node.leaving - {event.server_id}
+    return replace(
+        node,
+        instances=node.instances | {(event.server_id, event.instance_name)},
+        running=running,
+        leaving=leaving,
+    )
 
 
 def _left(node: Node, event: facts.InstanceLeft) -> Node:
@@ -269,6 +284,7 @@ def _left(node: Node, event: facts.InstanceLeft) -> Node:
         node,
         instances=node.instances - {(event.server_id, event.instance_name)},
         running=node.running - {event.server_id},
+        leaving=node.leaving - {event.server_id},
     )
 
 

@@ -1,13 +1,32 @@
-"""On which node a signed server is, and how its sign gets there: pure functions."""
+"""On which node a sign is, and on whose word it goes to another node: pure functions.
+
+The home of a server is the node that its sign is on. A node other than the home takes part when it runs the
+server, or has it while the home has not. Rules, each with a test of its name in tests/commands/test_place.py:
+
+1. A node that has a server switched off while its home has it, too, takes no part: it has a leftover.
+2. The destination of a migration that the home has announced gets the sign as soon as it runs the server.
+3. While the home has a server and has not let it go, whoever else runs it claims it, and the sign stays.
+4. A home has let a server go when it no longer has it, or when libvirt there says that the server goes,
+   or went, to another node. Then the sign goes to the node that takes part.
+5. A claim that the home has contradicted is not served by the server's leaving alone.
+6. Of several nodes that take part none gets the sign: all of them claim it. A denied claim does not count.
+7. While the destination of an announced migration is awaited, no other node gets the sign.
+8. A home that is lost, or no node any more, keeps the sign, unless the home's policy lets signs follow;
+   what it said before it was lost still counts as its word (rules 2 and 4).
+9. An administrator can move a sign whose home is lost, is no node any more, or does not run the server.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from sealward.commands.errors import MovedAway, NotSigned, WrongNode
-from sealward.events.sign import SignMoved
+from sealward.commands.errors import MovedAway, NodeNotLost, NotSigned, WrongNode
+from sealward.commands.fact import about_sign
+from sealward.events.sign import Grounds, SignMoved
+from sealward.events.verdict import unclaimed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,49 +36,105 @@ if TYPE_CHECKING:
     from sealward.commands.sign import Sign
     from sealward.events.base import Event
 
+AWAITED: Final = timedelta(seconds=60)
+"""For how long after its announcement the destination of a migration has precedence when the home has already
+let the server go: longer than an agent's sweep interval is by default."""
 
-def is_now_at(server_id: str, node: Node, before: Node, home: Node | None) -> bool:
-    """Say whether a server that is on `node` is to count as there, and no longer as at `home`.
 
-    `before` is the node as it was before it said so. While a server is on both nodes it counts as where it
-    runs; if it seems to run on both, as where it began to run last, so that it does not go to and fro. One
-    that is switched off counts as elsewhere only when its home no longer has it.
+class Standing(NamedTuple):
+    """What a node has last said of one server, and whether the node is heard (neither lost nor removed)."""
+
+    has: bool = False
+    runs: bool = False
+    leaving: bool = False
+    is_heard: bool = True
+    is_node: bool = True
+
+    @property
+    def let_go(self) -> bool:
+        """Say whether the node, as the home of the server, has let it go (rule 4)."""
+        return self.is_node and (not self.has or self.leaving)
+
+
+NO_NODE: Final = Standing(is_heard=False, is_node=False)
+"""Of a node that was removed, whatever it said before."""
+
+
+class Others(NamedTuple):
+    """What stands beside a node that takes part: undenied claims of other nodes, and the home's policy."""
+
+    claim: bool = False
+    follow_lost: bool = False
+
+
+def standing(node: Node | None, node_id: int, server_id: str) -> Standing:
+    """Return what the node of that id has last said of a server."""
+    if node is None or node.removed or node.node_id != node_id:
+        return NO_NODE
+    has = any(one == server_id for one, _ in node.instances)
+    return Standing(has, server_id in node.running, server_id in node.leaving, not node.lost)
+
+
+def takes_part(home: Standing, other: Standing) -> bool:
+    """Say whether a node other than the home has a part in where a server is (rule 1)."""
+    return other.runs or (other.has and home.is_node and not home.has)
+
+
+def grounds_for(
+    sign: Sign, other: tuple[int, Standing], home: Standing, others: Others, now: datetime
+) -> Grounds | None:
+    """Return on whose word the sign goes to a node that takes part; None: the node claims the server.
+
+    `other` is the id of that node and what it says.
     """
-    runs_at_home = home is not None and not home.lost and server_id in home.running
-    if server_id in node.running:
-        return server_id not in before.running or not runs_at_home
-    return home is None or all(one != server_id for one, _ in home.instances)
+    node_id, there = other
+    announced = sign.leaving
+    if announced is not None and announced.to_node_id == node_id and there.runs:
+        return Grounds.ANNOUNCED
+    is_denied = any(one.node_id == node_id and one.denied for one in sign.verdict.claims)
+    is_awaited = announced is not None and now - announced.recorded_at < AWAITED
+    if others.claim or is_denied or is_awaited:
+        return None
+    if home.let_go:
+        return Grounds.LEFT
+    return Grounds.POLICY if not home.is_heard and others.follow_lost else None
 
 
 def gone(before: Node, node: Node) -> list[str]:
-    """Return the servers that a node has, or runs, no longer."""
+    """Return the servers that a node has, runs or keeps no longer since it spoke before."""
     had = {server_id for server_id, _ in before.instances - node.instances}
-    return sorted(had | (before.running - node.running))
+    return sorted(had | (before.running - node.running) | (node.leaving - before.leaving))
+
+
+def refuse_order(home: Standing) -> None:
+    """Raise NodeNotLost for an administrator's order about a server that its home runs (rule 9)."""
+    if home.is_heard and home.runs:
+        raise NodeNotLost
 
 
 def move_sign(sign: Sign | None, command: MoveSign, *, now: datetime) -> list[Event]:
-    """Let the sign follow its server to another node. Raises NotSigned."""
+    """Move the sign to another node. Raises NotSigned."""
     if sign is None:
         raise NotSigned
     if sign.node_id == command.node_id:
         return []
-    moved = SignMoved(
-        timestamp=now,
-        actor=command.actor,
-        sign_id=sign.sign_id,
-        server_id=sign.server_id,
-        node_id=command.node_id,
+    moved = about_sign(
+        SignMoved,
+        replace(sign, node_id=command.node_id),
+        command,
+        now,
         hostname=command.hostname,
         instance_name=command.instance_name,
         from_node_id=sign.node_id,
         from_hostname=sign.hostname,
         generation=sign.sealed,
+        grounds=command.grounds,
     )
     return [moved]
 
 
 def moved(sign: Sign, event: SignMoved) -> Sign:
-    """Return the sign as it is on its new node."""
+    """Return the sign as it is on its new node: with no migration announced, and no claim of that node."""
     return replace(
         sign,
         node_id=event.node_id,
@@ -67,6 +142,8 @@ def moved(sign: Sign, event: SignMoved) -> Sign:
         instance_name=event.instance_name,
         moved_from=event.from_node_id,
         is_unseen=True,
+        leaving=None,
+        verdict=unclaimed(sign.verdict, event.node_id),
     )
 
 

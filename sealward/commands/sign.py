@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from sealward.commands import place
+from sealward.commands import claim as claims
+from sealward.commands import leaving as leavings
+from sealward.commands import moving, place
 from sealward.commands.clock import refuse_future
 from sealward.commands.errors import (
     AlreadySigned,
@@ -23,6 +25,7 @@ from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
 from sealward.events.binding import AS_SIGNED, Binding, after, is_news
+from sealward.events.claim import CLAIMED
 from sealward.events.evidence import with_files
 from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.policy import AS_NODE, ServerPolicy
@@ -76,6 +79,10 @@ class Sign(msgspec.Struct, frozen=True):
     """The node that it was on before: what that one still says of it came too late."""
     is_unseen: bool = False
     """Whether its node has said nothing of it since it came there: what that one finds first is news."""
+    leaving: leavings.Announced | None = None
+    """The migration that its home has announced."""
+    opened: tuple[claims.Opened, ...] = ()
+    """When nodes have claimed the server, the last claims."""
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -162,6 +169,8 @@ def record_measurement(
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
         if statement.measurement.unread:
             raise FilesUnread
+        if sign.verdict.claims:
+            return _not_sealed(sign, command, now)
         return _seal(sign, command, countersign(), now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
         raise UnknownGeneration
@@ -229,8 +238,8 @@ def _evolved(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 -
             return replace(sign, host_bound_at=event.checked_at)
         case facts.SignPolicySet() if sign is not None:
             return replace(sign, policy=event.policy)
-        case facts.SignMoved() if sign is not None:
-            return place.moved(sign, event)
+        case facts.SignPlaced() if sign is not None:
+            return moving.evolve(sign, event)
         case facts.SignRevoked():
             return None
     return sign
@@ -254,6 +263,14 @@ def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
         reference=with_files(statement.measurement, statement.evidence),
         host_bound_at=statement.measured_at,
     )
+
+
+def _not_sealed(sign: Sign, command: RecordMeasurement, now: datetime) -> list[Event]:
+    """Say once for a task that nothing is sealed while the server is claimed twice; the order stays open."""
+    if not _is_answer(sign, command):
+        return []
+    verdict = replace(sign.verdict, is_valid=IsValid.UNKNOWN, reasons=(CLAIMED,), findings=())
+    return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
 
 
 def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> list[Event]:

@@ -29,6 +29,10 @@ EVENTS: dict[str, type[Event]] = {
         sign.HostBoundChanged,
         sign.SignPolicySet,
         sign.SignMoved,
+        sign.SignLeaving,
+        sign.SignStayed,
+        sign.SignClaimed,
+        sign.SignClaimSettled,
         sign.SignRevoked,
         node.NodeInvited,
         node.NodeUninvited,
@@ -53,8 +57,11 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 
-LATE: Final = ("origin", "global_request_id", "running", "taken_at")
+LATE: Final = ("origin", "global_request_id", "running", "taken_at", "grounds", "leaving")
 """Fields that events of the first version did not have."""
+
+LATE_IN_POLICIES: Final = {"on_loss": "hold"}
+"""Fields that policies in events of the first version did not have, with what is left out."""
 
 UPCASTS: dict[tuple[str, int], Upcast] = {}
 """(topic, version) → what turns fields of that version into those of the next."""
@@ -94,6 +101,10 @@ def encode(event: Event) -> bytes:
     for late in LATE:
         if late in fields and fields[late] is None:
             del fields[late]
+    policy = fields.get("policy")
+    for late, usual in LATE_IN_POLICIES.items():
+        if isinstance(policy, dict) and policy.get(late) == usual:
+            del policy[late]
     fields["version"] = event.version
     return msgspec.json.encode(fields, order="sorted")
 

@@ -159,7 +159,9 @@ class NodeRemoved(NodeEvent):
 class InstanceAppeared(NodeEvent):
     """A server is on the node; when it was there before, it began or ceased to run.
 
-    `running` is None where the node does not say. One that is paused for a migration does not run.
+    `running` is None where the node does not say. A server that is paused for a migration does not run.
+    `leaving` is True when libvirt says that the server is going to another node, or went there by a migration
+    and left its definition behind; None where it does not.
     """
 
     topic: ClassVar[str] = "instance.appeared"
@@ -167,6 +169,7 @@ class InstanceAppeared(NodeEvent):
     server_id: ServerId
     instance_name: InstanceName
     running: bool | None = None
+    leaving: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,13 +28,22 @@ class OnViolation(StrEnum):
     STOP = "stop"
 
 
+class OnLoss(StrEnum):
+    """What becomes of the signs on a node that is lost, when another node says that it runs their servers."""
+
+    HOLD = "hold"
+    """They stay until the node is heard again or an administrator moves them."""
+    FOLLOW = "follow"
+    """They go to the node that runs the server: whoever can speak as a node can draw them to it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The policy of a node. Nothing is refused or stopped unless an administrator says so.
 
     `on_start` is about signed servers, `unsigned` about others, `firmware` about all when the node's own
     firmware files are not what they were. `grace` is how many seconds a server that is stopped gets to shut
-    down before it is destroyed.
+    down before it is destroyed. `on_loss` is about the signs on the node when it is lost.
     """
 
     on_start: OnDoubt = OnDoubt.OBSERVE
@@ -42,6 +51,7 @@ class Policy:
     on_violation: OnViolation = OnViolation.OBSERVE
     grace: float = 60.0
     firmware: OnDoubt = OnDoubt.OBSERVE
+    on_loss: OnLoss = OnLoss.HOLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

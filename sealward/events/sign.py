@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Final
 
-from sealward.events.base import Event
+from sealward.events.base import Event, Moment
 from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.policy import ServerPolicy  # noqa: TC001 - as above
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
@@ -121,17 +122,89 @@ class SignPolicySet(SignEvent):
     policy: ServerPolicy
 
 
+class Grounds(StrEnum):
+    """On which grounds a sign went to another node."""
+
+    ANNOUNCED = "announced"
+    """The home had announced the migration to that node."""
+    LEFT = "left"
+    """The home no longer has the server, or libvirt there says that it went by a migration."""
+    ORDERED = "ordered"
+    """An administrator ordered it."""
+    POLICY = "policy"
+    """The home is lost, and its policy lets signs follow their servers then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignMoved(SignEvent):
-    """The server now runs on another node, `node_id`, and so its sign is there; what is in force stays so."""
+class SignPlaced(SignEvent):
+    """A fact about the node that a sign is on; `hostname` is that of `node_id`."""
+
+    hostname: Hostname
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignMoved(SignPlaced):
+    """The sign went to another node, `node_id`; what is in force stays so.
+
+    `grounds` says why: see Grounds. It is None in events of before there were reasons.
+    """
 
     topic: ClassVar[str] = "sign.moved"
 
-    hostname: Hostname
     instance_name: InstanceName
     from_node_id: Id
     from_hostname: Hostname
     generation: Generation
+    grounds: Grounds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignLeaving(SignPlaced):
+    """The home of a server, `node_id`, said that libvirt migrates the server out.
+
+    From then on the node `to_node_id`, and no other, may have the server's reference and get its sign.
+    `announced_at` is when the home looked at its libvirt, by its own clock.
+    """
+
+    topic: ClassVar[str] = "sign.leaving"
+
+    to_node_id: Id
+    to_hostname: Hostname
+    announced_at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignStayed(SignPlaced):
+    """The migration that was announced has ended without the server leaving its home."""
+
+    topic: ClassVar[str] = "sign.stayed"
+
+    to_node_id: Id
+    to_hostname: Hostname
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignClaimed(SignPlaced):
+    """The node `by_node_id` says that it runs the server, which its home, `node_id`, has not let go.
+
+    `denied` says whether the home has contradicted this: it runs the server and no migration is under way.
+    """
+
+    topic: ClassVar[str] = "sign.claimed"
+
+    by_node_id: Id
+    by_hostname: Hostname
+    denied: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignClaimSettled(SignPlaced):
+    """The claim of the node `by_node_id` has ended: it runs the server no longer, or is no node any more."""
+
+    topic: ClassVar[str] = "sign.claim-settled"
+
+    by_node_id: Id
+    by_hostname: Hostname
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    control plane's clock says when they were recorded, the node's when it measured.
 11. A measurement in which files could not be read makes a true unknown, for the reason why they could not, if
    all that was read is as it was signed; if anything that was read is not, it is false (rule 3).
+12. While another node claims the server, nothing makes a true, and what is not false reads as unknown
+   ("claimed-twice"); see `events.claim`.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sealward.events.binding import AS_SIGNED, unexplained
+from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
 from sealward.events.doubt import in_doubt
 from sealward.events.measurement import LIVE, Finding, differing
 
@@ -69,14 +72,16 @@ class Verdict(msgspec.Struct, frozen=True):
     withheld_at: datetime = NEVER
     withheld_for: str = ""
     """The reason of the last withholding, also where the verdict has another."""
+    claims: tuple[Claim, ...] = ()
+    """The nodes that claim the server while its home has not let it go."""
 
 
 UNSEALED = Verdict()
 
 
 def equal(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Verdict:
-    """Return the verdict after a measurement equal to the reference (rules 2, 8)."""
-    if _late(verdict, checked_at):
+    """Return the verdict after a measurement equal to the reference (rules 2, 8, 12)."""
+    if verdict.claims or _late(verdict, checked_at):
         return verdict
     return replace(
         verdict,
@@ -122,10 +127,36 @@ def vouched(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Ve
 
 
 def at(verdict: Verdict, now: datetime) -> Verdict:
-    """Return the verdict as it reads at `now` (rule 4)."""
+    """Return the verdict as it reads at `now` (rules 4, 12)."""
+    if verdict.claims and verdict.is_valid is not IsValid.FALSE:
+        return replace(
+            verdict,
+            is_valid=IsValid.UNKNOWN,
+            reasons=tuple(dict.fromkeys((CLAIMED, *verdict.reasons))),
+            findings=tuple(one.finding for one in verdict.claims),
+        )
     if verdict.is_valid is IsValid.TRUE and now >= verdict.fresh_until:
         return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=("stale",))
     return verdict
+
+
+def claimed(verdict: Verdict, claim: Claim) -> Verdict:
+    """Return the verdict after another node has claimed the server, or its claim was denied (rule 12)."""
+    claims = opened(verdict.claims, claim)
+    if verdict.is_valid is IsValid.TRUE or verdict.reasons == (SETTLED,):
+        return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(CLAIMED,), claims=claims)
+    return replace(verdict, claims=claims)
+
+
+def unclaimed(verdict: Verdict, node_id: int) -> Verdict:
+    """Return the verdict after the claim of a node has ended.
+
+    What only claims made unknown is not true again before the server was measured again.
+    """
+    claims = ended(verdict.claims, node_id)
+    if not claims and verdict.reasons == (CLAIMED,):
+        return replace(verdict, reasons=(SETTLED,), claims=())
+    return replace(verdict, claims=claims)
 
 
 def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rests on
@@ -160,7 +191,7 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
-    """Return the verdict that an event states; that trust was withdrawn before stays dated (rules 8, 10).
+    """Return the verdict that an event states; that trust was withdrawn before stays dated (rules 8, 10, 12).
 
     Of two trues the later one counts: a sweep may have vouched since, and the event's stream knows of none.
     """
@@ -170,6 +201,8 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
             return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", event.reasons[0]))))
         return after
     if event.is_valid is verdict.is_valid is IsValid.TRUE and event.checked_at <= verdict.checked_at:
+        return verdict
+    if event.is_valid is IsValid.TRUE and verdict.claims:
         return verdict
     stated = replace(
         verdict,

@@ -14,6 +14,7 @@ from sealward.events.policy import (
     AS_NODE,
     DEFAULT,
     OnDoubt,
+    OnLoss,
     OnViolation,
     Policy,
     ServerPolicy,
@@ -42,6 +43,7 @@ class OfNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_violation: OnViolation = DEFAULT.on_violation
     grace: Grace = DEFAULT.grace
     firmware: OnDoubt = DEFAULT.firmware
+    on_loss: OnLoss = DEFAULT.on_loss
 
 
 class OfServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

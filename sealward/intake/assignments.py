@@ -46,11 +46,19 @@ class Assignments:
         with self._projections.reading() as tables:
             return self._projections.signs.elsewhere(tables, node_id, server_ids)
 
-    def also_at(self, node_id: int, server_id: str) -> str | None:
-        """Return the hostname of another node that has a server, as far as the rows know."""
+    def also_at(self, node_id: int, server_id: str) -> Sequence[str]:
+        """Return the hostnames of other nodes that have a server, as far as the rows know.
+
+        A node that runs it comes first.
+        """
         with self._projections.reading() as tables:
-            row = self._projections.servers.find_elsewhere(tables, node_id, server_id)
-        return None if row is None else row.hostname
+            rows = self._projections.servers.elsewhere(tables, node_id, server_id)
+        return [row.hostname for row in rows]
+
+    def unsettled(self, node_id: int) -> Sequence[str]:
+        """Return the servers of a home that are claimed or announced as leaving, as far as the rows know."""
+        with self._projections.reading() as tables:
+            return self._projections.signs.unsettled(tables, node_id)
 
     def sign_of(self, server_id: str) -> reports.Assignment | None:
         """Return what is in force for a server, not older than this call; None where it is not signed.
@@ -110,4 +118,5 @@ def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
         row.policy,
         row.policy_position,
         row.binding,
+        tuple(one.node_id for one in row.verdict.claims),
     )

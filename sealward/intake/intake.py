@@ -12,7 +12,6 @@ import msgspec
 
 from sealward import logs
 from sealward.commands import messages as ask
-from sealward.commands import place
 from sealward.commands.batch import of_node, of_sign
 from sealward.commands.errors import (
     MovedAway,
@@ -29,7 +28,8 @@ from sealward.events.bus import BusUnavailable, Dropped, Later, Poison
 from sealward.events.keys import KeyRefused
 from sealward.events.store import StoreUnavailable
 from sealward.intake import meaning, registrations
-from sealward.intake.introductions import Introductions
+from sealward.intake.following import Following, Where
+from sealward.intake.introductions import Exchange, Introductions
 from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.refusals import Refusals
 from sealward.intake.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from sealward.intake.senders import LastTurns, Senders
 
     Desire = Callable[[Node], reports.Desired]
-    Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
-    AlsoAt = Callable[[int, str], str | None]
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +73,7 @@ class _Outcome:
     registered: dict[str, tuple[Node, str]] = field(default_factory=dict)
     """By hostname the node and the nonce that it registered with, empty where it did not."""
     recorded: set[Refusal] = field(default_factory=set)
-    questions: list[reports.Wanted] = field(default_factory=list)
+    exchange: Exchange = field(default_factory=Exchange)
     turns: Heard = field(default_factory=lambda: Heard({}))
     behind: list[tuple[str, reports.Behind]] = field(default_factory=list)
     """What to answer to registrations that are not new, by hostname."""
@@ -97,10 +95,9 @@ class _Outcome:
 class Intake:
     """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there.
 
-    `sign_of` is what is known of a server that a node's start gate asks about. `elsewhere` names those of a
-    node's servers that have their signs on other nodes, `also_at` another node that has a server. Both may be
-    behind: what they do not know yet, they know when a node says its inventory again.
-    `only_invited` keeps out hosts that nobody has invited.
+    `sign_of` is what is known of a server that a node's start gate asks about; `where` reads the rows.
+    `nonce` gives a text that nobody can guess, another each time. `only_invited` keeps out hosts that nobody
+    has invited.
     """
 
     def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
@@ -111,12 +108,12 @@ class Intake:
         desire: Desire,
         clock: Callable[[], datetime],
         *,
-        elsewhere: Elsewhere,
-        also_at: AlsoAt,
+        where: Where,
         sign_of: SignOf,
         senders: Senders,
         turns: LastTurns,
         unproven: Unproven,
+        nonce: Callable[[], str],
         only_invited: bool,
     ) -> None:
         self._only_invited = only_invited
@@ -127,11 +124,10 @@ class Intake:
         self._heard = heard
         self._bus = bus
         self._desire = desire
-        self._elsewhere = elsewhere
-        self._also_at = also_at
         self._clock = clock
-        self._introductions = Introductions(sign_of, bus, clock)
         self._refusals = Refusals(clock)
+        self._introductions = Introductions(sign_of, bus, clock, nonce)
+        self._following = Following(where, self._introductions, clock)
         self._prover = Prover()
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
@@ -151,8 +147,8 @@ class Intake:
             self._unproven.add(outcome.unproven)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
-        self._introductions.answer(outcome.questions)
         self._refusals.remember(outcome.recorded)
+        self._introductions.carry_out(outcome.exchange)
         return outcome.answers
 
     def _read(self, message: Delivered) -> Said | Exception:
@@ -271,27 +267,14 @@ class Intake:
                     outcome.tell(_registered(node.hostname, decisions))
             case reports.Wanted():
                 self._introductions.admit(node.hostname)
-                outcome.questions.append(report)
+                self._introductions.wanted(node, report.server_id, decisions, outcome.exchange)
+            case reports.Leaving():
+                self._introductions.said(report, decisions, outcome.exchange)
             case reports.Inventory():
                 decisions.handle(meaning.of(report, measured, node))
-                self._follow(node, decisions, outcome)
+                self._following.follow(node, report.taken_at, decisions, outcome.exchange, outcome.tell)
             case _:
                 decisions.handle(meaning.of(report, measured, node))
-
-    def _follow(self, before: Node, decisions: Batch, outcome: _Outcome) -> None:
-        """Let signs follow their servers to a node that has just said which it has, and away from it.
-
-        A server that came here and went back before its home missed it is no news to its home: its sign goes
-        back when this node says that it is gone.
-        """
-        node = decisions.node(before.hostname) or before
-        for server_id in self._elsewhere(node.node_id, sorted(server_id for server_id, _ in node.instances)):
-            _move(server_id, node, before, decisions, outcome)
-        for server_id in place.gone(before, node):
-            hostname = self._also_at(node.node_id, server_id)
-            other = None if hostname is None else decisions.node(hostname)
-            if other is not None:
-                _move(server_id, other, other, decisions, outcome)
 
     def _tell(self, node: Node, nonce: str) -> None:
         """Route the node's events to its queue, then tell it everything."""
@@ -371,25 +354,3 @@ def _first(answers: Sequence[Poison | None]) -> Poison | None:
         if one is not None:
             return Poison(one.reason, f"report {number} of {len(answers)}: {one.detail}")
     return None
-
-
-def _move(server_id: str, node: Node, before: Node, decisions: Batch, outcome: _Outcome) -> None:
-    """Let a sign follow its server to a node, if it is there now; tell both nodes."""
-    sign, name = decisions.sign(server_id), dict(node.instances).get(server_id)
-    if sign is None or name is None or sign.node_id == node.node_id:
-        return
-    home = decisions.node(sign.hostname)
-    if not place.is_now_at(server_id, node, before, home):
-        return
-    decisions.handle(
-        ask.MoveSign(
-            actor=f"node:{node.hostname}",
-            server_id=server_id,
-            node_id=node.node_id,
-            hostname=node.hostname,
-            instance_name=name,
-        )
-    )
-    for told in (node, home):
-        if told is not None and not told.removed:
-            outcome.tell(told)

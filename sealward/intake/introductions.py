@@ -1,15 +1,32 @@
-"""What a node is told of a server that is none of its own, when its start gate asks for it."""
+"""Who is given the reference of a server that is on another node: the destination of an announced migration.
+
+A node whose start gate asks about a server of another node is given nothing by itself. The home of the
+server is asked whether libvirt migrates the server out now; when the home says so, the migration is
+announced for the node that asked, and that node is given the reference and the policy. Every other node
+is told that no sign comes to it, in the same words as about a server that nobody signed.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.commands.errors import TooManyQuestions
+from sealward.commands import messages as ask
+from sealward.commands.errors import (
+    AnnouncedToAnother,
+    NotComing,
+    NotSigned,
+    Rejected,
+    ReportRefused,
+    TooManyQuestions,
+    WrongNode,
+)
 from sealward.events.bus import BusUnavailable
 from sealward.events.store import StoreUnavailable
 from sealward.protocol import reports
@@ -18,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from sealward.commands.batch import Batch
+    from sealward.commands.node import Node
+    from sealward.commands.sign import Sign
     from sealward.events.bus import Bus
 
     SignOf = Callable[[str], reports.Assignment | None]
@@ -26,20 +46,66 @@ log = logging.getLogger(__name__)
 
 AT_MOST: Final = 1000
 """Questions of one node within `WITHIN`: more than all servers of a large node that starts."""
+MOST_REFUSED: Final = 20
+"""Questions of one node within `WITHIN` about servers that do not come to it: each costs a home an answer."""
 WITHIN: Final = timedelta(minutes=1)
+ASKED_FOR: Final = timedelta(seconds=10)
+"""For how long the answer of a home is waited for, and a home is not asked the same again."""
+REMEMBERED: Final = 10_000
+"""Questions to homes that are remembered at once."""
+
+
+class Why(Enum):
+    """Why the home of a server is asked whether the server leaves it."""
+
+    GATE = "gate"
+    """The start gate of another node asks for the reference."""
+    TRANSIT = "transit"
+    """Another node has the server, paused for a migration: its start gate may not have asked."""
+    CLAIM = "claim"
+    """Another node says that it runs the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to the home of a server, on behalf of another node, `hostname`; see Inquiry."""
+
+    nonce: str
+    server_id: str
+    home: str
+    hostname: str
+    node_id: int
+    why: Why
+    at: datetime
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What one batch of reports leads to, once it is recorded.
+
+    `ask` are questions to homes, `answered` the nonces of questions that are answered. `tell` are answers to
+    start gates: (hostname, server_id, whether it is given the reference).
+    """
+
+    ask: list[Asked] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    tell: list[tuple[str, str, bool]] = field(default_factory=list)
 
 
 class Introductions:
-    """Answers nodes; `sign_of` reads what is known of a server. For one thread.
+    """Asks homes and answers start gates; `sign_of` reads what is in force for a server. For one thread."""
 
-    A reference describes its server, and any node may ask for it: so no node may ask for many.
-    """
-
-    def __init__(self, sign_of: SignOf, bus: Bus, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, sign_of: SignOf, bus: Bus, clock: Callable[[], datetime], nonce: Callable[[], str]
+    ) -> None:
         self._sign_of = sign_of
         self._bus = bus
         self._clock = clock
-        self._asked: Counter[str] = Counter()
+        self._nonce = nonce
+        self._asked: OrderedDict[str, Asked] = OrderedDict()
+        self._refused: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._counts: Counter[tuple[str, bool]] = Counter()
+        """By node and whether it was refused: questions since `_since`."""
         self._since = clock()
 
     def admit(self, hostname: str) -> None:
@@ -47,22 +113,144 @@ class Introductions:
         now = self._clock()
         if not timedelta(0) <= now - self._since < WITHIN:
             self._since = now
-            self._asked.clear()
-        self._asked[hostname] += 1
-        if self._asked[hostname] > AT_MOST:
+            self._counts.clear()
+        self._counts[hostname, False] += 1
+        if self._counts[hostname, False] > AT_MOST or self._counts[hostname, True] >= MOST_REFUSED:
             raise TooManyQuestions
 
-    def answer(self, questions: Iterable[reports.Wanted]) -> None:
-        """Tell nodes what they asked for. What cannot be answered now is not: the gate does not wait."""
-        for one in questions:
-            try:
-                self._answer(one.hostname, one.server_id)
-            except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("%s is told nothing of %s: %s", one.hostname, one.server_id, away)
+    def wanted(self, node: Node, server_id: str, decisions: Batch, exchange: Exchange) -> None:
+        """Take the question of a start gate. Raises AnnouncedToAnother."""
+        sign = decisions.sign(server_id)
+        if sign is None or sign.sealed == 0:
+            exchange.tell.append((node.hostname, server_id, False))
+        elif _may_know(sign, node.node_id):
+            exchange.tell.append((node.hostname, server_id, True))
+        elif sign.leaving is not None:
+            exchange.tell.append((node.hostname, server_id, False))
+            raise AnnouncedToAnother
+        elif not self.inquire(node, sign, decisions, exchange, Why.GATE):
+            exchange.tell.append((node.hostname, server_id, False))
 
-    def _answer(self, hostname: str, server_id: str) -> None:
-        sign = self._sign_of(server_id)
+    def inquire(self, node: Node, sign: Sign, decisions: Batch, exchange: Exchange, why: Why) -> bool:
+        """Have the home of a server asked whether it leaves; say whether the home can and need be asked."""
+        now = self._clock()
+        home = decisions.node(sign.hostname)
+        if home is None or home.removed or home.lost or home.node_id != sign.node_id:
+            return False
+        if sign.verdict.claims and why is not Why.CLAIM:
+            return False
+        refused = self._refused.get((node.hostname, sign.server_id))
+        if why is Why.GATE and refused is not None and now - refused < ASKED_FOR:
+            return False
+        asked = Asked(self._nonce(), sign.server_id, home.hostname, node.hostname, node.node_id, why, now)
+        exchange.ask.append(asked)
+        return True
+
+    def said(self, report: reports.Leaving, decisions: Batch, exchange: Exchange) -> None:
+        """Take the answer of a home. An answer to no question that is open is late, and means nothing."""
+        asked = self._asked.get(report.nonce)
+        if asked is None or (asked.server_id, asked.home) != (report.server_id, report.hostname):
+            return
+        exchange.answered.append(asked.nonce)
+        home = decisions.node(asked.home)
+        if home is None or self._clock() - asked.at > ASKED_FOR:
+            return
+        if not report.leaving:
+            self._contradict(asked, report, decisions, exchange)
+            return
+        try:
+            decisions.handle(
+                ask.AnnounceLeaving(
+                    actor=f"node:{home.hostname}",
+                    server_id=asked.server_id,
+                    node_id=home.node_id,
+                    to_node_id=asked.node_id,
+                    to_hostname=asked.hostname,
+                    announced_at=report.looked_at,
+                )
+            )
+        except AnnouncedToAnother as refused:
+            if asked.why is Why.GATE:
+                _refuse(asked, refused, decisions)
+            exchange.tell += _answer(asked, is_given=False)
+        except (NotSigned, WrongNode):
+            exchange.tell += _answer(asked, is_given=False)  # revoked or moved meanwhile
+        else:
+            exchange.tell += _answer(asked, is_given=True)
+
+    def carry_out(self, exchange: Exchange) -> None:
+        """Ask and tell, now that all is recorded. What cannot be said now is not: the gate does not wait."""
+        for nonce in exchange.answered:
+            self._asked.pop(nonce, None)
+        for one in exchange.ask:
+            self._ask(one)
+        for hostname, server_id, is_given in exchange.tell:
+            try:
+                self._answer(hostname, server_id, is_given=is_given)
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("%s is told nothing of %s: %s", hostname, server_id, away)
+
+    def _contradict(
+        self, asked: Asked, report: reports.Leaving, decisions: Batch, exchange: Exchange
+    ) -> None:
+        """Take the word of a home that a server does not leave it."""
+        if asked.why is Why.GATE:
+            self._refused[asked.hostname, asked.server_id] = self._clock()
+            self._counts[asked.hostname, True] += 1
+            _trim(self._refused)
+            _refuse(asked, NotComing(), decisions)
+            exchange.tell += _answer(asked, is_given=False)
+        elif asked.why is Why.CLAIM and report.has:
+            decisions.handle(
+                ask.ClaimSign(
+                    actor=f"node:{asked.home}",
+                    server_id=asked.server_id,
+                    by_node_id=asked.node_id,
+                    by_hostname=asked.hostname,
+                    denied=True,
+                )
+            )
+
+    def _ask(self, asked: Asked) -> None:
+        self._asked[asked.nonce] = asked
+        _trim(self._asked)
+        message = reports.Inquiry(asked.server_id, asked.nonce)
+        try:
+            self._bus.send(reports.queue_of(asked.home), msgspec.json.encode(message))
+        except BusUnavailable as away:
+            log.warning("%s is not asked about %s: %s", asked.home, asked.server_id, away)
+
+    def _answer(self, hostname: str, server_id: str, *, is_given: bool) -> None:
+        sign = self._sign_of(server_id) if is_given else None
         if sign is not None and sign.envelope is None:
             sign = None
-        log.info("%s asked for %s, which is %s", hostname, server_id, "signed" if sign else "not signed")
+        log.info("%s asked for %s, and is given %s", hostname, server_id, "it" if sign else "nothing")
         self._bus.send(reports.queue_of(hostname), msgspec.json.encode(reports.Incoming(server_id, sign)))
+
+
+def _may_know(sign: Sign, node_id: int) -> bool:
+    """Say whether a node is the home of a server, or the uncontested destination of its migration."""
+    if sign.node_id == node_id:
+        return True
+    return sign.leaving is not None and sign.leaving.to_node_id == node_id and not sign.verdict.claims
+
+
+def _answer(asked: Asked, *, is_given: bool) -> Iterable[tuple[str, str, bool]]:
+    """Return what the start gate is told, if it was a start gate that asked."""
+    return [(asked.hostname, asked.server_id, is_given)] if asked.why is Why.GATE else []
+
+
+def _refuse(asked: Asked, refused: ReportRefused, decisions: Batch) -> None:
+    """Record that a node asked for a server that does not come to it."""
+    command = ask.RefuseReport(
+        actor="system", hostname=asked.hostname, reason=refused.code, server_id=asked.server_id
+    )
+    try:
+        decisions.handle(command)
+    except Rejected as unknown:
+        log.warning("%s: %s", asked.hostname, unknown)
+
+
+def _trim(kept: OrderedDict[str, Asked] | OrderedDict[tuple[str, str], datetime]) -> None:
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)

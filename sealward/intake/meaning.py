@@ -29,6 +29,7 @@ def of(report: reports.AnyReport, measured: Measured | Exception | None, node: N
                 instances=report.instances,
                 taken_at=report.taken_at,
                 running=None if report.running is None else frozenset(report.running),
+                leaving=frozenset(report.leaving),
             )
         case reports.Firmware():
             return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)

@@ -13,7 +13,9 @@ from sealward.events import cloudevent, codec, keys
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus import Poison
+from sealward.node_agent import departures
 from sealward.node_agent.bindings import Bindings
+from sealward.node_agent.departures import Departures
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.hearing import Hearing
@@ -64,7 +66,7 @@ class Agent:
     not answered, and a difference is said again.
 
     What it says in one step, which a public method is, leaves together.
-    For one thread; `beat` and `newcomers` for any.
+    For one thread; `beat`, `take_at_once` and `newcomers` for any.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -98,9 +100,26 @@ class Agent:
             moment=self._moment,
             send=outbox.put,
         )
-        self._inventory = Inventory(hypervisor, self.hostname, moment=self._moment, send=outbox.put)
+        self._departures = Departures(
+            hypervisor, self.hostname, moment=self._moment, send=self._say_at_once, wake=means.wake
+        )
+        self._inventory = Inventory(
+            hypervisor,
+            self.hostname,
+            moment=self._moment,
+            send=outbox.put,
+            departing=self._departures.leaving,
+        )
         self._references = References(ledger, ())
-        self.enforcement = Enforcement(ledger, hypervisor, self.hostname, means, send=outbox.put, clock=clock)
+        self.enforcement = Enforcement(
+            ledger,
+            hypervisor,
+            self.hostname,
+            means,
+            send=outbox.put,
+            clock=clock,
+            is_found=self._validator.is_found_different,
+        )
         self.newcomers = Newcomers(self.enforcement.policies, self._ask)
         self._sealing = Sealing(self._validator.seal)
         self._asked: dict[str, Question] = {}
@@ -133,8 +152,22 @@ class Agent:
 
     def _ask(self, server_id: str) -> bool:
         """Ask for a server that is none of this node's; say whether that was possible. For any thread."""
-        question = reports.Wanted(hostname=self.hostname, server_id=server_id)
-        return self.registered and self._outbox.send(question)
+        return self._say_at_once(reports.Wanted(hostname=self.hostname, server_id=server_id))
+
+    def _say_at_once(self, report: reports.AnyReport) -> bool:
+        """Say something by itself; say whether that was possible. For any thread."""
+        return self.registered and self._outbox.send(report)
+
+    def take_at_once(self, body: bytes) -> bool:
+        """Take a message that somebody waits for, if it is one; say whether it is. For any thread.
+
+        A job of this agent may wait for libvirt, which may wait for its start gate, which waits for this.
+        """
+        inquiry = departures.inquiry(body)
+        if inquiry is None:
+            return self.newcomers.take(body)
+        self._departures.take(inquiry)
+        return True
 
     def tick(self) -> None:
         """Look at everything because it is time to; without an answer to its registration, register again."""
@@ -164,10 +197,12 @@ class Agent:
             self._hearing.forget()
 
     def enforce(self) -> None:
-        """React to what is due; report that and what the start gate objected to, or let it wait."""
+        """React to what is due; report that, what the start gate objected to, and what leaves no more."""
         if self.registered:
             with self._step():
                 self.enforcement.step()
+                if self._departures.any:
+                    self._inventory.report(if_news=True)
 
     def look_at(self, changed: set[str | None]) -> None:
         """Look at the domains that changed; at all of them, None, when nobody knows which."""
@@ -272,6 +307,9 @@ class Agent:
         self.enforcement.take_over(desired, signers, expected)
         references = References(self._ledger, signers)
         references.replace_all(entries(desired.assignments), entries(expected))
+        for reference in self._references:
+            if reference.server_id not in references:
+                self._validator.forget(reference.server_id)
         self._references = references
         self._bindings.replace_all(
             {one.server_id: one.binding for one in desired.assignments}, (one.server_id for one in expected)
@@ -360,6 +398,8 @@ class Agent:
                 self._asked_to_validate(event)
             case of_sign.SignMoved() if event.server_id not in self._references:
                 self._untold.add(event.server_id)
+            case of_sign.SignClaimSettled():
+                self._settled(event.server_id)
             case of_sign.SignValidated():
                 self._asked.pop(event.task_id or "", None)
                 self._validator.heard(event.server_id, event.is_valid)
@@ -369,6 +409,13 @@ class Agent:
                 self._files.forget(event.server_id)
                 self._references.remove(event.server_id)
                 self._validator.forget(event.server_id)
+
+    def _settled(self, server_id: str) -> None:
+        """Look again at a server that no other node claims any more: trust comes back by that alone."""
+        self._sealing.again(server_id)
+        reference = self._references.get(server_id)
+        if reference is not None:
+            self._look_at_new(reference, passed_over=True)
 
     def _asked_to_validate(self, event: of_sign.SignValidationRequested) -> None:
         question = Question(event.task_id or "", event.server_id, event.sign_id)

@@ -48,7 +48,7 @@ class Means:
 
 
 class Enforcement:
-    """For the thread of one agent. `send` takes a report to the control plane."""
+    """For the thread of one agent. `send` takes a report to the control plane; `is_found`: see Reactions."""
 
     def __init__(  # noqa: PLR0913 - what watching, reporting and reacting need
         self,
@@ -59,13 +59,16 @@ class Enforcement:
         *,
         send: Callable[[reports.AnyReport], None],
         clock: Callable[[], datetime],
+        is_found: Callable[[str], bool],
     ) -> None:
         self._ledger = ledger
         self._send = send
         self._hostname = hostname
         self._hypervisor = hypervisor
         self.policies = Policies(ledger)
-        self.reactions = Reactions(ledger, hypervisor, self.policies, means.act, clock=clock, wake=means.wake)
+        self.reactions = Reactions(
+            ledger, hypervisor, self.policies, means.act, clock=clock, wake=means.wake, is_found=is_found
+        )
         self._clock = clock
         self._said = Standing(Gate.ABSENT)
         self._sent: set[str] = set()
@@ -91,7 +94,8 @@ class Enforcement:
         }
         self.policies.replace_all(desired.policy, desired.policy_position, servers)
         self.reactions.take_over(
-            {one.server_id: one.sealed for one in desired.assignments if one.is_valid == IsValid.FALSE}
+            {one.server_id: one.sealed for one in desired.assignments if one.is_valid == IsValid.FALSE},
+            {one.server_id: set(one.claimed_by) for one in desired.assignments},
         )
         self._heard()
 
@@ -124,6 +128,10 @@ class Enforcement:
                 self.reactions.violated(event.server_id, event.generation)
             case of_sign.SignSealed() | of_sign.SignValidated(is_valid=IsValid.TRUE):
                 self.reactions.cleared(event.server_id)
+            case of_sign.SignClaimed():
+                self.reactions.claimed(event.server_id, event.by_node_id)
+            case of_sign.SignClaimSettled():
+                self.reactions.unclaimed(event.server_id, event.by_node_id)
             case of_sign.SignRevoked():
                 self.reactions.cleared(event.server_id)
                 self.policies.forget(event.server_id)

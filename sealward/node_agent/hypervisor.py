@@ -33,9 +33,29 @@ KEEPALIVE: Final = (5, 3)
 NAME: Final = 255
 """Bytes that the name of a domain is reported with: libvirt names a file after it."""
 _ALL: Final = "all domains"
-NOT_YET: Final = (libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
-"""Why a domain is paused that does not run here: observed, in this order, at the destination of a migration;
-the second one also at its source, while the guest goes on at the destination."""
+IN_TRANSIT: Final = (
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED,
+)
+"""Why a domain is paused at either end of a migration: at its source the guest goes on at the destination."""
+NOT_YET: Final = (libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, *IN_TRANSIT)
+"""Why a domain is paused that does not run here: the first one at the destination of a migration, before
+it is paused for the migration (libvirt 9.0, observed)."""
+_GOING: Final = frozenset(
+    (
+        *((libvirt.VIR_DOMAIN_PAUSED, reason) for reason in IN_TRANSIT),
+        (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED),
+    )
+)
+"""States and reasons of a domain in transit, or of one that was migrated out and is still defined."""
+_NO_JOB: Final = (
+    libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+    libvirt.VIR_ERR_NO_SUPPORT,
+)
+"""What libvirt answers about the job of a domain that has stopped, that comes in, or that its driver has
+no jobs for."""
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
 
@@ -77,6 +97,18 @@ class DomainXml:
     live: str | None
     hypervisor: str
     driver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Whether libvirt has a domain, and whether it migrates the domain out, or has migrated it out.
+
+    `is_under_way` says whether that is still to end.
+    """
+
+    has: bool
+    leaving: bool = False
+    is_under_way: bool = False
 
 
 def open_read_only(uri: str) -> libvirt.virConnect:
@@ -159,6 +191,25 @@ class Hypervisor:
         """
         with self._asking() as connection:
             return self._calls.make(_ALL, lambda: _running(connection))
+
+    def leaving(self) -> frozenset[str]:
+        """Return the ids of the domains that are in transit, or were migrated out and are still defined.
+
+        Raises HypervisorGone, DomainLocked.
+        """
+        with self._asking() as connection:
+            return self._calls.make(_ALL, lambda: _leaving(connection))
+
+    def departure(self, server_id: str) -> Departure:
+        """Return whether a domain leaves this node now.
+
+        Raises HypervisorGone, DomainUnreadable, DomainLocked.
+        """
+        try:
+            with self._asking() as connection:
+                return self._calls.make(server_id, lambda: _departure(connection, server_id))
+        except DomainNotFound:
+            return Departure(has=False)
 
     def describe(self, server_id: str) -> DomainXml:
         """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked."""
@@ -306,6 +357,32 @@ def _stays(paused: libvirt.virDomain) -> bool:
     return state == libvirt.VIR_DOMAIN_RUNNING or (
         state == libvirt.VIR_DOMAIN_PAUSED and reason not in NOT_YET
     )
+
+
+def _leaving(connection: libvirt.virConnect) -> frozenset[str]:
+    found = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
+    states = ((domain, said.get("state.state"), said.get("state.reason")) for domain, said in found)
+    return frozenset(domain.UUIDString() for domain, *state in states if tuple(state) in _GOING)
+
+
+def _departure(connection: libvirt.virConnect, server_id: str) -> Departure:
+    domain = connection.lookupByUUIDString(server_id)
+    state, reason, *_ = domain.state()
+    if (state, reason) in _GOING:
+        return Departure(has=True, leaving=True, is_under_way=state == libvirt.VIR_DOMAIN_PAUSED)
+    going = bool(domain.isActive()) and _is_migrated_out(domain)
+    return Departure(has=True, leaving=going, is_under_way=going)
+
+
+def _is_migrated_out(domain: libvirt.virDomain) -> bool:
+    """Say whether the job of a running domain is a migration to another node."""
+    try:
+        job = domain.jobStats()
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() in _NO_JOB:
+            return False
+        raise
+    return bool(job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
 
 
 def _described(connection: libvirt.virConnect, domain: libvirt.virDomain, version: str) -> DomainXml:

@@ -1,4 +1,4 @@
-"""Which servers a node has, and which of them run: what the control plane places signs by."""
+"""Which servers a node has, which of them run and which leave: what the control plane places signs by."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Inventory:
-    """Reports what is there. `moment` gives ever later times; `send` takes a report to the control plane."""
+    """Reports what is there. `moment` gives ever later times; `send` takes a report to the control plane.
+
+    `departing` returns the servers whose migration was announced and is under way; it may raise NotMeasured.
+    """
 
     def __init__(
         self,
@@ -25,27 +28,31 @@ class Inventory:
         *,
         moment: Callable[[], datetime],
         send: Callable[[reports.AnyReport], None],
+        departing: Callable[[], frozenset[str]],
     ) -> None:
         self._hypervisor = hypervisor
         self._hostname = hostname
         self._moment = moment
         self._send = send
-        self._said: tuple[tuple[tuple[str, str], ...], frozenset[str]] | None = None
+        self._departing = departing
+        self._said: tuple[tuple[tuple[str, str], ...], frozenset[str], frozenset[str]] | None = None
 
     def report(self, *, if_news: bool = False) -> None:
         """Report which servers are here; when asked to, only if that is news."""
         taken_at = self._moment()
         try:
-            found = tuple(self._hypervisor.servers()), self._hypervisor.running()
+            leaving = self._hypervisor.leaving() | self._departing()
+            found = tuple(self._hypervisor.servers()), self._hypervisor.running(), leaving
         except NotMeasured:
             return
         if found != self._said or not if_news:
-            instances, running = found
+            instances, running, leaving = found
             report = reports.Inventory(
                 hostname=self._hostname,
                 instances=instances,
                 taken_at=taken_at,
                 running=tuple(sorted(running)),
+                leaving=tuple(sorted(leaving)),
             )
             self._send(report)
             self._said = found

@@ -10,6 +10,7 @@ from sealward.events.policy import (
     AS_NODE,
     DEFAULT,
     OnDoubt,
+    OnLoss,
     OnViolation,
     Policy,
     ServerPolicy,
@@ -28,6 +29,7 @@ _KINDS: Final = {
     "on_violation": OnViolation,
     "grace": float,
     "firmware": OnDoubt,
+    "on_loss": OnLoss,
 }
 
 

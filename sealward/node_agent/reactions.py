@@ -3,6 +3,10 @@
 A server is asked to shut down, and destroyed when it still runs after its grace. What was begun is written
 down before it is done, so a violation is reacted to once, whenever the agent ends and starts again. A verdict
 that is unknown leads to nothing; one that is true again ends what was begun.
+
+Nothing is done on another node's word: this agent must itself have found the server different, for the
+verdict may be from a node where the server was before. While another node claims the server, nothing is
+done either.
 """
 
 from __future__ import annotations
@@ -42,7 +46,8 @@ class ActionFailed(Exception):
 class Reactions:
     """For the thread of one agent. `act` acts on a server, or raises ActionFailed.
 
-    `wake` has `step` called again after so many seconds.
+    `wake` has `step` called again after so many seconds. `is_found` says whether this agent has found a
+    server different from its reference when it looked last.
     """
 
     def __init__(  # noqa: PLR0913 - what reacting needs
@@ -54,11 +59,15 @@ class Reactions:
         *,
         clock: Callable[[], datetime],
         wake: Callable[[float], None],
+        is_found: Callable[[str], bool],
     ) -> None:
         self._ledger = ledger
         self._hypervisor = hypervisor
         self._policies = policies
         self._act = act
+        self._is_found = is_found
+        self._claimed: dict[str, set[int]] = {}
+        """By server the ids of the nodes that claim it."""
         self._clock = clock
         self._wake = wake
         self._violated: dict[str, int] = {}
@@ -69,9 +78,13 @@ class Reactions:
         """End; what libvirt does not answer is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def take_over(self, violated: dict[str, int]) -> None:
-        """Know which servers are in violation, by the generation of their references, and no others."""
+    def take_over(self, violated: dict[str, int], claimed: dict[str, set[int]]) -> None:
+        """Know which servers are in violation, by the generation of their references, and no others.
+
+        `claimed` names the servers that other nodes claim, with the ids of those.
+        """
         self._violated = dict(violated)
+        self._claimed = claimed
         for server_id in self._ledger.reactions():
             if server_id not in violated:
                 self._ledger.forget_reaction(server_id)
@@ -85,9 +98,21 @@ class Reactions:
         self._violated.pop(server_id, None)
         self._ledger.forget_reaction(server_id)
 
+    def claimed(self, server_id: str, node_id: int) -> None:
+        """Know that another node claims a server."""
+        self._claimed.setdefault(server_id, set()).add(node_id)
+
+    def unclaimed(self, server_id: str, node_id: int) -> None:
+        """Know that another node claims a server no longer."""
+        self._claimed.get(server_id, set()).discard(node_id)
+
     def step(self) -> bool:
         """Do what is due; say whether anything was done."""
-        acted = [self._consider(server_id, generation) for server_id, generation in self._violated.items()]
+        acted = [
+            self._consider(server_id, generation)
+            for server_id, generation in self._violated.items()
+            if self._is_found(server_id) and not self._claimed.get(server_id)
+        ]
         return any(acted)
 
     def _consider(self, server_id: str, generation: int) -> bool:

@@ -186,9 +186,9 @@ class Runner:
     def _await(self, body: bytes) -> None:
         """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends.
 
-        What the start gate waits for is taken at once: a job may wait for libvirt, which waits for the gate.
+        What a start gate waits for is taken at once: a job may wait for libvirt, which waits for the gate.
         """
-        if self._agent.newcomers.take(body):
+        if self._agent.take_at_once(body):
             return
         received = Received(body)
         self._jobs.put(received)

@@ -60,6 +60,11 @@ class Sealing:
         if server_id in self._open and server_id not in self._sent:
             self.give(self._open[server_id])
 
+    def again(self, server_id: str) -> None:
+        """Carry out what is open, although it was reported: what was reported could not be sealed then."""
+        if server_id in self._open:
+            self.give(self._open[server_id])
+
     def is_sent(self, server_id: str) -> bool:
         """Say whether a measurement is on its way to the control plane: another reference may be in force."""
         return server_id in self._sent

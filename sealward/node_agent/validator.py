@@ -95,6 +95,8 @@ class Validator:
         self._false: set[str] = set()
         self._awaited: dict[str, float] = {}
         """By server since when (`time.monotonic()`) some of its files are being measured."""
+        self._different: set[str] = set()
+        """The servers that were found different when they were looked at last."""
 
     def begin(self, said: dict[str, str], false: set[str]) -> None:
         """Take over what the control plane knows; what else was said is said again when it is news."""
@@ -113,6 +115,17 @@ class Validator:
         self.said.pop(server_id, None)
         self._awaited.pop(server_id, None)
         self._false.discard(server_id)
+        self._different.discard(server_id)
+
+    def is_found_different(self, server_id: str) -> bool:
+        """Say whether this node has itself found a server different when it looked last."""
+        return server_id in self._different
+
+    def _note(self, server_id: str, *, is_different: bool) -> None:
+        if is_different:
+            self._different.add(server_id)
+        else:
+            self._different.discard(server_id)
 
     def seal(self, order: Order) -> bool:
         """Measure a server for its new reference; say whether it could be."""
@@ -206,6 +219,7 @@ class Validator:
             return
         binding = self._bindings.of(reference.server_id)
         verdict = _verdict(reference, measured, binding)
+        self._note(reference.server_id, is_different=verdict is not IsValid.TRUE)
         is_recorded = self._is_recorded(reference.server_id, measured, verdict)
         if not is_recorded:
             self.said.pop(reference.server_id, None)
@@ -235,6 +249,7 @@ class Validator:
         signed, seen = reference.measurement, measured.measurement
         pairs = differing(signed, seen)
         is_strange = is_violated(signed, binding, seen)
+        self._note(reference.server_id, is_different=bool(pairs) or is_strange)
         found = _found(measured) if pairs or is_strange else EQUAL
         is_first = binding.is_open or is_news(signed, binding, seen)
         if task_id is None and self.said.get(reference.server_id) == found and not is_first:

@@ -58,10 +58,10 @@ class Servers:
         found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
-    def find_elsewhere(self, tables: Tables, node_id: int, server_id: str) -> ServerRow | None:
-        """Return where a server is, apart from one node."""
-        found = tables.one("servers.find-elsewhere", {"node_id": node_id, "server_id": server_id})
-        return _row(found) if found else None
+    def elsewhere(self, tables: Tables, node_id: int, server_id: str) -> list[ServerRow]:
+        """Return where a server is, apart from one node: first where it runs."""
+        values = {"node_id": node_id, "server_id": server_id}
+        return [_row(found) for found in tables.all("servers.elsewhere", values)]
 
     def page(  # noqa: PLR0913 - the filters that the API has
         self,

@@ -29,10 +29,10 @@ DELETE FROM servers WHERE node_id = :node_id
 -- name: find
 SELECT * FROM servers WHERE server_id = :server_id ORDER BY running DESC, position DESC LIMIT 1
 
--- name: find-elsewhere
+-- name: elsewhere
 SELECT * FROM servers
 WHERE server_id = :server_id AND node_id <> :node_id
-ORDER BY running DESC, position DESC LIMIT 1
+ORDER BY running DESC, position DESC
 
 -- name: page
 SELECT servers.*, signs.sign_id IS NOT NULL AS signed

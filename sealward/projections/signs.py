@@ -14,8 +14,20 @@ from sealward.events import node as of_node
 from sealward.events import ranges
 from sealward.events import sign as of_sign
 from sealward.events.binding import AS_SIGNED, Binding, after
+from sealward.events.claim import Claim
 from sealward.events.policy import AS_NODE, ServerPolicy
-from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, at, recorded, vouched, withheld
+from sealward.events.verdict import (
+    NEVER,
+    UNSEALED,
+    IsValid,
+    Verdict,
+    at,
+    claimed,
+    recorded,
+    unclaimed,
+    vouched,
+    withheld,
+)
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
@@ -48,6 +60,8 @@ class SignRow(msgspec.Struct, frozen=True):
     policy_position: int | None = None
     """Of the event that set it; None where nobody has."""
     binding: Binding = AS_SIGNED
+    leaving_to: str | None = None
+    """The hostname of the node that its home has announced a migration to."""
 
     def verdict_at(self, now: datetime) -> Verdict:
         """Return the verdict as it reads at `now`."""
@@ -102,6 +116,15 @@ class Signs:
         """Return those servers that are signed as being on another node."""
         values = {"node_id": node_id, "servers": _list(server_ids)}
         return [found["server_id"] for found in tables.all("signs.elsewhere", values)]
+
+    def unsettled(self, tables: Tables, node_id: int) -> list[str]:
+        """Return the servers on a node that other nodes claim, or that are announced as leaving it."""
+        return [found["server_id"] for found in tables.all("signs.unsettled", {"node_id": node_id})]
+
+    def claimed(self, tables: Tables) -> int:
+        """Return how many servers are claimed by nodes other than their home."""
+        found = tables.one("signs.claimed")
+        return int(found["signs"]) if found else 0
 
     def page(  # noqa: PLR0913 - the filters that the API has
         self,
@@ -218,14 +241,40 @@ def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
             return replace(row, sealed=event.generation)
         case of_sign.SignValidated():
             return replace(row, verdict=recorded(row.verdict, event))
-        case of_sign.SignMoved():
-            return replace(row, node_id=event.node_id, instance_name=event.instance_name)
+        case of_sign.SignPlaced():
+            return _placed(row, event)
     return row
 
 
 def _bound(row: SignRow, event: of_sign.SignEvent) -> SignRow:
     found = after(row.binding, event)
     return row if found is row.binding else replace(row, binding=found)
+
+
+def _placed(row: SignRow, event: of_sign.SignPlaced) -> SignRow:
+    match event:
+        case of_sign.SignMoved():
+            return _moved(row, event)
+        case of_sign.SignLeaving():
+            return replace(row, leaving_to=event.to_hostname)
+        case of_sign.SignStayed():
+            return replace(row, leaving_to=None)
+        case of_sign.SignClaimed():
+            claim = Claim(event.by_node_id, event.by_hostname, event.hostname, event.denied)
+            return replace(row, verdict=claimed(row.verdict, claim))
+        case of_sign.SignClaimSettled():
+            return replace(row, verdict=unclaimed(row.verdict, event.by_node_id))
+    return row
+
+
+def _moved(row: SignRow, event: of_sign.SignMoved) -> SignRow:
+    return replace(
+        row,
+        node_id=event.node_id,
+        instance_name=event.instance_name,
+        leaving_to=None,
+        verdict=unclaimed(row.verdict, event.node_id),
+    )
 
 
 def _left(row: SignRow, event: of_node.InstanceLeft) -> SignRow:
@@ -270,6 +319,8 @@ def _values(row: SignRow) -> dict[str, object]:
         "policy": msgspec.json.encode(row.policy).decode(),
         "policy_position": row.policy_position,
         "binding": None if row.binding == AS_SIGNED else msgspec.json.encode(row.binding).decode(),
+        "leaving_to": row.leaving_to,
+        "claims": len(row.verdict.claims),
     }
 
 
@@ -292,6 +343,7 @@ def _row(found: Row) -> SignRow:
         policy=_POLICY.decode(found["policy"]),
         policy_position=found["policy_position"],
         binding=AS_SIGNED if found["binding"] is None else _BINDING.decode(found["binding"]),
+        leaving_to=found["leaving_to"],
     )
 
 

@@ -14,7 +14,9 @@ CREATE TABLE IF NOT EXISTS signs (
     verdict TEXT NOT NULL,
     policy TEXT NOT NULL,
     policy_position BIGINT,
-    binding TEXT
+    binding TEXT,
+    leaving_to TEXT,
+    claims INTEGER NOT NULL
 )
 
 -- name: drop
@@ -22,11 +24,19 @@ DROP TABLE IF EXISTS signs
 
 -- name: by-server
 SELECT sign_id, server_id, node_id, instance_name, ordered, sealed, created_at, updated_at, verdict, policy,
-       policy_position, binding
+       policy_position, binding, leaving_to
 FROM signs WHERE server_id = :server_id
 
 -- name: by-node
 SELECT * FROM signs WHERE node_id = :node_id
+
+-- name: unsettled
+SELECT server_id FROM signs
+WHERE node_id = :node_id AND (claims > 0 OR leaving_to IS NOT NULL)
+ORDER BY sign_id
+
+-- name: claimed
+SELECT COUNT(*) AS signs FROM signs WHERE claims > 0
 
 -- name: page
 -- A true that is no longer fresh reads as unknown (verdict rule 4).
@@ -49,6 +59,8 @@ DELETE FROM signs WHERE server_id = :server_id
 
 -- name: put
 INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
-                   checked_at, created_at, updated_at, verdict, policy, policy_position, binding)
+                   checked_at, created_at, updated_at, verdict, policy, policy_position, binding, leaving_to,
+                   claims)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
-        :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position, :binding)
+        :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position, :binding, :leaving_to,
+        :claims)

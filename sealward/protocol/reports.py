@@ -122,12 +122,14 @@ class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
 class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
     """These servers, and no others, were on me at `taken_at`: (server_id, instance_name).
 
-    `running` are the ids of those that ran; None from an agent that does not say.
+    `running` are the ids of those that ran; None from an agent that does not say. `leaving` are the ids of
+    those that libvirt migrates out, or has migrated out so that only a definition is left.
     """
 
     instances: Annotated[tuple[tuple[ServerId, InstanceName], ...], Entries(MOST_SERVERS)]
     taken_at: Moment
     running: Annotated[tuple[ServerId, ...], Entries(MOST_SERVERS)] | None = None
+    leaving: Annotated[tuple[ServerId, ...], Entries(MOST_SERVERS)] = ()
 
 
 class Firmware(Report, frozen=True, kw_only=True, tag="firmware"):
@@ -248,7 +250,20 @@ class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
     server_id: ServerId
 
 
-AnyReport = Registration | Wanted | Told
+class Leaving(Report, frozen=True, kw_only=True, tag="leaving"):
+    """The answer to an Inquiry, whose `nonce` it repeats: how the server was at `looked_at`, my time.
+
+    `has` says whether it is here; `leaving` whether libvirt migrates it out, or has migrated it out.
+    """
+
+    server_id: ServerId
+    nonce: Word
+    has: bool
+    leaving: bool
+    looked_at: Moment
+
+
+AnyReport = Registration | Wanted | Leaving | Told
 
 
 class Bundle(Report, frozen=True, kw_only=True, tag="reports"):
@@ -281,6 +296,8 @@ class Assignment(msgspec.Struct, frozen=True):
     policy: ServerPolicy = AS_NODE
     policy_position: int | None = None
     binding: Binding = AS_SIGNED
+    claimed_by: tuple[int, ...] = ()
+    """The ids of the nodes that say that they run the server, too."""
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -317,7 +334,11 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
 
 
 class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
-    """The answer to Wanted: the sign of a server that may be coming; None where nobody has sealed one."""
+    """The answer to Wanted: the sign of a server that is coming; None where none comes to that node.
+
+    None says nothing about whether the server is signed: it is the answer for a server that nobody
+    signed, and for a server whose home does not migrate it to the node that asks.
+    """
 
     server_id: str
     assignment: Assignment | None
@@ -333,6 +354,13 @@ class Behind(msgspec.Struct, frozen=True, tag_field="kind", tag="behind"):
 
     boot: Number
     answers: str
+
+
+class Inquiry(msgspec.Struct, frozen=True, tag_field="kind", tag="inquiry"):
+    """The question to the home of a server whether the server leaves it now; see Leaving."""
+
+    server_id: str
+    nonce: str
 
 
 def encode(report: AnyReport) -> bytes:

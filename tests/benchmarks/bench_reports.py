@@ -39,6 +39,7 @@ from sealward.events.permissions import user_of
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated
 from sealward.events.store import EventStore
+from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.senders import Senders
 from sealward.node_agent.keyring import Keyring
@@ -137,13 +138,13 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
         NoBus("memory://", "bench"),
         desire,
         utc_now,
-        elsewhere=lambda *_: (),
-        also_at=lambda *_: None,
+        where=Where(lambda *_: (), lambda *_: (), lambda _: ()),
         sign_of=lambda _: None,
         senders=Senders("sealward-worker"),
         turns=LastTurns(control),
         unproven=Unproven(control, utc_now),
         only_invited=False,
+        nonce=lambda: "nonce",
     )
 
 

@@ -27,6 +27,7 @@ from sealward.events.base import Event
 from sealward.events.measurement import Measurement
 from sealward.events.sign import (
     PASSED_OVER,
+    Grounds,
     HostBoundChanged,
     SignMoved,
     SignRevoked,
@@ -224,7 +225,14 @@ def test_what_a_sweep_passed_over_is_recorded_although_it_is_no_news() -> None:
     assert report(sealed(), CHANGED, second=2, cause=PASSED_OVER) != []
 
 
-MOVE = MoveSign(actor="node:kvm3", server_id=SERVER, node_id=3, hostname="kvm3", instance_name="instance-9")
+MOVE = MoveSign(
+    actor="node:kvm3",
+    server_id=SERVER,
+    node_id=3,
+    hostname="kvm3",
+    instance_name="instance-9",
+    grounds=Grounds.LEFT,
+)
 BOUND = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0", {"config": "bb"}, doors=())
 MOVED = replace(BOUND, host_bound={"config": "cc"})
 EVIL = replace(MOVED, host_bound={"config": "dd"})

@@ -15,7 +15,7 @@ from sealward.events import envelope as envelopes
 from sealward.events.base import Event, node_stream
 from sealward.events.bus import Later
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered, NodeReportRefused, NodeSwept
-from sealward.events.sign import SignCreated, SignMoved, SignSealed, SignValidated
+from sealward.events.sign import Grounds, SignCreated, SignMoved, SignSealed, SignValidated
 from sealward.events.store import EventStore, StoreUnavailable, VersionConflict
 from sealward.events.verdict import IsValid
 from sealward.intake.refusals import QUIET_FOR
@@ -270,15 +270,16 @@ def test_a_long_stream_is_loaded_from_its_snapshot(door: Door, node: Reporter, s
 
 
 def test_a_sign_follows_its_server_and_both_nodes_are_told(door: Door, node: Reporter) -> None:
-    """From then on the new node is heard; what the old one still says is late, and no offence."""
+    """Once its home has let it go the new node is heard; what the old one still says is late, no offence."""
     other = Reporter("kvm2", 2)
     assert door.take(node.measured(SERVERS[0], 1, NOW - timedelta(seconds=1)), other.registration()) == [
         None,
         None,
     ]
     door.told.clear()
-    late = node.measured(SERVERS[0], 1, NOW, disk="a")
 
+    assert door.take(node.inventory(*SERVERS, running=(), leaving=SERVERS[:1])) == [None]
+    late = node.measured(SERVERS[0], 1, NOW, disk="a")
     assert door.take(other.inventory(SERVERS[0], running=SERVERS)) == [None]
     assert kinds(door.appends[-1]) == [InstanceAppeared, SignMoved]
     assert sorted(door.told) == ["kvm1", "kvm2"]
@@ -286,6 +287,32 @@ def test_a_sign_follows_its_server_and_both_nodes_are_told(door: Door, node: Rep
     assert kinds(door.appends[-1]) == [SignValidated]
     assert door.take(other.inventory(SERVERS[0], running=SERVERS)) == [None]
     assert len(door.told) == 2
+
+
+def test_a_sign_goes_to_the_announced_destination_at_once(door: Door, node: Reporter) -> None:
+    """Its home still says that it runs there: that is on its way."""
+    other = Reporter("kvm2", 2)
+    door.take(node.inventory(*SERVERS, running=SERVERS), other.registration())
+    door.take(node.measured(SERVERS[0], 1, NOW), other.inventory(SERVERS[0], running=(), leaving=SERVERS[:1]))
+    (inquiry,) = door.inquiries("kvm1")
+    door.take(node.leaving(inquiry, NOW))
+    assert door.take(other.inventory(SERVERS[0], running=SERVERS[:1])) == [None]
+
+    assert kinds(door.appends[-1]) == [InstanceAppeared, SignMoved]
+    assert [one.grounds for one in door.log() if isinstance(one, SignMoved)] == [Grounds.ANNOUNCED]
+    assert door.verdict(SERVERS[0]).is_valid is IsValid.TRUE
+
+
+def test_a_sign_follows_when_its_home_says_that_the_server_left_after_all(door: Door, node: Reporter) -> None:
+    """The destination spoke first, and nothing was announced: the claim ends with the move."""
+    other = Reporter("kvm2", 2)
+    door.take(node.inventory(*SERVERS, running=SERVERS), other.registration())
+    door.take(other.inventory(SERVERS[0], running=SERVERS[:1]))
+    assert door.verdict(SERVERS[0]).claims
+    door.take(node.inventory(*SERVERS[1:], running=SERVERS[1:]))
+
+    assert [one.grounds for one in door.log() if isinstance(one, SignMoved)] == [Grounds.LEFT]
+    assert not door.verdict(SERVERS[0]).claims
 
 
 def test_a_leftover_moves_no_sign(door: Door, node: Reporter) -> None:
@@ -301,6 +328,9 @@ def test_a_sign_goes_back_to_a_node_that_never_missed_its_server(door: Door, nod
     """There and back between two looks of its home: it is the other node that says it is gone."""
     other = Reporter("kvm2", 2)
     door.take(node.inventory(*SERVERS, running=SERVERS), other.registration())
+    door.take(node.measured(SERVERS[0], 1, NOW), other.wanted(SERVERS[0]))
+    (inquiry,) = door.inquiries("kvm1")
+    door.take(node.leaving(inquiry, NOW))
     door.take(other.inventory(SERVERS[0], running=SERVERS[:1]))
     assert door.take(node.inventory(*SERVERS, running=SERVERS)) == [None]
     door.told.clear()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
-from door import SERVERS, STRANGER, Door
+from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
+from sealward.commands.messages import LoseNode, RemoveNode
 from sealward.events.node import NodeReportRefused
+from sealward.events.sign import SignLeaving
 from sealward.events.store import StoreUnavailable
 from sealward.intake import introductions
 from sealward.protocol import reports
@@ -17,38 +18,66 @@ def _assignment(server_id: str, envelope: str | None = "{}") -> reports.Assignme
     return reports.Assignment(1, server_id, 1, 1, "true", (), envelope)
 
 
-def _wanted(node: Reporter, server_id: str) -> bytes:
-    return node.seal(reports.Wanted(hostname=node.hostname, server_id=server_id))
+def _sealed(door: Door, node: Reporter) -> None:
+    """Have all servers sealed: what is not sealed has no reference to be given."""
+    bodies = [node.measured(one, number, NOW) for number, one in enumerate(SERVERS, 1)]
+    assert door.take(*bodies) == [None] * 3
+    for one in SERVERS:
+        door.signs[one] = lambda one=one: _assignment(one)  # type: ignore[misc]  # a default
 
 
-def _introduced(door: Door) -> list[tuple[str, str, bool]]:
-    """Return who was told of which server, and whether it is signed."""
-    read = [(queue, msgspec.json.decode(body)) for queue, body in door.sent]
-    return [
-        (queue, one["server_id"], one["assignment"] is not None)
-        for queue, one in read
-        if one["kind"] == "incoming"
-    ]
+def _other(door: Door, number: int = 2) -> Reporter:
+    other = Reporter(f"kvm{number}", number)
+    assert door.take(other.registration()) == [None]
+    return other
 
 
-def test_a_start_gate_is_told_of_any_server(door: Door, node: Reporter) -> None:
-    """Whoever's it is; what is not sealed yet is as what nobody signed, and nothing is written."""
+def test_a_start_gate_is_told_of_its_own_servers(door: Door, node: Reporter) -> None:
+    """What is not sealed yet is as what nobody signed, and nothing is written."""
+    door.take(node.measured(SERVERS[0], 1, NOW))
     door.signs[SERVERS[0]] = lambda: _assignment(SERVERS[0])
     door.signs[SERVERS[1]] = lambda: _assignment(SERVERS[1], None)
     known = door.log()
 
-    assert door.take(*[_wanted(node, one) for one in SERVERS]) == [None] * 3
-    assert _introduced(door) == [("node.kvm1", one, one == SERVERS[0]) for one in SERVERS]
+    assert door.take(*[node.wanted(one) for one in SERVERS]) == [None] * 3
+    assert door.given() == [("kvm1", one, one == SERVERS[0]) for one in SERVERS]
     assert door.log() == known
+
+
+def test_a_start_gate_is_told_of_a_server_that_its_home_migrates_out(door: Door, node: Reporter) -> None:
+    """The home is asked; a second question of the same node needs no other answer."""
+    _sealed(door, node)
+    other = _other(door)
+    assert door.take(other.wanted(SERVERS[0])) == [None]
+    assert door.given() == []
+    (inquiry,) = door.inquiries("kvm1")
+    assert door.take(node.leaving(inquiry, NOW)) == [None]
+    assert door.take(other.wanted(SERVERS[0])) == [None]
+
+    assert door.given() == [("kvm2", SERVERS[0], True)] * 2
+    assert door.inquiries("kvm1") == []
+    assert isinstance(door.log()[-1], SignLeaving)
+
+
+def test_where_the_home_cannot_be_asked_there_is_nothing_to_tell(door: Door, node: Reporter) -> None:
+    """It is lost, or was removed: the answer is that about a server which nobody signed."""
+    _sealed(door, node)
+    other = _other(door)
+    door.handler.handle(LoseNode(actor="system", hostname="kvm1"))
+    door.take(other.wanted(SERVERS[0]))
+    door.handler.handle(RemoveNode(actor="user:admin", hostname="kvm1", signed=()))
+    door.take(other.wanted(SERVERS[0]))
+
+    assert door.given() == [("kvm2", SERVERS[0], False)] * 2
 
 
 def test_nobody_but_a_registered_node_is_told(door: Door, node: Reporter) -> None:
     """Nor one that speaks in another's name."""
     report = reports.Wanted(hostname="kvm1", server_id=SERVERS[0])
-    reasons = door.take(node.seal(report, STRANGER), _wanted(Reporter("kvm2", 2), SERVERS[0]))
+    reasons = door.take(node.seal(report, STRANGER), Reporter("kvm2", 2).wanted(SERVERS[0]))
 
     assert reasons == ["envelope.not-verified", "node.not-found"]
-    assert _introduced(door) == []
+    assert door.given() == []
 
 
 def test_what_cannot_be_answered_holds_up_nobody(door: Door, node: Reporter) -> None:
@@ -57,11 +86,12 @@ def test_what_cannot_be_answered_holds_up_nobody(door: Door, node: Reporter) -> 
     def away() -> reports.Assignment:
         raise StoreUnavailable("behind")
 
+    door.take(node.measured(SERVERS[0], 1, NOW))
     door.signs[SERVERS[0]] = away
-    answers = door.take(_wanted(node, SERVERS[0]), _wanted(node, SERVERS[1]))
+    answers = door.take(node.wanted(SERVERS[0]), node.wanted(SERVERS[1]))
 
     assert answers == [None, None]
-    assert _introduced(door) == [("node.kvm1", SERVERS[1], False)]
+    assert door.given() == [("kvm1", SERVERS[1], False)]
 
 
 def test_a_node_that_asks_for_too_many_is_told_no_more(
@@ -71,9 +101,9 @@ def test_a_node_that_asks_for_too_many_is_told_no_more(
     monkeypatch.setattr(introductions, "AT_MOST", 2)
     other = Reporter("kvm2", 2)
     door.take(other.registration())
-    reasons = door.take(*[_wanted(node, one) for one in SERVERS], _wanted(other, SERVERS[0]))
+    reasons = door.take(*[node.wanted(one) for one in SERVERS], other.wanted(SERVERS[0]))
     door.now += introductions.WITHIN
-    later = door.take(_wanted(node, SERVERS[2]))
+    later = door.take(node.wanted(SERVERS[2]))
 
     assert reasons == [None, None, "report.too-many-questions", None]
     assert later == [None]

@@ -29,6 +29,7 @@ class Node:
         self.now = NOON
         self.is_running = True
         self.is_there = True
+        self.is_found = True
         self.refuses = ""
         self.done: list[Action] = []
         self.woken: list[float] = []
@@ -45,6 +46,7 @@ class Node:
             self.act,
             clock=lambda: self.now,
             wake=self.woken.append,
+            is_found=lambda _: self.is_found,
         )
 
     def describe(self, server_id: str) -> DomainXml:
@@ -144,7 +146,7 @@ def test_the_grace_survives_the_agent(node: Node) -> None:
     """Killed in between, it neither asks twice nor forgets."""
     node.later(0)
     node.restart()
-    node.reactions.take_over({SERVER: 1})
+    node.reactions.take_over({SERVER: 1}, {})
     node.later(30)
     node.later(31)
 

@@ -18,7 +18,13 @@ from sealward.node_agent.calls import DomainLocked
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.hypervisor import DomainNotFound, DomainXml, Hypervisor, HypervisorGone
+from sealward.node_agent.hypervisor import (
+    Departure,
+    DomainNotFound,
+    DomainXml,
+    Hypervisor,
+    HypervisorGone,
+)
 from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.measure import Files, measure, unmeasured
@@ -68,6 +74,8 @@ class Domains(Hypervisor):
         self.gone = False
         self.locked: set[str] = set()
         """The domains that libvirt is busy with for too long."""
+        self.going: set[str] = set()
+        """The domains that libvirt migrates out."""
         self.version = VERSIONS[0]
         self.variants: dict[str, int] = dict.fromkeys(server_ids, 0)
         self._past: dict[str, list[tuple[datetime, Shape]]] = {}
@@ -84,6 +92,19 @@ class Domains(Hypervisor):
         if self.gone:
             raise HypervisorGone
         return frozenset(self.variants)
+
+    def leaving(self) -> frozenset[str]:
+        """Return none: a domain that is migrated out runs until it is at its destination."""
+        if self.gone:
+            raise HypervisorGone
+        return frozenset()
+
+    def departure(self, server_id: str) -> Departure:
+        """Return whether a domain is being migrated out."""
+        if self.gone:
+            raise HypervisorGone
+        going = server_id in self.going
+        return Departure(has=server_id in self.variants, leaving=going, is_under_way=going)
 
     def describe(self, server_id: str) -> DomainXml:
         """Return a domain's XML."""

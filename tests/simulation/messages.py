@@ -52,6 +52,8 @@ def named(body: bytes) -> str:
         return f"desired as of {fields['position']}"
     if fields.get("kind") == "behind":
         return f"behind boot {fields['boot']}"
+    if fields.get("kind") in {"inquiry", "incoming"}:
+        return f"{fields['kind']} {fields['server_id'][:8]}"
     if "sequence" in fields:
         return f"{fields['type']} {int(fields['sequence'])} {(fields['data'].get('server_id') or '')[:8]}"
     return " + ".join(

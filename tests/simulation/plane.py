@@ -23,6 +23,7 @@ from sealward.events.bus import Bus, BusUnavailable, Delivered, Later, Poison
 from sealward.events.relay import BusPublisher, Relay
 from sealward.events.store import EventStore, NextId
 from sealward.intake.assignments import Assignments
+from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.senders import NEVER, Senders
@@ -125,6 +126,7 @@ class Plane:
         self.place = Place()
         self._leases = Memory()
         self.turns = Turns()
+        self._nonces = itertools.count()
         self.taken: Counter[bytes] = Counter()
         self.refused: list[Poison] = []
         self.begin()
@@ -141,13 +143,13 @@ class Plane:
             bus,
             self._desire,
             self._clock,
-            elsewhere=self._assignments.elsewhere,
-            also_at=self._assignments.also_at,
+            where=Where(self._assignments.elsewhere, self._assignments.also_at, self._assignments.unsettled),
             sign_of=self._assignments.sign_of,
             senders=Senders(None),
             turns=self.turns,
             unproven=cast("Unproven", Uncounted()),
             only_invited=False,
+            nonce=lambda: f"n-{next(self._nonces)}",
         )
         self._relay = Relay(self.store, BusPublisher(bus), self.place)
         self._keeper = LeaseKeeper(self._leases, self.handler, LEASE, self._clock)

@@ -46,7 +46,8 @@ AGAIN = (
 
 
 def always(world: World) -> None:
-    """No verdict contradicts what the server was like at the moment that the verdict names."""
+    """No verdict contradicts what the server was like at the moment that the verdict names; no lie counts."""
+    lies(world)
     for row in sign_rows(world):
         verdict = row.verdict
         if verdict.is_valid is IsValid.UNKNOWN:
@@ -57,6 +58,16 @@ def always(world: World) -> None:
         signed = reference(world, row.server_id)
         seen = {bool(differing(signed, measured(row.server_id, *shape))) for shape in shapes}
         assert (verdict.is_valid is IsValid.FALSE) in seen, f"{row} contradicts {shapes}"
+
+
+def lies(world: World) -> None:
+    """No sign is at the liar, the liar is given no reference, and nothing that is claimed is true."""
+    if world.liar is None:
+        return
+    assert world.liar.given() == []
+    for row in sign_rows(world):
+        assert row.node_id != world.liar.reporter.node_id, f"{row.server_id} is at the liar"
+        assert not row.verdict.claims or row.verdict_at(world.now).is_valid is not IsValid.TRUE
 
 
 def in_the_end(world: World) -> None:

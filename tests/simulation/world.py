@@ -9,6 +9,7 @@ from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from simulation.host import VERSIONS, Host
+from simulation.liar import Liar
 from simulation.messages import named
 from simulation.network import Killed, Network, Weather
 from simulation.plane import Plane
@@ -31,6 +32,7 @@ class World:
     """Call `live`, then `rest`; `trace` says what happened.
 
     In a `calm` world one worker takes all reports in their order, its rows keep up, and all clocks agree.
+    There a `liar` may be: a third node that claims the servers of the two others.
     """
 
     def __init__(
@@ -45,6 +47,9 @@ class World:
         self.hosts = [
             Host(number, folder, self._skew(), self.clock, self.network.submit) for number in (1, 2)
         ]
+        self.liar = Liar(self.network.submit) if calm and seed % 2 else None
+        self.migrations: dict[str, tuple[Host, Host]] = {}
+        """By server the source and the destination of a migration that is under way."""
         self.acknowledged: list[str] = []
         self.refused: list[str] = []
         self.unanswered: list[str] = []
@@ -82,11 +87,15 @@ class World:
     def live_calmly(self) -> None:
         """Let things happen to a system in which nothing is lost, and nobody dies."""
         self._begin()
+        if self.liar is not None:
+            self.liar.register()
+            self.settle()
         self._go(self._usual())
 
     def _usual(self) -> dict[Callable[[], None], int]:
         """Return what happens, and how often."""
-        return {
+        lies = {} if self.liar is None else {self._lie: 4}
+        return lies | {
             self._command: 5,
             self._change: 4,
             self._move: 1,
@@ -126,6 +135,10 @@ class World:
     def heal(self) -> None:
         """Let every libvirt and every agent be there, and everything arrive."""
         self._say("all heals")
+        if self.liar is not None:
+            self.liar.withdraw(sorted(self.liar.claims))
+        for server_id in sorted(self.migrations):
+            self._arrive_at_destination(server_id)
         for host in self.hosts:
             if host.domains.gone:
                 host.lose_libvirt(gone=False, version=host.domains.version)
@@ -159,6 +172,7 @@ class World:
             for host in self.hosts:
                 self.hear_at(host)
                 self.notify_at(host)
+            self._listen()
             self._project()
             self.now += timedelta(milliseconds=10)
             self._check(self)
@@ -265,15 +279,98 @@ class World:
     def _change(self) -> None:
         server_id = self.dice.choice(self._server_ids)
         variant = self.dice.choice((*VARIANTS, *VARIANTS, None))
+        if variant is None and (server_id in self.migrations or not self._may_leave(server_id)):
+            return
         self._say(f"{server_id[:8]} becomes {variant}")
         self.host_of(server_id).change(server_id, variant)
 
     def _move(self) -> None:
-        """Let a server migrate."""
+        """Let a server begin to migrate, arrive, or go on where it was; or move at once, unannounced."""
+        if self.migrations and self.dice.random() < 0.7:
+            server_id = self.dice.choice(sorted(self.migrations))
+            if self.dice.random() < 0.2:
+                self._fail_to_migrate(server_id)
+            else:
+                self._arrive_at_destination(server_id)
+            return
         source, target = self.dice.sample(self.hosts, 2)
-        movable = [] if source.domains.gone or target.domains.gone else sorted(source.domains.variants)
-        if movable:
+        if source.domains.gone or target.domains.gone:
+            return
+        movable = sorted(one for one in source.domains.variants if one not in self.migrations)
+        movable = [one for one in movable if self._may_leave(one)]
+        if movable and self.dice.random() < 0.7:
+            self._begin_to_migrate(self.dice.choice(movable), source, target)
+        elif movable:
             self.move(self.dice.choice(movable), source, target)
+
+    def _begin_to_migrate(self, server_id: str, source: Host, target: Host) -> None:
+        """Let libvirt begin, and the start gate of the destination ask."""
+        self._say(f"{server_id[:8]} begins to move to {target.hostname}")
+        self.migrations[server_id] = source, target
+        source.domains.going.add(server_id)
+        if target.agent is not None:
+            agent = target.agent
+
+            def ask_for() -> None:
+                agent._ask(server_id)
+
+            self._agent_does(target, "asks", ask_for)
+
+    def _fail_to_migrate(self, server_id: str) -> None:
+        self._say(f"{server_id[:8]} does not move after all")
+        source, _ = self.migrations.pop(server_id)
+        source.domains.going.discard(server_id)
+
+    def _arrive_at_destination(self, server_id: str) -> None:
+        source, target = self.migrations.pop(server_id)
+        source.domains.going.discard(server_id)
+        if not source.domains.gone and not target.domains.gone and server_id in source.domains.variants:
+            self.move(server_id, source, target)
+
+    def _may_leave(self, server_id: str) -> bool:
+        """Say whether a server may leave its node: not while a liar's claim to it is not denied.
+
+        Which node has a server that has left is known from those alone that say that they have it.
+        """
+        if self.liar is None or server_id not in self.liar.claims:
+            return True
+        _, sign = self.plane.handler.together(lambda batch: batch.sign(server_id))
+        claims = () if sign is None else sign.verdict.claims
+        return sign is None or any(one.by == self.liar.reporter.hostname and one.denied for one in claims)
+
+    def _lie(self) -> None:
+        """Let the liar claim a server, withdraw what it claims, ask for a reference, or forge."""
+        liar, server_id = self.liar, self.dice.choice(self._server_ids)
+        if liar is None:
+            return
+        kind = self.dice.random()
+        if kind < 0.3 and self._is_at_home(server_id):
+            liar.claim(server_id)
+            self._say(f"the liar claims {server_id[:8]}")
+        elif kind < 0.5:
+            liar.withdraw([server_id])
+            self._say(f"the liar withdraws {server_id[:8]}")
+        elif kind < 0.7 and server_id not in self.migrations:
+            liar.ask(server_id)
+            self._say(f"the liar asks for {server_id[:8]}")
+        elif kind < 0.85:
+            liar.forge(server_id, 1 + self.dice.randrange(4), self.now)
+        else:
+            liar.announce(server_id, self.now)
+
+    def _is_at_home(self, server_id: str) -> bool:
+        """Say whether a server is where its sign is, and stays there."""
+        _, sign = self.plane.handler.together(lambda batch: batch.sign(server_id))
+        host = self.host_of(server_id)
+        is_there = server_id in host.domains.variants and server_id not in self.migrations
+        return sign is not None and is_there and sign.hostname == host.hostname
+
+    def _listen(self) -> None:
+        """Let the liar hear what it is told."""
+        if self.liar is not None:
+            messages = self.network.queues.get(self.liar.queue, [])
+            self.liar.told += messages
+            messages.clear()
 
     def move(self, server_id: str, source: Host, target: Host) -> None:
         """Let a server go on at another node; each libvirt tells of it."""
@@ -321,7 +418,12 @@ class World:
         messages = self.network.queues.get(host.queue)
         if messages and host.agent is not None:
             agent, body = host.agent, messages[0]
-            lives = self._agent_does(host, f"hears {named(body)}", lambda: agent.receive(body))
+
+            def hear() -> None:
+                if not agent.take_at_once(body):
+                    agent.receive(body)
+
+            lives = self._agent_does(host, f"hears {named(body)}", hear)
             if lives and not self.network.happens(self.network.weather.doubled):
                 messages.pop(0)
 

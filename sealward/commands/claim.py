@@ -1,0 +1,107 @@
+"""What becomes of a node's claim to run a server whose home has not let it go: pure functions.
+
+1. A claim is recorded once, and once more when the home denies it.
+2. A claim that its node withdraws is settled at once.
+3. A node that claims the same server too often has its last claim stand for a while after it is withdrawn, so
+   that a node which goes to and fro makes few events, and the verdict does not go to and fro with it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from sealward.commands.errors import NotSigned
+from sealward.commands.fact import about_sign
+from sealward.events.claim import Claim
+from sealward.events.sign import SignClaimed, SignClaimSettled
+from sealward.events.verdict import claimed, unclaimed
+
+if TYPE_CHECKING:
+    from sealward.commands.messages import ClaimSign, SettleClaim
+    from sealward.commands.sign import Sign
+    from sealward.events.base import Event
+
+OFTEN: Final = 3
+"""Claims of one node to one server within `WITHIN` after which the last one stands for so long."""
+WITHIN: Final = timedelta(minutes=10)
+REMEMBERED: Final = 16
+"""Openings of claims that a sign remembers."""
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A node has claimed the server at that moment of the control plane's clock."""
+
+    node_id: int
+    at: datetime
+
+
+def claim_sign(sign: Sign | None, command: ClaimSign, *, now: datetime) -> list[Event]:
+    """Record that a node claims a server, or that its home denies that. Raises NotSigned."""
+    if sign is None:
+        raise NotSigned
+    known = _of(sign, command.by_node_id)
+    if command.by_node_id == sign.node_id or (known is None and command.denied):
+        return []
+    if known is not None and (known.denied or not command.denied):
+        return []
+    fact = about_sign(
+        SignClaimed,
+        sign,
+        command,
+        now,
+        hostname=sign.hostname,
+        by_node_id=command.by_node_id,
+        by_hostname=command.by_hostname,
+        denied=command.denied,
+    )
+    return [fact]
+
+
+def settle_claim(sign: Sign | None, command: SettleClaim, *, now: datetime) -> list[Event]:
+    """Record that a claim has ended; nothing yet where its node has claimed too often. Raises NotSigned."""
+    if sign is None:
+        raise NotSigned
+    known = _of(sign, command.by_node_id)
+    if known is None or _stands(sign, command.by_node_id, now):
+        return []
+    fact = about_sign(
+        SignClaimSettled,
+        sign,
+        command,
+        now,
+        hostname=sign.hostname,
+        by_node_id=known.node_id,
+        by_hostname=known.by,
+    )
+    return [fact]
+
+
+def opened_at(sign: Sign, node_id: int) -> datetime | None:
+    """Return when a node opened its claim that is open now."""
+    if _of(sign, node_id) is None:
+        return None
+    return max((one.at for one in sign.opened if one.node_id == node_id), default=None)
+
+
+def evolve(sign: Sign, event: SignClaimed | SignClaimSettled) -> Sign:
+    """Return the sign after a fact about a claim: what its node finds first after the last claim is news."""
+    if isinstance(event, SignClaimSettled):
+        verdict = unclaimed(sign.verdict, event.by_node_id)
+        return replace(sign, verdict=verdict, is_unseen=sign.is_unseen or not verdict.claims)
+    claim = Claim(event.by_node_id, event.by_hostname, event.hostname, event.denied)
+    opened = sign.opened if event.denied else (*sign.opened, Opened(event.by_node_id, event.timestamp))
+    return replace(sign, verdict=claimed(sign.verdict, claim), opened=opened[-REMEMBERED:])
+
+
+def _of(sign: Sign, node_id: int) -> Claim | None:
+    return next((one for one in sign.verdict.claims if one.node_id == node_id), None)
+
+
+def _stands(sign: Sign, node_id: int, now: datetime) -> bool:
+    """Say whether a claim stands although its node has withdrawn it (rule 3)."""
+    recent = [one for one in sign.opened if one.node_id == node_id and now - one.at < WITHIN]
+    return len(recent) >= OFTEN

@@ -1,0 +1,98 @@
+"""Announced migrations: the home says that a server leaves, for one destination: pure functions.
+
+1. Only the home of a server announces that it leaves; each announcement is for one node.
+2. While a migration is announced, the same destination may be named again, and no other.
+3. An announcement ends when the sign moves, or when the home says later, by its own clock, that the
+   server stays.
+4. While a node claims the server, nothing is announced to anybody but that node.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from sealward.commands.clock import refuse_future
+from sealward.commands.errors import AnnouncedToAnother, NotSigned
+from sealward.commands.fact import about_sign
+from sealward.commands.place import refuse_others
+from sealward.events.sign import SignLeaving, SignStayed
+
+if TYPE_CHECKING:
+    from sealward.commands.messages import AnnounceLeaving, EndLeaving
+    from sealward.commands.sign import Sign
+    from sealward.events.base import Event
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """The destination of a migration.
+
+    `announced_at` is by the home's clock, `recorded_at` by the control plane's.
+    """
+
+    to_node_id: int
+    to_hostname: str
+    announced_at: datetime
+    recorded_at: datetime
+
+
+def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: datetime) -> list[Event]:
+    """Record that the home migrates the server to that node; the same again is no news.
+
+    Raises NotSigned, WrongNode, MovedAway, FromTheFuture, AnnouncedToAnother.
+    """
+    if sign is None:
+        raise NotSigned
+    refuse_others(sign, command.node_id)
+    refuse_future(command.announced_at, now)
+    if any(one.node_id != command.to_node_id for one in sign.verdict.claims):
+        raise AnnouncedToAnother
+    if sign.leaving is not None:
+        if sign.leaving.to_node_id != command.to_node_id:
+            raise AnnouncedToAnother
+        return []
+    announced = about_sign(
+        SignLeaving,
+        sign,
+        command,
+        now,
+        hostname=sign.hostname,
+        to_node_id=command.to_node_id,
+        to_hostname=command.to_hostname,
+        announced_at=command.announced_at,
+    )
+    return [announced]
+
+
+def end_leaving(sign: Sign | None, command: EndLeaving, *, now: datetime) -> list[Event]:
+    """Record that a migration which was announced has ended and the server stays.
+
+    What the home said before it announced the migration ends nothing: it was only heard later.
+    Raises NotSigned, WrongNode, MovedAway.
+    """
+    if sign is None:
+        raise NotSigned
+    refuse_others(sign, command.node_id)
+    if sign.leaving is None or command.taken_at <= sign.leaving.announced_at:
+        return []
+    stayed = about_sign(
+        SignStayed,
+        sign,
+        command,
+        now,
+        hostname=sign.hostname,
+        to_node_id=sign.leaving.to_node_id,
+        to_hostname=sign.leaving.to_hostname,
+    )
+    return [stayed]
+
+
+def evolve(sign: Sign, event: SignLeaving | SignStayed) -> Sign:
+    """Return the sign after a fact about an announced migration."""
+    if isinstance(event, SignStayed):
+        return replace(sign, leaving=None)
+    announced = Announced(event.to_node_id, event.to_hostname, event.announced_at, event.timestamp)
+    return replace(sign, leaving=announced)

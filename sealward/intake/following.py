@@ -1,0 +1,275 @@
+"""How signs follow their servers: what an inventory means for where signs are, and who claims which server.
+
+The rules are those of `commands.place` and `commands.claim`; here is which nodes and signs they are
+applied to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sealward.commands import claim as claims
+from sealward.commands import messages as ask
+from sealward.commands import place
+from sealward.commands.batch import of_sign
+from sealward.events.policy import OnLoss
+from sealward.intake.introductions import Why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sealward.commands.batch import Batch
+    from sealward.commands.node import Node
+    from sealward.commands.sign import Sign
+    from sealward.intake.introductions import Exchange, Introductions
+
+    Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
+    AlsoAt = Callable[[int, str], Sequence[str]]
+    Unsettled = Callable[[int], Sequence[str]]
+    Tell = Callable[[Node], None]
+
+MOST_CLAIMS: Final = 200
+"""Servers that one node can begin to claim within `WITHIN`; what it claims beyond, it claims later."""
+WITHIN: Final = timedelta(minutes=1)
+DENIED_AFTER: Final = timedelta(seconds=10)
+"""When a home says so long after a claim was recorded that it has the server, it denies the claim: an
+inventory is on its way for less. Both moments are the control plane's."""
+
+
+class Where(NamedTuple):
+    """Reads of the rows.
+
+    The rows may be behind the log: what they do not know yet, they know when a node says its inventory again.
+
+    `elsewhere` names those of a node's servers that have their signs on other nodes; `also_at` the
+    hostnames of other nodes that have a server; `unsettled` the servers of a home that are claimed or
+    announced as leaving.
+    """
+
+    elsewhere: Elsewhere
+    also_at: AlsoAt
+    unsettled: Unsettled
+
+
+class Following:
+    """Applies inventories. For one thread."""
+
+    def __init__(self, where: Where, introductions: Introductions, clock: Callable[[], datetime]) -> None:
+        self._where = where
+        self._introductions = introductions
+        self._clock = clock
+        self._begun: Counter[str] = Counter()
+        self._since = clock()
+
+    def follow(
+        self, before: Node, taken_at: datetime, decisions: Batch, exchange: Exchange, tell: Tell
+    ) -> None:
+        """Let signs follow their servers, now that a node has said which servers it has.
+
+        `before` is the node as it was before that; `tell` has a node told everything.
+        """
+        node = decisions.node(before.hostname) or before
+        foreign = self._where.elsewhere(node.node_id, sorted(one for one, _ in node.instances))
+        missed = place.gone(before, node)
+        unsettled = self._where.unsettled(node.node_id)
+        decisions.load([of_sign(one) for one in dict.fromkeys((*foreign, *missed, *unsettled))])
+        one = _Inventory(self, before, node, taken_at, decisions, exchange, tell)
+        for server_id in foreign:
+            one.has_foreign(server_id)
+        for server_id in dict.fromkeys((*missed, *unsettled)):
+            one.has_spoken_of(server_id)
+
+    def others(self, node_id: int, server_id: str) -> Sequence[str]:
+        """Return the hostnames of other nodes that have a server, as far as the rows know."""
+        return self._where.also_at(node_id, server_id)
+
+    def inquire(self, node: Node, sign: Sign, decisions: Batch, exchange: Exchange, why: Why) -> None:
+        """Have the home of a server asked whether it leaves."""
+        self._introductions.inquire(node, sign, decisions, exchange, why)
+
+    def may_claim(self, hostname: str) -> bool:
+        """Count a claim that a node begins; say whether it may be recorded now."""
+        now = self._clock()
+        if not timedelta(0) <= now - self._since < WITHIN:
+            self._since = now
+            self._begun.clear()
+        self._begun[hostname] += 1
+        return self._begun[hostname] <= MOST_CLAIMS
+
+    def now(self) -> datetime:
+        """Return the control plane's time."""
+        return self._clock()
+
+
+class _Inventory:
+    """One inventory of one node."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what an inventory is applied with
+        self,
+        following: Following,
+        before: Node,
+        node: Node,
+        taken_at: datetime,
+        decisions: Batch,
+        exchange: Exchange,
+        tell: Tell,
+    ) -> None:
+        self._following = following
+        self._before = before
+        self._node = node
+        self._taken_at = taken_at
+        self._decisions = decisions
+        self._exchange = exchange
+        self._tell = tell
+
+    def has_foreign(self, server_id: str) -> None:
+        """Apply that the node has a server whose sign is on another node."""
+        sign = self._decisions.sign(server_id)
+        if sign is None or sign.node_id == self._node.node_id:
+            return
+        self._settle(sign)
+        self._consider(sign, self._node)
+        if server_id in self._node.leaving - self._before.leaving:
+            self._is_in_transit(server_id)
+
+    def _is_in_transit(self, server_id: str) -> None:
+        """Have the home asked about a migration that no start gate asked about: a claim else."""
+        sign = self._decisions.sign(server_id)
+        if sign is not None and sign.node_id != self._node.node_id and sign.leaving is None:
+            self._following.inquire(self._node, sign, self._decisions, self._exchange, Why.TRANSIT)
+
+    def has_spoken_of(self, server_id: str) -> None:
+        """Apply that the node no longer has or runs a server, or that it is the home of an unsettled one."""
+        sign = self._decisions.sign(server_id)
+        if sign is None:
+            return
+        if sign.node_id != self._node.node_id:
+            self._settle(sign)
+            self._serve_others(self._decisions.sign(server_id))
+            return
+        self._end_leaving(sign)
+        self._deny(sign)
+        for one in sign.verdict.claims:
+            self._settle(sign, one.node_id, one.by)
+        self._serve_others(self._decisions.sign(server_id))
+
+    def _serve_others(self, sign: Sign | None) -> None:
+        """Consider the other nodes that may have a server: its home may have let it go."""
+        if sign is None:
+            return
+        home = place.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
+        if not home.let_go and not sign.verdict.claims:
+            return
+        hostnames = (one.by for one in sign.verdict.claims)
+        for hostname in dict.fromkeys((*hostnames, *self._following.others(sign.node_id, sign.server_id))):
+            node = self._decisions.node(hostname)
+            current = self._decisions.sign(sign.server_id)
+            if node is not None and current is not None and current.node_id == sign.node_id:
+                self._consider(current, node)
+
+    def _consider(self, sign: Sign, node: Node) -> None:
+        """Move the sign to a node, or have the node claim the server, if the node takes part."""
+        home = self._decisions.node(sign.hostname)
+        at_home = place.standing(home, sign.node_id, sign.server_id)
+        there = place.standing(node, node.node_id, sign.server_id)
+        if node.node_id == sign.node_id or not place.takes_part(at_home, there):
+            return
+        others = place.Others(
+            self._is_rivalled(sign, node, at_home, there),
+            home is not None and home.policy.on_loss is OnLoss.FOLLOW,
+        )
+        grounds = place.grounds_for(sign, (node.node_id, there), at_home, others, self._following.now())
+        if grounds is None:
+            self._claim(sign, node)
+            return
+        name = next(name for one, name in node.instances if one == sign.server_id)
+        self._decisions.handle(
+            ask.MoveSign(
+                actor=f"node:{node.hostname}",
+                server_id=sign.server_id,
+                node_id=node.node_id,
+                hostname=node.hostname,
+                instance_name=name,
+                grounds=grounds,
+            )
+        )
+        for told in (node, home):
+            if told is not None and not told.removed:
+                self._tell(told)
+
+    def _is_rivalled(self, sign: Sign, node: Node, at_home: place.Standing, there: place.Standing) -> bool:
+        """Say whether another node takes part as well: which runs the server, or has it as this one has."""
+        denied = {one.by for one in sign.verdict.claims if one.denied}
+        hostnames = {one.by for one in sign.verdict.claims}
+        if at_home.let_go or not at_home.is_heard:
+            hostnames.update(self._following.others(sign.node_id, sign.server_id))
+        for hostname in hostnames - denied - {node.hostname, sign.hostname}:
+            other = self._decisions.node(hostname)
+            if other is None or other.removed:
+                continue
+            rival = place.standing(other, other.node_id, sign.server_id)
+            if place.takes_part(at_home, rival) and (rival.runs or not there.runs):
+                return True
+        return False
+
+    def _claim(self, sign: Sign, node: Node) -> None:
+        is_known = any(one.node_id == node.node_id for one in sign.verdict.claims)
+        if is_known or not self._following.may_claim(node.hostname):
+            return
+        self._decisions.handle(
+            ask.ClaimSign(
+                actor=f"node:{node.hostname}",
+                server_id=sign.server_id,
+                by_node_id=node.node_id,
+                by_hostname=node.hostname,
+            )
+        )
+        self._following.inquire(node, sign, self._decisions, self._exchange, Why.CLAIM)
+
+    def _settle(self, sign: Sign, node_id: int | None = None, hostname: str | None = None) -> None:
+        """End the claim of a node that takes no part any more, or is no node any more."""
+        node_id = self._node.node_id if node_id is None else node_id
+        if not any(one.node_id == node_id for one in sign.verdict.claims):
+            return
+        home = place.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
+        by = self._decisions.node(hostname or self._node.hostname)
+        if not place.takes_part(home, place.standing(by, node_id, sign.server_id)):
+            self._decisions.handle(
+                ask.SettleClaim(
+                    actor=f"node:{self._node.hostname}", server_id=sign.server_id, by_node_id=node_id
+                )
+            )
+
+    def _end_leaving(self, sign: Sign) -> None:
+        """End an announced migration after which the server is still here, and does not leave."""
+        stays = place.standing(self._node, sign.node_id, sign.server_id)
+        if sign.leaving is not None and not stays.let_go:
+            self._decisions.handle(
+                ask.EndLeaving(
+                    actor=f"node:{self._node.hostname}",
+                    server_id=sign.server_id,
+                    node_id=self._node.node_id,
+                    taken_at=self._taken_at,
+                )
+            )
+
+    def _deny(self, sign: Sign) -> None:
+        """Deny claims that were recorded long before the home has said again that it has the server."""
+        at_home = place.standing(self._node, sign.node_id, sign.server_id)
+        now = self._following.now()
+        for one in sign.verdict.claims:
+            opened = claims.opened_at(sign, one.node_id)
+            if at_home.let_go or one.denied or opened is None or now - opened < DENIED_AFTER:
+                continue
+            self._decisions.handle(
+                ask.ClaimSign(
+                    actor=f"node:{self._node.hostname}",
+                    server_id=sign.server_id,
+                    by_node_id=one.node_id,
+                    by_hostname=one.by,
+                    denied=True,
+                )
+            )

@@ -1,0 +1,103 @@
+"""Servers that leave this node by a migration: what the control plane asks about them, and what it is told.
+
+libvirt has no event for a migration that begins. Its job is there before the destination is prepared, and a
+read-only connection sees it (libvirt 9.0, observed), so it is looked for when the control plane asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sealward.node_agent.not_measured import NotMeasured
+from sealward.protocol import reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sealward.node_agent.hypervisor import Departure, Hypervisor
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds after which a migration that was announced is looked at again, until it has ended."""
+
+
+class Departures:
+    """Answers at once, for any thread. `moment` gives ever later times.
+
+    `send` takes a report by itself to the control plane, or does nothing while this node is not registered;
+    `wake` has `leaving` asked for again after so many seconds.
+    """
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        hostname: str,
+        *,
+        moment: Callable[[], datetime],
+        send: Callable[[reports.AnyReport], object],
+        wake: Callable[[float], None],
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._hostname = hostname
+        self._moment = moment
+        self._send = send
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._announced: set[str] = set()
+
+    @property
+    def any(self) -> bool:
+        """Say whether a migration that was announced may still be under way."""
+        with self._lock:
+            return bool(self._announced)
+
+    def take(self, inquiry: reports.Inquiry) -> None:
+        """Answer whether a server leaves. Without an answer of libvirt nothing is said."""
+        moment = self._moment()
+        try:
+            found = self._hypervisor.departure(inquiry.server_id)
+        except NotMeasured as failed:
+            log.info("whether %s leaves is not known: %s", inquiry.server_id, failed.code)
+            return
+        if found.leaving:
+            with self._lock:
+                self._announced.add(inquiry.server_id)
+            self._wake(LOOK_AGAIN)
+        answer = reports.Leaving(
+            hostname=self._hostname,
+            server_id=inquiry.server_id,
+            nonce=inquiry.nonce,
+            has=found.has,
+            leaving=found.leaving,
+            looked_at=moment,
+        )
+        self._send(answer)
+
+    def leaving(self) -> frozenset[str]:
+        """Return the servers whose announced migration is under way; the others are forgotten.
+
+        Raises HypervisorGone, DomainLocked.
+        """
+        with self._lock:
+            announced = set(self._announced)
+        found: dict[str, Departure] = {one: self._hypervisor.departure(one) for one in announced}
+        going = frozenset(one for one, departure in found.items() if departure.is_under_way)
+        with self._lock:
+            self._announced -= announced - going
+        if going:
+            self._wake(LOOK_AGAIN)
+        return going
+
+
+def inquiry(body: bytes) -> reports.Inquiry | None:
+    """Return the question of the control plane, if the message is one."""
+    try:
+        return msgspec.json.decode(body, type=reports.Inquiry)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

@@ -1,0 +1,454 @@
+"""A node says that it runs the servers of others: it can make their verdicts unknown, and nothing else.
+
+Row 5: another node's servers were claimed; references of others were read, signs drawn away, a false was
+replayed into a true, forged measurements were sealed at the next PUT, and back home the honest node shut
+down the untouched server.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from door import NOW, SERVERS, Door
+from reporter import Reporter
+
+from sealward.commands import messages as ask
+from sealward.commands.claim import OFTEN, WITHIN
+from sealward.events import store as stores
+from sealward.events.node import NodeReportRefused
+from sealward.events.sign import SignClaimed, SignClaimSettled, SignLeaving, SignMoved, SignSealed, SignStayed
+from sealward.events.verdict import IsValid
+from sealward.intake import following, introductions
+from sealward.protocol import reports
+
+SERVER = SERVERS[0]
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+class Fleet(Door):
+    """A home with three signed servers that are as they were signed, and a liar beside it."""
+
+    def __init__(self) -> None:
+        super().__init__(stores.in_memory())
+        self.home, self.liar, self.third = (Reporter(f"kvm{number}", number) for number in (1, 2, 3))
+        self.say(self.home.registration(), self.home.inventory(*SERVERS, running=SERVERS))
+        self.say(self.liar.registration(), self.third.registration())
+        for number, one in enumerate(SERVERS, 1):
+            self.handler.handle(self.home.order(one))
+            self.measure(self.home, one, number)
+            self.signs[one] = lambda number=number, one=one: reports.Assignment(  # type: ignore[misc]  # a default
+                number, one, 1, 1, "true", (), "{}"
+            )
+
+    def say(self, *bodies: bytes) -> None:
+        """Have reports taken, none of which is refused."""
+        self.now += SECOND
+        assert self.take(*bodies) == [None] * len(bodies)
+
+    def measure(
+        self,
+        node: Reporter,
+        server_id: str = SERVER,
+        sign_id: int = 1,
+        **more: Any,  # noqa: ANN401 - whatever a report says
+    ) -> list[str | None]:
+        """Have a node say what it measured just now."""
+        self.now += SECOND
+        return self.take(node.measured(server_id, sign_id, self.now, **more))
+
+    def claim(self, node: Reporter | None = None, *servers: str) -> None:
+        """Have a node say that it runs servers, and their home deny it."""
+        servers = servers or (SERVER,)
+        self.say((node or self.liar).inventory(*servers, running=servers))
+        for one in self.inquiries("kvm1"):
+            self.say(self.home.leaving(one, self.now, leaving=False))
+
+    def kinds(self, *wanted: type) -> list[type]:
+        """Return which events of those kinds the log has."""
+        return [type(one) for one in self.log() if isinstance(one, wanted)]
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """Return the fleet, all of whose verdicts are true."""
+    made = Fleet()
+    assert {made.verdict(one).is_valid for one in SERVERS} == {IsValid.TRUE}
+    return made
+
+
+def _is_claimed(fleet: Fleet) -> bool:
+    """Say whether the verdict is unknown and names both nodes, and the sign is where it was."""
+    verdict = fleet.verdict(SERVER)
+    named = [(one.signed, one.found) for one in verdict.findings]
+    assert fleet.sign(SERVER).node_id == fleet.home.node_id
+    return (verdict.is_valid, verdict.reasons, named) == (
+        IsValid.UNKNOWN,
+        ("claimed-twice",),
+        [("kvm1", "kvm2")],
+    )
+
+
+def test_a_running_server_is_claimed(fleet: Fleet) -> None:
+    """The sign stays, the verdict is unknown and names both; that is recorded once, however often said."""
+    for _ in range(3):
+        fleet.claim()
+
+    assert _is_claimed(fleet)
+    assert [one.denied for one in fleet.log() if isinstance(one, SignClaimed)] == [False, True]
+    assert fleet.kinds(SignMoved) == []
+
+
+def test_a_server_that_is_switched_off_is_claimed(fleet: Fleet) -> None:
+    """Its home still has it."""
+    fleet.say(fleet.home.inventory(*SERVERS, running=()))
+    fleet.claim()
+
+    assert _is_claimed(fleet)
+
+
+def test_the_server_of_a_lost_node_is_claimed(fleet: Fleet) -> None:
+    """Nobody is there to contradict; only an administrator or a policy can move the sign then."""
+    fleet.handler.handle(ask.LoseNode(actor="system", hostname="kvm1"))
+    fleet.claim()
+    verdict = fleet.verdict(SERVER)
+
+    assert (verdict.is_valid, verdict.reasons) == (IsValid.UNKNOWN, ("claimed-twice", "node-lost"))
+    assert fleet.sign(SERVER).node_id == fleet.home.node_id
+    assert fleet.kinds(SignMoved) == []
+
+
+def test_the_server_of_a_node_that_was_removed_is_claimed(fleet: Fleet) -> None:
+    """Removed in the moment in which it was signed: its name under another id is another node."""
+    fleet.handler.handle(ask.RemoveNode(actor="user:admin", hostname="kvm1", signed=()))
+    fleet.claim()
+
+    assert fleet.sign(SERVER).node_id == fleet.home.node_id
+    assert fleet.kinds(SignMoved) == []
+
+
+def test_what_the_liar_measures_is_refused(fleet: Fleet) -> None:
+    """Before and after it claims; equal or not."""
+    before = fleet.measure(fleet.liar)
+    fleet.claim()
+    after = [*fleet.measure(fleet.liar), *fleet.measure(fleet.liar, disk="other")]
+
+    assert {*before, *after} == {"report.wrong-node"}
+    assert _is_claimed(fleet)
+
+
+def test_a_false_is_not_replayed_into_a_true_through_a_claim(fleet: Fleet) -> None:
+    """Neither by the liar's measurement, nor by its withdrawing, nor by its home while the claim is open."""
+    fleet.measure(fleet.home, disk="other")
+    fleet.claim()
+    fleet.measure(fleet.liar)
+    fleet.measure(fleet.home)
+    fleet.say(fleet.home.swept(fleet.now, "1-3"))
+    claimed = fleet.verdict(SERVER)
+    fleet.say(fleet.liar.inventory(running=()))
+
+    assert (claimed.is_valid, claimed.reasons) == (IsValid.FALSE, ("measurement-differs",))
+    assert fleet.verdict(SERVER).is_valid is IsValid.FALSE
+    fleet.measure(fleet.home)
+    assert fleet.verdict(SERVER).is_valid is IsValid.TRUE
+
+
+def test_a_change_that_is_found_while_a_claim_is_open_is_false(fleet: Fleet) -> None:
+    """A claim hides nothing that its home proves."""
+    fleet.claim()
+    fleet.measure(fleet.home, disk="other")
+
+    assert fleet.verdict(SERVER).is_valid is IsValid.FALSE
+
+
+def test_a_forged_measurement_is_not_sealed_at_the_next_put(fleet: Fleet) -> None:
+    """Nor is the home's while the claim is open; afterwards the home's is."""
+    fleet.claim()
+    fleet.handler.handle(ask.UpdateSign(actor="user:admin", task_id="t-2", server_id=SERVER))
+    forged = fleet.measure(fleet.liar, generation=2, disk="evil", cause="sealed")
+    assert fleet.measure(fleet.home, generation=2, cause="sealed", task_id="t-2") == [None]
+    sealed = [one.generation for one in fleet.log() if isinstance(one, SignSealed)]
+    with fleet.rows() as (projections, tables):
+        task = projections.tasks.one(tables, "t-2")
+    fleet.say(fleet.liar.inventory(running=()))
+    fleet.measure(fleet.home, generation=2, cause="sealed", task_id="t-2")
+
+    assert forged == ["report.wrong-node"]
+    assert sealed == [1, 1, 1]
+    assert task is not None
+    assert (task.state, (task.result or {})["reasons"]) == ("RETRY", ["claimed-twice"])
+    assert fleet.sign(SERVER).sealed == 2
+    assert fleet.verdict(SERVER).is_valid is IsValid.TRUE
+
+
+def test_no_sweep_vouches_for_what_is_claimed(fleet: Fleet) -> None:
+    """Also not later, when it is swept again; the other servers are vouched for."""
+    fleet.claim()
+    for _ in range(3):
+        fleet.now += MINUTE
+        fleet.say(fleet.home.swept(fleet.now, "1-3"))
+
+    assert _is_claimed(fleet)
+    assert fleet.verdict(SERVERS[1]).is_valid is IsValid.TRUE
+
+
+def test_a_claim_that_is_withdrawn_gives_back_what_was_known_once_it_is_measured(fleet: Fleet) -> None:
+    """Not before: meanwhile nobody knows what happened."""
+    fleet.claim()
+    fleet.say(fleet.liar.inventory(running=()))
+    settled = fleet.verdict(SERVER)
+    fleet.measure(fleet.home)
+
+    assert (settled.is_valid, settled.reasons) == (IsValid.UNKNOWN, ("claim-settled",))
+    assert fleet.verdict(SERVER).is_valid is IsValid.TRUE
+    assert fleet.kinds(SignClaimed, SignClaimSettled) == [SignClaimed, SignClaimed, SignClaimSettled]
+
+
+def test_an_order_to_validate_is_answered_unknown(fleet: Fleet) -> None:
+    """The home measured it, and equal; nobody knows whether that server is the one that runs."""
+    fleet.claim()
+    order = ask.RequestValidation(actor="user:admin", task_id="t-3", server_id=SERVER)
+    fleet.handler.handle(order)
+    fleet.measure(fleet.home, task_id="t-3", cause="requested")
+    with fleet.rows() as (projections, tables):
+        task = projections.tasks.one(tables, "t-3")
+
+    assert task is not None
+    assert (task.state, task.result) == (
+        "FAILURE",
+        {"server_id": SERVER, "is_valid": "unknown", "reasons": ["claimed-twice"]},
+    )
+
+
+def test_nobody_is_given_the_reference_of_another_nodes_server(fleet: Fleet) -> None:
+    """Its home says that it does not leave; the answer is that about a server which nobody signed."""
+    unsigned = "00000000-0000-0000-0000-0000000000ff"
+    fleet.say(fleet.liar.wanted(SERVER), fleet.liar.wanted(unsigned))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.home.leaving(inquiry, fleet.now, leaving=False))
+
+    assert fleet.given() == [("kvm2", unsigned, False), ("kvm2", SERVER, False)]
+    assert [one.reason for one in fleet.log() if isinstance(one, NodeReportRefused)] == ["report.not-coming"]
+
+
+def test_what_is_claimed_is_given_to_nobody(fleet: Fleet) -> None:
+    """Not to the liar, not to a third, not even to the destination of an announced migration."""
+    fleet.say(fleet.third.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.home.leaving(inquiry, fleet.now))
+    fleet.claim()
+    fleet.sent.clear()
+    for node in (fleet.liar, fleet.third):
+        fleet.take(node.wanted(SERVER))
+
+    assert fleet.inquiries("kvm1") == []
+    assert [one for one in fleet.given() if one[2]] == []
+
+
+def test_an_announced_migration_has_one_destination(fleet: Fleet) -> None:
+    """Who asks second is given nothing, is not asked for, and is on record."""
+    fleet.say(fleet.third.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.home.leaving(inquiry, fleet.now))
+    second = fleet.take(fleet.liar.wanted(SERVER))
+
+    assert second == ["report.announced-to-another"]
+    assert fleet.inquiries("kvm1") == []
+    assert fleet.given() == [("kvm3", SERVER, True), ("kvm2", SERVER, False)]
+    assert [one.to_hostname for one in fleet.log() if isinstance(one, SignLeaving)] == ["kvm3"]
+
+
+def test_of_two_that_ask_at_once_one_is_given_the_reference(fleet: Fleet) -> None:
+    """Both are asked for before the home has answered either."""
+    fleet.say(fleet.third.wanted(SERVER), fleet.liar.wanted(SERVER))
+    for one in fleet.inquiries("kvm1"):
+        fleet.say(fleet.home.leaving(one, fleet.now))
+
+    assert fleet.given() == [("kvm3", SERVER, True), ("kvm2", SERVER, False)]
+    assert fleet.kinds(SignLeaving) == [SignLeaving]
+    refused = [one for one in fleet.log() if isinstance(one, NodeReportRefused)]
+    assert [(one.hostname, one.reason) for one in refused] == [("kvm2", "report.announced-to-another")]
+
+
+def test_only_the_home_announces(fleet: Fleet) -> None:
+    """Another's word is none: with the home's own question, a guessed one, one that was answered."""
+    fleet.say(fleet.liar.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.liar.leaving(inquiry, fleet.now), fleet.third.leaving(inquiry, fleet.now))
+    fleet.say(fleet.liar.leaving(reports.Inquiry(SERVER, "guessed"), fleet.now))
+    fleet.say(fleet.home.leaving(inquiry, fleet.now, leaving=False))
+    fleet.say(fleet.home.leaving(inquiry, fleet.now))
+
+    assert fleet.kinds(SignLeaving) == []
+    assert [one for one in fleet.given() if one[2]] == []
+
+
+def test_an_answer_that_comes_late_announces_nothing(fleet: Fleet) -> None:
+    """The start gate has decided long before."""
+    fleet.say(fleet.third.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.now += introductions.ASKED_FOR
+    fleet.say(fleet.home.leaving(inquiry, fleet.now))
+
+    assert fleet.kinds(SignLeaving) == []
+
+
+def test_an_announcement_ends_with_the_migration(fleet: Fleet) -> None:
+    """It failed, and the server runs on. An older inventory of the home ends nothing."""
+    fleet.say(fleet.third.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.home.leaving(inquiry, fleet.now))
+    looked_at = fleet.now - SECOND
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS, taken_at=looked_at - SECOND))
+    before = fleet.kinds(SignStayed)
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS, leaving=[SERVER], taken_at=looked_at + SECOND))
+    during = fleet.kinds(SignStayed)
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS, taken_at=looked_at + 2 * SECOND))
+    fleet.say(fleet.third.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.home.leaving(inquiry, fleet.now, leaving=False))
+
+    assert (before, during, fleet.kinds(SignStayed)) == ([], [], [SignStayed])
+    assert [one for one in fleet.given() if one[2]] == [("kvm3", SERVER, True)]
+
+
+def test_a_node_that_asks_for_many_is_asked_for_no_more(fleet: Fleet) -> None:
+    """Each question costs another node an answer."""
+    refused: list[str | None] = []
+    for number in range(introductions.MOST_REFUSED + 1):
+        fleet.now += introductions.ASKED_FOR / 8
+        refused += fleet.take(fleet.liar.wanted(SERVERS[number % 3]))
+        for one in fleet.inquiries("kvm1"):
+            fleet.take(fleet.home.leaving(one, fleet.now, leaving=False))
+
+    asked = [one for one in fleet.log() if isinstance(one, NodeReportRefused)]
+    assert len(asked) < introductions.MOST_REFUSED
+    assert [one for one in fleet.given() if one[2]] == []
+    del refused
+
+
+def test_a_server_goes_to_the_announced_destination_and_the_liar_waits_in_vain(fleet: Fleet) -> None:
+    """It claims the server before and after: the verdict is unknown, the sign at the true destination."""
+    fleet.claim()
+    fleet.say(fleet.liar.inventory(running=()))
+    fleet.say(fleet.third.wanted(SERVER))
+    (inquiry,) = fleet.inquiries("kvm1")
+    fleet.say(fleet.home.leaving(inquiry, fleet.now))
+    fleet.claim()
+    fleet.say(fleet.third.inventory(SERVER, running=[SERVER]))
+    fleet.say(fleet.home.inventory(*SERVERS[1:], running=SERVERS[1:]))
+
+    assert fleet.sign(SERVER).node_id == fleet.third.node_id
+    assert fleet.verdict(SERVER).is_valid is IsValid.UNKNOWN
+    assert {one.found for one in fleet.verdict(SERVER).findings} == {"kvm2"}
+
+
+def test_who_claimed_a_server_does_not_get_it_when_it_leaves(fleet: Fleet) -> None:
+    """Its home has denied the claim: that the server is gone from there does not make it true."""
+    fleet.claim()
+    fleet.say(fleet.home.inventory(*SERVERS[1:], running=SERVERS[1:]))
+    fleet.say(fleet.liar.inventory(SERVER, running=[SERVER]))
+    stays = fleet.sign(SERVER).node_id
+    fleet.say(fleet.third.inventory(SERVER, running=[SERVER]))
+
+    assert stays == fleet.home.node_id
+    assert fleet.sign(SERVER).node_id == fleet.third.node_id
+
+
+def test_a_claim_is_denied_by_what_the_home_goes_on_saying(fleet: Fleet) -> None:
+    """Where the question whether it leaves was lost: its inventories say that it is there."""
+    fleet.say(fleet.liar.inventory(SERVER, running=[SERVER]))
+    fleet.inquiries("kvm1")
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS))
+    early = fleet.verdict(SERVER).claims
+    fleet.now += following.DENIED_AFTER
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS))
+
+    assert [one.denied for one in (*early, *fleet.verdict(SERVER).claims)] == [False, True]
+
+
+def test_two_liars_are_both_named(fleet: Fleet) -> None:
+    """The verdict is unknown until neither claims the server."""
+    fleet.claim(fleet.liar)
+    fleet.claim(fleet.third)
+    both = [one.found for one in fleet.verdict(SERVER).findings]
+    fleet.say(fleet.liar.inventory(running=()))
+    one = fleet.verdict(SERVER)
+    fleet.say(fleet.third.inventory(running=()))
+    fleet.measure(fleet.home)
+
+    assert both == ["kvm2", "kvm3"]
+    assert (one.is_valid, [found.found for found in one.findings]) == (IsValid.UNKNOWN, ["kvm3"])
+    assert fleet.verdict(SERVER).is_valid is IsValid.TRUE
+
+
+def test_of_two_that_say_they_got_a_server_neither_does(fleet: Fleet) -> None:
+    """It has left its home, and nobody knows where to: unknown, until only one of them says so."""
+    fleet.say(fleet.liar.inventory(SERVER, running=()), fleet.third.inventory(SERVER, running=()))
+    fleet.say(fleet.home.inventory(*SERVERS[1:], running=SERVERS[1:]))
+    stays = fleet.sign(SERVER).node_id
+    fleet.say(fleet.liar.inventory(running=()))
+
+    assert stays == fleet.home.node_id
+    assert fleet.sign(SERVER).node_id == fleet.third.node_id
+
+
+def test_a_liar_that_goes_to_and_fro_makes_few_events(fleet: Fleet) -> None:
+    """After three claims the last one stands for a while; then it ends with the next inventory of either."""
+    for _ in range(50):
+        fleet.claim()
+        fleet.say(fleet.liar.inventory(running=()))
+    events = len(fleet.kinds(SignClaimed, SignClaimSettled))
+    stands = _is_claimed(fleet)
+    fleet.now += WITHIN
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS))
+
+    assert events == 3 * OFTEN - 1
+    assert stands
+    assert fleet.verdict(SERVER).reasons == ("claim-settled",)
+
+
+def test_a_liar_claims_only_so_many_servers_a_minute(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it claims beyond that is claimed when it says so again."""
+    monkeypatch.setattr(following, "MOST_CLAIMS", 2)
+    fleet.claim(None, *SERVERS)
+    first = [one.verdict.claims for one in map(fleet.sign, SERVERS)]
+    fleet.now += MINUTE
+    fleet.claim(None, *SERVERS)
+
+    assert [len(one) for one in first] == [1, 1, 0]
+    assert [len(fleet.sign(one).verdict.claims) for one in SERVERS] == [1, 1, 1]
+
+
+def test_the_claim_of_a_node_that_is_removed_ends(fleet: Fleet) -> None:
+    """With the next inventory of the home."""
+    fleet.claim()
+    fleet.handler.handle(ask.RemoveNode(actor="user:admin", hostname="kvm2", signed=()))
+    fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS))
+    fleet.measure(fleet.home)
+
+    assert fleet.verdict(SERVER).is_valid is IsValid.TRUE
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_no_order_of_words_draws_a_sign(fleet: Fleet, order: tuple[int, ...]) -> None:
+    """Claiming, asking, measuring and answering in the home's place, in any order."""
+    guess = reports.Inquiry(SERVER, "nonce-0")
+    steps = (
+        lambda: fleet.take(fleet.liar.inventory(SERVER, running=[SERVER], leaving=[SERVER])),
+        lambda: fleet.take(fleet.liar.wanted(SERVER)),
+        lambda: fleet.measure(fleet.liar, disk="evil"),
+        lambda: fleet.take(fleet.liar.leaving(guess, NOW)),
+    )
+    for number in order:
+        steps[number]()
+    for one in fleet.inquiries("kvm1"):
+        fleet.say(fleet.home.leaving(one, fleet.now, leaving=False))
+
+    assert fleet.sign(SERVER).node_id == fleet.home.node_id
+    assert fleet.verdict(SERVER).is_valid is not IsValid.FALSE
+    assert fleet.kinds(SignMoved, SignLeaving) == []
+    assert [one for one in fleet.given() if one[2]] == []
