@@ -169,6 +169,111 @@ def test_a_unit_gives_what_compose_gives(path: Path) -> None:
     assert credentials == used
 
 
+EXPOSED = 1.5
+"""What `systemd-analyze security` may count at most. Being on the network alone is 0.8."""
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_is_exposed_no_more_than_it_has_to_be(path: Path) -> None:
+    """By systemd's own count; a directive that somebody takes away shows here."""
+    status, text = said("/usr/bin/systemd-analyze", "security", "--offline=yes", "--no-pager", str(path))
+    (level,) = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", text)
+
+    assert status == 0
+    assert float(level) <= EXPOSED, text
+
+
+def one(pairs: list[tuple[str, str]], key: str) -> str:
+    """Return the only value of a key; empty where there is none."""
+    found = [value for name, value in pairs if name == key]
+    assert len(found) <= 1, found
+    return found[0] if found else ""
+
+
+def test_each_process_has_a_user_and_folders_of_its_own() -> None:
+    """None is another's, none is root, and systemd-sysusers makes all of them."""
+    made = re.findall(r"^u (\S+) ", (ROOT / "deploy/sysusers.d/sealward.conf").read_text(), re.MULTILINE)
+    units = {path.stem: unit(path) for path in UNITS}
+    users = {name: one(pairs, "User") for name, pairs in units.items()}
+    folders = [
+        folder
+        for pairs in units.values()
+        for key in ("StateDirectory", "RuntimeDirectory")
+        if (folder := one(pairs, key))
+    ]
+
+    assert users == {name: name for name in units}
+    assert sorted(made) == sorted(users)
+    assert set(folders) <= set(users)
+    for name, pairs in units.items():
+        for key in ("StateDirectory", "RuntimeDirectory"):
+            assert one(pairs, key) in ("", name)
+            assert one(pairs, f"{key}Mode") == ("0700" if one(pairs, key) else "")
+        assert one(pairs, "UMask") == "0077"
+
+
+def test_systemd_accepts_users_and_folders(tmp_path: Path) -> None:
+    """Made in a tree of its own: three users without a shell, and a folder of secrets for root alone."""
+    for kind in ("sysusers", "tmpfiles"):
+        (tmp_path / f"usr/lib/{kind}.d").mkdir(parents=True)
+        conf = ROOT / f"deploy/{kind}.d/sealward.conf"
+        (tmp_path / f"usr/lib/{kind}.d/sealward.conf").write_text(conf.read_text())
+    (tmp_path / "etc/sealward").mkdir(parents=True)
+    (tmp_path / "etc/sealward/authority-key").write_text("key")
+    root = f"--root={tmp_path}"
+    users = said("/usr/bin/systemd-sysusers", root)
+    folders = said("/usr/bin/systemd-tmpfiles", root, "--create")
+    known = dict(line.split(":", 1) for line in (tmp_path / "etc/passwd").read_text().splitlines())
+    modes = [(tmp_path / "etc/sealward" / name).stat().st_mode & 0o777 for name in ("", "authority-key")]
+
+    assert users[0] == 0, users
+    assert folders[0] == 0, folders
+    assert {path.stem for path in UNITS} <= set(known)
+    assert all(known[path.stem].endswith("nologin") for path in UNITS)
+    assert modes == [0o700, 0o600]
+
+
+def test_a_process_is_handed_its_own_secrets_and_no_others() -> None:
+    """The authority's key to the worker, the owner's URL to `migrate`, no password of the server to any."""
+    services = document()["services"]
+    held = {name: set(service.get("secrets", ())) for name, service in services.items()}
+    users = {
+        name: service["user"].partition(":")[0] for name, service in services.items() if "user" in service
+    }
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    credentials = {
+        path.stem: {value.rpartition("/")[2] for key, value in unit(path) if key == "LoadCredential"}
+        for path in UNITS
+    }
+
+    assert {name for name, secrets in held.items() if "authority-key" in secrets} == {"worker"}
+    assert {name for name, secrets in held.items() if "owner-database-url" in secrets} == {"migrate"}
+    assert held["api"] == {"api-database-url", "admin-token"} == credentials["sealward-api"]
+    assert held["worker"] == {"worker-database-url", "worker-broker-url", "authority-key"}
+    assert held["worker"] == credentials["sealward-worker"]
+    assert held["agent"] == {"node-broker-url"}
+    assert credentials["sealward-agent"] == {"broker-url"}
+    assert len({users["api"], users["worker"], users["agent"]}) == 3
+    for user in set(users.values()):
+        assert f"--uid {user} " in image
+
+
+def test_no_process_of_compose_is_an_administrator_of_the_database(tmp_path: Path) -> None:
+    """The URLs that are made name roles, and deploy/postgres makes none of them a superuser."""
+    make(tmp_path, "postgresql://{user}:{password}@db", "amqp://{user}:{password}@mq", "node")
+    urls = {path.name: path.read_text() for path in tmp_path.glob("*-database-url")}
+    administrator = document()["services"]["postgres"]["environment"]["POSTGRES_USER"]
+    made = re.findall(
+        r"^CREATE ROLE (\S+) (.*)$", (ROOT / "deploy/postgres/roles.sql").read_text(), re.MULTILINE
+    )
+    named = {re.findall(r"//([^:]+):", url)[0] for url in urls.values()}
+
+    assert administrator not in named
+    assert named == {role for role, _ in made}
+    assert all("NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION" in rights for _, rights in made)
+    assert len({url.partition("@")[0].rpartition(":")[2] for url in urls.values()}) == 3  # passwords
+
+
 def test_what_the_units_and_compose_call_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each is a sub-command of this program."""
     for command in ("migrate", "api", "worker", "agent", "health"):
