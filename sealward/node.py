@@ -13,7 +13,7 @@ from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import open_read_only
 from sealward.node_agent.joining import joined, pin
 from sealward.node_agent.keyring import KeyFolder
-from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.marked import MarkedLedger
 from sealward.node_agent.runner import Runner, Timing, hostname_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Node:
         folder = settings.data_dir / "node"
         for made in (settings.data_dir, folder):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._ledger = Ledger(folder / "ledger.sqlite")
+        self._ledger = MarkedLedger(folder / "ledger.sqlite")
         join = joined(settings.join_file, hostname_of(self._ledger))
         if join is not None:
             pin(join, folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sealward.events.policy import DEFAULT
 from sealward.events.sql import blocks
 from sealward.node_agent import bindings
+from sealward.node_agent.mark import CHANGE, SIGNERS, newer
 from sealward.node_agent.policies import NODE, standing
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Sealed(NamedTuple):
 class Dossier(NamedTuple):
     """All that the gate has to know. `seen` is the newest (sign_id, generation) that was ever here.
 
+    When the ledger's folder was put back, policy, `seen` and `signers` are those of its mark.
+
     `signers` are the raw public keys that must have signed a reference; `confirmed_at` is when the control
     plane was last heard, and for `alone_for` after that the ledger may be relied on.
     """
@@ -63,6 +66,8 @@ class Dossier(NamedTuple):
     is_firmware_intact: bool = True
     binding: Binding | None = None
     """What its host-bound parts may be; None in the ledger of an agent that knew no bindings."""
+    is_put_back: bool = False
+    """Whether the ledger is older than what was in its place before."""
 
 
 def read(folder: str, server_id: str) -> Dossier:
@@ -74,17 +79,22 @@ def read(folder: str, server_id: str) -> Dossier:
             entry = ledger.execute(SQL["entry"], (server_id,)).fetchone()
             binding = _binding(ledger, server_id)
             newest = seen.execute(SQL["newest"], (server_id,)).fetchone()
+        signers = facts.get(SIGNERS, "")
+        put_back = newer(folder, int(facts.get(CHANGE, 0)), (NODE, server_id), server_id)
+        if put_back is not None:
+            (*rows,), newest, signers = put_back
         return Dossier(
             standing(*rows).policy,
             None if entry is None else Sealed(*entry),
             newest,
-            tuple(bytes.fromhex(one) for one in facts.get("signers", "").split()),
+            tuple(bytes.fromhex(one) for one in signers.split()),
             _moment(facts.get("confirmed-at")),
             timedelta(seconds=float(facts.get("alone-for", 0))),
             _moment(facts.get("last-moment")),
             facts.get("hypervisor", ""),
             facts.get(ACCEPTED) in {None, facts.get(FOUND)},
             binding,
+            put_back is not None,
         )
     except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable

@@ -8,7 +8,8 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 4. A server that nobody signed, or of which the control plane did not say in time whether anybody did, is an
    objection under `unsigned`, if that refuses; else nothing is to be said.
 5. A signed server whose reference the ledger has lost, or is older than one that was here before, or lacks
-   the signature of a key that must have signed it, is an objection under `on_start`.
+   the signature of a key that must have signed it, is an objection under `on_start`. So is a reference that
+   a folder brought back, unless it is the one that was in force before the folder was put back.
 6. A server that differs from its reference is an objection under `on_start`. Host-bound parts differ by the
    rules of `events.binding`.
 7. A difference that is in doubt (`events.doubt`: a libvirt upgrade may have made it) is recorded and never
@@ -103,6 +104,8 @@ def of_standing(dossier: Dossier, *, is_answered: bool = True) -> Reason | None:
     if dossier.entry is None:
         return Reason.MISSING
     if dossier.seen is not None and dossier.entry.place < dossier.seen:
+        return Reason.ROLLED_BACK
+    if dossier.is_put_back and dossier.entry.place != dossier.seen:
         return Reason.ROLLED_BACK
     return None
 

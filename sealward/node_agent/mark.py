@@ -1,0 +1,97 @@
+"""How far a node's ledger had come, kept beside its folder: a folder that was put back as a whole is noticed.
+
+The mark has what decides beside a verified reference, the newest generations, the policies and whose
+signatures count, and the number of the ledger's last change. A ledger with a lower number was put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sealward.events.sql import blocks
+from sealward.node_agent.generations import Generations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+SQL: Final = blocks("sealward.node_agent", "ledger.sql") | blocks("sealward.node_agent", "generations.sql")
+CHANGE: Final = "change"
+"""The fact, in ledger and mark, that counts changes."""
+SIGNERS: Final = "signers"
+PATIENCE: Final = 0.3
+"""Seconds to wait for whoever writes to the mark."""
+
+
+class Newer(NamedTuple):
+    """What the mark of a ledger that was put back knows of a server: rows as the ledger would have them."""
+
+    policies: tuple[tuple[str, int | None] | None, ...]
+    generation: tuple[int, int] | None
+    signers: str
+
+
+def beside(folder: str) -> str:
+    """Return where the mark of the ledger in a folder is."""
+    return f"{os.path.normpath(folder)}-mark.sqlite"
+
+
+class Mark(Generations):
+    """An SQLite file for its owner alone; safe for the threads of one agent."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        for table in ("create-policies", "create-facts"):
+            self._database.execute(SQL[table])
+
+    def change(self) -> int:
+        """Return the number of the last change that it knows of."""
+        with self._lock:
+            row = self._database.execute(SQL["fact"], (CHANGE,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def keep_fact(self, name: str, value: str) -> None:
+        """Keep a fact under that name."""
+        with self._lock:
+            self._database.execute(SQL["keep-fact"], (name, value))
+
+    def keep_policy(self, server_id: str, policy: str, position: int | None) -> None:
+        """Keep a policy."""
+        with self._lock:
+            self._database.execute(SQL["keep-policy"], (server_id, policy, position))
+
+    def forget_policy(self, server_id: str) -> None:
+        """Forget the policy of a server."""
+        with self._lock:
+            self._database.execute(SQL["forget-policy"], (server_id,))
+
+    def replace_policies(self, rows: Iterable[tuple[str, str, int | None]]) -> None:
+        """Keep these policies and no others, in one transaction."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(SQL["clear-policies"])
+            self._database.executemany(SQL["keep-policy"], rows)
+
+
+def newer(folder: str, change: int, servers: Iterable[str], server_id: str) -> Newer | None:
+    """Return what the mark of a folder knows when the ledger in it, at `change`, was put back; else None.
+
+    Policies are those of `servers`, in that order. A mark that is not there, or cannot be read, says nothing.
+    """
+    path = beside(folder)
+    if not os.path.exists(path):  # noqa: PTH110 - pathlib costs more than the decision
+        return None
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    with (
+        contextlib.suppress(sqlite3.Error, ValueError),
+        contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=PATIENCE)) as mark,
+    ):
+        facts = dict(mark.execute(SQL["all-facts"]).fetchall())
+        if int(facts.get(CHANGE, 0)) <= change:
+            return None
+        policies = tuple(mark.execute(SQL["policy"], (one,)).fetchone() for one in servers)
+        return Newer(policies, mark.execute(SQL["newest"], (server_id,)).fetchone(), facts.get(SIGNERS, ""))
+    return None
