@@ -251,8 +251,8 @@ def test_a_process_is_handed_its_own_secrets_and_no_others() -> None:
     assert held["api"] == {"api-database-url", "admin-token"} == credentials["sealward-api"]
     assert held["worker"] == {"worker-database-url", "worker-broker-url", "authority-key"}
     assert held["worker"] == credentials["sealward-worker"]
-    assert held["agent"] == {"node-broker-url"}
-    assert credentials["sealward-agent"] == {"broker-url"}
+    assert held["agent"] == {"node-broker-url", "node-join"}
+    assert credentials["sealward-agent"] == {"broker-url", "join"}
     assert len({users["api"], users["worker"], users["agent"]}) == 3
     for user in set(users.values()):
         assert f"--uid {user} " in image

@@ -17,11 +17,11 @@ PINNED: Final = "authority.pub"
 
 
 def joined(path: Path | None, hostname: str) -> joining.Join | None:
-    """Return the invitation in a file; None where the file is gone: it is needed but once.
+    """Return the invitation in a file; None where the file is gone or empty: it is needed but once.
 
     Raises JoinRefused, KeyRefused, OSError.
     """
-    if path is None or not path.exists():
+    if path is None or not path.exists() or not path.read_bytes().strip():
         return None
     join = joining.read(path)
     if join.hostname != hostname:
