@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands import firmware as firmwares
 from sealward.commands import invitation, membership
-from sealward.commands.clock import refuse_future
+from sealward.commands.clock import is_future, is_overtaken, refuse_future
 from sealward.commands.enforcement import remembered
 from sealward.commands.errors import NotRegistered, SweepMalformed
 from sealward.commands.fact import about_node
@@ -125,11 +125,12 @@ def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Ev
 def record_inventory(node: Node | None, command: RecordInventory, *, now: datetime) -> list[Event]:
     """Record which servers came and went, began and ceased to run, since the node last said which it has.
 
-    What is older than the sweep before the last one came too late: the node has said more since.
+    What is older than the sweep before the last one came too late: the node has said more since. What a clock
+    that is ahead dates is as of now.
     """
     node = member(node)
-    refuse_future(command.taken_at, now)
-    if command.taken_at < node.swept_before:
+    taken_at = now if is_future(command.taken_at, now) else command.taken_at
+    if taken_at != node.swept_before and is_overtaken(taken_at, node.swept_before):
         return []
     meta: dict[str, Any] = {
         "timestamp": now,
@@ -142,7 +143,7 @@ def record_inventory(node: Node | None, command: RecordInventory, *, now: dateti
     appeared = sorted(one for one in found if one not in node.instances or _turned(node, command, one[0]))
     return [
         *(
-            facts.InstanceLeft(**meta, server_id=one, instance_name=name, taken_at=command.taken_at)
+            facts.InstanceLeft(**meta, server_id=one, instance_name=name, taken_at=taken_at)
             for one, name in left
         ),
         *(
@@ -170,7 +171,7 @@ def record_sweep(
     refuse_future(command.started_at, now)
     _readable(command)
     is_answer = command.task_id is not None and command.task_id not in node.answered
-    if command.started_at <= node.swept_at and not is_answer:
+    if is_overtaken(command.started_at, node.swept_at) and not is_answer:
         return []
     swept = about_node(
         facts.NodeSwept,
@@ -302,7 +303,7 @@ def _switched(node: Node, event: Event, *, active: bool) -> Node:
 def _swept(node: Node, event: facts.NodeSwept) -> Node:
     known = node.answered if event.task_id is None else (*node.answered, event.task_id)
     node = replace(node, answered=known[-REMEMBERED:])
-    if event.started_at <= node.swept_at:
+    if is_overtaken(event.started_at, node.swept_at):
         return node
     return replace(node, swept_at=event.started_at, swept_before=node.swept_at)
 

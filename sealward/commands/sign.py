@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from sealward.commands import claim as claims
 from sealward.commands import leaving as leavings
 from sealward.commands import moving, place
-from sealward.commands.clock import refuse_future
+from sealward.commands.clock import dated, refuse_future
 from sealward.commands.errors import (
     AlreadySigned,
     Changed,
@@ -165,8 +166,8 @@ def record_measurement(
     if statement.sign_id != sign.sign_id:
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
     place.refuse_others(sign, statement.node_id)
-    refuse_future(statement.measured_at, now)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
+        refuse_future(statement.measured_at, now)
         if statement.measurement.unread:
             raise FilesUnread
         if sign.verdict.claims:
@@ -174,22 +175,28 @@ def record_measurement(
         return _seal(sign, command, countersign(), now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
         raise UnknownGeneration
-    verdict = judged(
+    judge = partial(
+        judged,
         sign.verdict,
         sign.reference,
         statement.measurement,
         findings=command.findings,
-        checked_at=statement.measured_at,
         fresh_until=fresh_until,
         binding=sign.binding,
         host_bound=command.host_bound,
     )
+    moment = dated(statement.measured_at, sign.verdict.checked_at, now)
+    verdict = judge(checked_at=moment)
+    if verdict.is_valid is not IsValid.FALSE and moment != statement.measured_at:
+        refuse_future(statement.measured_at, now)
+        moment = statement.measured_at
+        verdict = judge(checked_at=moment)
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
     is_first = sign.is_unseen or command.cause == facts.PASSED_OVER
-    is_late = statement.measured_at <= sign.verdict.checked_at
-    judgement = [_validated(sign, command, command.cause, verdict, statement.measured_at, now)]
+    is_late = moment <= sign.verdict.checked_at
+    judgement = [_validated(sign, command, command.cause, verdict, moment, now)]
     counts = news != known or was_asked or (is_first and not is_late)
     return (judgement if counts else []) + _host_bound(sign, command, verdict, now)
 

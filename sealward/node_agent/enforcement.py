@@ -102,8 +102,9 @@ class Enforcement:
     def _heard(self) -> None:
         """Note that the control plane spoke: from now on the ledger may be relied on again."""
         now = self._clock()
-        if self._confirmed is None or not timedelta(0) <= now - self._confirmed < CONFIRMED_EVERY:
-            self._ledger.keep_fact("confirmed-at", now.isoformat())
+        is_recent = self._confirmed is not None and timedelta(0) <= now - self._confirmed < CONFIRMED_EVERY
+        if not is_recent or self._ledger.is_ahead(now):
+            self._ledger.hear(now)
             self._confirmed = now
 
     def hear(self, recorded: Recorded) -> None:

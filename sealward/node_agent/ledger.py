@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.events.sql import blocks
 from sealward.node_agent.generations import Generations
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 SQL = blocks("sealward.node_agent", "ledger.sql")
 _TICK = timedelta(microseconds=1)
+BACK: Final = timedelta(seconds=60)
+"""How far a clock may go back without a later moment being given an earlier time."""
+STEP: Final = timedelta(seconds=30)
+"""How often it is written down how far the clock went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Ledger:
             "create-bindings",
         ):
             self._database.execute(SQL[table])
+        self._last_said = self._moment("last-said")
+        self._latest = self._moment("last-moment")
 
     def close(self) -> None:
         """Close the file."""
@@ -151,11 +157,36 @@ class Ledger:
             self._database.execute(SQL["forget-reaction"], (server_id,))
 
     def next_moment(self, now: datetime) -> datetime:
-        """Return `now`, or just after the moment given out last when the clock went back."""
-        last = self.fact("last-moment")
-        moment = now if last is None else max(now, datetime.fromisoformat(last) + _TICK)
-        self.keep_fact("last-moment", moment.isoformat())
+        """Return `now`, or just after the moment given out last when the clock went back a little.
+
+        When it went back further, it was wrong before, and is believed again. What is said later is later all
+        the same, by the counter of reports. How far the clock went since the control plane was heard is kept
+        for the start gate: a clock that is set back does not make the ledger fresh again.
+        """
+        last = self._last_said
+        moment = now if last is None or now > last or last - now > BACK else last + _TICK
+        self._last_said = moment
+        self.keep_fact("last-said", moment.isoformat())
+        if self._latest is None or moment - self._latest > STEP:
+            self._keep_latest(moment)
         return moment
+
+    def hear(self, now: datetime) -> None:
+        """Note that the control plane spoke: whatever the clock said before, the ledger is fresh now."""
+        self.keep_fact("confirmed-at", now.isoformat())
+        self._keep_latest(now)
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Say whether the clock has been further than `now` since the control plane was heard."""
+        return self._latest is not None and self._latest > now
+
+    def _keep_latest(self, moment: datetime) -> None:
+        self._latest = moment
+        self.keep_fact("last-moment", moment.isoformat())
+
+    def _moment(self, name: str) -> datetime | None:
+        kept = self.fact(name)
+        return None if kept is None else datetime.fromisoformat(kept)
 
     def _put(self, entry: Entry) -> None:
         values = (entry.server_id, entry.sign_id, entry.generation, entry.envelope)

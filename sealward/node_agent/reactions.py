@@ -124,7 +124,7 @@ class Reactions:
             self._ledger.forget_reaction(server_id)
             return False
         if deadline is not None and (left := datetime.fromisoformat(deadline) - self._clock()) > timedelta(0):
-            self._wake_for(server_id, deadline, left)
+            self._await(server_id, deadline, left, timedelta(seconds=holds.policy.grace))
             return False
         try:
             is_running = self._hypervisor.describe(server_id).live is not None
@@ -140,6 +140,13 @@ class Reactions:
         self._ledger.keep_reaction(server_id, until.isoformat())
         self._wake_for(server_id, until.isoformat(), until - self._clock())
         return self._do(server_id, generation, Action.SHUTDOWN, holds)
+
+    def _await(self, server_id: str, deadline: str, left: timedelta, grace: timedelta) -> None:
+        """Wait until the deadline; no longer than the grace, when the clock was ahead as it was set."""
+        if left > grace:
+            deadline, left = (self._clock() + grace).isoformat(), grace
+            self._ledger.keep_reaction(server_id, deadline)
+        self._wake_for(server_id, deadline, left)
 
     def _wake_for(self, server_id: str, deadline: str, left: timedelta) -> None:
         if self._woken.get(server_id) != deadline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 
 import msgspec
@@ -12,14 +11,9 @@ from sealward.events import envelope as envelopes
 from sealward.events.keyid import keyid
 from sealward.protocol import reports
 
-LATER = (reports.Turn(1_000_000, seq) for seq in itertools.count(1))
-"""Turns later than those of any agent."""
 
-
-def apart(
-    body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report], anew: bool = False
-) -> list[bytes]:
-    """Return what a node reported of those kinds, each as if it was said by itself; `anew`: just now.
+def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report]) -> list[bytes]:
+    """Return what a node reported of those kinds, each as if it was said by itself.
 
     What was said under another key than the one of `keys` would be another message, and is left out.
     """
@@ -28,7 +22,7 @@ def apart(
     found = [one for one in said(body) if isinstance(one, kinds)]
     turn = reports.turn_of(reports.parse(envelope))
     return [
-        reports.seal(reports.numbered(one, next(LATER) if anew else turn), keys[one.hostname])
+        reports.seal(reports.numbered(one, turn), keys[one.hostname])
         for one in found
         if keyid(keys[one.hostname].public_key()) in signers
     ]

@@ -188,12 +188,15 @@ def nothing_refused(world: World) -> None:
 def heard_again(world: World) -> None:
     """Reports that come again, in any order, order, seal and answer nothing, and change nothing that is read.
 
+    They are known by their counters. What a node says with a later counter and an older time is news: of a
+    node whose clock was set back.
+
     A verdict that nobody asked for may be said again: a measurement that was no news left no event. Of a
     server that is not there any more it may be another: that measurement was overtaken by an older one, and
     none has followed.
     """
     head, before = world.plane.store.head(), read(world)
-    bodies = [one for body in sorted(world.plane.taken) for one in apart(body, world.keys, *AGAIN, anew=True)]
+    bodies = [one for body in sorted(world.plane.taken) for one in apart(body, world.keys, *AGAIN)]
     world.dice.shuffle(bodies)
     for body in bodies:
         world.plane.take(body)
