@@ -15,12 +15,19 @@ from running import Answer
 PATIENCE = 20
 
 
-def connect(url: str, timeout: float = PATIENCE, *, receive: int | None = None) -> socket.socket:
-    """Connect to where a URL points; `receive` is how many bytes the client's kernel takes at most."""
+def connect(
+    url: str, timeout: float = PATIENCE, *, receive: int | None = None, source: str | None = None
+) -> socket.socket:
+    """Connect to where a URL points.
+
+    `receive` is how many bytes the client's kernel takes at most, `source` the address that it comes from.
+    """
     where = urlsplit(url)
     connection = socket.socket(socket.AF_INET6 if ":" in str(where.hostname) else socket.AF_INET)
     if receive is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    if source is not None:
+        connection.bind((source, 0))
     connection.settimeout(timeout)
     connection.connect((str(where.hostname), where.port or 0))
     return connection
@@ -49,11 +56,12 @@ def request(path: str = "/", token: str | None = None, method: str = "GET", *mor
 
 
 def answer(connection: socket.socket, method: str = "GET") -> Answer:
-    """Read one answer."""
-    got = http.client.HTTPResponse(connection, method=method)
-    got.begin()
-    headers = {name.lower(): value for name, value in got.getheaders()}
-    return Answer(got.status, headers, got.read())
+    """Read one answer; of a stream of events its head alone."""
+    with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as got:
+        got.begin()
+        headers = {name.lower(): value for name, value in got.getheaders()}
+        endless = headers.get("content-type") == "text/event-stream"
+        return Answer(got.status, headers, b"" if endless else got.read())
 
 
 def ask(url: str, path: str = "/", token: str | None = None, *more: str, method: str = "GET") -> Answer:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error as Unserved
 
 from sealward.http.access import NOWHERE, Answered, log
 from sealward.http.client import client_at
 from sealward.http.errors import Error, ErrorAnswer
+from sealward.http.parser import Parser
 from sealward.http.request_id import HEADER, new_request_id
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
 
     task_class = Task
     error_task_class = Refused
+    parser_class = Parser
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, **more: Any) -> None:  # noqa: ANN401 - waitress has no types
         self.peer = self.client = client_at(addr[0])
@@ -187,7 +188,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
             self._refuse(f"{PIPELINED} requests wait on this connection; read the answers first.")
 
     def _refuse(self, message: str) -> None:
-        request = HTTPRequestParser(self.adj)
+        request = Parser(self.adj)
         request.parse_header(b"GET / HTTP/1.0\r\n")
         request.error, request.completed = TooMany(message), True
         self.requests.append(request)

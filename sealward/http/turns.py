@@ -71,8 +71,11 @@ class Lanes:
             lane.set_thread_count(len(lane.threads) + 1)
 
     def shutdown(self, timeout: float) -> None:
-        """Have what is at hand finished, and end all threads."""
-        for lane in (self.main, *self._reserved.values()):
+        """Have what is at hand finished, and end all threads, in all lanes at the same time."""
+        lanes = (self.main, *self._reserved.values())
+        for lane in lanes:
+            lane.set_thread_count(0)
+        for lane in lanes:
             lane.shutdown(cancel_pending=True, timeout=timeout)
 
 

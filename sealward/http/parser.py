@@ -1,0 +1,38 @@
+"""Request lines and headers as waitress reads them, but for what takes its regular expressions too long.
+
+Measured on waitress 3.0.2: `GET a://111… x` with 8,000 digits takes 13 s, a header of 30,000 blanks with a
+wrong byte behind them 14 s, and 32 KiB of either some minutes, in the one thread that serves everybody. Both
+grow with the square of the length, where a line does not match in the end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from waitress.parser import HTTPRequestParser, ParsingError
+
+VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+FOLDED: Final = re.compile(rb"\r\n[ \t]")
+BLANKS: Final = re.compile(rb"[ \t]{64}")
+WORDS: Final = (2, 3)
+"""Words of a request line: method and target, and since HTTP/1.0 the version."""
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """Reads a request."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the request line and the headers. Raises waitress's ParsingError."""
+        line, _, headers = header_plus.partition(b"\r\n")
+        words = line.rstrip().split(b" ")
+        if len(words) not in WORDS or not all(words) or not VERSION.fullmatch((*words, b"HTTP/1.0")[2]):
+            raise ParsingError("Start line is invalid")
+        if FOLDED.search(header_plus):
+            raise ParsingError("A header goes on in the next line (RFC 9112, 5.2)")
+        if BLANKS.search(headers):
+            raise ParsingError("A header has more blanks than anybody needs")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as refused:
+            raise ParsingError("Bad URI") from refused
