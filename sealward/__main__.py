@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sealward.cli import (
     dead_letters,
     demo,
+    events,
     gate,
     health,
     measure,
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         node,
         gate,
         dead_letters,
+        events,
         subscribe,
         openapi,
         replay,

@@ -14,6 +14,7 @@ from sealward.commands.handler import Handler
 from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.leases import Leases
 from sealward.control.progress import Progress
+from sealward.control.set_aside import CELERY, RELAY, SetAside
 from sealward.control.tokens import Tokens
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.control.database import ControlDatabase
+    from sealward.events import aside
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
     from sealward.events.store import EventStore
@@ -121,7 +123,17 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
     lease, quiet = timedelta(seconds=settings.lease), timedelta(seconds=settings.quiet_after)
     unproven = Unproven(found.control, clock)
     leases = Leases(found.control)
-    return Monitor(found.store, found.projections, leases, relay, lease, quiet, clock, unproven)
+    return Monitor(
+        found.store,
+        found.projections,
+        leases,
+        relay,
+        lease,
+        quiet,
+        clock,
+        unproven,
+        SetAside(found.control, clock),
+    )
 
 
 def control(settings: Settings) -> ControlDatabase:
@@ -246,7 +258,8 @@ class Worker:
     def __init__(
         self, core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now
     ) -> None:
-        celery = CeleryEvents(bus, core.projections, settings.heartbeat, clock)
+        kept = SetAside(core.control, clock)
+        celery = CeleryEvents(bus, core.projections, settings.heartbeat, clock, kept.of(CELERY))
         if core.authority is None:
             raise ValueError("who assigns must know the authority")
         desired = Assignments(core.store, core.projections, core.authority.public_key(), settings.wait, clock)
@@ -276,7 +289,7 @@ class Worker:
             Runner(core.store, core.projections, _leader(settings, "projections")),
             bus.inbox_in_batches(reports.INBOX, intake.take),
             bus.inbox_with_headers(orders.INBOX, _orders(core, settings, clock).take),
-            _relay(core, settings, bus),
+            _relay(core, settings, bus, kept.of(RELAY)),
             Relay(core.store, celery, FromNow(core.store), _leader(settings, "celery")),
             LeaseKeeper(core.leases, core.handler, lease, clock),
         ]
@@ -326,12 +339,11 @@ def _leader(settings: Settings, role: str) -> Leader:
     return PostgresLeader(settings.database_url, role)
 
 
-def _relay(core: Core, settings: Settings, bus: Bus) -> Relay:
+def _relay(core: Core, settings: Settings, bus: Bus, set_aside: aside.SetAside) -> Relay:
     if settings.broker_url is None:
-        return Relay(core.store, BusPublisher(bus), FromNow(core.store))
+        return Relay(core.store, BusPublisher(bus, set_aside), FromNow(core.store))
     from sealward.events.amqp import AmqpPublisher  # noqa: PLC0415 - the bus in the process needs no pika
 
     place = ControlPlace(core.control, "relay")
-    return Relay(
-        core.store, AmqpPublisher(settings.broker_url, Tls.of(settings)), place, _leader(settings, "relay")
-    )
+    publisher = AmqpPublisher(settings.broker_url, Tls.of(settings), set_aside)
+    return Relay(core.store, publisher, place, _leader(settings, "relay"))

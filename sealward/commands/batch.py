@@ -11,7 +11,7 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
-from sealward.commands.errors import Unrecordable
+from sealward.commands.errors import StreamUnreadable, Unrecordable
 from sealward.commands.memory import Memory, Remembered
 from sealward.events import values
 from sealward.events.base import KNOWN, node_stream, sign_stream
@@ -75,8 +75,13 @@ class _Known:
     """Events beyond its last snapshot."""
     era: int
 
+    unreadable: Exception | None = None
+    """Why an event of it cannot be read: then nothing can be decided on it."""
+
     def now(self) -> Any:  # noqa: ANN401 - the state of any stream
-        """Return the state; what was decided is folded only when somebody asks."""
+        """Return the state; what was decided is folded only when somebody asks. Raises StreamUnreadable."""
+        if self.unreadable is not None:
+            raise StreamUnreadable(f"{StreamUnreadable.__doc__} {self.unreadable}") from self.unreadable
         for event in self.unfolded:
             self.state = self.stream.evolve(self.state, event)
         self.unfolded.clear()
@@ -139,7 +144,7 @@ class Batch:
             [_snapshot(one) for one in self._known.values() if one.beyond >= SNAPSHOT_EVERY]
         )
         for stream, one in self._known.items():
-            if one.version:
+            if one.version and one.unreadable is None:
                 known = Remembered(one.stream.shape, one.now(), one.version, one.beyond, one.era)
                 self._memory.keep(stream, known)
         return position
@@ -167,7 +172,7 @@ def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int
     elif recalled is not None:
         state, version, beyond = recalled.state, recalled.version, recalled.beyond
     count = len(loaded.events)
-    return _Known(stream, state, version + count, loaded.events, beyond + count, era)
+    return _Known(stream, state, version + count, loaded.events, beyond + count, era, loaded.unreadable)
 
 
 def _snapshot(known: _Known) -> Snapshot:

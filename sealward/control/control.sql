@@ -119,3 +119,24 @@ DELETE FROM unproven WHERE (sender, reason) NOT IN (
 
 -- name: unproven
 SELECT sender, reason, messages, first_at, last_at FROM unproven ORDER BY last_at DESC, sender, reason
+
+-- name: create-relays_set_aside
+CREATE TABLE IF NOT EXISTS relays_set_aside (
+    position BIGINT NOT NULL,
+    part TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (position, part)
+)
+
+-- name: put-set-aside
+INSERT INTO relays_set_aside (position, part, topic, reason, detail, at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (position, part) DO UPDATE SET reason = excluded.reason, detail = excluded.detail
+
+-- name: set-aside
+SELECT position, part, topic, reason, detail, at FROM relays_set_aside ORDER BY position, part
+
+-- name: forget-set-aside
+DELETE FROM relays_set_aside WHERE position = ? AND part = ?

@@ -50,7 +50,7 @@ class SqliteControl:
         self._create()
 
     def _create(self) -> None:
-        for table in ("leases", "places", "tokens", "progress", "turns", "unproven"):
+        for table in ("leases", "places", "tokens", "progress", "turns", "unproven", "relays_set_aside"):
             self._database.execute(SQL[f"create-{table}"])
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:

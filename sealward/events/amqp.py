@@ -10,19 +10,23 @@ import contextlib
 import functools
 import itertools
 import logging
+import struct
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pika
+import pika.exceptions
 from pika.exchange_type import ExchangeType
 
 from sealward.events import cloudevent
+from sealward.events.aside import BROKEN, only_said
 from sealward.events.bus import BusUnavailable
 from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from sealward.events.aside import SetAside
     from sealward.events.base import Stored
     from sealward.events.cloudevent import Message
 
@@ -32,6 +36,13 @@ EXCHANGE: Final = "sealward.events"
 STREAM: Final = "sealward.audit"
 PATIENCE: Final = 30.0
 """Seconds that a batch may take to be confirmed."""
+UNFIT: Final = (
+    *BROKEN,
+    struct.error,
+    pika.exceptions.ShortStringTooLong,
+    pika.exceptions.UnsupportedAMQPFieldException,
+)
+"""What pika raises for a message that AMQP cannot carry."""
 PIECE: Final = 100
 """Messages that are sent together: the broker works on them while the next are rendered."""
 
@@ -47,8 +58,9 @@ def parameters(url: str, tls: Tls | None = None) -> pika.URLParameters:
 class AmqpPublisher:
     """Publishes batches; each is confirmed as a whole or counts as not published. For one thread."""
 
-    def __init__(self, url: str, tls: Tls | None = None) -> None:
+    def __init__(self, url: str, tls: Tls | None = None, set_aside: SetAside = only_said) -> None:
         self._parameters = parameters(url, tls)
+        self._set_aside = set_aside
         self._session: _Session | None = None
 
     def publish(self, batch: Iterable[Stored]) -> None:
@@ -62,7 +74,7 @@ class AmqpPublisher:
         if self._session is None:
             self._session = _Session(self._parameters)
         try:
-            self._session.publish(batch)
+            self._session.publish(batch, self._set_aside)
         except BaseException:
             self.close()
             raise
@@ -90,7 +102,8 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no t
             yield
         finally:
             pieces, self._pieces = self._pieces, None
-            self._adapter_emit_data(b"".join(pieces))
+            if pieces:
+                self._adapter_emit_data(b"".join(pieces))
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._pieces is None:
@@ -108,6 +121,7 @@ class _Session:
         self._confirmed = threading.Event()
         self._last = 0
         self._open: set[int] = set()
+        self._unfit: list[tuple[Message, Exception]] = []
         self._is_whole = True
         self._channel: Any = None
         self._why = "the broker does not answer"
@@ -120,17 +134,19 @@ class _Session:
         self._thread = threading.Thread(target=self._run, name="relay-amqp", daemon=True)
         self._thread.start()
 
-    def publish(self, batch: Iterable[Stored]) -> None:
+    def publish(self, batch: Iterable[Stored], set_aside: SetAside) -> None:
         """Have the session's thread publish, and wait for the last confirm. Raises BusUnavailable."""
+        self._unfit.clear()
         self._wait(self._ready)
         self._confirmed.clear()
         self._in_thread(self._begin)
-        rest = iter(batch)
+        rest = cloudevent.messages(batch, set_aside)
         while piece := list(itertools.islice(rest, PIECE)):
-            messages = [cloudevent.message(one) for one in piece]
-            self._in_thread(functools.partial(self._send, messages))
+            self._in_thread(functools.partial(self._send, piece))
         self._in_thread(self._end)
         self._wait(self._confirmed)
+        for message, why in self._unfit:
+            set_aside(message.position, message.topic, why)
 
     def close(self) -> None:
         """End the connection and its thread."""
@@ -182,11 +198,15 @@ class _Session:
         self._look_whether_confirmed()
 
     def _send(self, messages: Sequence[Message]) -> None:
-        self._open |= set(range(self._last + 1, self._last + len(messages) + 1))
-        self._last += len(messages)
         with self._connection.one_piece():
             for one in messages:
-                self._channel.basic_publish(EXCHANGE, one.routing_key, one.body, _properties(one))
+                try:
+                    self._channel.basic_publish(EXCHANGE, one.routing_key, one.body, _properties(one))
+                except UNFIT as why:  # pika makes all frames of a message before it sends the first (1.4.4)
+                    self._unfit.append((one, why))
+                else:
+                    self._last += 1
+                    self._open.add(self._last)
 
     def _acked(self, frame: Any) -> None:  # noqa: ANN401 - pika has no types
         """Take a confirm, which may stand for all before it."""

@@ -10,14 +10,20 @@ import functools
 import uuid
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from sealward.events import codec, schema
+from sealward.events.aside import BROKEN
 from sealward.events.base import Recorded, Stored
 from sealward.events.node import NodeEvent
 from sealward.events.sign import SignEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sealward.events.aside import SetAside
 
 SOURCE = "/sealward"
 TYPE_PREFIX = "io.sealward."
@@ -56,6 +62,7 @@ class Message:
     """A CloudEvent with what a broker needs to know of it; `sent_at` in seconds since 1970."""
 
     position: int
+    topic: str
     id: str
     routing_key: str
     task_id: str | None
@@ -83,12 +90,26 @@ def message(stored: Stored) -> Message:
     )
     return Message(
         stored.position,
+        stored.topic,
         event_id,
         f"{stored.topic}.node.{head.node_id}",
         head.task_id,
         int(head.timestamp.timestamp()),
         msgspec.json.encode(body),
     )
+
+
+def messages(entries: Iterable[Stored], set_aside: SetAside) -> Iterator[Message]:
+    """Yield entries of the log as messages; what cannot be one is set aside. Raises EventFromNewerVersion."""
+    for one in entries:
+        try:
+            made = message(one)
+        except codec.EventFromNewerVersion:
+            raise
+        except BROKEN as why:
+            set_aside(one.position, one.topic, why)
+        else:
+            yield made
 
 
 def render(recorded: Recorded) -> bytes:

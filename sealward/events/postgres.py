@@ -43,6 +43,17 @@ POOL: Final = 20
 PATIENCE: Final = 5.0
 """Seconds that a caller waits for a connection before the store counts as away."""
 
+REFUSALS: Final[tuple[type[Exception], ...]] = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyArguments,
+    psycopg.errors.TooManyColumns,
+)
+"""What PostgreSQL raises for values that it does not take. The last four are OperationalErrors (class 54 of
+https://www.postgresql.org/docs/current/errcodes-appendix.html), and the server is not away."""
+
 Connection = psycopg.Connection[dict[str, Any]]
 
 
@@ -136,6 +147,8 @@ def reachable() -> Iterator[None]:
     """Turn what psycopg raises when the server is away into StoreUnavailable, refusals into NotAllowed."""
     try:
         yield
+    except REFUSALS:
+        raise
     except (psycopg.OperationalError, psycopg.InterfaceError) as away:
         raise StoreUnavailable(str(away).strip()) from away
     except psycopg.errors.InsufficientPrivilege as refused:

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.events import cloudevent
+from sealward.events.aside import only_said
 from sealward.events.bus import BusUnavailable
 from sealward.events.leader import Alone
 from sealward.events.store import StoreUnavailable
@@ -14,6 +15,7 @@ from sealward.events.store import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from sealward.events.aside import SetAside
     from sealward.events.base import Stored
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
@@ -35,7 +37,8 @@ class Publisher(Protocol):
     def publish(self, batch: Iterable[Stored]) -> None:
         """Publish in order; return when all are safe. Raises BusUnavailable: then all are tried again.
 
-        The batch is read as it is published: what it raises ends the publishing.
+        The batch is read as it is published: what it raises ends the publishing. An event that can never be
+        published is set aside, and the others are published.
         """
 
     def close(self) -> None:
@@ -70,13 +73,13 @@ class FromNow:
 class BusPublisher:
     """Publishes one by one on a bus that keeps nothing: `memory://`."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, set_aside: SetAside = only_said) -> None:
         self._bus = bus
+        self._set_aside = set_aside
 
     def publish(self, batch: Iterable[Stored]) -> None:
         """Publish in order."""
-        for one in batch:
-            message = cloudevent.message(one)
+        for message in cloudevent.messages(batch, self._set_aside):
             self._bus.publish(message.routing_key, message.body)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
 
 from sealward.events import codec
+from sealward.events.aside import Unread
 from sealward.events.base import Event, Recorded, Stored
 from sealward.events.sql import blocks
 
@@ -64,10 +65,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is known of a stream: the newest snapshot of the wanted topic, and the events that follow it."""
+    """What is known of a stream: the newest snapshot of the wanted topic, and the events that follow it.
+
+    `unreadable` says why one of them cannot be read; those before it are there.
+    """
 
     snapshot: Snapshot | None
     events: list[Event]
+    unreadable: codec.EventRefused | None = None
 
 
 class Load(Protocol):
@@ -132,14 +137,11 @@ class EventStore:
         """Return streams, each from its snapshot where that has the topic that is named for it.
 
         What is known up to a version, which `after` names, is read from there on.
-        On PostgreSQL one round trip, however many streams. Raises EventRefused.
+        On PostgreSQL one round trip, however many streams. Raises EventFromNewerVersion.
         """
         with available():
             found = self._load(topics, after or {})
-        return {
-            stream: Loaded(_snapshot(stream, kept), _decoded(events))
-            for stream, (kept, events) in found.items()
-        }
+        return {stream: _loaded(_snapshot(stream, kept), events) for stream, (kept, events) in found.items()}
 
     def _one_by_one(self, topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> Mapping[UUID, Found]:
         found = {}
@@ -168,6 +170,10 @@ class EventStore:
             for one in self._beyond(after, limit)
         ]
 
+    def entries(self, after: int, limit: int = 500) -> list[Recorded | Unread]:
+        """Return the same, with what cannot be read in its place. Raises EventFromNewerVersion."""
+        return [_readable(one) for one in self.copy(after, limit)]
+
     def copy(self, after: int, limit: int = 500) -> list[Stored]:
         """Return up to `limit` entries of the whole log beyond that position, as they are."""
         return [
@@ -179,15 +185,15 @@ class EventStore:
         with available():
             return self._log.select_notifications(after, limit, inclusive_of_start=False)
 
-    def batches(self, after: int, limit: int) -> Generator[list[Recorded], None, None]:
-        """Give the log beyond a position to its end, `limit` events at a time. Raises EventRefused.
+    def batches(self, after: int, limit: int) -> Generator[list[Recorded | Unread], None, None]:
+        """Give the log beyond a position to its end, `limit` entries at a time. Raises EventFromNewerVersion.
 
         While one batch is worked on the next is read, and no more than that one.
         """
         with ThreadPoolExecutor(1, "reader") as reader:
-            reading = reader.submit(self.follow, after, limit)
+            reading = reader.submit(self.entries, after, limit)
             while batch := reading.result():
-                reading = reader.submit(self.follow, batch[-1].position, limit)
+                reading = reader.submit(self.entries, batch[-1].position, limit)
                 yield batch
 
     def position_at(self, moment: datetime) -> int:
@@ -198,12 +204,20 @@ class EventStore:
         low, high = 0, self.head()
         while low < high:
             middle = (low + high) // 2
-            batch = self.follow(middle, 1)
-            if not batch or batch[0].event.timestamp >= moment:
+            later = self._first_readable(middle)
+            if later is None or later.position > high or later.event.timestamp >= moment:
                 high = middle
             else:
-                low = batch[0].position
+                low = later.position
         return low
+
+    def _first_readable(self, after: int) -> Recorded | None:
+        """Return the first event beyond a position that can be read."""
+        while batch := self.entries(after, 1):
+            if isinstance(batch[0], Recorded):
+                return batch[0]
+            after = batch[0].position
+        return None
 
     def head(self) -> int:
         """Return the last position of the log, 0 when it is empty."""
@@ -239,6 +253,27 @@ class EventStore:
 
 def _snapshot(stream: UUID, kept: StoredEvent | None) -> Snapshot | None:
     return None if kept is None else Snapshot(stream, kept.originator_version, kept.topic, kept.state)
+
+
+def _loaded(kept: Snapshot | None, events: Sequence[StoredEvent]) -> Loaded:
+    read: list[Event] = []
+    for one in events:
+        try:
+            read.append(codec.decode(one.topic, one.state))
+        except codec.EventFromNewerVersion:
+            raise
+        except codec.EventRefused as refused:
+            return Loaded(kept, read, refused)
+    return Loaded(kept, read)
+
+
+def _readable(entry: Stored) -> Recorded | Unread:
+    try:
+        return codec.read(entry)
+    except codec.EventFromNewerVersion:
+        raise
+    except codec.EventRefused as refused:
+        return Unread(entry, refused)
 
 
 def _decoded(events: Sequence[StoredEvent]) -> list[Event]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.aside import Unread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from sealward.control.leases import Leases
+    from sealward.control.set_aside import SetAside
     from sealward.control.unproven import Count, Unproven
+    from sealward.events.aside import Aside
     from sealward.events.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.nodes import NodeRow
@@ -59,6 +63,8 @@ class Condition:
     events: Mapping[str, int]
     unproven: Sequence[Count]
     """Messages to the intake that nobody answers for."""
+    set_aside: Sequence[Aside]
+    """Events that a part of the control plane could not take."""
 
     @property
     def problems(self) -> list[str]:
@@ -66,6 +72,7 @@ class Condition:
         found = {
             "projections.lagging": self.projections.seconds > PATIENCE,
             "relay.stuck": self.relay is not None and self.relay.seconds > PATIENCE,
+            "events.set-aside": bool(self.set_aside),
             "node.silent": any(node.silent for node in self.nodes),
         }
         return [code for code, is_so in found.items() if is_so]
@@ -86,6 +93,7 @@ class Monitor:
     quiet: timedelta
     clock: Callable[[], datetime]
     unproven: Unproven
+    set_aside: SetAside
 
     def look(self) -> Condition:
         """Return how everything is now. Raises StoreUnavailable."""
@@ -95,6 +103,7 @@ class Monitor:
             verdicts = self.projections.signs.tally(tables, now)
             tasks = self.projections.tasks.by_state(tables)
             events = self.projections.totals.by_topic(tables)
+            aside = self.projections.set_aside.all(tables)
         return Condition(
             self.store.head(),
             self.lag(self.projections.position_now()),
@@ -109,13 +118,16 @@ class Monitor:
             tasks,
             events,
             self.unproven.all(),
+            (*aside, *self.set_aside.all()),
         )
 
     def lag(self, position: int) -> Lag:
         """Return how far what stands at `position` is behind. Raises StoreUnavailable."""
-        waiting = self.store.follow(position, 1)
+        waiting = self.store.entries(position, 1)
         if not waiting:
             return Lag(position, 0, 0.0)
+        if isinstance(waiting[0], Unread):  # nobody can say how old it is
+            return Lag(position, max(1, self.store.head() - position), 0.0)
         age = self.clock() - waiting[0].event.timestamp
         return Lag(position, max(1, self.store.head() - position), max(0.0, age.total_seconds()))
 

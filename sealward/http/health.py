@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sealward.http.condition import Lag
     from sealward.http.door import Door
 
+MOST: Final = 100
+"""Events set aside that are shown."""
 DETAILED: Final = flag("detailed", "Say what lags and who is silent; needs a token.")
 
 
@@ -24,7 +26,7 @@ class Health(msgspec.Struct, frozen=True):
 
     status: Literal["ok", "not ok"]
     problems: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """projections.lagging, relay.stuck, node.silent"""
+    """projections.lagging, relay.stuck, events.set-aside, node.silent"""
     head: int | msgspec.UnsetType = msgspec.UNSET
     projections: Behind | msgspec.UnsetType = msgspec.UNSET
     relay: Behind | msgspec.UnsetType | None = msgspec.UNSET
@@ -36,6 +38,8 @@ class Health(msgspec.Struct, frozen=True):
     oldest: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     """Verdict → seconds since the one that was checked longest ago was."""
     tasks: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    set_aside: list[SetAside] | msgspec.UnsetType = msgspec.UNSET
+    """The first events that projections or relay could not take; `sealward events set-aside list` has all."""
     unproven: list[Unproven] | msgspec.UnsetType = msgspec.UNSET
     """Messages to the control plane that nobody answers for, those counted last first."""
 
@@ -50,6 +54,16 @@ class Unproven(msgspec.Struct, frozen=True):
     reason: str
     messages: int
     last_at: Date
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """An event that a part of the control plane could not take, and set aside to go on."""
+
+    position: int
+    part: str
+    topic: str
+    reason: str
+    at: Date
 
 
 class Behind(msgspec.Struct, frozen=True):
@@ -118,6 +132,10 @@ class Healthcheck:
             {name: one.signs for name, one in found.verdicts.items()},
             {name: round(seconds, 3) for name, seconds in found.oldest.items()},
             dict(found.tasks),
+            [
+                SetAside(one.position, one.part, one.topic, one.reason, date(one.at))
+                for one in found.set_aside[:MOST]
+            ],
             [Unproven(one.sender, one.reason, one.messages, date(one.last_at)) for one in found.unproven],
         )
 

@@ -36,6 +36,8 @@ FRESH: Final = 2.0
 """Seconds for which a look at the control plane is good: who asks all the time costs no more."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STATES: Final = ("PENDING", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
+PARTS: Final = ("projections", "relay", "celery")
+"""What follows the log, and may set events of it aside."""
 
 
 class Metrics:
@@ -192,6 +194,12 @@ def _lags(found: Condition) -> Iterator[Metric]:
     for topic in sorted(EVENTS):
         events.add_metric((topic,), found.events.get(topic, 0))
     yield events
+    yield _gauge(
+        "set_aside_events",
+        "Events that projections or relay could not take.",
+        {part: sum(one.part == part for one in found.set_aside) for part in PARTS},
+        "part",
+    )
     unproven = CounterMetricFamily(
         "sealward_unproven_messages", "Messages that nobody answers for, by reason.", labels=("reason",)
     )

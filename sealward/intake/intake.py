@@ -19,6 +19,7 @@ from sealward.commands.errors import (
     NotRegistered,
     NotSigned,
     Rejected,
+    StreamUnreadable,
     UnknownGeneration,
 )
 from sealward.commands.handler import TooMuchContention
@@ -179,8 +180,8 @@ class Intake:
         """Prove whose word an envelope is and act on all that it holds; return why some of it is refused."""
         said = one.said
         with logs.about(actor=f"node:{said.hostname}", task_id=getattr(said, "task_id", None)):
-            node = decisions.node(said.hostname)
             try:
+                node = decisions.node(said.hostname)
                 self._prove(one, node, outcome)
             except Again:
                 return None
@@ -314,7 +315,11 @@ def _claims(said: Sequence[Said], decisions: Batch) -> list[tuple[Signed, str]]:
     keys: dict[str, str] = {}
     claims: list[tuple[Signed, str]] = []
     for one in said:
-        hostname, node = one.said.hostname, decisions.node(one.said.hostname)
+        hostname = one.said.hostname
+        try:
+            node = decisions.node(hostname)
+        except StreamUnreadable:
+            continue  # what it says is dropped when it is heard
         if isinstance(one.said, reports.Registration):
             pem: str | None = one.said.public_key
             keys.setdefault(hostname, one.said.public_key)

@@ -15,11 +15,13 @@ import msgspec
 
 from sealward.events import codec
 from sealward.events import node as of_node
+from sealward.events.aside import BROKEN, only_said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from sealward.events.aside import SetAside
     from sealward.events.base import Event, Stored
     from sealward.events.bus import Bus
     from sealward.projections.database import Projections
@@ -41,8 +43,15 @@ class CeleryEvents:
     """A publisher for a relay: says of every event what it means to a worker or a task."""
 
     def __init__(
-        self, bus: Bus, projections: Projections, heartbeat: float, clock: Callable[[], datetime]
+        self,
+        bus: Bus,
+        projections: Projections,
+        heartbeat: float,
+        clock: Callable[[], datetime],
+        set_aside: SetAside = only_said,
     ) -> None:
+        self._set_aside = set_aside
+        self._refusals = (*BROKEN, *projections.backend.refusals)
         self._bus = bus
         self._projections = projections
         self._heartbeat = heartbeat
@@ -54,12 +63,17 @@ class CeleryEvents:
         self._say("worker-heartbeat", hostname, self._clock(), {"active": 0, "processed": 0, "loadavg": []})
 
     def publish(self, batch: Iterable[Stored]) -> None:
-        """Say what the events of a batch mean, in order. Raises BusUnavailable."""
-        events = [codec.read(one) for one in batch]
-        self._projections.wait_for(events[-1].position, PATIENCE)
+        """Say what the events of a batch mean, in order. Raises BusUnavailable, EventFromNewerVersion."""
+        entries = list(batch)
+        self._projections.wait_for(entries[-1].position, PATIENCE)
         with self._projections.reading() as tables:
-            for one in events:
-                self._tell(one.event, tables)
+            for one in entries:
+                try:
+                    self._tell(codec.read(one).event, tables)
+                except codec.EventFromNewerVersion:
+                    raise
+                except self._refusals as why:
+                    self._set_aside(one.position, one.topic, why)
 
     def close(self) -> None:
         """Do nothing: the bus is not ours."""

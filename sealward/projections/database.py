@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sealward.events.aside import BROKEN, Unread, detail_of
+from sealward.events.base import Recorded, utc_now
+from sealward.events.codec import EventFromNewerVersion
 from sealward.projections.envelopes import Envelopes
 from sealward.projections.history import History
 from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
+from sealward.projections.set_aside import SetAside
 from sealward.projections.signs import Signs
 from sealward.projections.tasks import Tasks
 from sealward.projections.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from sealward.events.along import Along
-    from sealward.events.base import Recorded
     from sealward.events.store import EventStore
     from sealward.projections.tables import Tables, Values
 
-SHAPE: Final = "13"
+log = logging.getLogger(__name__)
+
+SHAPE: Final = "14"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000
@@ -32,6 +39,9 @@ RARELY: Final = 50_000
 
 class Backend(Protocol):
     """A database that holds the tables. What it raises when it is away is StoreUnavailable."""
+
+    refusals: tuple[type[Exception], ...]
+    """What it raises for values that it does not take."""
 
     def reading(self) -> contextlib.AbstractContextManager[Tables]:
         """Give the rows as they are now; each query on its own where a transaction would cost."""
@@ -84,7 +94,12 @@ def _many_objects() -> Iterator[None]:
 class Projections:
     """All projections over one database, or `only` some. Safe for many threads and beside other processes."""
 
-    def __init__(self, backend: Backend, only: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        only: Collection[str] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self.signs = Signs()
         self.envelopes = Envelopes()
         self.nodes = Nodes()
@@ -92,6 +107,9 @@ class Projections:
         self.tasks = Tasks()
         self.history = History()
         self.totals = Totals()
+        self.set_aside = SetAside()
+        self._clock = clock
+        self._refusals = (*BROKEN, *backend.refusals)
         known: tuple[Projection, ...] = (
             self.signs,
             self.envelopes,
@@ -101,7 +119,8 @@ class Projections:
             self.history,
             self.totals,
         )
-        self.all = tuple(one for one in known if only is None or one.name in only)
+        kept = (one for one in known if only is None or one.name in only)
+        self.all: tuple[Projection, ...] = (*kept, self.set_aside)
         self.backend = backend
         self.reading = backend.reading
         self.snapshot = backend.snapshot
@@ -122,9 +141,18 @@ class Projections:
             return self.position(tables)
 
     def advance(self, store: EventStore, until: int | None = None) -> int:
-        """Fold the next batch of the log into the rows; return how many events it had."""
-        with self.writing() as tables:
-            events = self.fold(store, tables, until)
+        """Fold the next batch of the log into the rows; return how many events it had.
+
+        An event that cannot be folded is set aside. Raises EventFromNewerVersion.
+        """
+        try:
+            with self.writing() as tables:
+                events = self.fold(store, tables, until)
+        except EventFromNewerVersion:
+            raise
+        except self._refusals:
+            with self.writing() as tables:
+                events = self.fold(store, tables, until, apart=True)
         if events:
             self._wake()
         return events
@@ -137,28 +165,73 @@ class Projections:
         position = self.position_now()
         with _many_objects(), contextlib.closing(store.batches(position, BATCH)) as batches:
             for batch in batches:
-                with self.writing() as tables:
-                    if self.position(tables) != position:
-                        return
-                    tables.run("database.not-durable")
-                    self._fold(batch, tables)
+                try:
+                    is_folded = self._fold_beyond(position, batch)
+                except self._refusals:
+                    is_folded = self._fold_beyond(position, batch, apart=True)
+                if not is_folded:
+                    return
                 position = batch[-1].position
                 self._wake()
                 yield len(batch)
 
-    def fold(self, store: EventStore, tables: Tables, until: int | None = None) -> int:
-        """Do the same inside a transaction of the caller; nothing beyond `until`."""
-        batch = store.follow(self.position(tables), BATCH)
+    def fold(
+        self, store: EventStore, tables: Tables, until: int | None = None, *, apart: bool = False
+    ) -> int:
+        """Do the same inside a transaction of the caller; nothing beyond `until`.
+
+        What cannot be folded is set aside when it is folded `apart`, which costs more. Otherwise it raises.
+        """
+        batch = store.entries(self.position(tables), BATCH)
         if until is not None:
             batch = [one for one in batch if one.position <= until]
         if batch:
-            self._fold(batch, tables)
+            self._fold(batch, tables, apart=apart)
         return len(batch)
 
-    def _fold(self, batch: Sequence[Recorded], tables: Tables) -> None:
+    def _fold_beyond(self, position: int, batch: Sequence[Recorded | Unread], *, apart: bool = False) -> bool:
+        """Fold a batch if the rows stand for that position; say whether they did."""
+        with self.writing() as tables:
+            if self.position(tables) != position:
+                return False
+            tables.run("database.not-durable")
+            self._fold(batch, tables, apart=apart)
+        return True
+
+    def _fold(self, batch: Sequence[Recorded | Unread], tables: Tables, *, apart: bool) -> None:
+        for one in batch:
+            if isinstance(one, Unread):
+                self._put_aside(tables, one.position, one.entry.topic, one.why)
+        readable = [one for one in batch if isinstance(one, Recorded)]
+        if apart:
+            self._apart(readable, tables)
+        else:
+            self._apply(readable, tables)
+        self.keep_position(tables, batch[-1].position)
+
+    def _apply(self, batch: Sequence[Recorded], tables: Tables) -> None:
         for projection in self.all:
             projection.apply(batch, tables)
-        self.keep_position(tables, batch[-1].position)
+
+    def _apart(self, batch: Sequence[Recorded], tables: Tables) -> None:
+        """Fold what can be folded of a batch, and set the rest aside: by halves, down to single events."""
+        try:
+            with tables.attempt():
+                self._apply(batch, tables)
+        except self._refusals as refused:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._apart(batch[:middle], tables)
+                self._apart(batch[middle:], tables)
+                return
+            (one,) = batch
+            self._put_aside(tables, one.position, one.event.topic, refused)
+            with contextlib.suppress(*self._refusals), tables.attempt():
+                self.signs.doubt(one.event, tables)
+
+    def _put_aside(self, tables: Tables, position: int, topic: str, why: Exception) -> None:
+        log.error("the projections set event %d (%s) aside: %s", position, topic, detail_of(why))
+        self.set_aside.put(tables, position, topic, why, self._clock())
 
     def keep_position(self, tables: Tables, position: int) -> None:
         """Say which position the rows stand for."""

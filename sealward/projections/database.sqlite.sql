@@ -7,3 +7,12 @@ SELECT NULL
 
 -- name: is-made
 SELECT count(*) > 0 AS is_made FROM sqlite_master WHERE type = 'table' AND name = 'position'
+
+-- name: savepoint
+SAVEPOINT attempt
+
+-- name: rollback
+ROLLBACK TO attempt
+
+-- name: release
+RELEASE attempt

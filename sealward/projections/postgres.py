@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from sealward.events.along import Along
-from sealward.events.postgres import Database, Listener
+from sealward.events.postgres import REFUSALS, Database, Listener
 from sealward.projections.tables import NOTHING, positional, statements
 
 if TYPE_CHECKING:
@@ -73,12 +73,27 @@ class PostgresTables:
         if self._pipelines is not None:
             self._pipelines.enter_context(self._connection.pipeline())
 
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what the block has done, and nothing else, when it raises; meanwhile without a pipeline."""
+        pipelines, self._pipelines = self._pipelines, None
+        if pipelines is not None:
+            pipelines.close()
+        try:
+            with self._connection.transaction():
+                yield
+        finally:
+            self._pipelines = pipelines
+            self._pipelined()
+
     def _text(self, block: str) -> LiteralString:
         return self._statements[block]
 
 
 class PostgresBackend:
     """One schema of a database, through a pool whose connections look there first."""
+
+    refusals = REFUSALS
 
     def __init__(self, url: str, schema: str = "main") -> None:
         self._url = url

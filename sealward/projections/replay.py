@@ -53,7 +53,7 @@ def replay(store: EventStore, projections: Projections, progress: Callable[[int]
 def _swap(store: EventStore, projections: Projections, shadow: Projections, events: int) -> Replayed:
     """Hold the rows in use still, bring both sides to one position, compare, and take the shadow's rows."""
     with projections.writing() as tables:
-        while projections.fold(store, tables):
+        while projections.fold(store, tables, apart=True):
             pass
         position = projections.position(tables)
         while batch := shadow.advance(store, until=position):

@@ -83,3 +83,16 @@ DELETE FROM main.totals
 
 -- name: totals-fill
 INSERT INTO main.totals SELECT * FROM shadow.totals
+
+-- name: set_aside-wrong
+-- When an event was set aside, and in which words, may differ.
+SELECT position, topic, reason FROM main.set_aside EXCEPT SELECT position, topic, reason FROM shadow.set_aside
+
+-- name: set_aside-missing
+SELECT position, topic, reason FROM shadow.set_aside EXCEPT SELECT position, topic, reason FROM main.set_aside
+
+-- name: set_aside-clear
+DELETE FROM main.set_aside
+
+-- name: set_aside-fill
+INSERT INTO main.set_aside SELECT * FROM shadow.set_aside

@@ -99,6 +99,16 @@ class Signs:
             folded.fold(one.event, one.position)
         folded.flush()
 
+    def doubt(self, event: Event, tables: Tables) -> None:
+        """Withdraw trust from the sign that an event is about, which could not be folded.
+
+        It may have said anything: also that the server is no longer what was signed.
+        """
+        if isinstance(event, of_sign.SignEvent):
+            folded = _Batch(tables, {event.server_id})
+            folded.doubt(event.server_id, event.timestamp)
+            folded.flush()
+
     def one(self, tables: Tables, server_id: str) -> SignRow | None:
         """Return the sign of a server."""
         found = tables.one("signs.by-server", {"server_id": server_id})
@@ -190,6 +200,9 @@ class _Batch:
                 self._withhold(event.node_id, "node-deactivated", event.timestamp)
             case of_node.NodeSwept():
                 self._of_node(event.node_id, _sweep(event))
+
+    def doubt(self, server_id: str, moment: datetime) -> None:
+        self._change(server_id, lambda row: _withheld(row, "event-set-aside", moment))
 
     def flush(self) -> None:
         gone = [{"server_id": server_id} for server_id in self._signs]

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.events.store import available
 from sealward.projections.tables import SqliteTables, statements
@@ -18,8 +18,18 @@ if TYPE_CHECKING:
     from sealward.projections.tables import Tables, Values
 
 
+REFUSALS: Final[tuple[type[Exception], ...]] = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+)
+"""What SQLite raises for values that it does not take; what it raises when it is away is another matter."""
+
+
 class SqliteBackend:
     """One file; each thread has a connection of its own."""
+
+    refusals = REFUSALS
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from functools import cache
 from importlib import resources
@@ -12,12 +13,23 @@ from sealward.events.sql import blocks
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     Values = Mapping[str, object]
     Row = Mapping[str, Any]
 
-FILES: Final = ("database", "envelopes", "history", "nodes", "replay", "servers", "signs", "tasks", "totals")
+FILES: Final = (
+    "database",
+    "envelopes",
+    "history",
+    "nodes",
+    "replay",
+    "servers",
+    "set_aside",
+    "signs",
+    "tasks",
+    "totals",
+)
 PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
 NAMED: Final = re.compile(r"%\(([a-z_]+)\)s")
@@ -41,6 +53,9 @@ class Tables(Protocol):
 
     def many(self, block: str, batch: Sequence[Values]) -> None:
         """Run a block for each of many rows."""
+
+    def attempt(self) -> contextlib.AbstractContextManager[None]:
+        """Undo what the block has done, and nothing else, when it raises."""
 
 
 class SqliteTables:
@@ -66,6 +81,18 @@ class SqliteTables:
     def many(self, block: str, batch: Sequence[Values]) -> None:
         """Run a block for each of many rows."""
         self._cursor.executemany(self._statements[block], batch)
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what the block has done, and nothing else, when it raises."""
+        self._cursor.execute(self._statements["database.savepoint"])
+        try:
+            yield
+        except BaseException:
+            self._cursor.execute(self._statements["database.rollback"])
+            raise
+        finally:
+            self._cursor.execute(self._statements["database.release"])
 
 
 @cache

@@ -1,0 +1,136 @@
+"""`sealward events set-aside`: the events that a part of the control plane could not take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.characters import escaped
+from sealward.cli.place import existing
+from sealward.cli.refusal import Refusal, refusing
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from sealward.control_plane import Storage
+    from sealward.events.aside import Aside
+    from sealward.settings import Settings
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-command with its verbs."""
+    events = commands.add_parser(
+        "events", help="events that could not be taken", description="Look after the events of the log."
+    )
+    kinds = events.add_subparsers(required=True, metavar="WHICH")
+    aside = kinds.add_parser(
+        "set-aside",
+        help="those that projections or relay could not take",
+        description="Events that a part of the control plane could not take and has set aside, to go on with "
+        "the next. They are in the log as before.",
+    )
+    verbs = aside.add_subparsers(required=True, metavar="VERB")
+    listing = verbs.add_parser(
+        "list", help="list them", description="List position, part, time, topic, reason and detail of each."
+    )
+    listing.set_defaults(run=_list)
+    show = verbs.add_parser(
+        "show", help="print one", description="Print an event, control characters escaped."
+    )
+    show.add_argument("position", type=int, help="as `events set-aside list` shows it")
+    show.set_defaults(run=_show)
+    retry = verbs.add_parser(
+        "retry",
+        help="have all of them taken again, after an upgrade",
+        description="Rebuild the projections from the log, and publish again what the relay could not. What "
+        "cannot be taken still is set aside again: then the status is 1.",
+    )
+    retry.set_defaults(run=_retry)
+
+
+def _list(args: argparse.Namespace) -> int:
+    del args
+    return _with_storage(lambda found, _: _print(found))
+
+
+def _print(found: Storage) -> int:
+    for one in _all(found):
+        print(f"{one.position}  {one.part}  {one.at.isoformat()}  {one.topic}  {one.reason}  {one.detail}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    return _with_storage(lambda found, _: _print_one(found, args.position))
+
+
+def _print_one(found: Storage, position: int) -> int:
+    if position not in {one.position for one in _all(found)}:
+        raise Refusal(f"no event was set aside at {position}; `sealward events set-aside list` shows them")
+    (entry,) = found.store.copy(position - 1, 1)
+    print(f"{entry.position}  {entry.stream}  {entry.version}  {escaped(entry.topic)}")
+    print(escaped(entry.state.decode(errors="backslashreplace")))
+    return 0
+
+
+def _retry(args: argparse.Namespace) -> int:
+    del args
+    return _with_storage(_retried)
+
+
+def _retried(found: Storage, where: Settings) -> int:
+    from sealward.control.set_aside import CELERY, RELAY, SetAside
+    from sealward.events.base import utc_now
+    from sealward.projections.replay import replay
+
+    before = _all(found)
+    if any(one.part == found.projections.set_aside.part for one in before):
+        replay(found.store, found.projections, lambda _: None)
+    kept = SetAside(found.control, utc_now)
+    for one in before:
+        if one.part == CELERY or (one.part == RELAY and _published(one.position, found, where)):
+            kept.forget(one.part, one.position)
+    after = _all(found)
+    print(f"{len(before) - len(after)} of {len(before)} were taken")
+    _print(found)
+    return 1 if after else 0
+
+
+def _published(position: int, found: Storage, where: Settings) -> bool:
+    """Say whether the broker has taken an event now. Subscribers know it as late by its sequence."""
+    from sealward.events.amqp import AmqpPublisher
+    from sealward.events.tls import Tls
+
+    if where.broker_url is None:
+        return True
+    refused: list[int] = []
+    publisher = AmqpPublisher(where.broker_url, Tls.of(where), lambda *one: refused.append(one[0]))
+    try:
+        publisher.publish(found.store.copy(position - 1, 1))
+    finally:
+        publisher.close()
+    return not refused
+
+
+def _all(found: Storage) -> list[Aside]:
+    """Return what was set aside by whatever part, in the order of the log."""
+    from sealward.control.set_aside import SetAside
+    from sealward.events.base import utc_now
+
+    with found.projections.reading() as tables:
+        rows = found.projections.set_aside.all(tables)
+    return sorted([*rows, *SetAside(found.control, utc_now).all()], key=lambda one: (one.position, one.part))
+
+
+def _with_storage(work: Callable[[Storage, Settings], int]) -> int:
+    from sealward.control_plane import storage
+    from sealward.events.bus import BusUnavailable
+    from sealward.events.postgres import NotAllowed, NotMigrated
+    from sealward.events.store import StoreUnavailable
+
+    where = existing()
+    with refusing(NotMigrated, NotAllowed, StoreUnavailable, BusUnavailable):
+        found = storage(where)
+        try:
+            return work(found, where)
+        finally:
+            found.close()

@@ -1,0 +1,66 @@
+"""Events that the projections could not take: rows, changed in the same transaction as the position."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sealward.characters import escaped
+from sealward.events.aside import Aside, detail_of, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealward.events.base import Recorded
+    from sealward.projections.tables import Tables
+
+PART: Final = "projections"
+
+
+class SetAside:
+    """Keeps which events were set aside. A replay tries all of them again."""
+
+    name = "set_aside"
+    part = PART
+
+    def reset(self, tables: Tables) -> None:
+        """Begin with no rows."""
+        tables.run("set_aside.drop")
+        tables.run("set_aside.create")
+
+    def create(self, tables: Tables) -> None:
+        """Make the table where there is none."""
+        tables.run("set_aside.create")
+
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
+        """Do nothing: what is set aside is what the others could not take."""
+
+    def put(self, tables: Tables, position: int, topic: str, why: Exception, now: datetime) -> None:
+        """Keep that the event at a position was set aside."""
+        values = {
+            "position": position,
+            "topic": escaped(topic, 255),
+            "reason": reason_of(why),
+            "detail": detail_of(why),
+            "at": now.isoformat(),
+        }
+        tables.run("set_aside.put", values)
+
+    def all(self, tables: Tables) -> list[Aside]:
+        """Return the events that were set aside, in the order of the log."""
+        return [
+            Aside(
+                found["position"],
+                PART,
+                found["topic"],
+                found["reason"],
+                found["detail"],
+                datetime.fromisoformat(found["at"]),
+            )
+            for found in tables.all("set_aside.all")
+        ]
+
+    def count(self, tables: Tables) -> int:
+        """Return how many there are."""
+        found = tables.one("set_aside.count")
+        return int(found["events"]) if found else 0

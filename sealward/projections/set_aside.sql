@@ -1,0 +1,21 @@
+-- name: create
+CREATE TABLE IF NOT EXISTS set_aside (
+    position BIGINT PRIMARY KEY,
+    topic TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at TEXT NOT NULL
+)
+
+-- name: drop
+DROP TABLE IF EXISTS set_aside
+
+-- name: put
+INSERT INTO set_aside (position, topic, reason, detail, at) VALUES (:position, :topic, :reason, :detail, :at)
+ON CONFLICT (position) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, at = excluded.at
+
+-- name: all
+SELECT * FROM set_aside ORDER BY position
+
+-- name: count
+SELECT COUNT(*) AS events FROM set_aside
