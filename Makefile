@@ -2,7 +2,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo stack setup setup-dev check test bench schemas secrets lock clean
+.PHONY: help run demo stack setup setup-dev check test bench schemas secrets digests lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
@@ -47,6 +47,9 @@ schemas: setup-dev ## write the JSON Schemas of all events, and the OpenAPI docu
 		$(BIN)/python -m sealward schema "$$topic" > "docs/schemas/$$topic.json" || exit 1; \
 	done
 	@$(BIN)/python -m sealward openapi > docs/openapi.json
+
+digests: setup-dev ## pin the images of compose.yaml and Dockerfile by digest; asks the registry
+	@$(BIN)/python -m stack.digests
 
 lock: ## pin the newest allowed versions in requirements/
 	@test -x "$$(command -v $(UV))" || scripts/setup.sh dev

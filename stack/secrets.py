@@ -36,10 +36,11 @@ READABLE = 0o644
 """The mode of the files: a container's user is not their owner, so the folder keeps others out."""
 
 
-def make(folder: Path, database: str, broker: str, hostname: str) -> None:
+def make(folder: Path, database: str, broker: str, hostname: str, *, lazy: bool = True) -> None:
     """Write those secrets that are missing.
 
-    `database` and `broker` are URLs with `{user}` and `{password}` where they belong.
+    `database` and `broker` are URLs with `{user}` and `{password}` where they belong. `lazy` is for brokers
+    before 3.12: later ones keep queues on the disk by themselves, and the policy means nothing to them.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("postgres-password", *ROLES, "worker-password", "node-password", "admin-token"):
@@ -51,7 +52,7 @@ def make(folder: Path, database: str, broker: str, hostname: str) -> None:
     _write(folder / "worker-broker-url", broker.format(user=WORKER, password=worker_password))
     _write(folder / "node-broker-url", broker.format(user=node, password=node_password))
     users = [(WORKER, worker_password, of_worker()), (node, node_password, of_node(hostname))]
-    _write(folder / "rabbitmq-definitions", json.dumps(_definitions(users), indent=2))
+    _write(folder / "rabbitmq-definitions", json.dumps(_definitions(users, lazy=lazy), indent=2))
     keys.private_key(folder / "authority-key")
     (folder / "authority-key").chmod(READABLE)
     if not (folder / "node-join").exists():
@@ -63,7 +64,8 @@ def make(folder: Path, database: str, broker: str, hostname: str) -> None:
         (folder / "node-join").chmod(READABLE)
 
 
-def _definitions(users: list[tuple[str, str, Permissions]]) -> dict[str, Any]:
+def _definitions(users: list[tuple[str, str, Permissions]], *, lazy: bool) -> dict[str, Any]:
+    nodes = {"vhost": "/", "name": POLICY, "apply-to": "queues", "priority": 0, **NODES_QUEUES}
     return {
         "vhosts": [{"name": "/"}],
         "users": [
@@ -79,7 +81,7 @@ def _definitions(users: list[tuple[str, str, Permissions]]) -> dict[str, Any]:
             {"user": name, "vhost": "/", "configure": may.configure, "write": may.write, "read": may.read}
             for name, _, may in users
         ],
-        "policies": [{"vhost": "/", "name": POLICY, "apply-to": "queues", "priority": 0, **NODES_QUEUES}],
+        "policies": [nodes] if lazy else [],
     }
 
 
@@ -106,6 +108,7 @@ def main() -> int:
         "postgresql://{user}:{password}@postgres/sealward",
         "amqp://{user}:{password}@rabbitmq:5672/%2F",
         "agent-1",
+        lazy=False,
     )
     print(f"secrets are in {folder}; the API's token: cat {folder}/admin-token")
     return 0
