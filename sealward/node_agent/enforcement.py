@@ -72,6 +72,7 @@ class Enforcement:
         self._clock = clock
         self._said = Standing(Gate.ABSENT)
         self._sent: set[str] = set()
+        spool.prepare(str(ledger.folder))
         self._confirmed = _moment(ledger.fact("confirmed-at"))
         ledger.keep_fact("alone-for", str(means.alone_for.total_seconds()))
 

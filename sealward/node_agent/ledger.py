@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.sql import blocks
+from sealward.node_agent.gate import posted
 from sealward.node_agent.generations import Generations
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Ledger:
             self._database.execute(SQL[table])
         self._last_said = self._moment("last-said")
         self._latest = self._moment("last-moment")
+        self._posted = ""
+        self._post()
 
     def close(self) -> None:
         """Close the file."""
@@ -70,6 +73,7 @@ class Ledger:
         """Keep an entry, unless a newer one of that server is kept already."""
         with self._lock:
             self._put(entry)
+            self._post()
         self._generations.note(entry.server_id, entry.sign_id, entry.generation)
 
     def remove(self, server_id: str) -> None:
@@ -77,6 +81,7 @@ class Ledger:
         with self._lock:
             self._database.execute(SQL["remove"], (server_id,))
             self._database.execute(SQL["forget-binding"], (server_id,))
+            self._post()
         self._generations.forget(server_id)
 
     def replace_all(self, entries: Iterable[Entry]) -> None:
@@ -87,6 +92,7 @@ class Ledger:
             self._database.execute(SQL["clear"])
             for entry in kept:
                 self._put(entry)
+            self._post()
         self._generations.replace_all((one.server_id, one.sign_id, one.generation) for one in kept)
 
     def fact(self, name: str) -> str | None:
@@ -110,11 +116,13 @@ class Ledger:
         """Keep a policy."""
         with self._lock:
             self._database.execute(SQL["keep-policy"], (server_id, policy, position))
+            self._post()
 
     def forget_policy(self, server_id: str) -> None:
         """Forget the policy of a server."""
         with self._lock:
             self._database.execute(SQL["forget-policy"], (server_id,))
+            self._post()
 
     def replace_policies(self, rows: Iterable[tuple[str, str, int | None]]) -> None:
         """Keep these policies and no others, in one transaction."""
@@ -122,6 +130,7 @@ class Ledger:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute(SQL["clear-policies"])
             self._database.executemany(SQL["keep-policy"], rows)
+            self._post()
 
     def keep_binding(self, server_id: str, binding: str) -> None:
         """Keep what the host-bound parts of a server may be."""
@@ -187,6 +196,18 @@ class Ledger:
     def _moment(self, name: str) -> datetime | None:
         kept = self.fact(name)
         return None if kept is None else datetime.fromisoformat(kept)
+
+    def _post(self) -> None:
+        """Post the policies for the start gate; only what is another than before is written."""
+        ids = [str(server_id) for (server_id,) in self._database.execute(SQL["server-ids"])]
+        policies = {
+            str(server_id): (str(policy), position)
+            for server_id, policy, position in self._database.execute(SQL["policies"])
+        }
+        text = posted.text(ids, policies)
+        if text != self._posted:
+            posted.post(self.folder, text)
+            self._posted = text
 
     def _put(self, entry: Entry) -> None:
         values = (entry.server_id, entry.sign_id, entry.generation, entry.envelope)

@@ -53,6 +53,12 @@ DELETE FROM bindings
 -- name: entries
 SELECT server_id, sign_id, generation, envelope FROM entries ORDER BY sign_id
 
+-- name: server-ids
+SELECT server_id FROM entries
+
+-- name: policies
+SELECT server_id, policy, position FROM policies
+
 -- name: put
 -- Never an older generation over a newer one.
 INSERT INTO entries (server_id, sign_id, generation, envelope) VALUES (?, ?, ?, ?)

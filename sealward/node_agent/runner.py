@@ -131,6 +131,7 @@ class Runner:
             ledger.folder,
             clock=clock,
             objected=self._objected,
+            left=lambda: self._jobs.put(Due()),
             newcomers=self._agent.newcomers,
         )
         self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(Gate()))

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import qcow2
@@ -58,6 +58,8 @@ class Layer:
     backing_format: str | None = None
     data_file: str | None = None
     is_data: bool = False
+    found: os.stat_result | None = field(default=None, compare=False, repr=False)
+    """What the image was when its header was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +176,12 @@ def _layer(fd: int, found: os.stat_result, link: _Link) -> Layer:
             header.backing,
             guess,
             header.data_file,
+            found=found,
         )
     if real not in WITHOUT_LINKS:
         raise ImageFormatUnknown(f"format {real}")
     size = os.lseek(fd, 0, os.SEEK_END) if is_block else found.st_size
-    return Layer(link.path, link.format, link.depth, is_block, size, is_data=link.is_data)
+    return Layer(link.path, link.format, link.depth, is_block, size, is_data=link.is_data, found=found)
 
 
 def _guessed(fd: int) -> str:

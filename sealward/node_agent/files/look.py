@@ -45,12 +45,14 @@ class Content(Protocol):
 class Look:
     """One look at the files of one server: both forms of its domain share what it read.
 
-    `seen` hears of each file before it is read. Paths of domains are looked up below `root`.
+    `seen` hears of each file before it is read, and `read` of each layer whose header was read, with its path
+    and whether the guest writes to it. Paths of domains are looked up below `root`.
     """
 
     content: Content
     seen: Callable[[Path], None]
     root: Path = Path("/")
+    read: Callable[[chain.Layer, Path, bool], None] = lambda _layer, _path, _is_written: None
     contents: dict[Path, dict[str, str | None]] = field(default_factory=dict)
 
     def files(self, domain: etree._Element) -> etree._Element:
@@ -91,6 +93,7 @@ class Look:
 
     def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> dict[str, str | None]:
         path = chain.placed(self.root, layer.path)
+        self.read(layer, path, not is_read_only)
         is_growing = layer.is_data and not is_read_only
         content = self._content(path, is_boot=False) if is_read_only and not layer.is_block else {}
         return {

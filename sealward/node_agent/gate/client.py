@@ -2,11 +2,15 @@
 
 Run as `run(["SOCKET", "FOLDER", "INCOMING", "NAME", "PATH"…])` with the domain XML on stdin. SOCKET is where
 the agent listens, FOLDER holds the node's ledger, INCOMING has a mark for each server that libvirt receives
-or restores, PATH… is where Sealward and its libraries are. It prints nothing on stdout: in other hook
-operations that would become the domain. Status 0 lets the server start, 1 keeps it from starting with what
-stands on stderr; libvirt shows it to whoever asked for the start.
+or restores, and the record of what was read of those that start; PATH… is where Sealward and its libraries
+are. It prints nothing on stdout: in other hook operations that would become the domain. Status ALLOW lets the
+server start, REFUSE keeps it from starting with what stands on stderr; libvirt shows it to whoever asked for
+the start. Any other status is no decision: the shell script decides then, by the posted policy.
 
 As `run(["--coming", "SOCKET"])` it has the agent find out about a server that libvirt is about to receive.
+As `run(["--started", …])`, with what else a start has, it compares what QEMU has with what was read.
+
+The posted policy is read before anything else can fail, and whatever fails then leads to it.
 
 It imports what is built into Python alone, for a start waits for it: `socket` and `json` would double it. It
 is imported, and not run by its path, for then it would be compiled at each start.
@@ -25,18 +29,43 @@ ASKED = 0.7
 """Seconds in which the agent must answer."""
 PATIENCE = 1.7
 """Seconds after which there is a decision in any case."""
+BELATED = 0.3
+"""Seconds for what libvirt has written and was not read in time: this process may have stood still."""
+AFTER_ALL = 2
+"""Seconds after which the process ends that cannot even leave an objection."""
+AT_ONCE = 256 * 1024
+"""Bytes for which there is room without making more."""
+MOST = 16 * 1024
+"""Bytes that are said of a server that may not go on: a pipe holds them."""
 MARK_AGE = 60.0
 """Seconds for which a mark tells that a server is received or restored: libvirt prepares it at once."""
 
+ALLOW, REFUSE = 0, 3
 
 FOR_COMING = 1.5
 """Seconds in which it may find out about a server that is announced."""
 COMING = "coming"
 """What the agent is told then, in the place of the XML's form."""
+LEFT = "left"
+"""What the agent is told in its place when an objection was left in the spool."""
 
 
 class OutOfTime(BaseException):
     """There is no time left to find out more."""
+
+
+class Start:
+    """What is to start, and all that was found out of it."""
+
+    def __init__(self, socket: str, folder: str, incoming: str, name: str, *paths: str) -> None:
+        self.socket, self.folder, self.incoming, self.name = socket, folder, incoming, name
+        self.paths = list(paths)
+        self.read = bytearray(AT_ONCE)
+
+    @property
+    def xml(self) -> bytes:
+        """Return what has arrived of the domain XML."""
+        return bytes(self.read[: _size(self.read)])
 
 
 def run(argv: list[str]) -> None:
@@ -50,28 +79,116 @@ def main(argv: list[str]) -> int:
     _signal.setitimer(_signal.ITIMER_REAL, PATIENCE)
     if argv[0] == "--coming":
         return _announce(argv[1])
-    socket, folder, incoming, name, *paths = argv
-    try:
-        xml = _read()
-        form = b"live" if _is_incoming(incoming, name) else b"config"
-        allowed, text = _ask(socket, form, xml, ASKED) or _alone(folder, form, xml, paths)
-    except OutOfTime:
-        allowed, text = True, "Sealward's start gate was given no domain XML in time; the server may start."
+    if argv[0] == "--started":
+        allowed, text = _began(Start(*argv[1:]))
+    else:
+        allowed, text = _decided(Start(*argv))
     if text:
-        posix.write(2, text.encode() + b"\n")
-    return 0 if allowed else 1
+        _say(text)
+    return ALLOW if allowed else REFUSE
 
 
-def _read() -> bytes:
-    parts = []
-    size = 0
+def _say(text: str) -> None:
     try:
-        while size <= LIMIT and (part := posix.read(0, 65536)):
-            parts.append(part)
-            size += len(part)
-    except OSError:  # it is closed: then there is nothing to be read
-        return b""
-    return b"".join(parts)
+        posix.write(2, text.encode(errors="replace") + b"\n")
+    except OSError:  # nobody listens
+        return
+
+
+def _decided(start: Start) -> tuple[bool, str]:
+    import fallback  # type: ignore[import-not-found]  # noqa: PLC0415 - it lies beside this file
+
+    posted = fallback.Posted(start.folder)
+    try:
+        _read(start.read)
+        form = b"live" if _is_incoming(start.incoming, start.name) else b"config"
+        answer = _ask(start.socket, form, start.xml, ASKED) or _alone(start, form)
+        return _recorded(start, answer)
+    except BaseException as failed:  # noqa: BLE001 - whatever it is, the policy says what to do
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        reason = _failure(failed)
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.alarm(AFTER_ALL)
+    _drain(start.read)
+    decided: tuple[bool, str] = fallback.decide(start.folder, start.name, start.xml, reason, posted)
+    _tell(start.socket)
+    return decided
+
+
+def _failure(failed: BaseException) -> str:
+    return "out-of-time" if isinstance(failed, OutOfTime) else "gate-failed"
+
+
+def _recorded(start: Start, answer: tuple[bool, str, bytes]) -> tuple[bool, str]:
+    """Keep what was read of a server that may start. Raises OSError: later nobody could compare it."""
+    allowed, text, record = answer
+    if allowed and record:
+        import started  # type: ignore[import-not-found]  # noqa: PLC0415 - it lies beside this file
+
+        started.keep(start.incoming, start.name, record)
+    return allowed, text
+
+
+def _began(start: Start) -> tuple[bool, str]:
+    """Decide whether a server that has started may go on, by what was read before: libvirt ends it if not.
+
+    A process apart looks, for a file system may hang; it holds nothing open that libvirt waits for. Raises
+    ValueError where it ends without an answer, and OutOfTime: then the shell script decides by the policy.
+    """
+    import started  # noqa: PLC0415 - as above
+
+    reader, writer = posix.pipe()
+    if posix.fork() == 0:
+        nowhere = posix.open("/dev/null", posix.O_RDWR)
+        for standard in range(3):
+            posix.dup2(nowhere, standard)
+        try:
+            allowed, text = started.check(start.folder, start.incoming, start.name, start.paths)
+            posix.write(writer, (b"allow" if allowed else b"refuse") + b"\n" + text.encode()[:MOST])
+        finally:
+            posix._exit(0)  # noqa: SLF001 - as above
+    posix.close(writer)
+    answer = b""
+    while part := posix.read(reader, 65536):
+        answer += part
+    word, _, said = answer.partition(b"\n")
+    if not word:
+        raise ValueError("no answer")
+    if said:
+        _tell(start.socket)
+    return word == b"allow", said.decode(errors="replace")
+
+
+def _read(into: bytearray) -> None:
+    """Read what libvirt writes. What was read is in `into` even when this ends in the middle of it.
+
+    A signal can come between the read and whatever would be done about its result: so bytes are read into
+    their place, and how many they are is seen by the first zero: XML has none.
+    """
+    try:
+        while (size := _size(into)) <= LIMIT and posix.readv(0, [memoryview(into)[size:]]):
+            if _size(into) == len(into):
+                into.extend(bytes(len(into)))
+    except OSError:  # it is closed: then there is nothing more to be read
+        return
+
+
+def _size(read: bytearray) -> int:
+    end = read.find(0)
+    return len(read) if end < 0 else end
+
+
+def _drain(into: bytearray) -> None:
+    """Read what libvirt has written already: what arrived is decided on, however late."""
+    until = time.monotonic() + BELATED
+    try:
+        posix.set_blocking(0, False)
+        while not _size(into) and time.monotonic() < until:
+            _read(into)
+            time.sleep(0.01)
+        _read(into)
+    except OSError:  # as above
+        return
 
 
 def _is_incoming(folder: str, name: str) -> bool:
@@ -89,19 +206,29 @@ def _is_incoming(folder: str, name: str) -> bool:
 
 def _announce(socket: str) -> int:
     """Tell the agent which server is coming, and nothing else of its XML: it has the console's password."""
+    xml = bytearray(AT_ONCE)
     try:
-        server_id = _read().partition(b"<uuid>")[2][:36]
-        _ask(socket, COMING.encode(), server_id, FOR_COMING)
+        _read(xml)
+        _ask(socket, COMING.encode(), bytes(xml.partition(b"<uuid>")[2][:36]), FOR_COMING)
     except OutOfTime:
         pass
-    return 0
+    return ALLOW
 
 
-def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str] | None:
-    """Return what the agent says; None when it is not there or too slow."""
-    deadline = time.monotonic() + seconds
-    agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+def _tell(socket: str) -> None:
+    """Tell the agent that there is something in the spool; without an agent it waits there."""
     try:
+        _ask(socket, LEFT.encode(), b"", BELATED)
+    except OutOfTime:
+        return
+
+
+def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str, bytes] | None:
+    """Return what the agent says: the decision, a text, the record. None when it is not there or too slow."""
+    deadline = time.monotonic() + seconds
+    agent = None
+    try:
+        agent = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         agent.settimeout(seconds)
         agent.connect(path)
         agent.sendall(form + b"\n" + xml)
@@ -116,17 +243,19 @@ def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str]
     except OSError:
         return None
     finally:
-        agent.close()
-    word, _, text = answer.partition(b"\n")
-    return (word == b"allow", text.decode()) if word in {b"allow", b"refuse"} else None
+        if agent is not None:
+            agent.close()
+    word, _, rest = answer.partition(b"\n")
+    text, _, record = rest.partition(b"\0")
+    return (word == b"allow", text.decode(), record) if word in {b"allow", b"refuse"} else None
 
 
-def _alone(folder: str, form: bytes, xml: bytes, paths: list[str]) -> tuple[bool, str]:
+def _alone(start: Start, form: bytes) -> tuple[bool, str, bytes]:
     gc.disable()  # there will be little to collect before the process ends
-    sys.path += paths
+    sys.path += start.paths
     from sealward.node_agent.gate import offline  # noqa: PLC0415 - only now it can be found
 
-    return offline.decide(folder, form.decode(), xml, OutOfTime)
+    return offline.decide(start.folder, form.decode(), start.xml)
 
 
 def _ring(_number: int, _frame: object) -> None:

@@ -31,6 +31,8 @@ WORDS: Final = {
     Reason.LEDGER: "this node's ledger cannot be read",
     Reason.FIRMWARE: "this node's firmware files are not what they were",
     Reason.TIME: "there was no time to compare it",
+    Reason.NOT_GIVEN: "its XML never arrived",
+    Reason.REPLACED: "its files are not those that were compared before it started",
     Reason.FAILED: "the comparison failed",
 }
 ADVICE: Final = {
@@ -63,6 +65,8 @@ class Conclusion(NamedTuple):
     reason: Reason | None = None
     findings: tuple[Finding, ...] = ()
     detail: str = ""
+    record: str = ""
+    """What was read of its files (`gate.record`), where it may start."""
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sealward.events.binding import unexplained
 from sealward.events.measurement import CONFIG as MEASURED
 from sealward.events.measurement import FILES, differing
-from sealward.events.policy import DEFAULT
+from sealward.events.policy import DEFAULT, OnDoubt
 from sealward.node_agent import canonical, profile
 from sealward.node_agent.findings import findings, host_bound_findings, is_of_unread
 from sealward.node_agent.gate import judge
@@ -20,6 +20,7 @@ from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
 from sealward.node_agent.gate.judge import Reason
 from sealward.node_agent.gate.reference import Unverified, verified
+from sealward.node_agent.gate.stamps import Stamps
 from sealward.node_agent.measure import Measured, measure
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class _Start(NamedTuple):
     form: str
     xml: bytes
     is_answered: bool
+    stamps: Stamps
 
 
 def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bool) -> Conclusion:
@@ -57,8 +59,12 @@ def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bo
     except LedgerUnreadable:
         return conclude(server, DEFAULT, [(Reason.LEDGER, ())])
     moment = max(now, dossier.last_moment or now)
-    start = _Start(folder, form, xml, is_answered)
-    return conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
+    start = _Start(folder, form, xml, is_answered, Stamps())
+    conclusion = conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
+    if not conclusion.allowed or server.server_id is None:
+        return conclusion
+    refuses = dossier.policy.on_start is OnDoubt.REFUSE
+    return conclusion._replace(record=start.stamps.record(server.server_id, refuses=refuses))
 
 
 def identified(xml: bytes) -> Server:
@@ -111,7 +117,7 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
         return measure(start.xml, None, dossier.hypervisor)
     from sealward.node_agent.gate import filed  # noqa: PLC0415 - a server without files need not wait for it
 
-    return filed.measured(start.folder, start.xml, dossier.hypervisor)
+    return filed.measured(start.folder, start.xml, dossier.hypervisor, start.stamps)
 
 
 def _differences(

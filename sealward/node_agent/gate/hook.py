@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from sealward.events.enforcement import Gate
-from sealward.node_agent.gate import code, guarded
+from sealward.node_agent.gate import code, guarded, posted
 
 HOOKS: Final = Path("/etc/libvirt/hooks")
 INCOMING: Final = Path("/run/sealward-gate")
@@ -30,16 +30,30 @@ SHIM: Final = """\
 #!/bin/sh
 {mark} `sealward gate install` wrote this and `sealward gate remove` takes it away.
 # Do not edit it: the node's agent compares it with what was installed. Nothing may be printed on stdout.
+case "$1" in
+*/* | .*) record=/nonexistent ;;
+*) record={incoming}/read/"$1" ;;
+esac
 case "$2 $3" in
-"prepare begin") ;;
+"prepare begin")
+    [ ! -e "$record" ] || rm -f "$record" >/dev/null 2>&1
+    ;;
+"started begin")
+    [ -f "$record" ] || exit 0
+    exec >/dev/null
+    {python} -I -S -c {code} {place} --started {socket} {folder} {incoming} "$1" {paths}
+    case $? in
+    0) exit 0 ;;
+    3) exit 1 ;;
+    esac
+    read -r policy id <"$record" 2>/dev/null
+    reason=file-replaced
+    ;;
 "migrate begin" | "restore begin")
-    case "$1" in
-    */* | .*) ;;
-    *)
+    if [ "$record" != /nonexistent ]; then
         [ -d {incoming} ] || mkdir -m 0700 {incoming} 2>/dev/null >&2
         {{ command : >{incoming}/"$1"; }} 2>/dev/null
-        ;;
-    esac
+    fi
     if [ "$2" = migrate ] && [ -x {python} ]; then
         {python} -I -S -c {code} {place} --coming {socket} >/dev/null 2>&1
     fi
@@ -48,12 +62,62 @@ case "$2 $3" in
 *) exit 0 ;;
 esac
 exec >/dev/null
-if [ ! -x {python} ] || [ ! -r {client} ]; then
-    echo "Sealward's start gate is broken, {python_shown} or its client is gone: every server starts" >&2
-    exit 0
+if [ "$2" = prepare ]; then
+    if [ -x {python} ] && [ -r {client} ]; then
+        {python} -I -S -c {code} {place} {socket} {folder} {incoming} "$1" {paths}
+        case $? in
+        0) exit 0 ;;
+        3) exit 1 ;;
+        esac
+    fi
+    # Python or a part of what it runs is gone, or was killed: the posted policy decides.
+    reason=gate-failed id= policy= unsigned= known=
+    xml=$(timeout 2 head -c 65536 2>/dev/null)
+    case $xml in
+    *"<uuid>"*) id=${{xml#*<uuid>}} id=${{id%%</uuid>*}} ;;
+    esac
+    case $id in
+    *[!0-9a-f-]*) id= ;;
+    esac
+    {{
+        read -r header
+        [ "$header" != {header} ] || while read -r key start more; do
+            case $key in
+            node) policy=$start unsigned=$more ;;
+            "$id") policy=$start known=yes ;;
+            esac
+        done
+    }} 2>/dev/null <{policy}
+    if [ -n "$policy" ] && [ -n "$id" ] && [ -z "$known" ]; then
+        [ "$unsigned" = refuse ] || exit 0
+        policy=refuse reason=unanswered
+    fi
 fi
-exec {python} -I -S -c {code} {place} {socket} {folder} {incoming} "$1" {paths}
+refused=false
+[ "$policy" != refuse ] || refused=true
+(
+    cd -P {folder}/spool && [ "$(pwd -P)" = {folder}/spool ] || exit 0
+    read -r key </proc/sys/kernel/random/uuid && key=$(echo "$key" | tr -d -)
+    name=0$(date +%s%N)-$key
+    case $1 in
+    *[!A-Za-z0-9._-]*) who= ;;
+    *) who=$1 ;;
+    esac
+    umask 022 && set -C
+    {{
+        printf '{{"kind":"objection","id":"%s","server_id":%s,' "$key" "${{id:+\\"}}${{id:-null}}${{id:+\\"}}"
+        printf '"instance_name":"%s","decided_at":"%s",' "$who" "$(date -u +%Y-%m-%dT%H:%M:%S+00:00)"
+        printf '"reason":"%s","refused":%s,"findings":[]}}' "$reason" "$refused"
+    }} >".$name" && mv ".$name" "$name.json"
+) >/dev/null 2>&1
+if [ "$refused" = true ]; then
+    echo "Sealward does not let it start: its start gate is broken or was interrupted ($reason)" >&2
+    exit 1
+fi
+echo "Sealward's start gate is broken or was interrupted ($reason); by the policy the server starts" >&2
+exit 0
 """
+"""Statuses 0 and 3 are ALLOW and REFUSE of `gate.client`, the lines of the policy those of `gate.posted`."""
 
 
 CODE: Final = "import sys; sys.path.insert(0, sys.argv[1]); import client; client.run(sys.argv[2:])"
@@ -150,8 +214,9 @@ def shim(folder: Path, socket: Path, incoming: Path) -> str:
     return SHIM.format(
         mark=MARK,
         python=shlex.quote(sys.executable),
-        python_shown=sys.executable.replace('"', "").replace("$", "").replace("`", "").replace("\\", ""),
         client=shlex.quote(str(code.CLIENT)),
+        header=shlex.quote(posted.HEADER),
+        policy=shlex.quote(str(folder.resolve() / posted.NAME)),
         code=shlex.quote(CODE),
         place=shlex.quote(str(code.CLIENT.parent)),
         socket=shlex.quote(str(socket.resolve())),

@@ -57,6 +57,8 @@ class Reason(StrEnum):
     LEDGER = "ledger-unreadable"
     FIRMWARE = "firmware-changed"
     TIME = "out-of-time"
+    NOT_GIVEN = "domain-not-given"
+    REPLACED = "file-replaced"
     FAILED = "gate-failed"
 
 

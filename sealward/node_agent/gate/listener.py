@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.gate import decision, spool
-from sealward.node_agent.gate.client import COMING, LIMIT
+from sealward.node_agent.gate.client import COMING, LEFT, LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,23 +41,26 @@ AT_ONCE: Final = 16
 class GateListener:
     """Answers the hook at `path` from the ledger in `folder`.
 
-    `objected` gets each objection and the XML it is about; `newcomers` know what the control plane says of
-    servers that are not this node's. Where no socket can be made, the hook decides alone.
+    `objected` gets each objection and the XML it is about; `left` is called when the hook has left one in the
+    spool; `newcomers` know what the control plane says of servers that are not this node's. Where no socket
+    can be made, the hook decides alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what answering and reporting need
         self,
         path: Path,
         folder: Path,
         *,
         clock: Callable[[], datetime],
         objected: Callable[[Conclusion, bytes], None],
+        left: Callable[[], None],
         newcomers: Newcomers,
     ) -> None:
         self._path = path
         self._folder = str(folder)
         self._clock = clock
         self._objected = objected
+        self._left = left
         self._newcomers = newcomers
         self._socket: socket.socket | None = None
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate")
@@ -111,8 +114,12 @@ class GateListener:
         if form == COMING:
             self._newcomers.inquire(str(uuid.UUID(content.decode())), ANNOUNCED, anew=True)
             return b"allow\n"
+        if form == LEFT:
+            self._left()
+            return b"allow\n"
         conclusion = self._decided(form, content, lambda: _has_left(asking))
-        return f"{'allow' if conclusion.allowed else 'refuse'}\n{conclusion.text}".encode()
+        word = "allow" if conclusion.allowed else "refuse"
+        return f"{word}\n{conclusion.text}\0{conclusion.record}".encode()
 
     def _decided(self, form: str, xml: bytes, is_late: Callable[[], bool]) -> Conclusion:
         """Decide, and have an objection reported, unless the hook has done both already."""

@@ -27,29 +27,37 @@ class Told(NamedTuple):
     allowed: bool
     text: str
     report: dict[str, object] | None
+    record: str
 
 
-def decide(folder: str, form: str, xml: bytes, out_of_time: type[BaseException]) -> tuple[bool, str]:
-    """Return whether a server may start, and what to say; an objection is left in the spool for the agent.
+def decide(folder: str, form: str, xml: bytes) -> tuple[bool, str, bytes]:
+    """Return whether a server may start, what to say, and the record of what was read of it.
 
-    That there was no time (`out_of_time` is raised), or that anything went wrong, is an objection itself.
-    It is found out in a process apart: a server's files may be where whoever touches them never returns.
+    It is found out in a process apart, which gives up root and can be left behind: a server's files may be
+    where whoever touches them never returns. An objection is left in the spool for the agent, by another one.
+    Raises OSError and ValueError where a process ended without an answer.
     """
     moment = datetime.now(UTC).isoformat()
-    try:
-        _become_owner(folder)
-        found = apart.answer(lambda: json.dumps(_told(_decided(folder, form, xml, moment), moment)).encode())
-        told = Told(*json.loads(found))
-    except out_of_time:
-        told = _told(undecided(folder, xml, Reason.TIME), moment)
-    except (OSError, ValueError) as failed:
-        told = _told(undecided(folder, xml, Reason.FAILED, type(failed).__name__), moment)
-    spool.leave(folder, told.report)
-    return told.allowed, told.text
+    found = apart.answer(lambda: json.dumps(_found_out(folder, form, xml, moment)).encode())
+    told = Told(*json.loads(found))
+    if told.report is not None:
+        apart.answer(lambda: _left(folder, told.report))
+    return told.allowed, told.text, told.record.encode()
+
+
+def _found_out(folder: str, form: str, xml: bytes, moment: str) -> Told:
+    _become_owner(folder)
+    return _told(_decided(folder, form, xml, moment), moment)
+
+
+def _left(folder: str, report: dict[str, object] | None) -> bytes:
+    _become_owner(folder)
+    spool.leave(folder, report)
+    return b"left"
 
 
 def _told(conclusion: Conclusion, moment: str) -> Told:
-    return Told(conclusion.allowed, conclusion.text, conclusion.report(moment))
+    return Told(conclusion.allowed, conclusion.text, conclusion.report(moment), conclusion.record)
 
 
 def _decided(folder: str, form: str, xml: bytes, moment: str) -> Conclusion:

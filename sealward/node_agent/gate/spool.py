@@ -20,6 +20,12 @@ FULL: Final = 10_000
 """Reports that may wait: more than that is somebody who tries again and again."""
 
 
+def prepare(folder: str) -> None:
+    """Make the folder, so that it belongs to the agent's user whoever leaves something there first."""
+    with contextlib.suppress(OSError):
+        os.makedirs(f"{folder}/{FOLDER}", 0o700, exist_ok=True)  # noqa: PTH103 - as in `leave`
+
+
 def leave(folder: str, report: Mapping[str, object] | None) -> None:
     """Leave a report, whole or not at all. One that cannot be left is lost: a start waits for nothing."""
     if report is None:

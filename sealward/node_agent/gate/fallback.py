@@ -1,0 +1,161 @@
+"""The decision when nothing else can be found out: by the posted policy, with what is built into Python.
+
+The agent gave no answer, and the package is not there, cannot be run, or ran out of time or means. The
+objection is written here, without the package. The forms are those of `gate.posted` and `gate.spool`.
+"""
+
+import posix
+import time
+
+POSTED = "gate.policy"
+HEADER = b"sealward-gate/1"
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a posted policy that are read."""
+FULL = 10_000
+"""Objections that may wait, as in `gate.spool`."""
+ID = frozenset(b"0123456789abcdef-")
+WORDS = {
+    "out-of-time": "there was no time to compare it",
+    "gate-failed": "the comparison failed",
+    "domain-not-given": "its XML never arrived",
+    "unanswered": "it is unknown here, and whether it is signed could not be found out",
+}
+ADVICE = "See that the agent runs and Sealward's package is whole; after an upgrade: sealward gate install."
+ID_LENGTH = 36
+SURROGATES = range(0xD800, 0xE000)
+LAST_OF_ONE = 0xFFFF
+"""The last character that JSON writes with one code."""
+ID_KEY = b'"id":"'
+
+
+class Posted:
+    """The posted policy. Where nothing is posted, or nothing that can be read, nothing is refused."""
+
+    def __init__(self, folder: str) -> None:
+        header, *self._lines = _content(folder).splitlines() or [b""]
+        self.is_there = header == HEADER
+
+    def of(self, server_id: bytes) -> tuple[bool, bool]:
+        """Return whether a start is refused when in doubt, and whether anybody signed the server."""
+        refuses = is_signed = False
+        for line in self._lines if self.is_there else ():
+            key, _, words = line.partition(b" ")
+            if key in {b"node", server_id}:
+                refuses, is_signed = words.startswith(b"refuse"), key == server_id
+        return refuses, is_signed
+
+    @property
+    def refuses_unsigned(self) -> bool:
+        """Say whether servers that nobody signed are refused."""
+        return any(line.startswith(b"node ") and line.endswith(b" refuse") for line in self._lines[:1])
+
+
+def server_id(xml: bytes) -> bytes:
+    """Return the UUID in a domain's XML as libvirt writes it; empty where there is none."""
+    found = bytes(xml).partition(b"<uuid>")[2][:ID_LENGTH].lower()
+    return found if len(found) == ID_LENGTH and ID.issuperset(found) else b""
+
+
+def decide(folder: str, name: str, xml: bytes, reason: str, posted: Posted) -> tuple[bool, str]:
+    """Return whether a server may start, and what to say; an objection is left for the agent."""
+    known = server_id(xml)
+    refuses, is_signed = posted.of(known)
+    if not xml:  # it never arrived
+        allowed, reason = True, "domain-not-given"
+    elif known and posted.is_there and not is_signed:
+        if not posted.refuses_unsigned:
+            return True, ""
+        allowed, reason = False, "unanswered"
+    else:
+        allowed = not refuses
+    leave(folder, report(name, known, reason, allowed=allowed))
+    will = "lets" if allowed else "does not let"
+    return allowed, f"Sealward {will} {name!r} start: {WORDS[reason]}.\n  {ADVICE}"
+
+
+def report(name: str, known: bytes, reason: str, *, allowed: bool, findings: str = "") -> bytes:
+    """Return an objection as the agent reads it; `findings` are JSON objects already."""
+    now = time.gmtime()
+    fields = (
+        '"kind":"objection"',
+        f'"id":"{posix.urandom(16).hex()}"',
+        f'"server_id":{quoted(known.decode()) if known else "null"}',
+        f'"instance_name":{quoted(name)}',
+        f'"decided_at":{quoted(time.strftime("%Y-%m-%dT%H:%M:%S+00:00", now))}',
+        f'"reason":{quoted(reason)}',
+        f'"refused":{"false" if allowed else "true"}',
+        f'"findings":[{findings}]',
+    )
+    return f"{{{','.join(fields)}}}".encode()
+
+
+def quoted(text: str) -> str:
+    """Return a text as JSON has it; what is not plain ASCII is written by its code, what is none as "?"."""
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(one: str) -> str:
+    code = ord(one)
+    if code in SURROGATES:
+        return "?"
+    if code > LAST_OF_ONE:
+        return f"\\u{0xD800 + (code - 0x10000 >> 10):04x}\\u{0xDC00 + (code - 0x10000 & 0x3FF):04x}"
+    return one if " " <= one <= "~" and one not in '"\\' else f"\\u{code:04x}"
+
+
+def leave(folder: str, text: bytes) -> bool:
+    """Leave an objection in the spool as the ledger's owner, whole or not at all; say whether it could be."""
+    place = f"{folder}/spool"
+    name = f"{time.time_ns():020d}-{text.partition(ID_KEY)[2][:32].decode()}"
+    try:
+        become_owner(folder)
+        if not _is_there(place):
+            posix.mkdir(place, 0o700)
+        if len(posix.listdir(place)) >= FULL:
+            return False
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+        draft = posix.open(f"{place}/.{name}", flags, 0o600)
+        try:
+            while text:
+                text = text[posix.write(draft, text) :]
+            posix.fsync(draft)
+        finally:
+            posix.close(draft)
+        posix.rename(f"{place}/.{name}", f"{place}/{name}.json")
+    except OSError:
+        return False
+    return True
+
+
+def become_owner(folder: str) -> None:
+    """Give up root for the owner of the ledger: whatever that user put there leads root nowhere."""
+    owner = posix.stat(folder)
+    if posix.geteuid() == 0 and owner.st_uid != 0:
+        posix.setgroups([])
+        posix.setgid(owner.st_gid)
+        posix.setuid(owner.st_uid)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _content(folder: str) -> bytes:
+    parts: list[bytes] = []
+    try:
+        flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC | posix.O_NONBLOCK
+        file = posix.open(f"{folder}/{POSTED}", flags)
+    except OSError:
+        return b""
+    try:
+        while len(parts) * 65536 < LARGEST and (part := posix.read(file, 65536)):
+            parts.append(part)
+    except OSError:
+        return b""
+    finally:
+        posix.close(file)
+    return b"".join(parts)

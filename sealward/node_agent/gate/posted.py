@@ -1,0 +1,55 @@
+"""The policies of a node as a text file beside its ledger, for a hook that can read nothing else.
+
+The hook reads it first, before anything can fail, and its shell script reads it when there is no Python or no
+package. One line each, the first says what the file is:
+
+    sealward-gate/1
+    node ON_START UNSIGNED              of the node: refuse or observe, refuse or allow
+    SERVER_ID ON_START                  of each server whose reference is in the ledger
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+from sealward.node_agent.policies import NODE, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "gate.policy"
+HEADER: Final = "sealward-gate/1"
+
+Row = tuple[str, int | None]
+
+
+def text(server_ids: Iterable[str], policies: Mapping[str, Row]) -> str:
+    """Return what is to be posted, given the rows (policy, position) of the ledger by server."""
+    of_node = policies.get(NODE)
+    node = standing(of_node, None).policy
+    lines = [HEADER, f"node {node.on_start} {node.unsigned}"]
+    for server_id in sorted(server_ids):
+        own = policies.get(server_id)
+        on_start = node.on_start if own is None else standing(of_node, own).policy.on_start
+        lines.append(f"{server_id} {on_start}")
+    return "\n".join(lines) + "\n"
+
+
+def post(folder: Path, posted: str) -> None:
+    """Put the file in the place of the one before, whole. What cannot be written leaves the old one there."""
+    draft = folder / f".{NAME}"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(file, "w", encoding="ascii") as opened:
+            opened.write(posted)
+        draft.replace(folder / NAME)
+    except (OSError, UnicodeError) as failed:
+        log.warning("the start gate's policy is not posted: %s", failed)

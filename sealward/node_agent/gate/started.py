@@ -1,0 +1,154 @@
+"""Whether what the gate read is what QEMU has: stamps of the files are compared when a server has started.
+
+The gate reads files at libvirt's `prepare`; QEMU opens them later. What changed in between has another stamp
+at `started`, also when it was put back: nobody sets ctime. libvirt itself gives files to QEMU's user on the
+way. So a file of which ctime alone is another, and owner or libvirt's attributes tell why, is read once more
+where it is small enough, and else believed.
+
+Until a file must be read, nothing is imported that is not built into Python or beside this file.
+"""
+
+import posix
+import sys
+
+import fallback  # type: ignore[import-not-found]  # these lie beside this file, which is run where it lies
+from record import Line, Record, Stamp  # type: ignore[import-not-found]
+
+REASON = "file-replaced"
+FOLDER = "read"
+"""The folder of the records, in the one that has the marks. Root's own."""
+AT_ONCE = 64 * 1024 * 1024
+"""Bytes of data of a file that is read once more."""
+BLOCK = 512
+SHOWN = 8
+KEPT = 100
+OF_LIBVIRT = "trusted.libvirt."
+"""Begins the names of the extended attributes that libvirt sets on what it gives to QEMU."""
+
+
+def keep(incoming: str, name: str, text: bytes) -> None:
+    """Keep the record of a start that is under way, none where `text` is empty. Raises OSError."""
+    place = _place(incoming, name)
+    if place is None:
+        return
+    forget(place)
+    if not text:
+        return
+    for folder in (incoming, f"{incoming}/{FOLDER}"):
+        if not _is_there(folder):
+            posix.mkdir(folder, 0o700)
+    file = posix.open(place, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW, 0o600)
+    try:
+        while text:
+            text = text[posix.write(file, text) :]
+    finally:
+        posix.close(file)
+
+
+def forget(place: str) -> None:
+    """Forget a record."""
+    if _is_there(place):
+        posix.unlink(place)
+
+
+def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool, str]:
+    """Return whether a server that has started may go on, and what to say; an objection is left.
+
+    Raises OSError and ValueError where there is a record that cannot be read.
+    """
+    place = _place(incoming, name)
+    try:
+        record = None if place is None else Record.read(_content(place))
+    except FileNotFoundError:
+        return True, ""
+    if place is None or record is None:
+        return True, ""
+    found = [(line, now) for line in record.lines if (now := _now(line, paths)) is not None]
+    forget(place)
+    if not found:
+        return True, ""
+    allowed = not record.refuses
+    findings = ",".join(_finding(line, now) for line, now in found[:KEPT])
+    text = fallback.report(name, record.server_id.encode(), REASON, allowed=allowed, findings=findings)
+    fallback.leave(folder, text)
+    will = "lets" if allowed else "does not let"
+    lines = [f"Sealward {will} {name!r} run: its files are not those that were compared before it started."]
+    lines += [f"  files: {line.name}: {' '.join(line.stamp.words)} -> {now}" for line, now in found[:SHOWN]]
+    return allowed, "\n".join(lines)
+
+
+def _now(line: Line, paths: list[str]) -> str | None:
+    """Return what is there now in the place of what was read; None where it is the same."""
+    signed = line.stamp
+    try:
+        found = posix.lstat(line.path) if signed.kind == "link" else posix.stat(line.path)
+        now = Stamp.of(signed.kind, found)
+        if now.words == signed.words or _is_explained(line, now, found, paths):
+            return None
+    except OSError as failed:
+        return f"not to be read: {failed.strerror}"
+    return " ".join(now.words)
+
+
+def _is_explained(line: Line, now: Stamp, found: posix.stat_result, paths: list[str]) -> bool:
+    """Say whether another stamp is no other file: as it is with what others do beside it, and libvirt to it.
+
+    A folder in which something was made or removed has not been moved. Raises OSError.
+    """
+    signed = line.stamp
+    if (now.dev, now.ino, now.size) != (signed.dev, signed.ino, signed.size):
+        return False
+    if signed.kind == "folder":
+        return bool(now.mtime != signed.mtime)
+    if signed.kind != "file" or now.mtime != signed.mtime:
+        return False
+    if now.owner == signed.owner and not any(
+        name.startswith(OF_LIBVIRT) for name in posix.listxattr(line.path)
+    ):
+        return False
+    return found.st_blocks * BLOCK > AT_ONCE or _root(line.path, paths) == str(line.root)
+
+
+def _root(path: bytes, paths: list[str]) -> str | None:
+    """Return the root of a file's content; None where Sealward's package cannot tell. Raises OSError."""
+    sys.path += [one for one in paths if one not in sys.path]
+    try:
+        from sealward.node_agent.files.offline import root_of  # noqa: PLC0415 - only now it can be found
+    except ImportError:
+        return None
+    return root_of(path)
+
+
+def _finding(line: Line, now: str) -> str:
+    signed = " ".join(line.stamp.words)
+    pairs = (
+        ("section", "files"),
+        ("xpath", f'/domain/files/file[@path="{line.name}"]'),
+        ("signed", signed),
+        ("found", now),
+        ("form", "live"),
+    )
+    return f"{{{','.join(f'{fallback.quoted(name)}:{fallback.quoted(value)}' for name, value in pairs)}}}"
+
+
+def _is_there(place: str) -> bool:
+    try:
+        posix.lstat(place)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _place(incoming: str, name: str) -> str | None:
+    return None if not name or "/" in name or name.startswith(".") else f"{incoming}/{FOLDER}/{name}"
+
+
+def _content(place: str) -> bytes:
+    file = posix.open(place, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    parts = []
+    try:
+        while part := posix.read(file, 65536):
+            parts.append(part)
+    finally:
+        posix.close(file)
+    return b"".join(parts)
