@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
+from sealward.characters import escaped
 from sealward.cli.parts import broker
 from sealward.cli.place import settings
 from sealward.cli.refusal import Refusal, refusing
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sealward.events.dead_letters import DeadLetter, DeadLetters
+
+
+ALONE: Final = "the user of SEALWARD_BROKER_URL has not set it aside, or not from an inbox; it can be dropped"
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,15 +31,19 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     verbs = letters.add_subparsers(required=True, metavar="VERB")
     listing = verbs.add_parser(
-        "list", help="list them, oldest first", description="List id, time, queue, reason and detail of each."
+        "list",
+        help="list them, oldest first",
+        description="List id, time, queue, reason and detail of each, with control characters escaped.",
     )
     listing.set_defaults(run=_list)
     show = verbs.add_parser(
-        "show", help="print one as it came", description="Print the body of one as it came."
+        "show",
+        help="print the body of one",
+        description="Print the body of one, with control characters escaped, but for line feeds.",
     )
     show.add_argument("id", help="as `dead-letters list` shows it")
     show.set_defaults(run=_show)
-    for verb, what in (("replay", "put back into the queues they came from"), ("drop", "drop for good")):
+    for verb, what in (("replay", "put back into the inboxes they came from"), ("drop", "drop for good")):
         parser = verbs.add_parser(verb, help=what, description=f"{what.capitalize()}: those that are named.")
         parser.add_argument("id", nargs="*", help="which ones")
         parser.add_argument("--all", action="store_true", help="all there are")
@@ -46,7 +55,8 @@ def _list(args: argparse.Namespace) -> int:
     del args
     with _letters() as letters:
         for one in letters.all():
-            print(f"{one.letter_id}  {one.at}  {one.queue}  {one.reason}  {one.detail}")
+            whose = one.queue if one.is_ours else f"(of somebody else, as it says from {one.queue})"
+            print(escaped(f"{one.letter_id}  {one.at}  {whose}  {one.reason}  {one.detail}"))
     return 0
 
 
@@ -55,13 +65,18 @@ def _show(args: argparse.Namespace) -> int:
         found = next((one for one in letters.all() if one.letter_id == args.id), None)
     if found is None:
         raise Refusal(f"no dead letter has the id {args.id}; `sealward dead-letters list` shows them")
-    print(found.body.decode(errors="backslashreplace"))
+    text = found.body.decode(errors="backslashreplace")
+    print("\n".join(escaped(line) for line in text.split("\n")))
     return 0
 
 
 def _replay(args: argparse.Namespace) -> int:
+    chosen = _chosen(args)
     with _letters() as letters:
-        return _say("put back", letters.replay(_chosen(args)))
+        for one in letters.all():
+            if chosen(one) and not letters.goes_back(one):
+                print(escaped(f"left alone: {one.letter_id}  {one.queue}: {ALONE}"), file=sys.stderr)
+        return _say("put back", letters.replay(chosen))
 
 
 def _drop(args: argparse.Namespace) -> int:
@@ -71,7 +86,7 @@ def _drop(args: argparse.Namespace) -> int:
 
 def _say(what: str, letters: list[DeadLetter]) -> int:
     for one in letters:
-        print(f"{what}: {one.letter_id}  {one.queue}  {one.reason}")
+        print(escaped(f"{what}: {one.letter_id}  {one.queue}  {one.reason}"))
     if not letters:
         print("none was chosen; `sealward dead-letters list` shows them")
     return 0 if letters else 1
