@@ -35,22 +35,26 @@ class Stream:
     """A stream with the function that folds its events into a state."""
 
     id: UUID
-    evolve: Callable[[Any, Event], Any]
+    fold: Callable[[Any, Iterable[Event]], Any]
     state: type[Any]
     shape: str
     """Names the shape of `state` in snapshots; a new name makes old snapshots unread."""
 
 
+def _fold_sign(sign: signs.Sign | None, events: Iterable[Event]) -> signs.Sign | None:
+    return functools.reduce(signs.evolve, events, sign)
+
+
 @functools.lru_cache(maxsize=KNOWN)
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), signs.evolve, signs.Sign, "sign/7")
+    return Stream(sign_stream(server_id), _fold_sign, signs.Sign, "sign/7")
 
 
 @functools.lru_cache(maxsize=KNOWN)
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.evolve, nodes.Node, "node/8")
+    return Stream(node_stream(hostname), nodes.fold, nodes.Node, "node/8")
 
 
 def of(command: ask.Command) -> Stream:
@@ -82,9 +86,9 @@ class _Known:
         """Return the state; what was decided is folded only when somebody asks. Raises StreamUnreadable."""
         if self.unreadable is not None:
             raise StreamUnreadable(f"{StreamUnreadable.__doc__} {self.unreadable}") from self.unreadable
-        for event in self.unfolded:
-            self.state = self.stream.evolve(self.state, event)
-        self.unfolded.clear()
+        if self.unfolded:
+            self.state = self.stream.fold(self.state, self.unfolded)
+            self.unfolded.clear()
         return self.state
 
 

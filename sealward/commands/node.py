@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sealward.commands import firmware as firmwares
-from sealward.commands import invitation, membership
+from sealward.commands import inventory, invitation, membership
 from sealward.commands.clock import is_future, is_overtaken, refuse_future
 from sealward.commands.enforcement import remembered
 from sealward.commands.errors import NotRegistered, SweepMalformed
@@ -22,6 +24,8 @@ from sealward.events.policy import DEFAULT, Policy
 from sealward.events.verdict import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sealward.commands.messages import (
         AcceptFirmware,
         ActivateNode,
@@ -240,11 +244,23 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR09
             return firmwares.evolve(node, event)
         case facts.NodeSwept() if node is not None:
             return _swept(node, event)
-        case facts.InstanceAppeared() if node is not None:
-            return _appeared(node, event)
-        case facts.InstanceLeft() if node is not None:
-            return _left(node, event)
+        case facts.InstanceAppeared() | facts.InstanceLeft() if node is not None:
+            return inventory.fold(node, (event,))
     return node
+
+
+def fold(node: Node | None, events: Iterable[Event]) -> Node | None:
+    """Return the node after facts of its stream; those of one inventory count as one step."""
+    for is_inventory, some in itertools.groupby(events, _is_inventory):
+        if is_inventory and node is not None:
+            node = inventory.fold(node, cast("Iterable[facts.InstanceLeft]", some))
+        else:
+            node = functools.reduce(evolve, some, node)
+    return node
+
+
+def _is_inventory(event: Event) -> bool:
+    return isinstance(event, facts.InstanceAppeared | facts.InstanceLeft)
 
 
 def _enforced(node: Node, event: EnforcementChanged | Started | ReactionTaken) -> Node:
@@ -265,28 +281,6 @@ def _turned(node: Node, command: RecordInventory, server_id: str) -> bool:
     """Say whether a server began or ceased to run, or to leave."""
     turned = _runs(command, server_id) not in (None, server_id in node.running)
     return turned or (server_id in command.leaving) != (server_id in node.leaving)
-
-
-def _appeared(node: Node, event: facts.InstanceAppeared) -> Node:
-    running = node.running
-    if event.running is not None:
-        running = running | {event.server_id} if event.running else running - {event.server_id}
-    leaving = node.leaving | {event.server_id} if event.leaving else node.leaving - {event.server_id}
-    return replace(
-        node,
-        instances=node.instances | {(event.server_id, event.instance_name)},
-        running=running,
-        leaving=leaving,
-    )
-
-
-def _left(node: Node, event: facts.InstanceLeft) -> Node:
-    return replace(
-        node,
-        instances=node.instances - {(event.server_id, event.instance_name)},
-        running=node.running - {event.server_id},
-        leaving=node.leaving - {event.server_id},
-    )
 
 
 def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: datetime) -> list[Event]:

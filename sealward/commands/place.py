@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from sealward.commands.errors import MovedAway, NodeNotLost, NotSigned, WrongNode
 from sealward.commands.fact import about_sign
+from sealward.commands.inventory import names
 from sealward.events.sign import Grounds, SignMoved
 from sealward.events.verdict import unclaimed
 
@@ -71,7 +72,7 @@ def standing(node: Node | None, node_id: int, server_id: str) -> Standing:
     """Return what the node of that id has last said of a server."""
     if node is None or node.removed or node.node_id != node_id:
         return NO_NODE
-    has = any(one == server_id for one, _ in node.instances)
+    has = server_id in names(node.instances)
     return Standing(has, server_id in node.running, server_id in node.leaving, not node.lost)
 
 

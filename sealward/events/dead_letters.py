@@ -1,8 +1,8 @@
 """The dead letters: messages that could not be worked on, with the reason, until somebody looks at them.
 
 Whoever may write to their inbox can lay a message there and say where it came from. So a letter goes back
-only when the control plane's own user has set it aside, which RabbitMQ vouches for (`user_id`), and only to an
-inbox.
+only when the control plane's own user has set it aside, which RabbitMQ vouches for (`user_id`), and only to
+an inbox.
 """
 
 from __future__ import annotations

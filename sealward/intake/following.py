@@ -14,6 +14,7 @@ from sealward.commands import claim as claims
 from sealward.commands import messages as ask
 from sealward.commands import place
 from sealward.commands.batch import of_sign
+from sealward.commands.inventory import names
 from sealward.events.policy import OnLoss
 from sealward.intake.introductions import Why
 
@@ -185,7 +186,7 @@ class _Inventory:
         if grounds is None:
             self._claim(sign, node)
             return
-        name = next(name for one, name in node.instances if one == sign.server_id)
+        name = names(node.instances)[sign.server_id]
         self._decisions.handle(
             ask.MoveSign(
                 actor=f"node:{node.hostname}",
