@@ -36,7 +36,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     status = verbs.add_parser(
         "status",
         help="say whether the gate stands; status 1 when it does not",
-        description="Say whether the hook is as it was installed: active, degraded with a reason, or absent.",
+        description="Say whether the hook is as it was installed: active, degraded with a reason, or absent. "
+        "Say what the node's policy does about starts, and what it leaves open.",
     )
     for verb, run in ((install, _install), (remove, _remove), (status, _status)):
         verb.set_defaults(run=run)
@@ -80,11 +81,28 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
+def _say_policy(folder: Path) -> None:
+    """Say what the node's policy does about starts, as its ledger has it, and what that leaves open."""
+    from sealward.events.policy import leaves_open
+    from sealward.node_agent.gate.dossier import LedgerUnreadable, read
+
+    try:
+        policy = read(str(folder), "").policy
+    except LedgerUnreadable:
+        print("policy: the node's ledger cannot be read; nothing is refused without it")
+        return
+    print(f"policy: on_start: {policy.on_start}, unsigned: {policy.unsigned}, firmware: {policy.firmware}")
+    for one in leaves_open(policy):
+        print(f"open: {one}")
+
+
 def _status(args: argparse.Namespace) -> int:
     del args
     from sealward.events.enforcement import Gate
     from sealward.node_agent.gate import hook
 
-    found = hook.standing(settings().data_dir / "node")
+    folder = settings().data_dir / "node"
+    found = hook.standing(folder)
     print(found.gate if found.reason is None else f"{found.gate}: {found.reason}")
+    _say_policy(folder)
     return 0 if found.gate is Gate.ACTIVE else 1

@@ -63,6 +63,26 @@ class ServerPolicy:
     grace: float | None = None
 
 
+UNSIGNED_STARTS: Final = (
+    "Servers that nobody signed may start, also in the place of a signed one that was undefined: "
+    "with its name and its disks under another UUID. Refuse them with unsigned: refuse."
+)
+"""What `unsigned: allow` leaves open."""
+FIRMWARE_STARTS: Final = (
+    "Servers may start while the node's firmware files are not what was accepted. "
+    "Refuse that with firmware: refuse."
+)
+"""What `firmware: observe` leaves open."""
+
+
+def leaves_open(policy: Policy) -> tuple[str, ...]:
+    """Return what a policy that refuses starts lets start all the same; nothing for one that refuses none."""
+    if policy.on_start is not OnDoubt.REFUSE:
+        return ()
+    unsigned = (UNSIGNED_STARTS,) if policy.unsigned is Unsigned.ALLOW else ()
+    return unsigned + ((FIRMWARE_STARTS,) if policy.firmware is OnDoubt.OBSERVE else ())
+
+
 DEFAULT: Final = Policy()
 AS_NODE: Final = ServerPolicy()
 

@@ -20,6 +20,7 @@ from sealward.events.policy import (
     ServerPolicy,
     Unsigned,
     effective,
+    leaves_open,
 )
 from sealward.http.answer import Position, answer
 from sealward.http.auth import actor
@@ -66,17 +67,23 @@ class ServerPolicyShown(OfServer, frozen=True):
     position: Position | None = None
 
 
+Open = tuple[str, ...] | msgspec.UnsetType
+"""What a policy that refuses starts lets start all the same, in words; left out where there is nothing."""
+
+
 class NodePolicyAnswer(msgspec.Struct, frozen=True):
-    """The policy of a node."""
+    """The policy of a node, and what it leaves open."""
 
     policy: NodePolicyShown
+    leaves_open: Open = msgspec.UNSET
 
 
 class ServerPolicyAnswer(msgspec.Struct, frozen=True):
-    """What is different for a server, and what holds for it in all."""
+    """What is different for a server, what holds for it in all, and what that leaves open."""
 
     policy: ServerPolicyShown
     effective: OfNode
+    leaves_open: Open = msgspec.UNSET
 
 
 class Policies:
@@ -101,7 +108,8 @@ class Policies:
         """Show the policy of a node."""
         del req
         row = self._node(node_id)
-        answer(resp, NodePolicyAnswer(NodePolicyShown(**asdict(row.policy), position=row.policy_position)))
+        shown = NodePolicyShown(**asdict(row.policy), position=row.policy_position)
+        answer(resp, NodePolicyAnswer(shown, leaves_open(row.policy) or msgspec.UNSET))
 
     def set_node(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Set the policy of a node."""
@@ -126,7 +134,7 @@ class Policies:
             raise NotSigned
         holds = effective(DEFAULT if node is None else node.policy, row.policy)
         own = ServerPolicyShown(**asdict(row.policy), position=row.policy_position)
-        answer(resp, ServerPolicyAnswer(own, OfNode(**asdict(holds))))
+        answer(resp, ServerPolicyAnswer(own, OfNode(**asdict(holds)), leaves_open(holds) or msgspec.UNSET))
 
     def set_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Have a server treated otherwise than its node's policy says."""
