@@ -18,6 +18,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error as Unserved
 
+from sealward import logs
 from sealward.http.access import NOWHERE, Answered, log
 from sealward.http.client import client_at
 from sealward.http.errors import Error, ErrorAnswer
@@ -85,7 +86,8 @@ class Refused(ErrorTask):  # type: ignore[misc]  # as above
         self.content_length = len(body)
         self.channel.lingers = True
         self.write(body)
-        log.info(Answered("other", NOWHERE, refused.code, 0.0, self.channel.client.address))
+        with logs.about(request_id=request_id):
+            log.info(Answered("other", NOWHERE, refused.code, 0.0, self.channel.client.address))
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # as above
