@@ -14,14 +14,16 @@ from sealward.commands.handler import Handler
 from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.leases import Leases
 from sealward.control.progress import Progress
-from sealward.control.set_aside import CELERY, RELAY, SetAside
+from sealward.control.set_aside import CELERY, RELAY, TELLER, SetAside
 from sealward.control.tokens import Tokens
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
+from sealward.control.untold import Untold
 from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
 from sealward.events.leader import Alone
+from sealward.events.node_queues import BusQueues
 from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
@@ -32,12 +34,18 @@ from sealward.http.limits import Limits
 from sealward.http.policy import Defaults
 from sealward.http.traffic import Traffic
 from sealward.intake import orders
-from sealward.intake.assignments import Assignments
+from sealward.intake.addresses import Addresses
+from sealward.intake.answers import Answers
+from sealward.intake.assignments import Assignments, AuthorityKeys
 from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
+from sealward.intake.notes import Notes
 from sealward.intake.orders import Orders
+from sealward.intake.reminders import Reminders
 from sealward.intake.senders import Senders
+from sealward.intake.teller import Teller
+from sealward.intake.voice import Voice
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.past import Past
@@ -58,6 +66,8 @@ if TYPE_CHECKING:
     from sealward.events import aside
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
+    from sealward.events.node_queues import NodeQueues
+    from sealward.events.relay import Place
     from sealward.events.store import EventStore
     from sealward.http.identity import Identify
     from sealward.http.policy import Policy
@@ -178,6 +188,11 @@ class Core:
         self._clock = clock
         self.closing = threading.Event()
 
+    @property
+    def authority_pem(self) -> str | None:
+        """Return the authority's public key (PEM), for who has the key."""
+        return None if self.authority is None else keys.public_pem(self.authority.public_key())
+
     @functools.cached_property
     def door(self) -> Door:
         """Return the door, for who serves HTTP. Raises SettingRefused, PolicyRefused."""
@@ -260,9 +275,18 @@ class Worker:
     ) -> None:
         kept = SetAside(core.control, clock)
         celery = CeleryEvents(bus, core.projections, settings.heartbeat, clock, kept.of(CELERY))
-        if core.authority is None:
+        if core.authority is None or core.authority_pem is None:
             raise ValueError("who assigns must know the authority")
-        desired = Assignments(core.store, core.projections, core.authority.public_key(), settings.wait, clock)
+        authority = AuthorityKeys(
+            core.authority_pem,
+            _public_keys(settings.authority_beside),
+            _public_keys(settings.authority_earlier),
+        )
+        desired = Assignments(core.store, core.projections, authority, settings.wait, clock)
+        voice = Voice(core.authority, clock)
+        answers = Answers(desired.of, _queues(settings, bus), voice)
+        notes = Notes(_queues(settings, bus), voice)
+        untold = Untold(core.control)
 
         def heard(batch: Sequence[reports.AnyReport]) -> None:
             core.leases.touch({one.hostname for one in batch}, clock())
@@ -273,9 +297,9 @@ class Worker:
         intake = Intake(
             core.handler,
             heard,
-            bus,
-            desired.of,
             clock,
+            answers=answers,
+            notes=notes,
             where=Where(desired.elsewhere, desired.also_at, desired.unsettled),
             sign_of=desired.sign_of,
             senders=Senders(bus.user),
@@ -289,7 +313,20 @@ class Worker:
             Runner(core.store, core.projections, _leader(settings, "projections")),
             bus.inbox_in_batches(reports.INBOX, intake.take),
             bus.inbox_with_headers(orders.INBOX, _orders(core, settings, clock).take),
+            answers,
+            notes,
             _relay(core, settings, bus, kept.of(RELAY)),
+            Teller(
+                core.store,
+                _queues(settings, bus),
+                voice,
+                place=_tellers_place(core, settings),
+                addresses=Addresses(core.projections),
+                untold=untold,
+                leader=_leader(settings, "teller"),
+                set_aside=kept.of(TELLER),
+            ),
+            Reminders(untold, _queues(settings, bus), voice, leader=_leader(settings, "reminders")),
             Relay(core.store, celery, FromNow(core.store), _leader(settings, "celery")),
             LeaseKeeper(core.leases, core.handler, lease, clock),
         ]
@@ -337,6 +374,34 @@ def _leader(settings: Settings, role: str) -> Leader:
     from sealward.events.postgres_leader import PostgresLeader  # noqa: PLC0415 - SQLite needs no psycopg
 
     return PostgresLeader(settings.database_url, role)
+
+
+def _public_keys(path: Path | None) -> tuple[str, ...]:
+    """Return the public keys of a file that the settings name. Raises KeyRefused."""
+    if path is None:
+        return ()
+    try:
+        return keys.public_keys(path.read_text(encoding="ascii"))
+    except (OSError, UnicodeError) as unreadable:
+        raise keys.KeyRefused(f"{path}: {unreadable}") from unreadable
+
+
+def _queues(settings: Settings, bus: Bus) -> NodeQueues:
+    """Return the queues of nodes, for one thread."""
+    if settings.broker_url is None:
+        return BusQueues(bus)
+    from sealward.events.amqp_queues import AmqpQueues  # noqa: PLC0415 - as for the relay
+
+    return AmqpQueues(settings.broker_url, Tls.of(settings))
+
+
+def _tellers_place(core: Core, settings: Settings) -> Place:
+    """Return how far nodes were told; where none is kept, from now on: nobody has registered before that."""
+    if settings.broker_url is None:
+        return FromNow(core.store)
+    place = ControlPlace(core.control, "teller")
+    place.begin(core.store.head())
+    return place
 
 
 def _relay(core: Core, settings: Settings, bus: Bus, set_aside: aside.SetAside) -> Relay:

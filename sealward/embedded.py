@@ -28,7 +28,7 @@ class Embedded:
         self._bus = Bus("memory://", f"sealward-{uuid.uuid4().hex}")
         self.control_plane = Core(settings, clock)
         self._worker = Worker(self.control_plane, settings, self._bus, clock)
-        self._node = Node(settings, self._bus, clock, fleet)
+        self._node = Node(settings, self._bus, clock, fleet, self.control_plane.authority_pem)
         self.agent = self._node.agent
         self.fleet = self._node.fleet
         core = self.control_plane

@@ -11,10 +11,11 @@ from sealward.node_agent.files.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.fleet import SampleFleet, sample_uri
 from sealward.node_agent.hypervisor import open_read_only
-from sealward.node_agent.joining import joined, pin
+from sealward.node_agent.joining import joined
 from sealward.node_agent.keyring import KeyFolder
 from sealward.node_agent.marked import MarkedLedger
 from sealward.node_agent.runner import Runner, Timing, hostname_of
+from sealward.node_agent.trust import PinnedTrust, believed_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,8 @@ def gate_socket(settings: Settings) -> Path:
 class Node:
     """Needs no database. `fleet` is what it watches where no libvirt is named in the settings.
 
-    Raises JoinRefused, KeyRefused, OSError.
+    `authority` is the public key (PEM) that it pins where none is pinned yet and no invitation names one.
+    Raises AuthorityUnknown, JoinRefused, KeyRefused, OSError.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Node:
         bus: Bus,
         clock: Callable[[], datetime] = utc_now,
         fleet: SampleFleet | None = None,
+        authority: str | None = None,
     ) -> None:
         self.fleet = fleet or SampleFleet()
         folder = settings.data_dir / "node"
@@ -50,8 +53,7 @@ class Node:
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._ledger = MarkedLedger(folder / "ledger.sqlite")
         join = joined(settings.join_file, hostname_of(self._ledger))
-        if join is not None:
-            pin(join, folder)
+        given = authority if join is None else join.authority
         self.agent = Runner(
             keyring=KeyFolder(folder),
             ledger=self._ledger,
@@ -66,6 +68,11 @@ class Node:
             gate_socket=gate_socket(settings),
             alone_for=timedelta(seconds=settings.offline_for),
             act=self._acting(settings),
+            trust=PinnedTrust(
+                folder,
+                lambda: given or believed_before(self._ledger),
+                at_first_sight=settings.authority_at_first_sight,
+            ),
             folders=(settings.libvirt_config_dir, settings.libvirt_run_dir),
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
             invitation=None if join is None else join.key,

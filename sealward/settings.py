@@ -156,6 +156,12 @@ class Settings:
     """This node's invitation, as `sealward node enroll` has written it; needed until the node is let in."""
     authority_key: Path | None = None
     """None means `authority.pem` in `data_dir`."""
+    authority_beside: Path | None = None
+    """Public keys (PEM) that may tell nodes something beside that key: the next one, or the one before."""
+    authority_earlier: Path | None = None
+    """Public keys (PEM) that may not any more, but whose references stay good."""
+    authority_at_first_sight: bool = False
+    """Whether an agent that has no key of the authority believes the first one that it hears."""
     database_url: str | None = field(default=None, repr=False)
     """A `postgresql://` URL; None means SQLite files in `data_dir`. It may hold a password."""
     broker_url: str | None = field(default=None, repr=False)
@@ -222,6 +228,10 @@ class Settings:
             registration=_one_of(env, "SEALWARD_REGISTRATION", ("invited", "open")),
             join_file=_path(env.get("SEALWARD_JOIN_FILE")),
             authority_key=_path(env.get("SEALWARD_AUTHORITY_KEY")),
+            authority_beside=_path(env.get("SEALWARD_AUTHORITY_BESIDE")),
+            authority_earlier=_path(env.get("SEALWARD_AUTHORITY_EARLIER")),
+            authority_at_first_sight=_one_of(env, "SEALWARD_AUTHORITY_AT_FIRST_SIGHT", ("no", "yes"))
+            == "yes",
             database_url=secret(env, "SEALWARD_DATABASE_URL"),
             broker_url=secret(env, "SEALWARD_BROKER_URL"),
             broker_ca=_path(env.get("SEALWARD_BROKER_CA")),

@@ -1,4 +1,4 @@
-"""The door for nodes, on a store and with a bus that nobody reads, to be asked without either process."""
+"""The door for nodes, on a store and with queues that nobody reads, to be asked without either process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands.handler import Handler
@@ -20,18 +19,22 @@ from sealward.control.database import SqliteControl
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.events.base import Event
-from sealward.events.bus import Bus, Delivered, Poison
+from sealward.events.bus import BusUnavailable, Delivered, Poison
 from sealward.events.node import InstanceAppeared, InstanceLeft
+from sealward.events.node_queues import Letter, QueueRefused
 from sealward.events.store import EventStore
 from sealward.events.verdict import Verdict
+from sealward.intake.answers import Answers
 from sealward.intake.following import Where
 from sealward.intake.intake import Intake
+from sealward.intake.notes import Notes
 from sealward.intake.senders import Senders
+from sealward.intake.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.signs import SignRow
 from sealward.projections.sqlite import SqliteBackend
 from sealward.projections.tables import Tables
-from sealward.protocol import reports
+from sealward.protocol import reports, telling
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
@@ -48,8 +51,49 @@ class InMemory(SqliteControl):
         self._create()
 
 
+class Queues:
+    """Queues of nodes that nobody reads: a `full` one takes nothing, a `locked` one cannot be made."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+        self.full: set[str] = set()
+        self.locked: set[str] = set()
+        self.opened: list[str] = []
+        self.deleted: list[str] = []
+        self.is_away = False
+
+    def of(self, hostname: str) -> list[bytes]:
+        """Return what lies in the queue of a node."""
+        return [one.body for one in self.letters if one.queue == reports.queue_of(hostname)]
+
+    def open(self, queue: str) -> None:
+        """Make a queue."""
+        self._look()
+        if queue in self.locked:
+            raise QueueRefused(405, "another connection has it to itself")
+        self.opened.append(queue)
+
+    def put(self, letters: Sequence[Letter]) -> frozenset[str]:
+        """Take letters for queues that are not full."""
+        self._look()
+        self.letters.extend(one for one in letters if one.queue not in self.full)
+        return frozenset(one.queue for one in letters if one.queue in self.full)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue."""
+        self._look()
+        self.deleted.append(queue)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _look(self) -> None:
+        if self.is_away:
+            raise BusUnavailable("away")
+
+
 class Door:
-    """An intake on a store, with a bus that nobody reads; it notes how often was appended.
+    """An intake on a store, with queues that nobody reads; it notes how often was appended.
 
     `own` is the control plane's user at a broker that vouches for senders; None stands for no broker.
     """
@@ -67,16 +111,18 @@ class Door:
         self._store = store
         self._append_all = store.append_all
         store.append_all = self._appended  # type: ignore[method-assign]  # to count
-        self.sent: list[tuple[str, bytes]] = []
         nonces = itertools.count()
-        bus = Bus("memory://", uuid.uuid4().hex)
-        bus.send = lambda queue, body: self.sent.append((queue, body))  # type: ignore[method-assign]  # to look at
+        self.queues = Queues()
+        self.sent = self.queues.letters
+        voice = Voice(AUTHORITY, lambda: self.now)
+        self._answers = Answers(self._desire, self.queues, voice)
+        self._notes = Notes(self.queues, voice)
         self._intake = Intake(
             self.handler,
             self.heard.extend,
-            bus,
-            self._desire,
             lambda: self.now,
+            answers=self._answers,
+            notes=self._notes,
             where=Where(self._elsewhere, self._also_at, self._unsettled),
             nonce=lambda: f"nonce-{next(nonces)}",
             sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
@@ -91,16 +137,32 @@ class Door:
         return [None if one is None else one.reason for one in self.answers(*bodies)]
 
     def answers(self, *bodies: bytes) -> Sequence[Poison | None]:
-        """Have a batch taken; what was taken before comes as what the broker delivers again."""
+        """Have a batch taken, and answered; what was taken before comes as what the broker delivers again."""
         batch = []
         for one in bodies:
             batch.append(Delivered(one, {}, redelivered=one in self._taken))
             self._taken.add(one)
-        return self._intake.take(batch)
+        return self._take(batch)
 
     def deliver(self, *messages: Delivered) -> list[str | None]:
         """Have messages taken as they are; return the reason of each that is refused."""
-        return [None if one is None else one.reason for one in self._intake.take(messages)]
+        return [None if one is None else one.reason for one in self._take(messages)]
+
+    def _take(self, batch: Sequence[Delivered]) -> Sequence[Poison | None]:
+        taken = self._intake.take(batch)
+        self._answers.work_off()
+        self._notes.work_off()
+        return taken
+
+    def said(self, hostname: str) -> list[telling.Message]:
+        """Return what a node was told."""
+        return [message for to, message in self._told() if to == hostname]
+
+    def _told(self) -> list[tuple[str, telling.Message]]:
+        """Return all that nodes were told, in order: hostname and message."""
+        keys = [AUTHORITY.public_key()]
+        read = [(one.queue.removeprefix("node."), one.body) for one in self.sent]
+        return [(to, telling.unseal(body, to, keys).message) for to, body in read]
 
     def counted(self) -> dict[tuple[str, str], int]:
         """Return how many messages were dropped, by the broker's user and the reason."""
@@ -112,21 +174,22 @@ class Door:
 
     def inquiries(self, hostname: str) -> list[reports.Inquiry]:
         """Return what a node was asked as the home of servers, and forget it."""
-        asked = [
-            msgspec.json.decode(body, type=reports.Inquiry)
-            for queue, body in self.sent
-            if queue == f"node.{hostname}" and b'"kind":"inquiry"' in body
+        told = self._told()
+        asked = [message for to, message in told if to == hostname and isinstance(message, reports.Inquiry)]
+        kept = [
+            letter
+            for letter, (_, message) in zip(self.sent, told, strict=True)
+            if not isinstance(message, reports.Inquiry)
         ]
-        self.sent[:] = [one for one in self.sent if b'"kind":"inquiry"' not in one[1]]
+        self.sent[:] = kept
         return asked
 
     def given(self) -> list[tuple[str, str, bool]]:
         """Return which start gates were told of which server, and whether they were given its reference."""
-        read = [(queue, msgspec.json.decode(body)) for queue, body in self.sent]
         return [
-            (queue.removeprefix("node."), one["server_id"], one["assignment"] is not None)
-            for queue, one in read
-            if one["kind"] == "incoming"
+            (to, one.server_id, one.assignment is not None)
+            for to, one in self._told()
+            if isinstance(one, reports.Incoming)
         ]
 
     @contextlib.contextmanager

@@ -52,7 +52,7 @@ class Reporter:
     def registration(self) -> bytes:
         """Say that it is there."""
         pem = keys.public_pem(self.key.public_key())
-        return self.seal(reports.Registration(hostname=self.hostname, public_key=pem))
+        return self.seal(reports.Registration(hostname=self.hostname, public_key=pem, nonce="asked"))
 
     def inventory(
         self,

@@ -78,7 +78,7 @@ def _retry(args: argparse.Namespace) -> int:
 
 
 def _retried(found: Storage, where: Settings) -> int:
-    from sealward.control.set_aside import CELERY, RELAY, SetAside
+    from sealward.control.set_aside import CELERY, RELAY, TELLER, SetAside
     from sealward.events.base import utc_now
     from sealward.projections.replay import replay
 
@@ -87,12 +87,23 @@ def _retried(found: Storage, where: Settings) -> int:
         replay(found.store, found.projections, lambda _: None)
     kept = SetAside(found.control, utc_now)
     for one in before:
-        if one.part == CELERY or (one.part == RELAY and _published(one.position, found, where)):
+        if one.part == TELLER:
+            _have_all_told(found, one.position)
+        if one.part in {CELERY, TELLER} or (one.part == RELAY and _published(one.position, found, where)):
             kept.forget(one.part, one.position)
     after = _all(found)
     print(f"{len(before) - len(after)} of {len(before)} were taken")
     _print(found)
     return 1 if after else 0
+
+
+def _have_all_told(found: Storage, position: int) -> None:
+    """Have every node told everything anew, for nobody knows which of them an event concerned."""
+    from sealward.control.untold import Untold
+
+    with found.projections.reading() as tables:
+        hostnames = [one.hostname for one in found.projections.nodes.all(tables)]
+    Untold(found.control).note(dict.fromkeys(hostnames, position))
 
 
 def _published(position: int, found: Storage, where: Settings) -> bool:

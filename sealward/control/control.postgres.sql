@@ -25,3 +25,7 @@ SELECT asked.*, along.found
 FROM (SELECT) AS always
 LEFT JOIN ({asked}) AS asked ON TRUE
 LEFT JOIN (SELECT to_json(one)::text AS found FROM ({along}) AS one) AS along ON TRUE
+
+-- name: note-untold
+INSERT INTO untold (hostname, position) SELECT key, value::bigint FROM json_each_text(%s::json)
+ON CONFLICT (hostname) DO UPDATE SET position = excluded.position WHERE excluded.position > untold.position

@@ -33,6 +33,9 @@ SELECT position FROM places WHERE name = ?
 INSERT INTO places (name, position) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE excluded.position > places.position
 
+-- name: begin-place
+INSERT INTO places (name, position) VALUES (?, ?) ON CONFLICT (name) DO NOTHING
+
 -- name: create-tokens
 CREATE TABLE IF NOT EXISTS tokens (
     name TEXT PRIMARY KEY,
@@ -140,3 +143,21 @@ SELECT position, part, topic, reason, detail, at FROM relays_set_aside ORDER BY 
 
 -- name: forget-set-aside
 DELETE FROM relays_set_aside WHERE position = ? AND part = ?
+
+-- name: create-untold
+-- Nodes that could not be told something, and the position of the last event that they missed.
+CREATE TABLE IF NOT EXISTS untold (
+    hostname TEXT PRIMARY KEY,
+    position BIGINT NOT NULL
+)
+
+-- name: note-untold
+-- A JSON object: hostname → position.
+INSERT INTO untold (hostname, position) SELECT key, value FROM json_each(?) WHERE TRUE
+ON CONFLICT (hostname) DO UPDATE SET position = excluded.position WHERE excluded.position > untold.position
+
+-- name: untold
+SELECT hostname, position FROM untold ORDER BY hostname
+
+-- name: forget-untold
+DELETE FROM untold WHERE hostname = ? AND position <= ?

@@ -50,7 +50,16 @@ class SqliteControl:
         self._create()
 
     def _create(self) -> None:
-        for table in ("leases", "places", "tokens", "progress", "turns", "unproven", "relays_set_aside"):
+        for table in (
+            "leases",
+            "places",
+            "tokens",
+            "progress",
+            "turns",
+            "unproven",
+            "relays_set_aside",
+            "untold",
+        ):
             self._database.execute(SQL[f"create-{table}"])
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
@@ -91,3 +100,7 @@ class ControlPlace:
     def keep(self, position: int) -> None:
         """Keep the position."""
         self._database.run("keep-place", (self._name, position))
+
+    def begin(self, position: int) -> None:
+        """Keep the position where none was ever kept."""
+        self._database.run("begin-place", (self._name, position))

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 RELAY: Final = "relay"
 CELERY: Final = "celery"
+TELLER: Final = "teller"
+"""What tells nodes the events of the log."""
 
 
 class SetAside:

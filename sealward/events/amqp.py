@@ -6,10 +6,8 @@ for both. Measured on RabbitMQ 3.10.8: about nine times the rate of confirming e
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
-import logging
 import struct
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -19,18 +17,17 @@ import pika.exceptions
 from pika.exchange_type import ExchangeType
 
 from sealward.events import cloudevent
+from sealward.events.amqp_session import Session, parameters
 from sealward.events.aside import BROKEN, only_said
 from sealward.events.bus import BusUnavailable
-from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sealward.events.aside import SetAside
     from sealward.events.base import Stored
     from sealward.events.cloudevent import Message
-
-log = logging.getLogger(__name__)
+    from sealward.events.tls import Tls
 
 EXCHANGE: Final = "sealward.events"
 STREAM: Final = "sealward.audit"
@@ -45,14 +42,6 @@ UNFIT: Final = (
 """What pika raises for a message that AMQP cannot carry."""
 PIECE: Final = 100
 """Messages that are sent together: the broker works on them while the next are rendered."""
-
-
-def parameters(url: str, tls: Tls | None = None) -> pika.URLParameters:
-    """Return what pika needs to connect."""
-    made = pika.URLParameters(url)
-    if url.startswith("amqps:"):
-        made.ssl_options = pika.SSLOptions((tls or Tls()).context(), made.host)
-    return made
 
 
 class AmqpPublisher:
@@ -86,109 +75,36 @@ class AmqpPublisher:
             self._session = None
 
 
-class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
-    """Sends many messages in one piece.
+class _Session(Session):
+    """Publishes to the exchange; it ends with the first message that the broker refuses."""
 
-    pika (1.4.4) makes three writes to the socket of each message, and they cost as much as all the rest.
-    """
-
-    _pieces: list[bytes] | None = None
-
-    @contextlib.contextmanager
-    def one_piece(self) -> Iterator[None]:
-        """Hold back what is sent, and send it at the end."""
-        self._pieces = []
-        try:
-            yield
-        finally:
-            pieces, self._pieces = self._pieces, None
-            if pieces:
-                self._adapter_emit_data(b"".join(pieces))
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if self._pieces is None:
-            super()._adapter_emit_data(data)
-        else:
-            self._pieces.append(data)
-
-
-class _Session:
-    """One connection with its own thread; it ends with the first thing that goes wrong."""
-
-    def __init__(self, parameters: pika.URLParameters) -> None:
-        self.ended = threading.Event()
-        self._ready = threading.Event()
+    def __init__(self, where: pika.URLParameters) -> None:
         self._confirmed = threading.Event()
         self._last = 0
         self._open: set[int] = set()
         self._unfit: list[tuple[Message, Exception]] = []
         self._is_whole = True
-        self._channel: Any = None
-        self._why = "the broker does not answer"
-        self._connection = _Connection(
-            parameters,
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
-            on_open_error_callback=self._failed,
-            on_close_callback=self._failed,
-        )
-        self._thread = threading.Thread(target=self._run, name="relay-amqp", daemon=True)
-        self._thread.start()
+        super().__init__(where, "relay-amqp")
 
     def publish(self, batch: Iterable[Stored], set_aside: SetAside) -> None:
         """Have the session's thread publish, and wait for the last confirm. Raises BusUnavailable."""
         self._unfit.clear()
-        self._wait(self._ready)
+        self._be_ready(PATIENCE)
         self._confirmed.clear()
         self._in_thread(self._begin)
         rest = cloudevent.messages(batch, set_aside)
         while piece := list(itertools.islice(rest, PIECE)):
             self._in_thread(functools.partial(self._send, piece))
         self._in_thread(self._end)
-        self._wait(self._confirmed)
+        if not self._wait(self._confirmed, PATIENCE):
+            raise BusUnavailable(self._why)
         for message, why in self._unfit:
             set_aside(message.position, message.topic, why)
 
-    def close(self) -> None:
-        """End the connection and its thread."""
-        if not self.ended.is_set():
-            self._connection.ioloop.add_callback_threadsafe(self._close)
-        self._thread.join(5)
-        if self.ended.is_set():
-            self._connection.ioloop.close()
-
-    def _wait(self, event: threading.Event) -> None:
-        deadline = PATIENCE
-        while not event.wait(0.05):
-            deadline -= 0.05
-            if self.ended.is_set() or deadline <= 0:
-                raise BusUnavailable(self._why)
-
-    def _run(self) -> None:
-        try:
-            self._connection.ioloop.start()
-        finally:
-            self.ended.set()
-
-    def _close(self) -> None:
-        if self._connection.is_open:
-            self._connection.close()
-        else:
-            self._connection.ioloop.stop()
-
-    def _failed(self, _connection: object, why: object) -> None:
-        self._why = str(why) or type(why).__name__
-        self._connection.ioloop.stop()
-
-    def _opened(self, channel: Any) -> None:  # noqa: ANN401 - pika has no types
-        self._channel = channel
-        channel.add_on_close_callback(self._failed)
+    def _prepare(self, channel: Any) -> None:  # noqa: ANN401 - pika has no types
         channel.exchange_declare(EXCHANGE, ExchangeType.topic, durable=True)
         channel.queue_declare(STREAM, durable=True, arguments={"x-queue-type": "stream"})
         channel.queue_bind(STREAM, EXCHANGE, "#")
-        channel.confirm_delivery(self._acked, lambda _: self._ready.set())
-
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        self._connection.ioloop.add_callback_threadsafe(work)
 
     def _begin(self) -> None:
         self._is_whole = False
@@ -209,7 +125,6 @@ class _Session:
                     self._open.add(self._last)
 
     def _acked(self, frame: Any) -> None:  # noqa: ANN401 - pika has no types
-        """Take a confirm, which may stand for all before it."""
         if isinstance(frame.method, pika.spec.Basic.Nack):
             self._failed(None, "the broker refused a message")
             return

@@ -13,12 +13,14 @@ import contextlib
 import itertools
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import amqp.exceptions
 import kombu
 import kombu.exceptions
 
@@ -40,6 +42,11 @@ PAUSE: Final = 1.0
 """Seconds until a broker that was away is tried again."""
 LOOK_UP: Final = 0.1
 """Seconds after which a consumer looks whether it shall stop."""
+MISSING_PAUSE: Final = 0.2
+MISSING_AGAIN: Final = 5.0
+"""Seconds between looks for a queue that is missing, and until it is told again that the queue is."""
+NOT_FOUND: Final = 404
+"""AMQP's code when a queue is not there."""
 DEAD_LETTERS: Final = "dead-letters"
 """The inbox of messages that cannot be worked on."""
 DETAIL: Final = 1000
@@ -123,14 +130,6 @@ class Bus:
         """Publish an event on the topic exchange. Raises BusUnavailable."""
         self._publish(body, exchange=self._events, routing_key=routing_key, declare=[self._events])
 
-    def bind(self, queue: str, routing_key: str) -> None:
-        """Let a queue have, from now on, the events whose key matches. Raises BusUnavailable."""
-        named = self._queue(queue)
-        with reachable(self._connection), self._connection.clone() as connection:
-            named(connection.default_channel).declare()
-            bound = kombu.Queue(named.name, self._events, routing_key=routing_key)
-            bound(connection.default_channel).declare()
-
     def announce(self, exchange: str, routing_key: str, body: bytes) -> None:
         """Publish on a topic exchange that is not ours, for whoever hears it now. Raises BusUnavailable."""
         named = kombu.Exchange(exchange, "topic", durable=True)
@@ -138,12 +137,16 @@ class Bus:
             body, "utf-8", exchange=named, routing_key=routing_key, declare=[named], delivery_mode=1
         )
 
-    def consumer(self, queue: str, on_message: Callable[[bytes], None]) -> Consumer:
+    def consumer(
+        self, queue: str, on_message: Callable[[bytes], None], on_missing: Callable[[], None] = lambda: None
+    ) -> Consumer:
         """Return what hands the messages of a queue, one after the other, to `on_message`.
 
-        That may raise Later and Poison.
+        That may raise Later; what it cannot take is dropped. The queue is for somebody else to make: while it
+        is missing, and after it was, `on_missing` is called now and then.
         """
-        return self._consume([self._queue(queue)], _one_by_one(lambda body, _: on_message(body)), 1)
+        on_batch = _one_by_one(lambda body, _: on_message(body))
+        return Consumer(self._connection.clone(), [self._queue(queue)], None, on_batch, 1, on_missing)
 
     def inbox(self, name: str, on_message: Callable[[bytes], None]) -> Consumer:
         """Do the same for an inbox, which is opened with the consumer; the inbox of the dead as well."""
@@ -198,12 +201,13 @@ class Bus:
                 raise
 
 
-def connect(url: str, tls: Tls | None = None) -> kombu.Connection:
-    """Return a connection, not yet opened."""
+def connect(url: str, tls: Tls | None = None, **options: object) -> kombu.Connection:
+    """Return a connection, not yet opened; `options` are those of its transport."""
     in_memory = url.startswith("memory:")
+    own = {"polling_interval": POLLING_INTERVAL} if in_memory else {"confirm_publish": True}
     return kombu.Connection(
         url,
-        transport_options={"polling_interval": POLLING_INTERVAL} if in_memory else {"confirm_publish": True},
+        transport_options=own | options,
         heartbeat=0 if in_memory else HEARTBEAT,
         connect_timeout=CONNECT_TIMEOUT,
         ssl=(tls or Tls()).options() if url.startswith("amqps:") else False,
@@ -218,6 +222,11 @@ def reachable(connection: kombu.Connection) -> Iterator[None]:
         yield
     except (kombu.exceptions.OperationalError, *errors) as away:
         raise BusUnavailable(str(away) or type(away).__name__) from away
+
+
+def _is_missing(why: BaseException | None) -> bool:
+    """Say whether a queue was not there, or was deleted while it was read."""
+    return isinstance(why, amqp.exceptions.ConsumerCancelled) or getattr(why, "code", None) == NOT_FOUND
 
 
 def _one_by_one(on_message: OnMessage) -> OnBatch:
@@ -239,13 +248,14 @@ class Consumer:
     What cannot be worked on now it keeps and tries again, so that nothing overtakes it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it reads, and who is told what
         self,
         connection: kombu.Connection,
         queues: Sequence[kombu.Queue],
         dead_letters: kombu.Queue | None,
         on_batch: OnBatch,
         limit: int,
+        on_missing: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
         self._queues = queues
@@ -253,6 +263,10 @@ class Consumer:
         self._dead_letters = dead_letters
         self._on_batch = on_batch
         self._limit = limit
+        self._on_missing = on_missing
+        """Whom to tell that the queue is missing; None: then this consumer makes the queue."""
+        self._told_missing: float | None = None
+        """When somebody was told last that the queue is missing; None while it is there."""
         self._held: deque[Any] = deque()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"consumer-{self._queue.name}", daemon=True)
@@ -272,7 +286,7 @@ class Consumer:
 
     def _declare(self) -> None:
         self._connection.ensure_connection(max_retries=1)
-        for one in self._queues:
+        for one in self._queues if self._on_missing is None else ():
             one(self._connection.default_channel).declare()
 
     def _run(self) -> None:
@@ -281,17 +295,37 @@ class Consumer:
                 with reachable(self._connection):
                     self._consume()
             except BusUnavailable as away:
+                if self._on_missing is not None and _is_missing(away.__cause__):
+                    self._miss(self._on_missing)
+                    continue
                 log.warning("%s: the broker is away: %s", self._queue.name, away)
                 self._connection.close()
                 self._stopped.wait(PAUSE)
 
+    def _miss(self, on_missing: Callable[[], None]) -> None:
+        """Tell that the queue is missing, at first and now and then, and wait a little."""
+        now = time.monotonic()
+        if self._told_missing is None:
+            log.warning("%s: the queue is missing: the control plane makes it", self._queue.name)
+        if self._told_missing is None or now - self._told_missing > MISSING_AGAIN:
+            self._told_missing = now
+            on_missing()
+        self._stopped.wait(MISSING_PAUSE)
+
     def _consume(self) -> None:
         self._declare()
         self._held.clear()  # of an earlier connection: the broker delivers them again
-        consumer = kombu.Consumer(
-            self._connection, [self._queue], on_message=self._held.append, prefetch_count=self._limit
-        )
-        with consumer:
+        with (
+            self._connection.channel() as channel,
+            kombu.Consumer(
+                channel,
+                [self._queue],
+                auto_declare=self._on_missing is None,
+                on_message=self._held.append,
+                prefetch_count=self._limit,
+            ),
+        ):
+            self._told_missing = None
             while not self._stopped.is_set():
                 self._receive()
                 self._work_off()

@@ -80,6 +80,14 @@ def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
     return envelope.payload
 
 
+def verify_any(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
+    """Return the payload when **one** of the keys has signed it. Raises NotVerified."""
+    signed = pae(envelope.payload_type, envelope.payload)
+    if not any(_made_by(key, one.sig, signed) for key in keys for one in envelope.signatures):
+        raise NotVerified("no valid signature of a key that is believed")
+    return envelope.payload
+
+
 def _made_by(key: Ed25519PublicKey, sig: bytes, signed: bytes) -> bool:
     try:
         key.verify(sig, signed)

@@ -11,9 +11,19 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
-from sealward.events.dsse import Envelope, NotVerified, Signature, pae, sign, verify
+from sealward.events.dsse import Envelope, NotVerified, Signature, pae, sign, verify, verify_any
 
-__all__ = ["Envelope", "EnvelopeRefused", "NotVerified", "Signature", "pae", "parse", "sign", "verify"]
+__all__ = [
+    "Envelope",
+    "EnvelopeRefused",
+    "NotVerified",
+    "Signature",
+    "pae",
+    "parse",
+    "sign",
+    "verify",
+    "verify_any",
+]
 
 MAX_SIGNATURES = 16
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+END: Final = "-----END PUBLIC KEY-----"
 KNOWN: Final = 10_000
 """Public keys that are remembered: a node's is needed for each of its reports."""
 
@@ -45,6 +46,14 @@ def public_key(pem: bytes | str) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise KeyRefused("public key: not an Ed25519 key in PEM form")
     return key
+
+
+def public_keys(text: str) -> tuple[str, ...]:
+    """Return the public keys of a text, each as the PEM text that `public_pem` gives. Raises KeyRefused."""
+    blocks = text.split(END)
+    if blocks.pop().strip():
+        raise KeyRefused("public keys: something that is no PEM block follows the last one")
+    return tuple(public_pem(public_key(block.lstrip() + END)) for block in blocks)
 
 
 def public_pem(key: Ed25519PublicKey) -> str:

@@ -11,6 +11,8 @@ from typing import Final
 
 NODE: Final = "node."
 """What the names of the nodes' users begin with."""
+NOTHING: Final = "^$"
+"""Matches no name of a queue or exchange: the default exchange is asked for by the name `amq.default`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,6 @@ def of_worker() -> Permissions:
 
 
 def of_node(hostname: str) -> Permissions:
-    """Return what the agent of a node may: its own queue, reports, dead letters."""
+    """Return what the agent of a node may: report, and read its own queue. It makes nothing."""
     own = re.escape(f"sealward.node.{hostname}")
-    return Permissions(f"^{own}$", rf"^(sealward\.reports|sealward\.dead\-letters|{own})$", f"^{own}$")
+    return Permissions(NOTHING, r"^sealward\.reports$", f"^{own}$")

@@ -149,6 +149,13 @@ CREATE TABLE relays_set_aside (
     PRIMARY KEY (position, part)
 )
 
+-- name: migration-6
+-- Nodes that could not be told something, and the position of the last event that they missed.
+CREATE TABLE untold (
+    hostname TEXT PRIMARY KEY,
+    position BIGINT NOT NULL
+)
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

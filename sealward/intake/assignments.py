@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events import keys
 from sealward.events import store as stores
 from sealward.events.policy import DEFAULT
 from sealward.protocol import reports
@@ -12,8 +12,6 @@ from sealward.protocol import reports
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.commands.node import Node
     from sealward.events.store import EventStore
@@ -24,6 +22,15 @@ GATE_WAITS: Final = 0.5
 """Seconds for which an answer to a start gate may wait for the projections: the gate waits little longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuthorityKeys:
+    """The authority's public keys (PEM): the one in use, and the others that `reports.Desired` names."""
+
+    present: str
+    beside: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+
+
 class Assignments:
     """What a node has to know when it registers, and which signs others have, read from the projections."""
 
@@ -31,13 +38,13 @@ class Assignments:
         self,
         store: EventStore,
         projections: Projections,
-        authority: Ed25519PublicKey,
+        authority: AuthorityKeys,
         wait: float,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._projections = projections
-        self._authority = keys.public_pem(authority)
+        self._authority = authority
         self._wait = wait
         self._clock = clock
 
@@ -94,7 +101,7 @@ class Assignments:
             node.node_id,
             position,
             node.active,
-            self._authority,
+            self._authority.present,
             assignments,
             duties,
             accepted,
@@ -103,6 +110,8 @@ class Assignments:
             enforcement=node.enforcement,
             enforcement_reason=node.enforcement_reason,
             recorded=node.recorded,
+            beside=self._authority.beside,
+            earlier=self._authority.earlier,
         )
 
 

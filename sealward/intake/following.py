@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
     AlsoAt = Callable[[int, str], Sequence[str]]
     Unsettled = Callable[[int], Sequence[str]]
-    Tell = Callable[[Node], None]
 
 MOST_CLAIMS: Final = 200
 """Servers that one node can begin to claim within `WITHIN`; what it claims beyond, it claims later."""
@@ -65,19 +64,17 @@ class Following:
         self._begun: Counter[str] = Counter()
         self._since = clock()
 
-    def follow(
-        self, before: Node, taken_at: datetime, decisions: Batch, exchange: Exchange, tell: Tell
-    ) -> None:
+    def follow(self, before: Node, taken_at: datetime, decisions: Batch, exchange: Exchange) -> None:
         """Let signs follow their servers, now that a node has said which servers it has.
 
-        `before` is the node as it was before that; `tell` has a node told everything.
+        `before` is the node as it was before that.
         """
         node = decisions.node(before.hostname) or before
         foreign = self._where.elsewhere(node.node_id, sorted(one for one, _ in node.instances))
         missed = place.gone(before, node)
         unsettled = self._where.unsettled(node.node_id)
         decisions.load([of_sign(one) for one in dict.fromkeys((*foreign, *missed, *unsettled))])
-        one = _Inventory(self, before, node, taken_at, decisions, exchange, tell)
+        one = _Inventory(self, before, node, taken_at, decisions, exchange)
         for server_id in foreign:
             one.has_foreign(server_id)
         for server_id in dict.fromkeys((*missed, *unsettled)):
@@ -116,7 +113,6 @@ class _Inventory:
         taken_at: datetime,
         decisions: Batch,
         exchange: Exchange,
-        tell: Tell,
     ) -> None:
         self._following = following
         self._before = before
@@ -124,7 +120,6 @@ class _Inventory:
         self._taken_at = taken_at
         self._decisions = decisions
         self._exchange = exchange
-        self._tell = tell
 
     def has_foreign(self, server_id: str) -> None:
         """Apply that the node has a server whose sign is on another node."""
@@ -197,9 +192,6 @@ class _Inventory:
                 grounds=grounds,
             )
         )
-        for told in (node, home):
-            if told is not None and not told.removed:
-                self._tell(told)
 
     def _is_rivalled(self, sign: Sign, node: Node, at_home: place.Standing, there: place.Standing) -> bool:
         """Say whether another node takes part as well: which runs the server, or has it as this one has."""

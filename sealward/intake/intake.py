@@ -8,8 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands.batch import of_node, of_sign
@@ -44,12 +42,13 @@ if TYPE_CHECKING:
     from sealward.commands.handler import Handler
     from sealward.commands.node import Node
     from sealward.control.unproven import Unproven
-    from sealward.events.bus import Bus, Delivered
+    from sealward.events.bus import Delivered
+    from sealward.intake.answers import Answers
     from sealward.intake.introductions import SignOf
+    from sealward.intake.notes import Notes
     from sealward.intake.refusals import Refusal
     from sealward.intake.senders import LastTurns, Senders
 
-    Desire = Callable[[Node], reports.Desired]
 
 log = logging.getLogger(__name__)
 
@@ -67,16 +66,16 @@ Unheard = (NoSender, WrongSender, NotNewer)
 
 @dataclass(slots=True)
 class _Outcome:
-    """What came of a batch: what to answer, whom to tell everything, which refusals are on record."""
+    """What came of a batch: what to answer, who asked for what, which refusals are on record."""
 
     answers: list[Poison | None] = field(default_factory=list)
     heard: list[reports.AnyReport] = field(default_factory=list)
     registered: dict[str, tuple[Node, str]] = field(default_factory=dict)
-    """By hostname the node and the nonce that it registered with, empty where it did not."""
+    """By hostname the node that registered, and the nonce that it asked with."""
     recorded: set[Refusal] = field(default_factory=set)
     exchange: Exchange = field(default_factory=Exchange)
     turns: Heard = field(default_factory=lambda: Heard({}))
-    behind: list[tuple[str, reports.Behind]] = field(default_factory=list)
+    behind: dict[str, reports.Behind] = field(default_factory=dict)
     """What to answer to registrations that are not new, by hostname."""
     unproven: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages that nobody answers for, by the broker's user and the reason."""
@@ -87,14 +86,9 @@ class _Outcome:
         self.unproven[message.sender or "", dropped.reason] += 1
         return dropped
 
-    def tell(self, node: Node, nonce: str = "") -> None:
-        """Have a node told everything; one that asked keeps the nonce that it asked with."""
-        _, asked = self.registered.get(node.hostname, (node, ""))
-        self.registered[node.hostname] = (node, nonce or asked)
-
 
 class Intake:
-    """Takes reports in batches. `desire` tells what a node has to know, `heard` learns who is there.
+    """Takes reports in batches. `heard` learns who is there; `answers` and `notes` tell nodes something.
 
     `sign_of` is what is known of a server that a node's start gate asks about; `where` reads the rows.
     `nonce` gives a text that nobody can guess, another each time. `only_invited` keeps out hosts that nobody
@@ -105,10 +99,10 @@ class Intake:
         self,
         handler: Handler,
         heard: Callable[[Sequence[reports.AnyReport]], None],
-        bus: Bus,
-        desire: Desire,
         clock: Callable[[], datetime],
         *,
+        answers: Answers,
+        notes: Notes,
         where: Where,
         sign_of: SignOf,
         senders: Senders,
@@ -123,11 +117,10 @@ class Intake:
         self._unproven = unproven
         self._handler = handler
         self._heard = heard
-        self._bus = bus
-        self._desire = desire
+        self._answers = answers
         self._clock = clock
         self._refusals = Refusals(clock)
-        self._introductions = Introductions(sign_of, bus, clock, nonce)
+        self._introductions = Introductions(sign_of, notes, clock, nonce)
         self._following = Following(where, self._introductions, clock)
         self._prover = Prover()
 
@@ -139,15 +132,12 @@ class Intake:
         read = [self._read(one) for one in batch]
         try:
             _, outcome = self._handler.together(lambda decisions: self._decide(batch, read, decisions))
-            for node, nonce in outcome.registered.values():
-                self._tell(node, nonce)
-            for hostname, behind in outcome.behind:
-                self._bus.send(reports.queue_of(hostname), msgspec.json.encode(behind))
             self._heard(outcome.heard)
             self._turns.keep(outcome.turns.news)
             self._unproven.add(outcome.unproven)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
+        self._answers.take(outcome.registered, outcome.behind)
         self._refusals.remember(outcome.recorded)
         self._introductions.carry_out(outcome.exchange)
         return outcome.answers
@@ -188,7 +178,7 @@ class Intake:
             except (*Refused, *Unheard) as refused:
                 if isinstance(refused, NotNewer) and isinstance(said, reports.Registration):
                     boot = outcome.turns.last(said.public_key).boot
-                    outcome.behind.append((said.hostname, reports.Behind(boot, said.nonce)))
+                    outcome.behind[said.hostname] = reports.Behind(boot, said.nonce)
                 return outcome.drop(one, refused)
             if node is not None and node.removed and not isinstance(said, reports.Registration):
                 return self._refuse(said, NodeWasRemoved(), decisions, outcome)
@@ -256,7 +246,7 @@ class Intake:
         match report:
             case reports.Registration():
                 decisions.handle(registrations.command(report, one, node, only_invited=self._only_invited))
-                outcome.tell(_registered(report.hostname, decisions), report.nonce)
+                outcome.registered[report.hostname] = (_registered(report.hostname, decisions), report.nonce)
             case _ if node is None:
                 raise NotRegistered
             case reports.Heartbeat() | reports.Progress():
@@ -265,7 +255,6 @@ class Intake:
                         actor=f"node:{node.hostname}", hostname=node.hostname, public_key=node.public_key
                     )
                     decisions.handle(command)
-                    outcome.tell(_registered(node.hostname, decisions))
             case reports.Wanted():
                 self._introductions.admit(node.hostname)
                 self._introductions.wanted(node, report.server_id, decisions, outcome.exchange)
@@ -273,16 +262,9 @@ class Intake:
                 self._introductions.said(report, decisions, outcome.exchange)
             case reports.Inventory():
                 decisions.handle(meaning.of(report, measured, node))
-                self._following.follow(node, report.taken_at, decisions, outcome.exchange, outcome.tell)
+                self._following.follow(node, report.taken_at, decisions, outcome.exchange)
             case _:
                 decisions.handle(meaning.of(report, measured, node))
-
-    def _tell(self, node: Node, nonce: str) -> None:
-        """Route the node's events to its queue, then tell it everything."""
-        queue = reports.queue_of(node.hostname)
-        self._bus.bind(queue, f"#.node.{node.node_id}")
-        desired = msgspec.structs.replace(self._desire(node), answers=nonce)
-        self._bus.send(queue, msgspec.json.encode(desired))
 
     def _record(
         self,

@@ -8,14 +8,13 @@ is told that no sign comes to it, in the same words as about a server that nobod
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import (
@@ -27,8 +26,6 @@ from sealward.commands.errors import (
     TooManyQuestions,
     WrongNode,
 )
-from sealward.events.bus import BusUnavailable
-from sealward.events.store import StoreUnavailable
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
     from sealward.commands.batch import Batch
     from sealward.commands.node import Node
     from sealward.commands.sign import Sign
-    from sealward.events.bus import Bus
+    from sealward.intake.notes import Notes
 
     SignOf = Callable[[str], reports.Assignment | None]
 
@@ -93,13 +90,16 @@ class Exchange:
 
 
 class Introductions:
-    """Asks homes and answers start gates; `sign_of` reads what is in force for a server. For one thread."""
+    """Asks homes and answers start gates, by `notes`; `sign_of` reads what is in force for a server.
+
+    For one thread.
+    """
 
     def __init__(
-        self, sign_of: SignOf, bus: Bus, clock: Callable[[], datetime], nonce: Callable[[], str]
+        self, sign_of: SignOf, notes: Notes, clock: Callable[[], datetime], nonce: Callable[[], str]
     ) -> None:
         self._sign_of = sign_of
-        self._bus = bus
+        self._notes = notes
         self._clock = clock
         self._nonce = nonce
         self._asked: OrderedDict[str, Asked] = OrderedDict()
@@ -179,16 +179,14 @@ class Introductions:
             exchange.tell += _answer(asked, is_given=True)
 
     def carry_out(self, exchange: Exchange) -> None:
-        """Ask and tell, now that all is recorded. What cannot be said now is not: the gate does not wait."""
+        """Ask and tell, now that all is recorded."""
         for nonce in exchange.answered:
             self._asked.pop(nonce, None)
         for one in exchange.ask:
             self._ask(one)
         for hostname, server_id, is_given in exchange.tell:
-            try:
-                self._answer(hostname, server_id, is_given=is_given)
-            except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("%s is told nothing of %s: %s", hostname, server_id, away)
+            write = functools.partial(self._incoming, hostname, server_id, is_given=is_given)
+            self._notes.give(hostname, write)
 
     def _contradict(
         self, asked: Asked, report: reports.Leaving, decisions: Batch, exchange: Exchange
@@ -214,18 +212,16 @@ class Introductions:
     def _ask(self, asked: Asked) -> None:
         self._asked[asked.nonce] = asked
         _trim(self._asked)
-        message = reports.Inquiry(asked.server_id, asked.nonce)
-        try:
-            self._bus.send(reports.queue_of(asked.home), msgspec.json.encode(message))
-        except BusUnavailable as away:
-            log.warning("%s is not asked about %s: %s", asked.home, asked.server_id, away)
+        inquiry = reports.Inquiry(asked.server_id, asked.nonce)
+        self._notes.give(asked.home, lambda: inquiry)
 
-    def _answer(self, hostname: str, server_id: str, *, is_given: bool) -> None:
+    def _incoming(self, hostname: str, server_id: str, *, is_given: bool) -> reports.Incoming:
+        """Return what a start gate is told. Raises StoreUnavailable."""
         sign = self._sign_of(server_id) if is_given else None
         if sign is not None and sign.envelope is None:
             sign = None
         log.info("%s asked for %s, and is given %s", hostname, server_id, "it" if sign else "nothing")
-        self._bus.send(reports.queue_of(hostname), msgspec.json.encode(reports.Incoming(server_id, sign)))
+        return reports.Incoming(server_id, sign)
 
 
 def _may_know(sign: Sign, node_id: int) -> bool:

@@ -7,13 +7,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from sealward.events import cloudevent, codec, keys
+from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.bus import Poison
-from sealward.node_agent import departures
 from sealward.node_agent.bindings import Bindings
 from sealward.node_agent.departures import Departures
 from sealward.node_agent.enforcement import Enforcement
@@ -26,13 +22,14 @@ from sealward.node_agent.references import References, entries
 from sealward.node_agent.registration import Registration
 from sealward.node_agent.sealing import Order, Sealing
 from sealward.node_agent.validator import EQUAL, Validator, is_as_sealed, is_away
-from sealward.protocol import reports
+from sealward.protocol import reports, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    import msgspec
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from sealward.events.base import Recorded
     from sealward.node_agent.enforcement import Means
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.ledger import Ledger
     from sealward.node_agent.outbox import Outbox
     from sealward.node_agent.references import Reference
+    from sealward.node_agent.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class Agent:
     not answered, and a difference is said again.
 
     What it says in one step, which a public method is, leaves together.
-    For one thread; `beat`, `take_at_once` and `newcomers` for any.
+    For one thread; `beat`, `take_at_once`, `newcomers` and `trust` for any.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -80,8 +78,10 @@ class Agent:
         outbox: Outbox,
         clock: Callable[[], datetime],
         means: Means,
+        trust: Trust,
         invitation: Ed25519PrivateKey | None = None,
     ) -> None:
+        self.trust = trust
         self.hostname = outbox.hostname
         self._ledger = ledger
         self._hypervisor = hypervisor
@@ -124,8 +124,6 @@ class Agent:
         self._sealing = Sealing(self._validator.seal)
         self._asked: dict[str, Question] = {}
         """What is not answered yet, by task."""
-        self._untold: set[str] = set()
-        """The servers that came here and of which nothing was told: what told it is lost."""
         self._active: bool | None = None
         self._hearing = Hearing()
         self.registration = Registration(self.hostname, keyring, invitation)
@@ -158,22 +156,25 @@ class Agent:
         """Say something by itself; say whether that was possible. For any thread."""
         return self.registered and self._outbox.send(report)
 
-    def take_at_once(self, body: bytes) -> bool:
+    def take_at_once(self, message: telling.Message) -> bool:
         """Take a message that somebody waits for, if it is one; say whether it is. For any thread.
 
         A job of this agent may wait for libvirt, which may wait for its start gate, which waits for this.
         """
-        inquiry = departures.inquiry(body)
-        if inquiry is None:
-            return self.newcomers.take(body)
-        self._departures.take(inquiry)
+        match message:
+            case reports.Inquiry():
+                self._departures.take(message)
+            case reports.Incoming():
+                self.newcomers.take(message)
+            case _:
+                return False
         return True
 
     def tick(self) -> None:
         """Look at everything because it is time to; without an answer to its registration, register again."""
         self._ticks += 1
         self._make_up_for_losses()
-        if not self.registered or self.registration.waits or self._untold or self._ticks % ANEW == 0:
+        if not self.registered or self.registration.waits or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
             self.newcomers.forget()
@@ -241,19 +242,25 @@ class Agent:
         return self._ledger.next_moment(self._clock())
 
     def receive(self, body: bytes) -> None:
-        """Act on what the control plane says. Raises Poison."""
-        try:
-            told = msgspec.json.decode(body, type=reports.Desired | reports.Behind)
-        except msgspec.ValidationError:
-            self._hear(body)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as unreadable:
-            raise Poison("message.malformed", str(unreadable)) from unreadable
-        else:
-            with self._step():
-                if isinstance(told, reports.Behind):
-                    self._catch_up(told)
-                else:
-                    self._take_over(told)
+        """Act on a message, if the authority has signed it for this node."""
+        told = self.trust.unsealed(body, self.hostname)
+        if told is not None:
+            self.hear(told.message)
+
+    def hear(self, message: telling.Message) -> None:
+        """Act on what the control plane says."""
+        match message:
+            case reports.Desired():
+                with self._step():
+                    self._take_over(message)
+            case telling.Happened():
+                self._hear(message.event)
+            case telling.Anew() if self._hearing.needs(message.position):
+                self.register()
+            case reports.Behind():
+                self._catch_up(message)
+            case _:
+                self.take_at_once(message)
 
     def _catch_up(self, told: reports.Behind) -> None:
         """Go on after the boot that was heard last, if this agent has asked, and register with that."""
@@ -271,11 +278,12 @@ class Agent:
             log.info("%s has heard more than that as of %d", self.hostname, desired.position)
             self.register()
             return
+        signers = self.trust.take(desired)
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
         look = not self._is_again or any(map(is_away, desired.assignments))
         known = {one.server_id for one in self._references}
-        self._adopt(desired)
+        self._adopt(desired, signers)
         self.enforcement.look()
         self._inventory.report()
         self._report_firmware()
@@ -286,8 +294,6 @@ class Agent:
         for recorded in later:
             if self._hearing.is_news(recorded):
                 self._act_on(recorded)
-        if self._untold:
-            self.register()
 
     def _welcome(self, known: set[str]) -> None:
         """Look at the servers that came here, and forget about the files of those that went."""
@@ -298,11 +304,9 @@ class Agent:
             if server_id not in self._references:
                 self._files.forget(server_id)
 
-    def _adopt(self, desired: reports.Desired) -> None:
+    def _adopt(self, desired: reports.Desired, signers: Iterable[Ed25519PublicKey]) -> None:
         self._validator.node_id = desired.node_id
         self._active = desired.active
-        self._untold.clear()
-        signers = (keys.public_key(desired.authority),)
         expected = self.newcomers.expected()
         self.enforcement.take_over(desired, signers, expected)
         references = References(self._ledger, signers)
@@ -349,12 +353,13 @@ class Agent:
                 self._references, self._inventory.count_without(self._references), "node-deactivated", task_id
             )
 
-    def _hear(self, body: bytes) -> None:
+    def _hear(self, event: msgspec.Raw) -> None:
         """Act on an event, unless it is older than what this agent knows already."""
         try:
-            recorded = cloudevent.parse(body)
+            recorded = cloudevent.parse(bytes(event))
         except codec.EventRefused as refused:
-            raise Poison(refused.code, str(refused)) from refused
+            log.error("%s does not act on an event: %s", self.hostname, refused)  # noqa: TRY400 - no traceback
+            return
         if self.registration.has_another_key(recorded.event):
             self._hearing.forget()  # what is on its way under the key before counts no more
             self.register()
@@ -396,19 +401,23 @@ class Agent:
                 self._sealed(event)
             case of_sign.SignValidationRequested():
                 self._asked_to_validate(event)
-            case of_sign.SignMoved() if event.server_id not in self._references:
-                self._untold.add(event.server_id)
             case of_sign.SignClaimSettled():
                 self._settled(event.server_id)
             case of_sign.SignValidated():
                 self._asked.pop(event.task_id or "", None)
                 self._validator.heard(event.server_id, event.is_valid)
             case of_sign.SignRevoked():
-                self._close(event.server_id)
-                self._sealing.forget(event.server_id)
-                self._files.forget(event.server_id)
-                self._references.remove(event.server_id)
-                self._validator.forget(event.server_id)
+                self._forget(event.server_id)
+            case of_sign.SignMoved() if event.node_id != self._validator.node_id:
+                self._forget(event.server_id)
+
+    def _forget(self, server_id: str) -> None:
+        """Have nothing to do with a server any more."""
+        self._close(server_id)
+        self._sealing.forget(server_id)
+        self._files.forget(server_id)
+        self._references.remove(server_id)
+        self._validator.forget(server_id)
 
     def _settled(self, server_id: str) -> None:
         """Look again at a server that no other node claims any more: trust comes back by that alone."""

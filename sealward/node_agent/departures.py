@@ -10,8 +10,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from sealward.node_agent.not_measured import NotMeasured
 from sealward.protocol import reports
 
@@ -93,11 +91,3 @@ class Departures:
         if going:
             self._wake(LOOK_AGAIN)
         return going
-
-
-def inquiry(body: bytes) -> reports.Inquiry | None:
-    """Return the question of the control plane, if the message is one."""
-    try:
-        return msgspec.json.decode(body, type=reports.Inquiry)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None

@@ -82,7 +82,7 @@ class Enforcement:
         signers: Iterable[Ed25519PublicKey],
         expected: Iterable[reports.Assignment] = (),
     ) -> None:
-        """Take over what the control plane knows, and who must have signed a reference.
+        """Take over what the control plane knows, and the keys one of which must have signed a reference.
 
         Of servers that are `expected` the policies stay.
         """

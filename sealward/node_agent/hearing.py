@@ -21,6 +21,8 @@ class Hearing:
     def __init__(self) -> None:
         self.position: int | None = None
         self._heard = 0
+        self._begun = 0
+        """The position of the answer that was taken last."""
         self._oldest: int | None = None
         """While it waits: the position that an answer must reach, for the events before it are gone."""
         self._since: deque[Recorded] = deque()
@@ -35,6 +37,18 @@ class Hearing:
         """Know nothing any more, and wait to be told."""
         self.position = None
         self.ask()
+
+    def needs(self, position: int) -> bool:
+        """Hear that everything is to be asked for, as of that position; say whether nobody has asked yet.
+
+        Also where an answer is waited for: it has to reach that position.
+        """
+        if position <= self._begun:
+            return False
+        waits = self._oldest is not None
+        self.ask()
+        self._oldest = max(self._oldest or 0, position)
+        return not waits
 
     def is_news(self, recorded: Recorded) -> bool:
         """Hear an event; say whether it is to be acted on now."""
@@ -53,7 +67,7 @@ class Hearing:
 
     def begin_at(self, position: int) -> list[Recorded]:
         """Know everything up to that position; return the later events that were heard already."""
-        self.position = position
+        self.position = self._begun = position
         later = [one for one in self._since if one.position > position]
         self._since.clear()
         self._oldest = None

@@ -11,16 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from sealward.node_agent.references import entries
-from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.node_agent.policies import Policies
     from sealward.node_agent.references import References
+    from sealward.protocol import reports
 
 FRESH: Final = 10.0
 """Seconds for which an answer need not be asked for again: libvirt announces a server, then prepares it."""
@@ -78,21 +76,16 @@ class Newcomers:
                 self._spared_until = self._clock() + SPARED
         return heard
 
-    def take(self, body: bytes) -> bool:
-        """Take an answer, if the message is one; not while the agent takes everything over.
+    def take(self, incoming: reports.Incoming) -> None:
+        """Take an answer; not while the agent takes everything over.
 
-        What does not verify is no answer: the gate goes on waiting for one.
+        A reference that does not verify is no answer: the gate goes on waiting for one.
         """
-        try:
-            incoming = msgspec.json.decode(body, type=reports.Incoming)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return False
         if incoming.assignment is None or self._keep(incoming.assignment):
             with self._heard:
                 self._told[incoming.server_id] = _Told(self._clock(), incoming.assignment)
                 self._spared_until = 0.0
                 self._heard.notify_all()
-        return True
 
     def expected(self) -> list[reports.Assignment]:
         """Return the signs of the servers that may still be coming."""

@@ -37,7 +37,7 @@ class Reference:
 
 
 class References:
-    """All references of a node, by server. Only what every one of the `signers` has signed gets in."""
+    """All references of a node, by server. Only what one of the `signers` has signed gets in."""
 
     def __init__(self, ledger: Ledger, signers: Iterable[Ed25519PublicKey]) -> None:
         self._ledger = ledger
@@ -86,7 +86,7 @@ class References:
     def _read(self, entry: Entry) -> Reference | None:
         try:
             envelope = envelopes.parse(entry.envelope)
-            statement = statements.parse(envelopes.verify(envelope, self._signers), envelope.payload_type)
+            statement = statements.parse(envelopes.verify_any(envelope, self._signers), envelope.payload_type)
         except (envelopes.EnvelopeRefused, envelopes.NotVerified, statements.StatementRefused) as refused:
             log.error("the reference of %s is not used: %s", entry.server_id, refused)  # noqa: TRY400 - no traceback
             return None

@@ -67,11 +67,11 @@ class Registration:
         return True
 
     def is_answered_by(self, nonce: str) -> bool:
-        """Say whether an answer that repeats that nonce, empty when nobody asked, is for this agent.
+        """Say whether an answer that repeats that nonce is for this agent: nothing else is an answer.
 
         Of two answers the second may come as one to a question that the first has answered: it may say more.
         """
-        return nonce in self._own if nonce else not self.waits
+        return nonce in self._own
 
     def is_asked(self, nonce: str) -> bool:
         """Say whether this agent asked with that nonce and waits for the answer."""

@@ -21,7 +21,7 @@ from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
 from sealward.node_agent.progress import EVERY, Progress
 from sealward.node_agent.turns import Turns
-from sealward.protocol import reports
+from sealward.protocol import reports, telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.keyring import Keyring
     from sealward.node_agent.ledger import Ledger
     from sealward.node_agent.reactions import Act
+    from sealward.node_agent.trust import Trust
 
 LOOK_UP: Final = 0.1
 """Seconds after which whoever waits for a job looks whether the agent ends."""
@@ -61,15 +62,20 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came from the control plane; `done` tells its consumer when it was worked on, and how."""
+    """The control plane has told something; `done` tells its consumer when it was worked on, and how."""
 
-    body: bytes
+    message: telling.Message
     done: futures.Future[None] = field(default_factory=futures.Future)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """The start gate objected to a start, or it is time to react."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """The queue of this node is missing, or was: what was in it is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +108,13 @@ class Runner:
         gate_socket: Path,
         alone_for: timedelta,
         act: Act,
+        trust: Trust,
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         folders: Iterable[Path] = (),
         invitation: Ed25519PrivateKey | None = None,
     ) -> None:
         self._timing = timing
-        self._jobs: queue.SimpleQueue[Changed | Received | Due | Gate | Stop] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Changed | Received | Due | Deaf | Gate | Stop] = queue.SimpleQueue()
         self._hypervisor = Hypervisor(
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
@@ -124,6 +131,7 @@ class Runner:
             outbox=self._outbox,
             clock=clock,
             means=Means(alone_for, act, self._wake),
+            trust=trust,
             invitation=invitation,
         )
         self._gate = GateListener(
@@ -138,7 +146,9 @@ class Runner:
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
         self._progress = Progress(self.hostname, self._files.progress, self._outbox.put)
-        self._consumer = bus.consumer(reports.queue_of(self.hostname), self._await)
+        own = reports.queue_of(self.hostname)
+        self._consumer = bus.consumer(own, self._await, lambda: self._jobs.put(Deaf()))
+        self._asked_at = 0.0
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
         self._heart = threading.Thread(target=self._beat, name="agent-heart", daemon=True)
@@ -151,7 +161,7 @@ class Runner:
         self._files.start()
         self._consumer.start()
         self._outbox.start()
-        self._agent.register()
+        self._register()
         self._worker.start()
         self._heart.start()
 
@@ -185,13 +195,14 @@ class Runner:
         timer.start()
 
     def _await(self, body: bytes) -> None:
-        """Have a message worked on between the other jobs. Raises Poison, and Later when this agent ends.
+        """Have a message worked on between the other jobs. Raises Later when this agent ends.
 
         What a start gate waits for is taken at once: a job may wait for libvirt, which waits for the gate.
         """
-        if self._agent.take_at_once(body):
+        told = self._agent.trust.unsealed(body, self.hostname)
+        if told is None or self._agent.take_at_once(told.message):
             return
-        received = Received(body)
+        received = Received(told.message)
         self._jobs.put(received)
         while not futures.wait([received.done], LOOK_UP).done:
             if self._stopped.is_set():
@@ -220,9 +231,9 @@ class Runner:
                 self._agent.tick()
                 ticked = time.monotonic()
 
-    def _next_jobs(self, due: float) -> list[Changed | Received | Due | Gate | Stop]:
+    def _next_jobs(self, due: float) -> list[Changed | Received | Due | Deaf | Gate | Stop]:
         """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
-        batch: list[Changed | Received | Due | Gate | Stop] = []
+        batch: list[Changed | Received | Due | Deaf | Gate | Stop] = []
         try:
             batch.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
             while True:
@@ -230,10 +241,12 @@ class Runner:
         except queue.Empty:
             return batch
 
-    def _carry_out(self, batch: list[Changed | Received | Due | Gate | Stop]) -> None:
+    def _carry_out(self, batch: list[Changed | Received | Due | Deaf | Gate | Stop]) -> None:
         for job in batch:
             if isinstance(job, Received):
                 self._receive(job)
+        if any(isinstance(job, Deaf) for job in batch):
+            self._ask_again()
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:
             self._agent.look_at(changed)
@@ -242,10 +255,20 @@ class Runner:
         if batch:
             self._agent.enforce()
 
+    def _register(self) -> None:
+        self._asked_at = time.monotonic()
+        self._agent.register()
+
+    def _ask_again(self) -> None:
+        """Register, which makes the queue, unless that was done just now or this node is none any more."""
+        is_asked = self._agent.registration.waits and time.monotonic() - self._asked_at < UNHEARD
+        if not is_asked and not self._agent.registration.ended:
+            self._register()
+
     def _receive(self, received: Received) -> None:
         try:
-            self._agent.receive(received.body)
-        except Exception as broken:  # noqa: BLE001 - one bad message must not end the agent: it is buried
+            self._agent.hear(received.message)
+        except Exception as broken:  # noqa: BLE001 - one bad message must not end the agent: it is dropped
             received.done.set_exception(broken)
         else:
             received.done.set_result(None)

@@ -312,7 +312,9 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     """All that a node has to know, as of `position`: the answer to a registration.
 
     `active` is None while nobody has switched validation on or off. `authority` is the public key (PEM) that
-    must have countersigned every reference. `policy_position` is that of the event that set the policy.
+    the control plane signs with. From now on the node believes what this key, or one of those `beside` it,
+    has signed. One of these or of the `earlier` ones must have countersigned a reference. `policy_position`
+    is that of the event that set the policy.
     """
 
     node_id: int
@@ -330,7 +332,11 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     recorded: tuple[str, ...] = ()
     """The ids of objections and reactions that need not be said again."""
     answers: str = ""
-    """The nonce of the registration that this answers; empty when the node did not ask."""
+    """The nonce of the registration that this answers."""
+    beside: tuple[str, ...] = ()
+    """Other public keys (PEM) of the authority that may speak: the next one, or the one before."""
+    earlier: tuple[str, ...] = ()
+    """Public keys (PEM) of the authority that may not speak any more, but whose references stay good."""
 
 
 class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):

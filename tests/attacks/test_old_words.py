@@ -153,11 +153,7 @@ def test_a_turn_that_is_no_number_is_no_report(door: Door, node: Reporter, boot:
 
 def behind(door: Door) -> list[tuple[str, reports.Behind]]:
     """Return who was told that it is behind."""
-    return [
-        (queue, msgspec.json.decode(body, type=reports.Behind))
-        for queue, body in door.sent
-        if b'"behind"' in body
-    ]
+    return [("node.kvm1", one) for one in door.said("kvm1") if isinstance(one, reports.Behind)]
 
 
 def test_a_node_whose_ledger_was_lost_or_put_back_is_told_where_it_was(

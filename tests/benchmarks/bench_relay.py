@@ -1,13 +1,11 @@
 """The relay on PostgreSQL and RabbitMQ, all of it: read the log, render, publish, confirm, keep the place.
 
 Against the same messages on the same exchange, each confirmed before the next is sent. As in service each
-message goes to the stream and to the durable queue of its node, under the policy that is made for those;
-nobody reads.
+message goes to the stream; nobody reads.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
@@ -26,12 +24,9 @@ from sealward.control.database import ControlPlace
 from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent
 from sealward.events.amqp import EXCHANGE, AmqpPublisher
-from sealward.events.bus import Bus
 from sealward.events.postgres import postgres
 from sealward.events.relay import Relay
 from sealward.events.store import EventStore
-from sealward.protocol.reports import queue_of
-from stack.secrets import NODES_QUEUES, POLICY
 
 EVENTS = 20_000
 SINGLE = 1_500
@@ -80,11 +75,6 @@ def main() -> int:
     with postgres_server() as postgres_, rabbitmq_server() as rabbitmq:
         store, control = postgres(postgres_.url()), PostgresControl(postgres_.url())
         relayed(store, control, rabbitmq.url)  # makes exchange and stream
-        bus = Bus(rabbitmq.url)
-        bus.bind(queue_of("kvm2"), "#.node.2")
-        bus.close()
-        pattern, definition = NODES_QUEUES["pattern"], json.dumps(NODES_QUEUES["definition"])
-        rabbitmq.ctl("set_policy", POLICY, pattern, definition, "--apply-to", "queues")
         turns = [
             (relayed(store, control, rabbitmq.url), confirmed_each(store, rabbitmq.url))
             for _ in range(ROUNDS)

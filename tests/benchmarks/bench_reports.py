@@ -35,13 +35,17 @@ from sealward.control.unproven import Unproven
 from sealward.events import envelope as envelopes
 from sealward.events.base import utc_now
 from sealward.events.bus import BATCH, Bus, Delivered
+from sealward.events.node_queues import BusQueues, Letter
 from sealward.events.permissions import user_of
 from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated
 from sealward.events.store import EventStore
+from sealward.intake.answers import Answers
 from sealward.intake.following import Where
 from sealward.intake.intake import Intake
+from sealward.intake.notes import Notes
 from sealward.intake.senders import Senders
+from sealward.intake.voice import Voice
 from sealward.node_agent.keyring import Keyring
 from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.outbox import Outbox
@@ -68,14 +72,13 @@ class Starts(Ledger):
         """Do nothing."""
 
 
-class NoBus(Bus):
-    """The bus is not what is measured here."""
+class NoQueues(BusQueues):
+    """The broker is not what is measured here."""
 
-    def bind(self, queue: str, routing_key: str) -> None:
-        """Do nothing."""
-
-    def send(self, queue: str, body: bytes) -> None:
-        """Do nothing."""
+    def put(self, letters: Sequence[Letter]) -> frozenset[str]:
+        """Take all."""
+        del letters
+        return frozenset()
 
 
 def backlog(store: EventStore, handler: Handler, first: int) -> list[Delivered]:
@@ -132,12 +135,15 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
     def desire(node: Node) -> reports.Desired:
         return reports.Desired(node.node_id, store.head(), node.active, "PEM", (), ())
 
+    queues, voice = NoQueues(Bus("memory://", "bench")), Voice(AUTHORITY, utc_now)
+    answers = Answers(desire, queues, voice)
+    answers.start()
     return Intake(
         handler,
         heard,
-        NoBus("memory://", "bench"),
-        desire,
         utc_now,
+        answers=answers,
+        notes=Notes(queues, voice),
         where=Where(lambda *_: (), lambda *_: (), lambda _: ()),
         sign_of=lambda _: None,
         senders=Senders("sealward-worker"),

@@ -111,6 +111,7 @@ def topology() -> Iterator[tuple[Stack, Path]]:
             stack.rabbitmq.start()
             stack.rabbitmq.ctl("import_definitions", str(place / "secrets" / "rabbitmq-definitions"))
             stack.run("migrate")
+            stack.run("invite")
             stack.start_process("api-1")
             stack.start_process("worker-1")
             yield stack, place
@@ -122,7 +123,7 @@ def topology() -> Iterator[tuple[Stack, Path]]:
 def agent(stack: Stack, place: Path) -> Iterator[Node]:
     """Give an agent in this process."""
     bus = Bus(stack.rabbitmq.url)
-    node = Node(Settings(data_dir=place / "own"), bus)
+    node = Node(Settings(data_dir=place / "own", join_file=stack.secrets / "node-join"), bus)
     node.start()
     try:
         until(lambda: len(stack.ask("GET", "/v1/server")[1]["servers"]) == len(SERVERS), 30)

@@ -16,9 +16,11 @@ from programs import sealward
 from running import until
 
 from sealward.events.amqp import AmqpPublisher
+from sealward.events.amqp_queues import AmqpQueues
 from sealward.events.bus import Bus, BusUnavailable, Later, Poison, connect
 from sealward.events.dead_letters import DeadLetters
 from sealward.events.node import NodeActivated
+from sealward.events.node_queues import Letter
 from sealward.events.tls import Tls
 from sealward.protocol import reports
 from stack.certificates import Certificates, issue
@@ -35,6 +37,14 @@ def namespace() -> str:
 def bus(rabbitmq_server: RabbitMQ, namespace: str) -> Iterator[Bus]:
     """Yield a bus of its own."""
     made = Bus(rabbitmq_server.url, namespace)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def queues(rabbitmq_server: RabbitMQ, namespace: str) -> Iterator[AmqpQueues]:
+    """Yield the queues of nodes, of its own."""
+    made = AmqpQueues(rabbitmq_server.url, namespace=namespace)
     yield made
     made.close()
 
@@ -64,11 +74,12 @@ def test_what_cannot_be_worked_on_now_comes_again_in_order(bus: Bus) -> None:
     assert seen == [b"one", b"one", b"two"]
 
 
-def test_a_message_whose_reader_dies_is_not_lost(bus: Bus) -> None:
+def test_a_message_whose_reader_dies_is_not_lost(bus: Bus, queues: AmqpQueues) -> None:
     """It was not acknowledged: the next reader gets it."""
     first: list[bytes] = []
     seen: list[bytes] = []
-    bus.send("q", b"order")
+    queues.open("q")
+    queues.put([Letter("q", b"order")])
     with connect(bus._connection.as_uri(include_password=True)) as dying:
         got = kombu.Queue(bus._queue("q").name, channel=dying.default_channel).get()
         first.append(bytes(got.body))
@@ -158,11 +169,14 @@ def test_tls_reaches_whom_it_trusts(
     tls = Tls(ca=certificates.ca)
     heard: list[bytes] = []
     bus = Bus(rabbitmq_server.tls_url, namespace, tls)
+    queues = AmqpQueues(rabbitmq_server.tls_url, tls, namespace)
     consumer = bus.consumer("q", heard.append)
     consumer.start()
-    bus.send("q", b"secret")
+    queues.open("q")
+    queues.put([Letter("q", b"secret")])
     until(lambda: heard == [b"secret"], 15)
     consumer.stop()
+    queues.close()
     bus.close()
     publisher = AmqpPublisher(rabbitmq_server.tls_url, tls)
     publisher.publish(stored([event(NodeActivated)]))
@@ -178,12 +192,16 @@ def test_tls_refuses_another_authority(rabbitmq_server: RabbitMQ, namespace: str
     bus = Bus(rabbitmq_server.tls_url, namespace, stranger)
     with pytest.raises(BusUnavailable, match="certificate"):
         bus.send("q", b"secret")
+    queues = AmqpQueues(rabbitmq_server.tls_url, stranger, namespace)
+    with pytest.raises(BusUnavailable):
+        queues.put([Letter("q", b"secret")])
+    queues.close()
     publisher = AmqpPublisher(rabbitmq_server.tls_url, stranger)
     with pytest.raises(BusUnavailable):
         publisher.publish(stored([event(NodeActivated)]))
     publisher.close()
     bus.close()
-    del bus, publisher
+    del bus, queues, publisher
     gc.collect()
 
 
@@ -215,43 +233,36 @@ def enrolled(rabbitmq_server: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_an_enrolled_node_reports_and_hears(enrolled: tuple[str, str]) -> None:
-    """Its own queue, the inbox of reports, the inbox of the dead."""
-    control, node = Bus(enrolled[0]), Bus(enrolled[1])
+    """What the control plane puts into its queue, which is there once the control plane has made it."""
+    control, node, queues = Bus(enrolled[0]), Bus(enrolled[1]), AmqpQueues(enrolled[0])
+    own = reports.queue_of("kvm-1")
     reported: list[bytes] = []
     heard: list[bytes] = []
-
-    def hear(body: bytes) -> None:
-        heard.append(body)
-        if body == b"poison":
-            raise Poison("message.malformed", "")
-
+    missing: list[None] = []
     inbox = control.inbox(reports.INBOX, reported.append)
     inbox.start()
-    own = node.consumer(reports.queue_of("kvm-1"), hear)
-    own.start()
+    reader = node.consumer(own, heard.append, lambda: missing.append(None))
+    reader.start()
+    until(lambda: bool(missing), 15)
+    queues.open(own)
+    assert queues.put([Letter(own, b"one"), Letter(own, b"two")]) == frozenset()
     node.submit(reports.INBOX, b"report")
-    control.send(reports.queue_of("kvm-1"), b"poison")
-    control.bind(reports.queue_of("kvm-1"), "#.node.1")
-    control.publish("sign.created.node.1", b"order")
-    until(lambda: reported == [b"report"] and heard == [b"poison", b"order"], 15)
-    own.stop()
+    until(lambda: reported == [b"report"] and heard == [b"one", b"two"], 15)
+    reader.stop()
     inbox.stop()
-    with DeadLetters(enrolled[0]) as dead:
-        assert [one.queue for one in dead.all()] == ["sealward.node.kvm-1"]
-        dead.drop(lambda _: True)
+    queues.close()
     control.close()
     node.close()
 
 
 def test_an_enrolled_node_may_do_nothing_else(enrolled: tuple[str, str]) -> None:
     """Neither another node's queue, nor the events, nor the default exchange, nor Celery's orders."""
-    control, node = Bus(enrolled[0]), Bus(enrolled[1])
-    control.send(reports.queue_of("kvm-2"), b"for another")
+    control, node, queues = Bus(enrolled[0]), Bus(enrolled[1]), AmqpQueues(enrolled[0])
+    queues.open(reports.queue_of("kvm-2"))
     control.publish("x", b"")
     tries: list[Callable[[], None]] = [
         lambda: node.send(reports.queue_of("kvm-1"), b"by the default exchange"),
         lambda: node.publish("sign.revoked.node.2", b"forged"),
-        lambda: node.bind(reports.queue_of("kvm-1"), "#"),
         lambda: node.submit("orders", b"forged"),
     ]
     for attempt in tries:
@@ -261,5 +272,24 @@ def test_an_enrolled_node_may_do_nothing_else(enrolled: tuple[str, str]) -> None
     with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
         kombu.Queue("sealward.node.kvm-2", channel=refused.default_channel).get()
     refused.release()
+    queues.close()
     control.close()
     node.close()
+
+
+@pytest.mark.parametrize("name", ["sealward.node.kvm-1", "sealward.node.kvm-3", "kvm-1", "amq.gen-kvm-1"])
+def test_an_enrolled_node_makes_no_queue(enrolled: tuple[str, str], name: str) -> None:
+    """Not even its own: neither with other arguments nor for itself alone; nor any exchange or binding."""
+    refused = connect(enrolled[1])
+    for words in ({}, {"exclusive": True}, {"arguments": {"x-max-length": 1}}):
+        with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
+            refused.channel().queue_declare(name, **words)
+        with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
+            refused.channel().queue_declare("", **words)
+    with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
+        refused.channel().exchange_declare(name, "direct")
+    with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
+        refused.channel().queue_delete(name)
+    with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
+        refused.channel().queue_bind("sealward.node.kvm-1", "sealward.events", "#")
+    refused.release()

@@ -39,21 +39,6 @@ def test_messages_come_in_the_order_they_were_sent(bus: Bus) -> None:
     assert heard == [b"%d" % number for number in range(50)]
 
 
-def test_a_binding_lets_through_what_matches(bus: Bus) -> None:
-    """A node hears of its own."""
-    heard: list[bytes] = []
-    consumer = bus.consumer("node", heard.append)
-    bus.bind("node", "#.node.2")
-    for key in ("sign.created.node.2", "sign.created.node.22", "node.swept.node.2", "sign.created.node.1"):
-        bus.publish(key, key.encode())
-    bus.send("node", b"end")
-    consumer.start()
-    until(lambda: b"end" in heard)
-    consumer.stop()
-
-    assert heard == [b"sign.created.node.2", b"node.swept.node.2", b"end"]
-
-
 def test_a_message_that_breaks_its_reader_is_dropped(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and the next one arrives."""
     heard: list[bytes] = []
@@ -94,16 +79,18 @@ def test_the_relay_copies_the_log_in_order_and_once(bus: Bus) -> None:
     store = stores.in_memory()
     store.append(uuid.uuid4(), 0, [event(NodeActivated)])
     heard: list[int] = []
-    bus.bind("all", "#")
-    consumer = bus.consumer("all", lambda body: heard.append(cloudevent.parse(body).position))
-    consumer.start()
+
+    def hear(routing_key: str, body: bytes) -> None:
+        del routing_key
+        heard.append(cloudevent.parse(body).position)
+
+    bus.publish = hear  # type: ignore[method-assign]  # to hear what the relay publishes
     relay = Relay(store, BusPublisher(bus), FromNow(store))
     relay.start()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: store.append(uuid.uuid4(), 0, [event(NodeActivated)]), range(100)))
     until(lambda: len(heard) >= 100)
     relay.stop()
-    consumer.stop()
 
     assert heard == list(range(2, 102))
     assert not any(one.name == "relay" for one in threading.enumerate())

@@ -136,7 +136,8 @@ def _agent_on(node: PrivateNode, sealward: Sealward) -> Iterator[Node]:
         ledger = Ledger(Path(folder) / "node" / "ledger.sqlite")
         ledger.keep_fact("hostname", node.daemon.hostname)
         ledger.close()
-        agent = Node(node.settings(data_dir=Path(folder)), sealward.embedded._bus)
+        authority = sealward.embedded.control_plane.authority_pem
+        agent = Node(node.settings(data_dir=Path(folder)), sealward.embedded._bus, authority=authority)
         agent.start()
         try:
             until(lambda: len(sealward.ask("GET", "/v1/node").json["nodes"]) == 2)

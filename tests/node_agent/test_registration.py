@@ -19,14 +19,14 @@ def asked(times: int) -> tuple[Registration, list[str]]:
     return registration, [one.nonce for one in reports]
 
 
-def test_what_nobody_asked_for_is_taken_while_nobody_waits() -> None:
-    """A move is told unasked; one who waits is told of it in the answer."""
+def test_what_nobody_asked_for_is_no_answer() -> None:
+    """Neither while this agent waits nor later: of a move it is told that it has to ask."""
     registration, (nonce,) = asked(1)
+    assert registration.is_answered_by(nonce)
     assert not registration.is_answered_by("")
 
-    assert registration.is_answered_by(nonce)
     registration.answered(nonce)
-    assert registration.is_answered_by("")
+    assert not registration.is_answered_by("")
     assert not registration.waits
 
 

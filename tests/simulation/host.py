@@ -30,6 +30,7 @@ from sealward.node_agent.ledger import Ledger
 from sealward.node_agent.measure import Files, measure, unmeasured
 from sealward.node_agent.not_measured import NotMeasured
 from sealward.node_agent.outbox import Outbox
+from sealward.node_agent.trust import Trust
 from sealward.node_agent.turns import Turns
 
 NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
@@ -166,13 +167,15 @@ class NoFiles:
 class Host:
     """A node; its clock is off by `skew`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a node is, and what it is given
         self,
         number: int,
         folder: Path,
         skew: timedelta,
         clock: Callable[[], datetime],
         submit: Callable[[bytes], None],
+        *,
+        trust: Trust,
     ) -> None:
         self.hostname = f"kvm{number}"
         self.queue = f"node.{self.hostname}"
@@ -185,6 +188,7 @@ class Host:
         self._ledger.keep_fact("hostname", self.hostname)
         self.keyring = Keyring(KEYS[number])
         self._keys = 2 * number
+        self._trust = trust
         self.agent: Agent | None = None
         self.changed: set[str | None] = set()
 
@@ -205,6 +209,7 @@ class Host:
             outbox=Outbox(self.hostname, self.keyring, self._submit, Turns(self._ledger)),
             clock=self._clock,
             means=Means(timedelta(days=7), lambda *_: None, lambda _: None),
+            trust=self._trust,
         )
         self.agent.register()
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.events import envelope as envelopes
 from sealward.events.keyid import keyid
-from sealward.protocol import reports
+from sealward.protocol import reports, telling
 
 
 def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report]) -> list[bytes]:
@@ -41,15 +41,19 @@ def speaker(body: bytes) -> str:
 
 def named(body: bytes) -> str:
     """Return what a message is, for the trace."""
-    fields = msgspec.json.decode(body)
-    if fields.get("kind") == "desired":
-        return f"desired as of {fields['position']}"
-    if fields.get("kind") == "behind":
-        return f"behind boot {fields['boot']}"
-    if fields.get("kind") in {"inquiry", "incoming"}:
-        return f"{fields['kind']} {fields['server_id'][:8]}"
-    if "sequence" in fields:
-        return f"{fields['type']} {int(fields['sequence'])} {(fields['data'].get('server_id') or '')[:8]}"
+    if envelopes.parse(body).payload_type == telling.PAYLOAD_TYPE:
+        return _told(telling.unverified(body).message)
     return " + ".join(
         f"{type(one).__name__} of {one.hostname} {getattr(one, 'server_id', '')[:8]}" for one in said(body)
     )
+
+
+def _told(message: telling.Message) -> str:
+    if isinstance(message, telling.Happened):
+        fields = msgspec.json.decode(message.event)
+        return f"{fields['type']} {int(fields['sequence'])} {(fields['data'].get('server_id') or '')[:8]}"
+    if isinstance(message, reports.Incoming | reports.Inquiry):
+        return f"{type(message).__name__} {message.server_id[:8]}".lower()
+    if isinstance(message, reports.Behind):
+        return f"behind boot {message.boot}"
+    return f"{type(message).__name__} as of {message.position}".lower()

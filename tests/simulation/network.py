@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from simulation.messages import speaker
 
 from sealward.events.bus import BusUnavailable
+from sealward.events.node_queues import Letter
 
 AT_ONCE = 4
 """Reports that workers hold beside each other: so many may overtake."""
@@ -23,6 +25,8 @@ class Weather:
 
     lost_reports: float = 0.0
     lost_events: float = 0.0
+    refused: float = 0.0
+    """The queue of a node does not take what happens to the node."""
     doubled: float = 0.0
     unsure: float = 0.0
     """The broker or the store did it, but the answer was lost."""
@@ -40,6 +44,7 @@ class Weather:
         return cls(
             lost_reports=dice.choice((0.0, 0.1)),
             lost_events=dice.choice((0.0,) * 9 + (0.05,)),
+            refused=0.1 * foul,
             doubled=0.1 * foul,
             unsure=0.03 * foul,
             away=0.03 * foul,
@@ -48,15 +53,14 @@ class Weather:
 
 
 class Network:
-    """Queues of bytes. What a worker sends may arrive later than what it sends next, or never."""
+    """Queues of bytes. An answer to a node may arrive later than what happens meanwhile, or never."""
 
     def __init__(self, dice: Random, weather: Weather) -> None:
         self._dice = dice
         self.weather = weather
         self.inbox: list[bytes] = []
         self.queues: dict[str, list[bytes]] = {}
-        self.on_the_way: list[tuple[str, bytes]] = []
-        self._bindings: dict[str, str] = {}
+        self.on_the_way: list[Letter] = []
 
     def submit(self, body: bytes) -> None:
         """Take a report of an agent."""
@@ -67,26 +71,6 @@ class Network:
         if self.happens(self.weather.doubled):
             self.inbox.append(body)
         self.strike_after()
-
-    def send(self, queue: str, body: bytes) -> None:
-        """Take a message for a node; others may overtake it."""
-        self.strike()
-        self.on_the_way.append((queue, body))
-        self.strike_after()
-
-    def publish(self, routing_key: str, body: bytes) -> None:
-        """Hand an event to the node that it is about."""
-        self.strike()
-        for queue, node in self._bindings.items():
-            if routing_key.endswith(node) and not self.happens(self.weather.lost_events):
-                self.queues[queue].append(body)
-        self.strike_after()
-
-    def bind(self, queue: str, routing_key: str) -> None:
-        """Let a queue have the events of a node."""
-        self.strike()
-        self.queues.setdefault(queue, [])
-        self._bindings[queue] = routing_key.removeprefix("#")
 
     def arrive(self) -> None:
         """Let one of the messages that are on the way to a node arrive."""
@@ -123,3 +107,47 @@ class Network:
             raise BusUnavailable("the answer was lost")
         if self.happens(self.weather.killed):
             raise Killed
+
+
+class Deliveries:
+    """The queues of nodes, as who tells them what happens sees them: in order, if a queue takes it."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def open(self, queue: str) -> None:
+        """Make the queue of a node."""
+        self._network.strike()
+        self._network.queues.setdefault(queue, [])
+
+    def put(self, letters: Sequence[Letter]) -> frozenset[str]:
+        """Put letters into queues; return those that did not take all."""
+        if letters:
+            self._network.strike()
+        failed = frozenset(one.queue for one in letters if not self._take(one))
+        if letters:
+            self._network.strike_after()
+        return failed
+
+    def delete(self, queue: str) -> None:
+        """Delete the queue of a node."""
+        self._network.queues.pop(queue, None)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _take(self, letter: Letter) -> bool:
+        network = self._network
+        if letter.queue not in network.queues or network.happens(network.weather.refused):
+            return False
+        if not network.happens(network.weather.lost_events):
+            network.queues[letter.queue].append(letter.body)
+        return True
+
+
+class Answered(Deliveries):
+    """The same for who answers nodes: what happens meanwhile may overtake an answer."""
+
+    def _take(self, letter: Letter) -> bool:
+        self._network.on_the_way.append(letter)
+        return True

@@ -1,4 +1,4 @@
-"""The control plane of a simulation: real handler, intake, relay, leases and projections, without threads."""
+"""The control plane of a simulation without threads: real handler, intake, teller, leases, projections."""
 
 from __future__ import annotations
 
@@ -12,26 +12,35 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
-from simulation.network import Killed, Network
+from simulation.network import Answered, Deliveries, Killed, Network
 
 from sealward.commands.handler import Handler
 from sealward.commands.node import Node
 from sealward.control.leases import Leases
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
-from sealward.events.bus import Bus, BusUnavailable, Delivered, Later, Poison
-from sealward.events.relay import BusPublisher, Relay
-from sealward.events.store import EventStore, NextId
-from sealward.intake.assignments import Assignments
+from sealward.control.untold import Untold
+from sealward.events.bus import BusUnavailable, Delivered, Later, Poison
+from sealward.events.keys import public_pem
+from sealward.events.store import EventStore, NextId, StoreUnavailable
+from sealward.intake.addresses import Addresses
+from sealward.intake.answers import Answers
+from sealward.intake.assignments import Assignments, AuthorityKeys
+from sealward.intake.backoff import Backoff
 from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
+from sealward.intake.notes import Notes
+from sealward.intake.reminders import Reminders
 from sealward.intake.senders import NEVER, Senders
+from sealward.intake.teller import Teller
+from sealward.intake.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import reports
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
+AUTHORITY_PEM = public_pem(AUTHORITY.public_key())
 FRESH_FOR = timedelta(minutes=15)
 LEASE = timedelta(seconds=30)
 
@@ -99,8 +108,38 @@ class Uncounted:
         """Do nothing."""
 
 
+class Missed(Untold):
+    """The nodes that missed something, in a dictionary."""
+
+    def __init__(self) -> None:
+        self._missed: dict[str, int] = {}
+
+    def note(self, missed: Mapping[str, int]) -> None:
+        """Note nodes, each with the last event that it missed."""
+        for hostname, position in missed.items():
+            self._missed[hostname] = max(position, self._missed.get(hostname, 0))
+
+    def all(self) -> dict[str, int]:
+        """Return all of them."""
+        return dict(self._missed)
+
+    def forget(self, hostname: str, position: int) -> None:
+        """Forget a node that missed nothing later."""
+        if self._missed.get(hostname, position + 1) <= position:
+            del self._missed[hostname]
+
+
+class Patient(Backoff):
+    """Tries again at once: time is what the world says that it is."""
+
+    def waits(self, hostname: str) -> bool:
+        """Say no."""
+        del hostname
+        return False
+
+
 class Place:
-    """How far the relay has come."""
+    """How far nodes were told."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -127,22 +166,26 @@ class Plane:
         self._leases = Memory()
         self.turns = Turns()
         self._nonces = itertools.count()
+        self._untold = Missed()
         self.taken: Counter[bytes] = Counter()
         self.refused: list[Poison] = []
         self.begin()
 
     def begin(self) -> None:
         """Start the worker (again)."""
-        bus = cast("Bus", self._network)
+        voice = Voice(AUTHORITY, self._clock)
+        deliveries, answered = Deliveries(self._network), Answered(self._network)
         self._assignments = Assignments(
-            self.store, self.projections, AUTHORITY.public_key(), 0.0, self._clock
+            self.store, self.projections, AuthorityKeys(AUTHORITY_PEM), 0.0, self._clock
         )
+        self._answers = Answers(self._desire, answered, voice, Patient())
+        self._notes = Notes(answered, voice, Patient())
         self._intake = Intake(
             self.handler,
             self._heard,
-            bus,
-            self._desire,
             self._clock,
+            answers=self._answers,
+            notes=self._notes,
             where=Where(self._assignments.elsewhere, self._assignments.also_at, self._assignments.unsettled),
             sign_of=self._assignments.sign_of,
             senders=Senders(None),
@@ -151,7 +194,16 @@ class Plane:
             only_invited=False,
             nonce=lambda: f"n-{next(self._nonces)}",
         )
-        self._relay = Relay(self.store, BusPublisher(bus), self.place)
+        self._teller = Teller(
+            self.store,
+            deliveries,
+            voice,
+            place=self.place,
+            addresses=Addresses(self.projections, 0.0),
+            untold=self._untold,
+            backoff=Patient(),
+        )
+        self._reminders = Reminders(self._untold, deliveries, voice, backoff=Patient())
         self._keeper = LeaseKeeper(self._leases, self.handler, LEASE, self._clock)
 
     def take(self, *batch: bytes) -> bool:
@@ -165,17 +217,30 @@ class Plane:
             return False
         self.refused += [one for one in answers if one is not None]
         self.taken.update(batch)
+        self._do(self._answers.work_off)
+        self._do(self._notes.work_off)
         return True
 
     def relay(self) -> None:
-        """Publish the next events, if there are any."""
+        """Tell nodes what has happened, and those that missed something to ask; answer who waits for it."""
         if self.store.head() > self.place.position:
-            try:
-                self._relay.copy()
-            except BusUnavailable:
-                pass
-            except Killed:
-                self.begin()
+            self._do(self._teller.tell)
+        self._do(self._reminders.remind)
+        self._do(self._answers.work_off)
+
+    @property
+    def owes(self) -> bool:
+        """Say whether a node waits to be told something."""
+        return self._answers.waits or bool(self._untold.all()) or self.place.position < self.store.head()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Do something that is tried again when the store or the broker is away."""
+        try:
+            work()
+        except (BusUnavailable, StoreUnavailable):
+            pass
+        except Killed:
+            self.begin()
 
     def project(self) -> None:
         """Fold the next events."""

@@ -12,13 +12,16 @@ from sealward.events.verdict import IsValid
 
 
 def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(world: World, host: Host) -> None:
-    """The event says that there is something to know; the fifteenth sweep would be late."""
+    """It knows that there is something to know, and that it was not answered: it asks again."""
     server_id, other = host.server_ids[0], world.hosts[1]
     world.move(server_id, host, other)
     for one in (host, other):
         world.notify_at(one)
         world.take_all()
         world.plane.project()
+    world.plane.relay()
+    world.hear_all(other)
+    world.take_all()
     world.network.on_the_way.clear()
     world.settle()
     untold = is_valid(world, server_id)

@@ -12,11 +12,12 @@ from simulation.host import VERSIONS, Host
 from simulation.liar import Liar
 from simulation.messages import named
 from simulation.network import Killed, Network, Weather
-from simulation.plane import Plane
+from simulation.plane import AUTHORITY_PEM, Plane
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import Rejected
 from sealward.events.store import StoreUnavailable
+from sealward.node_agent.trust import Trust
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 STEPS = 120
@@ -45,7 +46,8 @@ class World:
         self.network = Network(self.dice, CALM if calm else Weather())
         self.plane = Plane(self.network, self.clock)
         self.hosts = [
-            Host(number, folder, self._skew(), self.clock, self.network.submit) for number in (1, 2)
+            Host(number, folder, self._skew(), self.clock, self.network.submit, trust=Trust((AUTHORITY_PEM,)))
+            for number in (1, 2)
         ]
         self.liar = Liar(self.network.submit) if calm and seed % 2 else None
         self.migrations: dict[str, tuple[Host, Host]] = {}
@@ -211,7 +213,7 @@ class World:
             or self.network.on_the_way
             or any(self.network.queues.values())
             or any(host.changed for host in self.hosts)
-            or self.plane.place.position < head
+            or self.plane.owes
             or self.plane.projections.position_now() < head
         )
 
@@ -418,12 +420,7 @@ class World:
         messages = self.network.queues.get(host.queue)
         if messages and host.agent is not None:
             agent, body = host.agent, messages[0]
-
-            def hear() -> None:
-                if not agent.take_at_once(body):
-                    agent.receive(body)
-
-            lives = self._agent_does(host, f"hears {named(body)}", hear)
+            lives = self._agent_does(host, f"hears {named(body)}", lambda: agent.receive(body))
             if lives and not self.network.happens(self.network.weather.doubled):
                 messages.pop(0)
 

@@ -51,8 +51,8 @@ class Dossier(NamedTuple):
 
     When the ledger's folder was put back, policy, `seen` and `signers` are those of its mark.
 
-    `signers` are the raw public keys that must have signed a reference; `confirmed_at` is when the control
-    plane was last heard, and for `alone_for` after that the ledger may be relied on.
+    `signers` are raw public keys, one of which must have signed a reference; `confirmed_at` is when the
+    control plane was last heard, and for `alone_for` after that the ledger may be relied on.
     """
 
     policy: Policy = DEFAULT

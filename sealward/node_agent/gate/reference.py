@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sealward.events.dsse import Envelope, Signature, verify
+from sealward.events.dsse import Envelope, Signature, verify_any
 from sealward.events.files import Listing
 from sealward.events.measurement import Measurement
 
@@ -46,7 +46,7 @@ def verified(server_id: str | None, dossier: Dossier) -> Reference:
         raise Unverified
     try:
         envelope = _envelope(json.loads(entry.envelope))
-        payload = verify(envelope, [Ed25519PublicKey.from_public_bytes(one) for one in dossier.signers])
+        payload = verify_any(envelope, [Ed25519PublicKey.from_public_bytes(one) for one in dossier.signers])
         statement = json.loads(payload)
         said = statement["predicate"]
         stated = (said["serverId"], said["signId"], said["generation"])

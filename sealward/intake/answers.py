@@ -1,0 +1,123 @@
+"""The answers to registrations: everything that a node has to know, for the nonce that the node asked with.
+
+An answer that a queue does not take is dropped: the node registers again after some seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sealward.events.bus import BusUnavailable
+from sealward.events.node_queues import QueueRefused
+from sealward.events.store import StoreUnavailable
+from sealward.intake.backoff import Backoff
+from sealward.intake.desk import Desk
+from sealward.protocol.reports import queue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sealward.commands.node import Node
+    from sealward.events.node_queues import Letter, NodeQueues
+    from sealward.intake.voice import Voice
+    from sealward.protocol import reports
+
+    Desire = Callable[[Node], reports.Desired]
+
+log = logging.getLogger(__name__)
+
+TOGETHER: Final = 8 * 1024 * 1024
+"""Bytes of answers that are sent together: an answer to a node with many signs is large."""
+
+
+class Answers(Desk):
+    """Answers nodes, in a thread of its own; `desire` reads what a node has to know.
+
+    Of several questions of a node the last is answered. A node whose queue does not take its answer is left
+    alone for a while, longer each time.
+    """
+
+    def __init__(
+        self, desire: Desire, queues: NodeQueues, voice: Voice, backoff: Backoff | None = None
+    ) -> None:
+        super().__init__("answers", queues)
+        self._desire = desire
+        self._voice = voice
+        self._backoff = backoff or Backoff()
+        self._lock = threading.Lock()
+        self._asked: dict[str, tuple[Node, str]] = {}
+        """By hostname the node, and the nonce that it asked with last."""
+        self._behind: dict[str, reports.Behind] = {}
+
+    def take(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, reports.Behind]) -> None:
+        """Have nodes answered, soon: by hostname the node and the nonce that it asked with.
+
+        Those that are `behind` are told that their turn is an old one.
+        """
+        if asked or behind:
+            with self._lock:
+                self._asked.update(asked)
+                self._behind.update(behind)
+            self.wake()
+
+    @property
+    def waits(self) -> bool:
+        """Say whether a node waits for its answer."""
+        return bool(self._asked or self._behind)
+
+    def work_off(self) -> None:
+        """Answer all that asked. Raises StoreUnavailable, BusUnavailable: then they go on waiting."""
+        while self.waits:
+            with self._lock:
+                asked, self._asked = self._asked, {}
+                behind, self._behind = self._behind, {}
+            try:
+                self._send(asked, behind)
+            except (StoreUnavailable, BusUnavailable):
+                with self._lock:
+                    self._asked, self._behind = asked | self._asked, behind | self._behind
+                raise
+
+    def _send(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, reports.Behind]) -> None:
+        self._put({name: self._voice.letter(name, one) for name, one in behind.items() if self._opened(name)})
+        letters: dict[str, Letter] = {}
+        size = 0
+        for hostname, (node, nonce) in asked.items():
+            if self._opened(hostname):
+                letters[hostname] = letter = self._letter(node, nonce)
+                size += len(letter.body)
+            if size > TOGETHER:
+                self._put(letters)
+                letters, size = {}, 0
+        self._put(letters)
+
+    def _letter(self, node: Node, nonce: str) -> Letter:
+        return self._voice.letter(node.hostname, msgspec.structs.replace(self._desire(node), answers=nonce))
+
+    def _opened(self, hostname: str) -> bool:
+        """Make the queue of a node where it is missing; say whether the node can be told something now."""
+        if self._backoff.waits(hostname):
+            return False
+        try:
+            self._queues.open(queue_of(hostname))
+        except QueueRefused as refused:
+            log.warning("%s cannot be answered: %s", hostname, refused)
+            self._backoff.failed(hostname)
+            return False
+        return True
+
+    def _put(self, letters: Mapping[str, Letter]) -> None:
+        """Send answers; once more where a queue was there before, and is gone."""
+        failed = self._queues.put(list(letters.values()))
+        again = [one for name, one in letters.items() if one.queue in failed and self._opened(name)]
+        failed = self._queues.put(again)
+        for hostname, letter in letters.items():
+            if letter.queue in failed:
+                log.warning("%s did not take its answer", hostname)
+                self._backoff.failed(hostname)
+            else:
+                self._backoff.worked(hostname)

@@ -1,0 +1,62 @@
+"""Short messages to nodes for which somebody waits: questions to homes, answers to start gates.
+
+What cannot be said at once is not said: whoever waits for it does not wait long.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.bus import BusUnavailable
+from sealward.events.store import StoreUnavailable
+from sealward.intake.backoff import Backoff
+from sealward.intake.desk import Desk
+from sealward.protocol.reports import queue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.events.node_queues import NodeQueues
+    from sealward.intake.voice import Voice
+    from sealward.protocol import telling
+
+    Write = Callable[[], telling.Message]
+
+log = logging.getLogger(__name__)
+
+WAITING: Final = 5_000
+"""Messages that may wait; of more the oldest are dropped."""
+
+
+class Notes(Desk):
+    """Sends messages in their order, in a thread of its own."""
+
+    def __init__(self, queues: NodeQueues, voice: Voice, backoff: Backoff | None = None) -> None:
+        super().__init__("notes", queues)
+        self._voice = voice
+        self._backoff = backoff or Backoff()
+        self._waiting: deque[tuple[str, Write]] = deque(maxlen=WAITING)
+
+    def give(self, hostname: str, write: Write) -> None:
+        """Have a node told, soon, what `write` returns then; that may raise StoreUnavailable."""
+        self._waiting.append((hostname, write))
+        self.wake()
+
+    def work_off(self) -> None:
+        """Send what waits."""
+        while self._waiting:
+            hostname, write = self._waiting.popleft()
+            if self._backoff.waits(hostname):
+                continue
+            try:
+                failed = self._queues.put([self._voice.letter(hostname, write())])
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("%s is not told: %s", hostname, away)
+                continue
+            if queue_of(hostname) in failed:
+                log.warning("%s could not be told", hostname)
+                self._backoff.failed(hostname)
+            else:
+                self._backoff.worked(hostname)

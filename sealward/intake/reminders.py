@@ -1,0 +1,100 @@
+"""Tells nodes that missed something to ask for everything, again and again until their queues take it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.bus import BusUnavailable
+from sealward.events.leader import Alone
+from sealward.events.node_queues import QueueRefused
+from sealward.events.store import StoreUnavailable
+from sealward.intake.backoff import Backoff
+from sealward.protocol import telling
+from sealward.protocol.reports import queue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealward.control.untold import Untold
+    from sealward.events.leader import Leader
+    from sealward.events.node_queues import NodeQueues
+    from sealward.intake.voice import Voice
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 1.0
+"""Seconds after which it looks for nodes that missed something."""
+
+
+class Reminders:
+    """A thread; each node that cannot be reminded is left alone for a while, longer each time."""
+
+    def __init__(
+        self,
+        untold: Untold,
+        queues: NodeQueues,
+        voice: Voice,
+        *,
+        leader: Leader | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._untold = untold
+        self._queues = queues
+        self._voice = voice
+        self._leader = leader or Alone()
+        self._backoff = backoff or Backoff()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reminders", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is at hand, then end."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        self._queues.close()
+        self._leader.close()
+
+    def remind(self) -> None:
+        """Tell those that missed something and are due. Raises StoreUnavailable, BusUnavailable."""
+        due = {
+            hostname: position
+            for hostname, position in self._untold.all().items()
+            if not self._backoff.waits(hostname)
+        }
+        if due:
+            self._remind(due)
+
+    def _remind(self, due: Mapping[str, int]) -> None:
+        ready = {hostname: position for hostname, position in due.items() if self._opened(hostname)}
+        letters = [self._voice.letter(name, telling.Anew(position)) for name, position in ready.items()]
+        failed = self._queues.put(letters)
+        for hostname, position in due.items():
+            if hostname not in ready or queue_of(hostname) in failed:
+                self._backoff.failed(hostname)
+            else:
+                log.info("%s is told to ask for everything", hostname)
+                self._backoff.worked(hostname)
+                self._untold.forget(hostname, position)
+
+    def _opened(self, hostname: str) -> bool:
+        """Make the queue of a node where it is missing; say whether it is there as it must be."""
+        try:
+            self._queues.open(queue_of(hostname))
+        except QueueRefused as refused:
+            log.warning("%s cannot be told anything: %s", hostname, refused)
+            return False
+        return True
+
+    def _run(self) -> None:
+        while not self._stopped.wait(EVERY):
+            try:
+                if self._leader.holds():
+                    self.remind()
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("nodes that missed something have to wait: %s", away)

@@ -1,0 +1,210 @@
+"""Tells nodes what happens to them: follows the log, and sends each node the events that it must hear.
+
+It works beside the relay, with a place of its own in the log. What a node cannot be told is noted, and the
+node is told to ask for everything as soon as it can be told something (`intake.reminders`): so one node holds
+up no other, and what is remembered for it is one position.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sealward.events import cloudevent, codec
+from sealward.events import node as of_node
+from sealward.events import sign as of_sign
+from sealward.events.aside import BROKEN, only_said
+from sealward.events.bus import BusUnavailable
+from sealward.events.leader import Alone
+from sealward.events.node_queues import QueueRefused
+from sealward.events.store import StoreUnavailable
+from sealward.intake.backoff import Backoff
+from sealward.protocol import telling
+from sealward.protocol.reports import queue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sealward.control.untold import Untold
+    from sealward.events.aside import SetAside
+    from sealward.events.base import Event, Stored
+    from sealward.events.leader import Leader
+    from sealward.events.node_queues import Letter, NodeQueues
+    from sealward.events.relay import Place
+    from sealward.events.store import EventStore
+    from sealward.intake.addresses import Addresses
+    from sealward.intake.voice import Voice
+
+log = logging.getLogger(__name__)
+
+PAUSE: Final = 1.0
+"""Seconds until a store or broker that was away is tried again, and until leadership is."""
+LOOK_UP: Final = 0.1
+"""Seconds after which it looks for events of other processes, and whether it shall stop."""
+REMOVED_FOR: Final = 60.0
+"""Seconds that a node has to hear that it was removed, before its queue is deleted."""
+OF_NO_NODE: Final = frozenset(
+    one.topic
+    for one in (
+        of_node.InstanceAppeared,
+        of_node.InstanceLeft,
+        of_node.NodeFirmwareChanged,
+        of_node.NodeLost,
+        of_node.NodeReportRefused,
+    )
+)
+"""What a node itself has said, or must not hear of: it changes nothing that an agent does."""
+
+
+class Teller:
+    """A thread that tells every event beyond its place, as long as it leads."""
+
+    def __init__(  # noqa: PLR0913 - what it reads, whom it tells, and how
+        self,
+        store: EventStore,
+        queues: NodeQueues,
+        voice: Voice,
+        *,
+        place: Place,
+        addresses: Addresses,
+        untold: Untold,
+        leader: Leader | None = None,
+        backoff: Backoff | None = None,
+        set_aside: SetAside = only_said,
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._voice = voice
+        self._place = place
+        self._addresses = addresses
+        self._untold = untold
+        self._leader = leader or Alone()
+        self._backoff = backoff or Backoff()
+        self._set_aside = set_aside
+        self._removed: dict[str, float] = {}
+        """By hostname of a removed node, when its queue is to be deleted."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, then end."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        self._queues.close()
+        self._leader.close()
+
+    def tell(self) -> None:
+        """Tell the next events, once there are some, and keep the place; return soon when there are none.
+
+        Raises StoreUnavailable, BusUnavailable.
+        """
+        position = self._place.load()
+        if self._store.wait_beyond(position, LOOK_UP):
+            batch = self._store.copy(position)
+            self._untold.note(self._missed(self._letters(batch)))
+            self._place.keep(batch[-1].position)
+        self._clear_up()
+
+    def _letters(self, batch: Sequence[Stored]) -> list[tuple[str, int, Letter]]:
+        """Return hostname, position and letter of all that is to be told."""
+        return [
+            (hostname, one.position, self._voice.letter(hostname, message))
+            for one in batch
+            for hostname, message in self._said(one)
+        ]
+
+    def _said(self, stored: Stored) -> Iterator[tuple[str, telling.Message]]:
+        """Give what an entry of the log means to nodes: hostname and message."""
+        if stored.topic in OF_NO_NODE:
+            return
+        try:
+            message = cloudevent.message(stored)
+            event = codec.read(stored).event if stored.topic in READ else None
+        except codec.EventFromNewerVersion:
+            raise
+        except BROKEN as refused:
+            self._set_aside(stored.position, stored.topic, refused)
+            return
+        if event is not None:
+            self._note(event)
+        happened, anew = telling.Happened(msgspec.Raw(message.body)), telling.Anew(stored.position)
+        match event:
+            case of_sign.SignMoved():
+                for hostname in (event.from_hostname, event.hostname):
+                    yield hostname, happened
+                    yield hostname, anew
+            case of_node.NodeReturned():
+                yield event.hostname, anew
+            case _:
+                address = self._addresses.of(_node_id(message), stored.position)
+                if address is not None:
+                    yield address, happened
+
+    def _note(self, event: Event) -> None:
+        """Learn which node has which hostname, and whose queue is to be deleted."""
+        match event:
+            case of_node.NodeRegistered():
+                self._addresses.learn(event.node_id, event.hostname)
+                self._removed.pop(event.hostname, None)
+            case of_node.NodeRemoved():
+                self._addresses.learn(event.node_id, event.hostname)
+                self._removed[event.hostname] = time.monotonic() + REMOVED_FOR
+
+    def _missed(self, letters: Sequence[tuple[str, int, Letter]]) -> dict[str, int]:
+        """Send letters; return the nodes that could not be told all, each with the last event it missed."""
+        waiting = {hostname for hostname, _, _ in letters if self._backoff.waits(hostname)}
+        failed = self._queues.put([letter for hostname, _, letter in letters if hostname not in waiting])
+        for hostname in {one for one, _, _ in letters} - waiting:
+            if queue_of(hostname) in failed:
+                log.warning("%s cannot be told what happens: it will be told everything anew", hostname)
+                self._backoff.failed(hostname)
+            else:
+                self._backoff.worked(hostname)
+        return {
+            hostname: position
+            for hostname, position, letter in letters
+            if hostname in waiting or letter.queue in failed
+        }
+
+    def _clear_up(self) -> None:
+        """Delete the queues of nodes that were removed some time ago."""
+        now = time.monotonic()
+        for hostname in [one for one, due in self._removed.items() if due <= now]:
+            del self._removed[hostname]
+            self._untold.forget(hostname, self._place.load())
+            try:
+                self._queues.delete(queue_of(hostname))
+            except QueueRefused as refused:
+                log.warning("the queue of %s, which was removed, stays: %s", hostname, refused)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self._leader.holds():
+                    self.tell()
+                else:
+                    self._stopped.wait(PAUSE)
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("nodes are told nothing for now: %s", away)
+                self._stopped.wait(PAUSE)
+
+
+def _node_id(message: cloudevent.Message) -> int:
+    """Return which node an event is about, 0 for none: the routing key ends with it."""
+    return int(message.routing_key.rpartition(".")[2])
+
+
+READ: Final = frozenset(
+    one.topic
+    for one in (of_node.NodeRegistered, of_node.NodeRemoved, of_node.NodeReturned, of_sign.SignMoved)
+)
+"""Events of which more than the node's id has to be read."""

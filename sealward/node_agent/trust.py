@@ -1,0 +1,162 @@
+"""Which keys of the authority a node believes: they are pinned, and only a believed key can name others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sealward.events.keys import KeyRefused, public_key, public_keys, public_pem
+from sealward.protocol import telling
+from sealward.protocol.reports import Desired
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from sealward.node_agent.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+PINNED: Final = "authority.pub"
+"""The file in the agent's folder: the public keys (PEM) that are believed, one after the other."""
+QUIET_FOR: Final = 60.0
+"""Seconds in which messages that are refused for one reason are counted and not logged again."""
+
+
+UNKNOWN: Final = (
+    "this node knows no key of the authority: name its invitation in SEALWARD_JOIN_FILE (`sealward node "
+    "invite` makes one), or set SEALWARD_AUTHORITY_AT_FIRST_SIGHT=yes (docs/broker.md says what that costs)"
+)
+
+
+class AuthorityUnknown(Exception):
+    """This node knows no key of the authority, so that it would believe nobody."""
+
+    code = "authority.unknown"
+
+
+class Trust:
+    """The authority's public keys (PEM) in memory. For any thread.
+
+    `at_first_sight` believes the key of the first answer to a registration, where none is known yet.
+    `refused` counts the messages that were ignored, by the code of the reason.
+    """
+
+    def __init__(
+        self,
+        pems: Iterable[str] = (),
+        *,
+        at_first_sight: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pems = tuple(pems)
+        self._at_first_sight = at_first_sight
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._logged: dict[str, float] = {}
+        self.refused: Counter[str] = Counter()
+
+    @property
+    def pems(self) -> tuple[str, ...]:
+        """Return the keys whose messages are believed."""
+        return self._pems
+
+    def unsealed(self, body: bytes, hostname: str) -> telling.Told | None:
+        """Return what the authority tells that node; None where the message is to be ignored."""
+        try:
+            return telling.unseal(body, hostname, self._keys(body))
+        except (telling.NotTold, KeyRefused) as refused:
+            self._refuse(refused.code, str(refused))
+            return None
+
+    def take(self, desired: Desired) -> tuple[Ed25519PublicKey, ...]:
+        """Believe the keys that a believed answer names, and no others; return those that sign references.
+
+        Raises KeyRefused when one is none, OSError when they cannot be kept: then nothing has changed.
+        """
+        speaking = tuple(dict.fromkeys((desired.authority, *desired.beside)))
+        signers = tuple(public_key(one) for one in dict.fromkeys((*speaking, *desired.earlier)))
+        if speaking != self._pems:
+            self._keep(speaking)
+            log.warning("%d keys of the authority are believed from now on", len(speaking))
+            self._pems = speaking
+        return signers
+
+    def _keys(self, body: bytes) -> tuple[Ed25519PublicKey, ...]:
+        pems = self._pems
+        if not pems and self._at_first_sight:
+            message = telling.unverified(body).message
+            pems = (message.authority,) if isinstance(message, Desired) else ()
+        return tuple(public_key(one) for one in pems)
+
+    def _refuse(self, code: str, why: str) -> None:
+        """Count a message that is ignored; log it unless that was done a moment ago."""
+        with self._lock:
+            self.refused[code] += 1
+            now = self._clock()
+            if now - self._logged.get(code, -QUIET_FOR) < QUIET_FOR:
+                return
+            self._logged[code] = now
+        log.error("a message is ignored (%s, %d so far): %.200r", code, self.refused[code], why)
+
+    def _keep(self, pems: tuple[str, ...]) -> None:
+        """Have the keys outlive this process."""
+
+
+class PinnedTrust(Trust):
+    """Keys in a file of the agent's folder. Raises AuthorityUnknown, KeyRefused, OSError.
+
+    What `given` returns (PEM) is pinned where nothing is yet. From then on nobody but the authority itself
+    changes the file.
+    """
+
+    def __init__(
+        self, folder: Path, given: Callable[[], str | None] = lambda: None, *, at_first_sight: bool = False
+    ) -> None:
+        self._path = folder / PINNED
+        if not self._path.exists() and (text := given()) is not None:
+            pin(folder, text)
+        pinned = self._path.read_text(encoding="ascii") if self._path.exists() else ""
+        super().__init__(public_keys(pinned), at_first_sight=at_first_sight)
+        if not self.pems and not at_first_sight:
+            raise AuthorityUnknown(UNKNOWN)
+
+    def _keep(self, pems: tuple[str, ...]) -> None:
+        _write(self._path, "".join(pems))
+
+
+def believed_before(ledger: Ledger) -> str | None:
+    """Return the keys (PEM) that an agent believed before keys were pinned, as its ledger has them."""
+    raw = (ledger.fact("signers") or "").split()
+    return "".join(public_pem(Ed25519PublicKey.from_public_bytes(bytes.fromhex(one))) for one in raw) or None
+
+
+def pin(folder: Path, text: str) -> None:
+    """Pin public keys (PEM) of the authority for the agent with that folder. Raises KeyRefused, OSError."""
+    pems = public_keys(text)
+    if not pems:
+        raise KeyRefused("no public key in PEM form")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(folder / PINNED, "".join(pems))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, so that it outlives a power cut."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
