@@ -27,6 +27,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from sealward.characters import CONTROL
+from sealward.events import ranges
 from sealward.events.measurement import Finding, Measurement
 from sealward.events.policy import Policy, ServerPolicy
 
@@ -84,6 +85,24 @@ class Text:
                 raise Unfit(why)
             if not value.isascii() and len(value.encode()) > most:
                 raise Unfit(why)
+
+        return check
+
+
+@dataclass(frozen=True, slots=True)
+class Spans(Text):
+    """Ascending ranges of ids, as `ranges` writes them."""
+
+    def check(self) -> Check:
+        """Return what raises Unfit for another value."""
+        looks_like_ranges = Text.check(self)
+
+        def check(value: Any) -> None:  # noqa: ANN401 - as above
+            looks_like_ranges(value)
+            try:
+                ranges.parse(value)
+            except ranges.RangesRefused as refused:
+                raise Unfit("must be ascending ranges of ids") from refused
 
         return check
 
@@ -204,7 +223,7 @@ Pem = Annotated[
 """What a node or an administrator may bring; the log keeps `PublicKey`, which carries the same."""
 Ranges = Annotated[
     str,
-    Text(64 * 1024, r"(?:[0-9]{1,18}(?:-[0-9]{1,18})?(?:,[0-9]{1,18}(?:-[0-9]{1,18})?)*)?", "ranges of ids"),
+    Spans(64 * 1024, r"(?:[0-9]{1,18}(?:-[0-9]{1,18})?(?:,[0-9]{1,18}(?:-[0-9]{1,18})?)*)?", "ranges of ids"),
 ]
 Id = Annotated[int, Whole()]
 Generation = Annotated[int, Whole(0, 2**31 - 1)]

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from sealward.events.sign import SignValidated
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+UNSAID = "unsaid"
+"""The reason of an unknown verdict whose event has none: no decider makes one so."""
 GONE = frozenset(("node-lost", "node-removed"))
 """Reasons of a withholding after which nobody is there to say more."""
 
@@ -196,9 +198,10 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
     Of two trues the later one counts: a sweep may have vouched since, and the event's stream knows of none.
     """
     if event.is_valid is IsValid.UNKNOWN:
-        after = withheld(verdict, event.reasons[0], event.checked_at)
+        reason = next(iter(event.reasons), UNSAID)
+        after = withheld(verdict, reason, event.checked_at)
         if after.checked_at == NEVER:
-            return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", event.reasons[0]))))
+            return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", reason))))
         return after
     if event.is_valid is verdict.is_valid is IsValid.TRUE and event.checked_at <= verdict.checked_at:
         return verdict
