@@ -28,6 +28,7 @@ import msgspec
 
 from sealward.characters import CONTROL
 from sealward.events import ranges
+from sealward.events.files import Listing
 from sealward.events.measurement import Finding, Measurement
 from sealward.events.policy import Policy, ServerPolicy
 
@@ -234,6 +235,8 @@ Seconds = Annotated[float, Real(0.0, 366 * 86400.0)]
 OrNever = Annotated[datetime, msgspec.Meta(tz=True), Time(or_never=True)]
 
 Sections = dict[Word, Annotated[str, Text(128, "[!-~]*", "visible ASCII")]]
+Slot = Annotated[str, Text(160, "[!-~]*", "visible ASCII")]
+"""Where a file stands in a listing; empty for all files."""
 BESIDE: Final[Mapping[type, Mapping[str, Any]]] = {
     Finding: {
         "section": Word,
@@ -248,6 +251,11 @@ BESIDE: Final[Mapping[type, Mapping[str, Any]]] = {
         "live": Sections,
         "hypervisor": Annotated[str, Text(128)],
         "host_bound": Sections,
+        "files": dict[typing.Literal["config", "live"], Listing],
+    },
+    Listing: {
+        "read": dict[Slot, Annotated[str, Text(128, "[!-~]*", "visible ASCII")]],
+        "unread": dict[Slot, Code],
     },
     Policy: {"grace": Seconds},
     ServerPolicy: {"grace": Seconds | None},

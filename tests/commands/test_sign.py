@@ -12,7 +12,14 @@ from factories import SERVER
 
 from sealward.commands import place
 from sealward.commands import sign as decider
-from sealward.commands.errors import AlreadySigned, MovedAway, NotSigned, UnknownGeneration, WrongNode
+from sealward.commands.errors import (
+    AlreadySigned,
+    FilesUnread,
+    MovedAway,
+    NotSigned,
+    UnknownGeneration,
+    WrongNode,
+)
 from sealward.commands.messages import (
     CreateSign,
     MoveSign,
@@ -24,6 +31,7 @@ from sealward.commands.messages import (
 from sealward.commands.sign import Sign, evolve
 from sealward.events import envelope as envelopes
 from sealward.events.base import Event
+from sealward.events.files import Listing
 from sealward.events.measurement import Measurement
 from sealward.events.sign import (
     PASSED_OVER,
@@ -134,6 +142,14 @@ def test_the_first_report_seals_and_is_valid() -> None:
     assert (verdict.is_valid, verdict.cause, verdict.task_id) == (IsValid.TRUE, "sealed", "t-1")
     keys = [NODE.public_key(), AUTHORITY.public_key()]
     assert envelopes.verify(envelopes.parse(seal.envelope), keys)
+
+
+def test_a_server_with_unread_files_is_not_sealed() -> None:
+    """Whatever its node says of them: there would be a reference that knows less than it says."""
+    unread = replace(SIGNED, files={"config": Listing({}, {"kernel/1:content": "file-unreadable"})})
+
+    with pytest.raises(FilesUnread):
+        report(created(), unread)
 
 
 def test_a_change_is_false_and_never_absorbed() -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from factories import SERVER
 
+from sealward.events.files import Listing
 from sealward.events.measurement import Measurement
 from sealward.events.statement import Statement, StatementRefused, parse
 
@@ -30,6 +31,21 @@ def _changed(**fields: object) -> bytes:
 def test_a_statement_survives_its_payload() -> None:
     """parse(envelope(x).payload) is x."""
     assert parse(STATEMENT.envelope().payload) == STATEMENT
+
+
+def test_files_that_are_listed_survive_and_change_no_digest() -> None:
+    """What was read and what was not, in both forms; a statement without a list has no word of it."""
+    listing = Listing(
+        {"kernel/1": "aa", "kernel/1:content": "sealward-tree/1:00"}, {"cdrom/sda": "file-missing"}
+    )
+    listed = replace(
+        STATEMENT.measurement, files={"config": listing, "live": Listing({}, {"": "file-missing"})}
+    )
+    statement = replace(STATEMENT, measurement=listed)
+
+    assert parse(statement.envelope().payload) == statement
+    assert listed.digest == STATEMENT.measurement.digest
+    assert b'"files"' not in STATEMENT.envelope().payload
 
 
 def test_the_subject_is_the_manifest_by_digest() -> None:

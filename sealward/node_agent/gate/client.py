@@ -102,21 +102,20 @@ def _decided(start: Start) -> tuple[bool, str]:
     try:
         _read(start.read)
         form = b"live" if _is_incoming(start.incoming, start.name) else b"config"
-        answer = _ask(start.socket, form, start.xml, ASKED) or _alone(start, form)
-        return _recorded(start, answer)
+        decided = _recorded(start, _ask(start.socket, form, start.xml, ASKED) or _alone(start, form))
+        fallback.deliver(start.folder, start.incoming)
     except BaseException as failed:  # noqa: BLE001 - whatever it is, the policy says what to do
         _signal.setitimer(_signal.ITIMER_REAL, 0)
-        reason = _failure(failed)
+        reason = "out-of-time" if isinstance(failed, OutOfTime) else "gate-failed"
+    else:
+        return decided
     _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
     _signal.alarm(AFTER_ALL)
     _drain(start.read)
-    decided: tuple[bool, str] = fallback.decide(start.folder, start.name, start.xml, reason, posted)
+    fallback.deliver(start.folder, start.incoming)
+    by_policy: tuple[bool, str] = posted.decide(start.incoming, start.name, start.xml, reason)
     _tell(start.socket)
-    return decided
-
-
-def _failure(failed: BaseException) -> str:
-    return "out-of-time" if isinstance(failed, OutOfTime) else "gate-failed"
+    return by_policy
 
 
 def _recorded(start: Start, answer: tuple[bool, str, bytes]) -> tuple[bool, str]:
@@ -255,7 +254,12 @@ def _alone(start: Start, form: bytes) -> tuple[bool, str, bytes]:
     sys.path += start.paths
     from sealward.node_agent.gate import offline  # noqa: PLC0415 - only now it can be found
 
-    return offline.decide(start.folder, form.decode(), start.xml)
+    allowed, text, record, unsaid = offline.decide(start.folder, form.decode(), start.xml)
+    if unsaid:
+        import fallback  # noqa: PLC0415 - as in `_decided`
+
+        fallback.leave(start.folder, start.incoming, unsaid)
+    return allowed, text, record
 
 
 def _ring(_number: int, _frame: object) -> None:

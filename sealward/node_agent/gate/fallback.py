@@ -11,6 +11,10 @@ POSTED = "gate.policy"
 HEADER = b"sealward-gate/1"
 LARGEST = 64 * 1024 * 1024
 """Bytes of a posted policy that are read."""
+UNSAID = "unsaid"
+"""The folder beside the marks for what the spool has no room for. Root's own."""
+AT_ONCE = 100
+"""Objections of that folder that one start puts into the spool."""
 FULL = 10_000
 """Objections that may wait, as in `gate.spool`."""
 ID = frozenset(b"0123456789abcdef-")
@@ -32,7 +36,8 @@ class Posted:
     """The posted policy. Where nothing is posted, or nothing that can be read, nothing is refused."""
 
     def __init__(self, folder: str) -> None:
-        header, *self._lines = _content(folder).splitlines() or [b""]
+        self._folder = folder
+        header, *self._lines = content(f"{folder}/{POSTED}").splitlines() or [b""]
         self.is_there = header == HEADER
 
     def of(self, server_id: bytes) -> tuple[bool, bool]:
@@ -49,28 +54,32 @@ class Posted:
         """Say whether servers that nobody signed are refused."""
         return any(line.startswith(b"node ") and line.endswith(b" refuse") for line in self._lines[:1])
 
+    def decide(self, incoming: str, name: str, xml: bytes, reason: str) -> tuple[bool, str]:
+        """Return whether a server may start, and what to say; an objection is left for the agent."""
+        known = server_id(xml)
+        refuses, is_signed = self.of(known)
+        if not xml:  # it never arrived
+            allowed, reason = True, "domain-not-given"
+        elif known and self.is_there and not is_signed:
+            if not self.refuses_unsigned:
+                return True, ""
+            allowed, reason = False, "unanswered"
+        else:
+            allowed = not refuses
+        said = (
+            f"Sealward {'lets' if allowed else 'does not let'} {name!r} start: {WORDS[reason]}.\n  {ADVICE}"
+        )
+        try:
+            leave(self._folder, incoming, report(name, known, reason, allowed=allowed))
+        except OSError as failed:
+            said += f"\n  It could not be recorded: {failed.strerror}."
+        return allowed, said
+
 
 def server_id(xml: bytes) -> bytes:
     """Return the UUID in a domain's XML as libvirt writes it; empty where there is none."""
     found = bytes(xml).partition(b"<uuid>")[2][:ID_LENGTH].lower()
     return found if len(found) == ID_LENGTH and ID.issuperset(found) else b""
-
-
-def decide(folder: str, name: str, xml: bytes, reason: str, posted: Posted) -> tuple[bool, str]:
-    """Return whether a server may start, and what to say; an objection is left for the agent."""
-    known = server_id(xml)
-    refuses, is_signed = posted.of(known)
-    if not xml:  # it never arrived
-        allowed, reason = True, "domain-not-given"
-    elif known and posted.is_there and not is_signed:
-        if not posted.refuses_unsigned:
-            return True, ""
-        allowed, reason = False, "unanswered"
-    else:
-        allowed = not refuses
-    leave(folder, report(name, known, reason, allowed=allowed))
-    will = "lets" if allowed else "does not let"
-    return allowed, f"Sealward {will} {name!r} start: {WORDS[reason]}.\n  {ADVICE}"
 
 
 def report(name: str, known: bytes, reason: str, *, allowed: bool, findings: str = "") -> bytes:
@@ -103,28 +112,70 @@ def _escaped(one: str) -> str:
     return one if " " <= one <= "~" and one not in '"\\' else f"\\u{code:04x}"
 
 
-def leave(folder: str, text: bytes) -> bool:
-    """Leave an objection in the spool as the ledger's owner, whole or not at all; say whether it could be."""
-    place = f"{folder}/spool"
-    name = f"{time.time_ns():020d}-{text.partition(ID_KEY)[2][:32].decode()}"
+def leave(folder: str, incoming: str, text: bytes) -> None:
+    """Leave an objection for the agent: in its spool, or where that has no room beside the marks.
+
+    There it waits for the next start (`deliver`). Raises OSError where it can be left nowhere.
+    """
+    if _is_done_apart(folder, text):
+        return
+    place = f"{incoming}/{UNSAID}"
+    for one in (incoming, place):
+        if not _is_there(one):
+            posix.mkdir(one, 0o700)
+    if len(posix.listdir(place)) < FULL:
+        _write(place, text)
+
+
+def deliver(folder: str, incoming: str) -> None:
+    """Put into the spool what there was no room for before."""
+    place = f"{incoming}/{UNSAID}"
     try:
-        become_owner(folder)
-        if not _is_there(place):
-            posix.mkdir(place, 0o700)
-        if len(posix.listdir(place)) >= FULL:
-            return False
-        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
-        draft = posix.open(f"{place}/.{name}", flags, 0o600)
+        for name in posix.listdir(place)[:AT_ONCE]:
+            text = content(f"{place}/{name}")
+            if text and _is_done_apart(folder, text):
+                posix.unlink(f"{place}/{name}")
+    except OSError:  # there never was any, or what there is waits for the next start
+        return
+
+
+def _is_done_apart(folder: str, text: bytes) -> bool:
+    """Write to the spool as the ledger's owner, in a process apart: this one stays root."""
+    try:
+        child = posix.fork()
+    except OSError:  # there can be no more processes
+        return False
+    if child == 0:
+        status = 1
+        try:
+            become_owner(folder)
+            place = f"{folder}/spool"
+            if not _is_there(place):
+                posix.mkdir(place, 0o700)
+            if len(posix.listdir(place)) < FULL:
+                _write(place, text)
+            status = 0
+        finally:
+            posix._exit(status)  # noqa: SLF001 - it is os._exit, which is public
+    return posix.waitpid(child, 0)[1] == 0
+
+
+def _write(place: str, text: bytes) -> None:
+    """Write an objection, whole or not at all. Raises OSError."""
+    name = f"{time.time_ns():020d}-{text.partition(ID_KEY)[2][:32].decode()}"
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    draft = posix.open(f"{place}/.{name}", flags, 0o600)
+    try:
         try:
             while text:
                 text = text[posix.write(draft, text) :]
             posix.fsync(draft)
         finally:
             posix.close(draft)
-        posix.rename(f"{place}/.{name}", f"{place}/{name}.json")
     except OSError:
-        return False
-    return True
+        posix.unlink(f"{place}/.{name}")
+        raise
+    posix.rename(f"{place}/.{name}", f"{place}/{name}.json")
 
 
 def become_owner(folder: str) -> None:
@@ -144,11 +195,12 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def _content(folder: str) -> bytes:
+def content(path: str) -> bytes:
+    """Return what is in a file; nothing where it cannot be read."""
     parts: list[bytes] = []
     try:
         flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC | posix.O_NONBLOCK
-        file = posix.open(f"{folder}/{POSTED}", flags)
+        file = posix.open(path, flags)
     except OSError:
         return b""
     try:

@@ -19,7 +19,8 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 9. Firmware of the node that is not what it was is an objection under `firmware`, whatever the server.
 10. A file that could not be compared (not read in time, unreadable, missing) is an objection under
    `on_start`; a difference of what could be compared is one for itself (rule 6).
-11. Of several objections the first that refuses is given, else the first.
+11. A start of which libvirt gave no XML is recorded and never refused: there is nothing to compare.
+12. Of several objections the first that refuses is given, else the first.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ class Objection(NamedTuple):
 
 
 def refuses(policy: Policy, reason: Reason) -> bool:
-    """Say whether a policy refuses a start for that reason (rules 2, 4, 7, 9)."""
+    """Say whether a policy refuses a start for that reason (rules 2, 4, 7, 9, 11)."""
     match reason:
-        case Reason.PROFILE:
+        case Reason.PROFILE | Reason.NOT_GIVEN:
             return False
         case Reason.UNSIGNED | Reason.UNANSWERED:
             return policy.unsigned is Unsigned.REFUSE
@@ -85,7 +86,7 @@ def refuses(policy: Policy, reason: Reason) -> bool:
 
 
 def objection(policy: Policy, reasons: Iterable[Reason]) -> Objection | None:
-    """Return the objection to give, if there is any (rules 1, 11)."""
+    """Return the objection to give, if there is any (rules 1, 12)."""
     weighed = (Objection(one, refuses(policy, one)) for one in reasons)
     found = [one for one in weighed if one.refused or one.reason not in _UNKNOWN]
     return next((one for one in found if one.refused), found[0] if found else None)

@@ -18,6 +18,7 @@ from sealward.node_agent.gate.judge import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LEFT: Final = b"left"
 _UUID: Final = re.compile(rb"<uuid>([0-9a-fA-F-]{36})</uuid>")
 
 
@@ -30,8 +31,8 @@ class Told(NamedTuple):
     record: str
 
 
-def decide(folder: str, form: str, xml: bytes) -> tuple[bool, str, bytes]:
-    """Return whether a server may start, what to say, and the record of what was read of it.
+def decide(folder: str, form: str, xml: bytes) -> tuple[bool, str, bytes, bytes]:
+    """Return whether a server may start, what to say, the record of what was read, and what is not left.
 
     It is found out in a process apart, which gives up root and can be left behind: a server's files may be
     where whoever touches them never returns. An objection is left in the spool for the agent, by another one.
@@ -40,9 +41,9 @@ def decide(folder: str, form: str, xml: bytes) -> tuple[bool, str, bytes]:
     moment = datetime.now(UTC).isoformat()
     found = apart.answer(lambda: json.dumps(_found_out(folder, form, xml, moment)).encode())
     told = Told(*json.loads(found))
-    if told.report is not None:
-        apart.answer(lambda: _left(folder, told.report))
-    return told.allowed, told.text, told.record.encode()
+    is_left = told.report is None or apart.answer(lambda: _left(folder, told.report)) == LEFT
+    unsaid = b"" if is_left else json.dumps(told.report, separators=(",", ":")).encode()
+    return told.allowed, told.text, told.record.encode(), unsaid
 
 
 def _found_out(folder: str, form: str, xml: bytes, moment: str) -> Told:
@@ -52,8 +53,7 @@ def _found_out(folder: str, form: str, xml: bytes, moment: str) -> Told:
 
 def _left(folder: str, report: dict[str, object] | None) -> bytes:
     _become_owner(folder)
-    spool.leave(folder, report)
-    return b"left"
+    return LEFT if spool.leave(folder, report) else b""
 
 
 def _told(conclusion: Conclusion, moment: str) -> Told:

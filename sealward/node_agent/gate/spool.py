@@ -26,22 +26,24 @@ def prepare(folder: str) -> None:
         os.makedirs(f"{folder}/{FOLDER}", 0o700, exist_ok=True)  # noqa: PTH103 - as in `leave`
 
 
-def leave(folder: str, report: Mapping[str, object] | None) -> None:
-    """Leave a report, whole or not at all. One that cannot be left is lost: a start waits for nothing."""
+def leave(folder: str, report: Mapping[str, object] | None) -> bool:
+    """Leave a report, whole or not at all; say whether it was left, or there was none to be left."""
     if report is None:
-        return
+        return True
     place = f"{folder}/{FOLDER}"
     name = f"{time.time_ns():020d}-{report['id']}"
     with contextlib.suppress(OSError):
         os.makedirs(place, 0o700, exist_ok=True)  # noqa: PTH103 - pathlib costs more than the decision
         if len(os.listdir(place)) >= FULL:  # noqa: PTH208 - as above
-            return
+            return True
         draft = os.open(f"{place}/.{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(draft, "w", encoding="utf-8") as file:
             json.dump(report, file)
             file.flush()
             os.fsync(file.fileno())
         os.rename(f"{place}/.{name}", f"{place}/{name}.json")  # noqa: PTH104 - as above
+        return True
+    return False
 
 
 def waiting(folder: str) -> Iterator[tuple[str, bytes]]:

@@ -57,12 +57,9 @@ def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool
     Raises OSError and ValueError where there is a record that cannot be read.
     """
     place = _place(incoming, name)
-    try:
-        record = None if place is None else Record.read(_content(place))
-    except FileNotFoundError:
+    if place is None or not _is_there(place):
         return True, ""
-    if place is None or record is None:
-        return True, ""
+    record = Record.read(fallback.content(place))
     found = [(line, now) for line in record.lines if (now := _now(line, paths)) is not None]
     forget(place)
     if not found:
@@ -70,7 +67,7 @@ def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool
     allowed = not record.refuses
     findings = ",".join(_finding(line, now) for line, now in found[:KEPT])
     text = fallback.report(name, record.server_id.encode(), REASON, allowed=allowed, findings=findings)
-    fallback.leave(folder, text)
+    fallback.leave(folder, incoming, text)
     will = "lets" if allowed else "does not let"
     lines = [f"Sealward {will} {name!r} run: its files are not those that were compared before it started."]
     lines += [f"  files: {line.name}: {' '.join(line.stamp.words)} -> {now}" for line, now in found[:SHOWN]]
@@ -141,14 +138,3 @@ def _is_there(place: str) -> bool:
 
 def _place(incoming: str, name: str) -> str | None:
     return None if not name or "/" in name or name.startswith(".") else f"{incoming}/{FOLDER}/{name}"
-
-
-def _content(place: str) -> bytes:
-    file = posix.open(place, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
-    parts = []
-    try:
-        while part := posix.read(file, 65536):
-            parts.append(part)
-    finally:
-        posix.close(file)
-    return b"".join(parts)

@@ -10,6 +10,7 @@ from factories import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealward.events.files import Listing
 from sealward.events.measurement import Measurement
 from sealward.events.policy import OnDoubt, Policy, Unsigned
 from sealward.node_agent.gate.dossier import Dossier, Sealed
@@ -106,8 +107,27 @@ def test_9_changed_firmware_is_an_objection_under_its_own_policy() -> None:
     assert not refuses(replace(STRICT, firmware=OnDoubt.OBSERVE), Reason.FIRMWARE)
 
 
+def test_10_a_file_that_could_not_be_compared_is_an_objection() -> None:
+    """It proves no difference; one that is proven beside it is an objection for itself, and goes first."""
+    read = Listing({"kernel/1": "k", "kernel/1:content": "c", "cdrom/sda": "i"})
+    unread = Listing({"kernel/1": "k", "kernel/1:content": "c"}, {"cdrom/sda": "file-missing"})
+    evil = Listing({"kernel/1": "k", "kernel/1:content": "evil"}, {"cdrom/sda": "file-missing"})
+    signed = replace(SIGNED, sections={**SIGNED.sections, "files": "ff"}, files={"config": read})
+    found = replace(signed, sections={**SIGNED.sections, "files": "gg"}, files={"config": unread})
+
+    assert of_difference(signed, found, ()) is None
+    assert of_difference(signed, replace(found, files={"config": evil}), ()) is Reason.DIFFERS
+    assert objection(STRICT, [Reason.NOT_COMPARED]) == Objection(Reason.NOT_COMPARED, refused=True)
+    assert objection(STRICT, [Reason.DIFFERS, Reason.NOT_COMPARED]) == Objection(Reason.DIFFERS, refused=True)
+
+
+def test_11_a_start_without_xml_is_never_refused() -> None:
+    """It is recorded."""
+    assert objection(STRICT, [Reason.NOT_GIVEN]) == Objection(Reason.NOT_GIVEN, refused=False)
+
+
 @given(POLICIES, REASONS)
-def test_10_an_objection_that_refuses_goes_first(policy: Policy, reasons: list[Reason]) -> None:
+def test_12_an_objection_that_refuses_goes_first(policy: Policy, reasons: list[Reason]) -> None:
     """A start is refused exactly when one of its objections is."""
     given_ = objection(policy, reasons)
 
