@@ -55,9 +55,10 @@ class Client:
         answer = self._ask("GET", f"/sign/{server_id}", query={"at": at})
         return _body(answer, "sign") | _etag(answer)
 
-    def create_sign(self, server_id: str) -> Record:
+    def create_sign(self, server_id: str, *, node_id: int | None = None) -> Record:
         """Sign a server. `is_valid` is "unknown" when its node has not measured it yet; it seals later."""
-        return _body(self._ask("POST", "/sign", json={"server_id": server_id}), "sign")
+        asked = {"server_id": server_id} | ({} if node_id is None else {"node_id": node_id})
+        return _body(self._ask("POST", "/sign", json=asked), "sign")
 
     def update_sign(self, server_id: str, *, if_match: str | None = None) -> Record:
         """Make a new reference of what the server is now; with `if_match` only of what was looked at."""
@@ -73,6 +74,10 @@ class Client:
     def validate_sign(self, server_id: str) -> str:
         """Have a server measured and compared now; return the task's id."""
         return str(self._ask("POST", f"/sign/{server_id}/validate").json()["task_id"])
+
+    def move_sign(self, server_id: str, node_id: int) -> Record:
+        """Move a sign to a node that reports the server, when the node that it is on does not run it."""
+        return _body(self._ask("POST", f"/sign/{server_id}/move", json={"node_id": node_id}), "sign")
 
     def show_verdict(self, server_id: str, *, at: str | None = None) -> Record:
         """Return the verdict with reasons and findings; `etag` is for `if_match`."""

@@ -24,6 +24,8 @@ Date = Annotated[
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Id = Annotated[int, msgspec.Meta(ge=1)]
 Position = Annotated[int, msgspec.Meta(ge=0)]
+AskedId = Annotated[float, msgspec.Meta(ge=0, le=10**15, multiple_of=1)]
+"""An id in a body: JSON Schema takes 2.0 for a whole number, which msgspec (0.22) refuses to read as int."""
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -17,6 +17,7 @@ from sealward.http.identity import NoClaims
 from sealward.http.limits import Bounded
 from sealward.http.membership import Membership
 from sealward.http.metrics import Metrics
+from sealward.http.move import Moves
 from sealward.http.node import Nodes
 from sealward.http.openapi import Description
 from sealward.http.operation import Methods, Operation, routes
@@ -69,6 +70,7 @@ def operations(door: Door, metrics: Metrics) -> list[Operation]:
         metrics,
         Signs(door),
         Verdicts(door),
+        Moves(door),
         History(door),
         nodes,
         Membership(nodes),

@@ -59,6 +59,8 @@ class Condition:
     verdicts: Mapping[str, Tally]
     oldest: Mapping[str, float]
     """Verdict → seconds since the one that was checked longest ago was."""
+    claimed: int
+    """Servers that another node than their own says that it runs."""
     tasks: Mapping[str, int]
     events: Mapping[str, int]
     unproven: Sequence[Count]
@@ -101,6 +103,7 @@ class Monitor:
         with self.projections.reading() as tables:
             nodes = self.projections.nodes.all(tables)
             verdicts = self.projections.signs.tally(tables, now)
+            claimed = self.projections.signs.claimed(tables)
             tasks = self.projections.tasks.by_state(tables)
             events = self.projections.totals.by_topic(tables)
             aside = self.projections.set_aside.all(tables)
@@ -115,6 +118,7 @@ class Monitor:
                 for name, one in verdicts.items()
                 if one.oldest is not None
             },
+            claimed,
             tasks,
             events,
             self.unproven.all(),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from sealward.commands.batch import Batch
     from sealward.commands.handler import Handler
     from sealward.commands.messages import Command
     from sealward.control.leases import Leases
@@ -82,6 +83,11 @@ class Door:
         Raises Rejected.
         """
         self.projections.wait_for(self.handler.handle(command), self.wait)
+
+    def carry_out_together(self, work: Callable[[Batch], None]) -> None:
+        """Do the same with what `work` decides over several streams. Raises what `work` raises."""
+        position, _ = self.handler.together(work)
+        self.projections.wait_for(position, self.wait)
 
     def wait_until(self, done: Callable[[Tables], bool]) -> None:
         """Wait for the outcome that the nodes bring about, as long as waiting is allowed."""

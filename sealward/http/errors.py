@@ -31,6 +31,8 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.NotRegistered: 404,
     refusals.NodeExists: 409,
     refusals.NodeHasSigns: 409,
+    refusals.NodeNotLost: 409,
+    refusals.NotThere: 409,
     refusals.FirmwareUnknown: 404,
     refusals.FirmwareIsAnother: 409,
     TooMuchContention: 503,

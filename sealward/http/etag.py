@@ -40,7 +40,7 @@ def tag(row: SignRow, now: datetime) -> str:
 def verdict_tag(row: SignRow, now: datetime) -> str:
     """Return the tag of a verdict, as it reads at `now`."""
     verdict = row.verdict_at(now)
-    return f"{tag(row, now)}.{_digest((verdict.checked_at, verdict.fresh_until))}"
+    return f"{tag(row, now)}.{_digest((verdict.checked_at, verdict.fresh_until, verdict.claims))}"
 
 
 def is_known(req: falcon.Request, resp: falcon.Response, current: str) -> bool:

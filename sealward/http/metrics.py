@@ -215,6 +215,7 @@ def _servers(found: Condition) -> Iterator[Metric]:
         {value: found.verdicts[value].signs if value in found.verdicts else 0 for value in IsValid},
         "is_valid",
     )
+    yield _gauge("claimed_servers", "Signed servers that two nodes say that they run.", found.claimed)
     yield _gauge(
         "oldest_verdict_seconds",
         "Time since the server was checked that was checked longest ago, by verdict.",

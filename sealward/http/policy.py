@@ -79,6 +79,12 @@ RULES: Final = (
     Rule("sign:update", "Sign a server anew: make a new reference.", _CHANGES, (("PUT", "/sign"),)),
     Rule("sign:delete", "Take a server off control.", _CHANGES, (("DELETE", _SIGN),)),
     Rule("sign:validate", "Have a server measured now.", _CHANGES, (("POST", f"{_SIGN}/validate"),)),
+    Rule(
+        "sign:move",
+        "Move a sign to another node: its own node does not run the server.",
+        _GOVERNS,
+        (("POST", f"{_SIGN}/move"),),
+    ),
     Rule("sign:verdict", "Show a verdict with reasons and findings.", _LOOKS, (("GET", f"{_SIGN}/verdict"),)),
     Rule("sign:envelope", "Show the reference in force.", _PROOF, (("GET", f"{_SIGN}/envelope"),)),
     Rule("sign:history", "Show who did what to a server.", _PROOF, (("GET", f"{_SIGN}/events"),)),

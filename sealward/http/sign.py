@@ -11,7 +11,7 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
 from sealward.events.measurement import LIBVIRT_DOMAIN
 from sealward.events.verdict import IsValid
-from sealward.http.answer import Date, Id, Uuid, answer, date, link_next
+from sealward.http.answer import AskedId, Date, Id, Uuid, answer, date, link_next
 from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.etag import is_known, only_if, tag
@@ -19,6 +19,7 @@ from sealward.http.operation import OF_A_SIGN, PAST_BUSY, Answer, Operation
 from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sealward.events.along import Along
@@ -36,6 +37,15 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The server that is to be signed, by its UUID."""
 
     server_id: Uuid
+
+
+class ToSign(Named, frozen=True):
+    """The server that is to be signed, and the node that it is on: needed where several nodes report it.
+
+    A `node_id` of 0 is as none.
+    """
+
+    node_id: AskedId = 0
 
 
 class Sign(msgspec.Struct, frozen=True):
@@ -85,11 +95,11 @@ class Signs:
                 "/sign",
                 self.create,
                 {201: Answer(SignAnswer, headers=("Location", "ETag"))},
-                body=Named,
+                body=ToSign,
                 refuses={
                     400: ("server.bad-uuid",),
                     404: ("server.not-found",),
-                    409: ("sign.exists",),
+                    409: ("sign.exists", "server.on-several-nodes"),
                     410: ("sign.revoked-meanwhile",),
                 },
             ),
@@ -145,13 +155,11 @@ class Signs:
         """Sign a server, and wait for its seal."""
         asked = canonical_uuid(req.context.body.server_id)
         with self._door.projections.reading() as tables:
-            server = self._door.projections.servers.find(tables, asked)
+            found = self._door.projections.servers.everywhere(tables, asked)
             signed = self._door.projections.signs.one(tables, asked) is not None
         if signed:
             raise AlreadySigned
-        if server is None:
-            message = "No node reports such a server; GET /v1/server lists those that are known."
-            raise Problem(404, "server.not-found", message)
+        server = _only(found, req.context.body.node_id)
         self._door.carry_out(_create(server, req, self._door.task_id()))
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"/v1/sign/{asked}")
@@ -238,6 +246,22 @@ def shown(row: SignRow, now: datetime) -> Sign:
         date(row.created_at),
         None if row.updated_at is None else date(row.updated_at),
     )
+
+
+def _only(found: Sequence[ServerRow], node_id: float) -> ServerRow:
+    """Return where a server is: on that node, or on the only one that reports it. Raises Problem.
+
+    Of several nodes none is chosen: one of them may say it to have the server signed as what it has.
+    """
+    rows = [one for one in found if node_id in {0, one.node_id}]
+    if not rows:
+        message = "No such node reports such a server; GET /v1/server lists those that are known."
+        raise Problem(404, "server.not-found", message)
+    if len({one.node_id for one in rows}) > 1:
+        nodes = ", ".join(f"{one.node_id} ({one.hostname})" for one in rows)
+        message = f"Nodes {nodes} report this server: say by node_id which of them has the one to sign."
+        raise Problem(409, "server.on-several-nodes", message)
+    return rows[0]
 
 
 def _create(server: ServerRow, req: falcon.Request, task_id: str) -> ask.CreateSign:

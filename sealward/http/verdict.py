@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is known of a signed server; `generation` is the reference in force, 0 before the first seal."""
+    """What is known of a signed server; `generation` is the reference in force, 0 before the first seal.
+
+    `claimed_by` are the hostnames of the nodes that say that they run the server beside the node of its sign.
+    """
 
     server_id: Uuid
     is_valid: IsValid
@@ -34,6 +37,7 @@ class Verdict(msgspec.Struct, frozen=True):
     checked_at: Date | None
     fresh_until: Date | None
     generation: Position
+    claimed_by: tuple[str, ...]
 
 
 class VerdictAnswer(msgspec.Struct, frozen=True):
@@ -114,6 +118,7 @@ class Verdicts:
             rfc1123(verdict.checked_at),
             rfc1123(verdict.fresh_until),
             row.sealed,
+            tuple(one.by for one in verdict.claims),
         )
         answer(resp, VerdictAnswer(known))
 

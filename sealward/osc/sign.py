@@ -1,4 +1,4 @@
-"""`openstack sign list|show|create|set|delete|validate|verdict|history|envelope show`."""
+"""`openstack sign list|show|create|set|delete|validate|move|verdict|history|envelope show`."""
 
 from __future__ import annotations
 
@@ -67,9 +67,16 @@ class ShowSign(OneSign, command.ShowOne):
 class CreateSign(OneSign, command.ShowOne):
     """Sign a server: what it is now is what it has to be."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the node."""
+        parser = super().get_parser(prog_name)
+        help_text = "the node that it is on; needed where several nodes report it"
+        parser.add_argument("--node", type=int, metavar="<id>", help=help_text)
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call POST /v1/sign."""
-        return shown(self.sealward.create_sign(parsed_args.server))
+        return shown(self.sealward.create_sign(parsed_args.server, node_id=parsed_args.node))
 
 
 class SetSign(OneSign, command.ShowOne):
@@ -124,6 +131,20 @@ class ValidateSign(OneSign, command.ShowOne):
         task_id = self.sealward.validate_sign(parsed_args.server)
         timeout = parsed_args.timeout if parsed_args.wait else 0
         return shown(self.sealward.wait_for_task(task_id, timeout))
+
+
+class MoveSign(OneSign, command.ShowOne):
+    """Move a sign to a node that reports the server: the node that it is on does not run it, or is lost."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the node."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("node", type=int, metavar="<node>", help="the ID of the node to move it to")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call POST /v1/sign/{server_id}/move."""
+        return shown(self.sealward.move_sign(parsed_args.server, parsed_args.node))
 
 
 class ShowVerdict(OneSign, command.ShowOne):

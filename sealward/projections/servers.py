@@ -58,6 +58,10 @@ class Servers:
         found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
+    def everywhere(self, tables: Tables, server_id: str) -> list[ServerRow]:
+        """Return where a server is, by all nodes that report it: first where it runs."""
+        return [_row(found) for found in tables.all("servers.everywhere", {"server_id": server_id})]
+
     def elsewhere(self, tables: Tables, node_id: int, server_id: str) -> list[ServerRow]:
         """Return where a server is, apart from one node: first where it runs."""
         values = {"node_id": node_id, "server_id": server_id}

@@ -29,6 +29,9 @@ DELETE FROM servers WHERE node_id = :node_id
 -- name: find
 SELECT * FROM servers WHERE server_id = :server_id ORDER BY running DESC, position DESC LIMIT 1
 
+-- name: everywhere
+SELECT * FROM servers WHERE server_id = :server_id ORDER BY running DESC, position DESC
+
 -- name: elsewhere
 SELECT * FROM servers
 WHERE server_id = :server_id AND node_id <> :node_id

@@ -11,6 +11,7 @@ DEFAULTS = {
     "on_violation": "observe",
     "grace": 60,
     "firmware": "observe",
+    "on_loss": "hold",
 }
 NOTHING = {"on_start": None, "on_violation": None, "grace": None}
 

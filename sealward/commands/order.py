@@ -1,0 +1,59 @@
+"""An administrator's order to move a sign: it needs what two nodes said last, beside the sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sealward.commands import messages as ask
+from sealward.commands import place
+from sealward.commands.errors import NotSigned, NotThere
+from sealward.events.sign import Grounds
+
+if TYPE_CHECKING:
+    from sealward.commands.batch import Batch
+    from sealward.events.base import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMove:
+    """Move the sign of a server to the node `hostname`; the other fields are those of a command."""
+
+    actor: str
+    task_id: str | None = None
+    request_id: str | None = None
+    global_request_id: str | None = None
+    origin: Origin | None = None
+    server_id: str
+    hostname: str
+
+
+def order_move(decisions: Batch, order: OrderMove) -> None:
+    """Move a sign whose home is lost, is no node any more, or does not run the server.
+
+    Raises NotSigned, NotThere, NodeNotLost.
+    """
+    sign, node = decisions.sign(order.server_id), decisions.node(order.hostname)
+    if sign is None:
+        raise NotSigned
+    name = None if node is None or node.removed else dict(node.instances).get(order.server_id)
+    if node is None or name is None:
+        raise NotThere
+    if node.node_id == sign.node_id:
+        return
+    home = place.standing(decisions.node(sign.hostname), sign.node_id, order.server_id)
+    place.refuse_order(home)
+    decisions.handle(
+        ask.MoveSign(
+            actor=order.actor,
+            task_id=order.task_id,
+            request_id=order.request_id,
+            global_request_id=order.global_request_id,
+            origin=order.origin,
+            server_id=order.server_id,
+            node_id=node.node_id,
+            hostname=node.hostname,
+            instance_name=name,
+            grounds=Grounds.ORDERED,
+        )
+    )

@@ -1,0 +1,70 @@
+"""An administrator's order that the sign of a server goes to another node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sealward.commands.errors import NotRegistered, NotSigned
+from sealward.commands.order import OrderMove, order_move
+from sealward.http.answer import AskedId, answer
+from sealward.http.auth import actor
+from sealward.http.operation import Answer, Operation
+from sealward.http.sign import SignAnswer, shown
+
+if TYPE_CHECKING:
+    import falcon
+
+    from sealward.http.door import Door
+
+
+class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The node that the sign is to be on: one that reports the server."""
+
+    node_id: AskedId
+
+
+class Moves:
+    """`/sign/{server_id}/move`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation(
+                "POST",
+                "/sign/{server_id}/move",
+                self.move,
+                {200: Answer(SignAnswer)},
+                body=Destination,
+                refuses={
+                    404: ("sign.not-found", "node.not-found"),
+                    409: ("sign.node-not-lost", "sign.not-there"),
+                },
+            )
+        ]
+
+    def move(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
+        """Move a sign to a node that reports the server, when the node that it is on does not run it."""
+        with self._door.projections.reading() as tables:
+            node = self._door.projections.nodes.one(tables, int(req.context.body.node_id))
+        if node is None:
+            raise NotRegistered
+        order = OrderMove(
+            actor=actor(req),
+            task_id=self._door.task_id(),
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
+            server_id=server_id,
+            hostname=node.hostname,
+        )
+        self._door.carry_out_together(lambda decisions: order_move(decisions, order))
+        with self._door.projections.reading() as tables:
+            row = self._door.projections.signs.one(tables, server_id)
+        if row is None:
+            raise NotSigned
+        answer(resp, SignAnswer(shown(row, self._door.clock())))
