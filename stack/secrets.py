@@ -26,6 +26,17 @@ NODES_QUEUES: Final[dict[str, Any]] = {
     "definition": {"queue-mode": "lazy"},
 }
 """What waits for a node is for the disk: that costs the broker no memory, and a quarter less computing."""
+BOUNDS: Final[dict[str, dict[str, Any]]] = {
+    "sealward-inboxes": {
+        "pattern": r"^sealward\.(reports|orders)$",
+        "definition": {"max-length-bytes": 2**30, "overflow": "reject-publish"},
+    },
+    "sealward-dead-letters": {
+        "pattern": r"^sealward\.dead-letters$",
+        "definition": {"max-length-bytes": 2**28, "overflow": "drop-head"},
+    },
+}
+"""What the queues that others fill may take of the broker's disk."""
 ROLES: Final = {
     "database-owner-password": ("sealward_owner", "owner-database-url"),
     "database-api-password": (roles.API, "api-database-url"),
@@ -65,7 +76,7 @@ def make(folder: Path, database: str, broker: str, hostname: str, *, lazy: bool 
 
 
 def _definitions(users: list[tuple[str, str, Permissions]], *, lazy: bool) -> dict[str, Any]:
-    nodes = {"vhost": "/", "name": POLICY, "apply-to": "queues", "priority": 0, **NODES_QUEUES}
+    nodes = _policy(POLICY, NODES_QUEUES)
     return {
         "vhosts": [{"name": "/"}],
         "users": [
@@ -81,8 +92,12 @@ def _definitions(users: list[tuple[str, str, Permissions]], *, lazy: bool) -> di
             {"user": name, "vhost": "/", "configure": may.configure, "write": may.write, "read": may.read}
             for name, _, may in users
         ],
-        "policies": [nodes] if lazy else [],
+        "policies": ([nodes] if lazy else []) + [_policy(name, one) for name, one in BOUNDS.items()],
     }
+
+
+def _policy(name: str, policy: dict[str, Any]) -> dict[str, Any]:
+    return {"vhost": "/", "name": name, "apply-to": "queues", "priority": 0, **policy}
 
 
 def _hash(password: str) -> str:

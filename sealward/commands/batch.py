@@ -102,6 +102,11 @@ class Batch:
         self._known: dict[UUID, _Known] = {}
         self._decided: list[tuple[UUID, int, Event]] = []
 
+    @property
+    def decided(self) -> int:
+        """Return how many events were decided so far."""
+        return len(self._decided)
+
     def load(self, streams: Iterable[Stream]) -> None:
         """Load streams, all in one go: those that are not loaded by then are, one by one, when needed.
 

@@ -53,6 +53,8 @@ DETAIL: Final = 1000
 """Characters of a refusal that a dead letter carries."""
 BATCH: Final = 300
 """Messages that are worked on together at most."""
+BATCH_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of messages beyond which no more are taken from the broker, however few they are."""
 
 
 class BusUnavailable(Exception):
@@ -268,6 +270,8 @@ class Consumer:
         self._told_missing: float | None = None
         """When somebody was told last that the queue is missing; None while it is there."""
         self._held: deque[Any] = deque()
+        self._bytes = 0
+        """The size of what is held."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"consumer-{self._queue.name}", daemon=True)
 
@@ -315,13 +319,14 @@ class Consumer:
     def _consume(self) -> None:
         self._declare()
         self._held.clear()  # of an earlier connection: the broker delivers them again
+        self._bytes = 0
         with (
             self._connection.channel() as channel,
             kombu.Consumer(
                 channel,
                 [self._queue],
                 auto_declare=self._on_missing is None,
-                on_message=self._held.append,
+                on_message=self._hold,
                 prefetch_count=self._limit,
             ),
         ):
@@ -332,10 +337,14 @@ class Consumer:
                 if self._connection.heartbeat:
                     self._connection.heartbeat_check()
 
+    def _hold(self, message: Any) -> None:  # noqa: ANN401 - kombu has no types
+        self._held.append(message)
+        self._bytes += len(message.body)
+
     def _receive(self) -> None:
         """Take what has arrived, no more than was subscribed to; wait only where that is nothing."""
         with contextlib.suppress(TimeoutError):
-            while True:
+            while self._bytes < BATCH_BYTES:
                 self._connection.drain_events(timeout=0 if self._held else LOOK_UP)
 
     def _work_off(self) -> None:
@@ -368,7 +377,7 @@ class Consumer:
         else:
             batch[-1].ack(multiple=True)
         for _ in batch:
-            self._held.popleft()
+            self._bytes -= len(self._held.popleft().body)
 
     def _bury(self, message: Delivered, poison: Poison) -> None:
         """Lay a message with the dead, and wait until it is safe there; `memory://` has no such place."""

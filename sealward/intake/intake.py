@@ -29,6 +29,7 @@ from sealward.events.store import StoreUnavailable
 from sealward.intake import meaning, registrations
 from sealward.intake.following import Following, Where
 from sealward.intake.introductions import Exchange, Introductions
+from sealward.intake.quota import OverQuota, Quota, TooLarge, cost_of
 from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.refusals import Refusals
 from sealward.intake.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
@@ -60,7 +61,7 @@ Refused = (
     reports.ReportMalformed,
     statements.StatementRefused,
 )
-Unheard = (NoSender, WrongSender, NotNewer)
+Unheard = (NoSender, WrongSender, NotNewer, OverQuota, TooLarge)
 """Why what was said counts for nothing, whatever it is."""
 
 
@@ -79,6 +80,8 @@ class _Outcome:
     """What to answer to registrations that are not new, by hostname."""
     unproven: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages that nobody answers for, by the broker's user and the reason."""
+    spent: Counter[str] = field(default_factory=Counter)
+    """What the messages of each of the broker's users have cost."""
 
     def drop(self, message: Delivered | Said, refused: Exception) -> Dropped:
         """Count a message that nobody answers for."""
@@ -123,6 +126,7 @@ class Intake:
         self._introductions = Introductions(sign_of, notes, clock, nonce)
         self._following = Following(where, self._introductions, clock)
         self._prover = Prover()
+        self._quota = Quota()
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
         """Act on reports in their order, with one append for all; return why each is poison, or None.
@@ -135,6 +139,7 @@ class Intake:
             self._heard(outcome.heard)
             self._turns.keep(outcome.turns.news)
             self._unproven.add(outcome.unproven)
+            self._quota.pay(outcome.spent)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             raise Later(str(away)) from away
         self._answers.take(outcome.registered, outcome.behind)
@@ -145,6 +150,8 @@ class Intake:
     def _read(self, message: Delivered) -> Said | Exception:
         """Return what a message says, or why nobody is known to have said it."""
         try:
+            if message.sender and not self._senders.is_own(message.sender):
+                self._quota.admit(message.sender, len(message.body))
             said = read(message)
             self._senders.check(said)
         except (*Refused, *Unheard) as refused:
@@ -161,10 +168,22 @@ class Intake:
         outcome = _Outcome(turns=Heard(self._turns.of(_keyids(claims))))
         for message, one in zip(batch, read, strict=True):
             answer = (
-                self._hear(one, decisions, outcome) if isinstance(one, Said) else outcome.drop(message, one)
+                self._charge(one, decisions, outcome) if isinstance(one, Said) else outcome.drop(message, one)
             )
             outcome.answers.append(answer)
         return outcome
+
+    def _charge(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
+        """Hear an envelope at its sender's expense; who is in debt can still say that it is there."""
+        if not one.sender or self._senders.is_own(one.sender):
+            return self._hear(one, decisions, outcome)
+        is_beat = isinstance(one.said, reports.Heartbeat)
+        if not is_beat and not self._quota.may_work(one.sender, outcome.spent[one.sender]):
+            return outcome.drop(one, OverQuota())
+        before = decisions.decided
+        answer = self._hear(one, decisions, outcome)
+        outcome.spent[one.sender] += cost_of(len(one.parts), one.said, decisions.decided - before)
+        return answer
 
     def _hear(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
         """Prove whose word an envelope is and act on all that it holds; return why some of it is refused."""

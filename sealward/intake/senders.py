@@ -28,6 +28,7 @@ STATES: Final = (
     reports.Enforcement,
     reports.Progress,
     reports.Wanted,
+    reports.Leaving,
 )
 """Reports that say how a node is: out of date as soon as the node has said anything later."""
 
@@ -75,6 +76,10 @@ class Senders:
 
     def __init__(self, own: str | None) -> None:
         self._own = own
+
+    def is_own(self, sender: str) -> bool:
+        """Say whether a user of the broker is the control plane's own."""
+        return sender == self._own
 
     def is_put_back(self, said: Said) -> bool:
         """Say whether an operator has put a message back."""

@@ -1,0 +1,185 @@
+"""A node that says too much: the others are heard as before, and it is heard again when it is calm."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from door import NOW, Door
+from hypothesis import given
+from hypothesis import strategies as st
+from reporter import Reporter
+
+from sealward.events.bus import Delivered
+from sealward.events.store import EventStore
+from sealward.intake import quota
+from sealward.intake.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
+from sealward.protocol import reports
+
+OWN = "sealward-worker"
+
+
+class Clock:
+    """Seconds that go by when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands."""
+    return Clock()
+
+
+@pytest.fixture
+def door(store: EventStore, clock: Clock) -> Door:
+    """Return a door that knows two nodes."""
+    made = Door(store, OWN)
+    made._intake._quota = Quota(clock)
+    return made
+
+
+@pytest.fixture
+def flooder(door: Door) -> Reporter:
+    """Return a node that is going to say too much."""
+    return joined(door, Reporter("kvm1", 1))
+
+
+@pytest.fixture
+def honest(door: Door) -> Reporter:
+    """Return the other node."""
+    return joined(door, Reporter("kvm2", 2))
+
+
+def joined(door: Door, node: Reporter) -> Reporter:
+    """Return a node that has registered."""
+    assert send(door, node, node.registration()) == [None]
+    return node
+
+
+def send(door: Door, node: Reporter, *bodies: bytes) -> list[str | None]:
+    """Have messages taken, as many at once as a worker takes."""
+    said = [Delivered(one, {}, f"node.{node.hostname}") for one in bodies]
+    return [one for at in range(0, len(said), 300) for one in door.deliver(*said[at : at + 300])]
+
+
+def beat(node: Reporter) -> bytes:
+    """Return a heartbeat."""
+    return node.seal(reports.Heartbeat(hostname=node.hostname))
+
+
+def test_garbage_is_refused_unread_before_long(
+    door: Door, flooder: Reporter, honest: Reporter, clock: Clock
+) -> None:
+    """What is over the quota costs no look at it; the other node, in the same batches, is heard."""
+    answers = send(door, flooder, *[b"garbage"] * 5000)
+    assert answers.count("envelope.malformed") == MESSAGES.burst - 1
+    assert answers.count("report.over-quota") == 5000 - MESSAGES.burst + 1
+    assert send(door, flooder, beat(flooder)) == ["report.over-quota"]
+    mixed = [Delivered(b"garbage", {}, "node.kvm1")] * 298
+    assert door.deliver(*mixed, Delivered(beat(honest), {}, "node.kvm2"))[-1] is None
+    clock.now += 1
+    assert send(door, flooder, beat(flooder)) == [None]
+    assert door.counted()["node.kvm1", "report.over-quota"] > 2000
+
+
+def test_an_inventory_that_goes_to_and_fro_is_stopped(  # noqa: PLR0913, PLR0917 - two nodes, a clock, a store
+    door: Door,
+    flooder: Reporter,
+    honest: Reporter,
+    clock: Clock,
+    store: EventStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Validly signed: each message becomes hundreds of events. Within one batch it is over."""
+    monkeypatch.setattr(quota, "WORK", Allowance(2000, 20))
+    door._intake._quota = Quota(clock)
+    many = [str(uuid.UUID(int=number + 1)) for number in range(500)]
+    bodies = [flooder.inventory(*many) if number % 2 else flooder.inventory() for number in range(40)]
+    before = store.head()
+    answers = door.deliver(
+        *[Delivered(one, {}, "node.kvm1") for one in bodies], Delivered(beat(honest), {}, "node.kvm2")
+    )
+
+    assert answers[-1] is None
+    assert store.head() - before <= 2000 + len(many)
+    assert answers.count("report.over-quota") >= 30
+    assert send(door, flooder, beat(flooder)) == [None]  # it is there, and says no more for now
+    assert send(door, flooder, flooder.inventory()) == ["report.over-quota"]
+    clock.now += 60
+    assert send(door, flooder, flooder.inventory()) == [None]
+
+
+def test_questions_and_registrations_cost_more(door: Door, flooder: Reporter) -> None:
+    """Each is answered with much."""
+    answers = send(door, flooder, *[flooder.registration() for _ in range(1000)])
+
+    assert 300 <= answers.count(None) <= WORK.burst / 50
+    assert set(answers) == {None, "report.over-quota"}
+
+
+@pytest.mark.parametrize("size", [LARGEST + 1, 4 * LARGEST])
+def test_a_message_that_no_agent_sends_is_not_looked_at(door: Door, flooder: Reporter, size: int) -> None:
+    """However well it is signed."""
+    assert send(door, flooder, b"x" * size) == ["report.too-large"]
+
+
+@pytest.mark.usefixtures("flooder")
+def test_a_nodes_day_is_within_its_quota(door: Door, honest: Reporter, clock: Clock) -> None:
+    """Three hundred servers appear, are sealed as fast as the agent can, and are swept; nothing is lost."""
+    many = [str(uuid.UUID(int=number + 1)) for number in range(300)]
+    assert send(door, honest, honest.inventory(*many)) == [None]
+    honest.sign(door.handler, many)
+    for at in range(0, len(many), 50):
+        some = range(at, at + 50)
+        bundle = honest.bundle(*[honest.measured(many[one], one + 1, NOW) for one in some])
+        assert send(door, honest, bundle, beat(honest)) == [None, None]
+    for _ in range(5):
+        clock.now += 60
+        door.now += timedelta(seconds=60)
+        assert (
+            send(door, honest, honest.inventory(*many), honest.swept(NOW, "1-300"), beat(honest))
+            == [None] * 3
+        )
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, LARGEST), st.floats(0, 5)), max_size=60))
+def test_no_sender_pays_for_another(said: list[tuple[str, int, float]]) -> None:
+    """For every history of three senders: each is answered as if it was alone."""
+
+    def answers(whose: str | None) -> list[tuple[str, bool]]:
+        clock = Clock()
+        made = Quota(clock)
+        found = []
+        for sender, size, seconds in said:
+            clock.now += seconds
+            if whose is None or sender == whose:
+                found.append((sender, _admitted(made, sender, size)))
+        return found
+
+    together = answers(None)
+    for one in "abc":
+        assert [answer for answer in together if answer[0] == one] == answers(one)
+
+
+def _admitted(made: Quota, sender: str, size: int) -> bool:
+    try:
+        made.admit(sender, size)
+    except (OverQuota, TooLarge):
+        return False
+    return True
+
+
+def test_users_that_come_and_go_use_up_no_memory() -> None:
+    """The buckets of those that were heard last are kept."""
+    made = Quota(Clock())
+    for number in range(quota.KNOWN + 10):
+        made.admit(f"node.{number}", 1)
+
+    assert len(made._accounts) == quota.KNOWN
