@@ -141,6 +141,9 @@ class Intake:
             self._unproven.add(outcome.unproven)
             self._quota.pay(outcome.spent)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
+            for message, one in zip(batch, read, strict=True):
+                if not isinstance(one, OverQuota | TooLarge):
+                    self._quota.give_back(message.sender or "", len(message.body))
             raise Later(str(away)) from away
         self._answers.take(outcome.registered, outcome.behind)
         self._refusals.remember(outcome.recorded)

@@ -26,8 +26,9 @@ class Allowance:
     rate: float
 
 
-MESSAGES: Final = Allowance(3000, 50)
-"""An agent sends at most ten bundles a second, and three messages beside them."""
+MESSAGES: Final = Allowance(10_000, 50)
+"""An agent sends at most ten bundles a second, and three messages beside them; what it says in seven hours in
+which no worker is there is within the burst."""
 BYTES: Final = Allowance(64 * 1024 * 1024, 1024 * 1024)
 """Sixty-four bundles of an agent are four megabytes."""
 WORK: Final = Allowance(20_000, 200)
@@ -94,6 +95,12 @@ class Quota:
             raise OverQuota
         account.messages.left -= 1
         account.bytes.left -= size
+
+    def give_back(self, sender: str, size: int) -> None:
+        """Take back that a message was admitted: it could not be worked on, and comes again."""
+        account = self._of(sender)
+        account.messages.left += 1
+        account.bytes.left += size
 
     def may_work(self, sender: str, spent: int) -> bool:
         """Say whether a user may have more done who has spent so much that is not paid yet."""

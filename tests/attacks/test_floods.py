@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import Reporter
 
-from sealward.events.bus import Delivered
-from sealward.events.store import EventStore
+from sealward.events.bus import Delivered, Later
+from sealward.events.store import EventStore, StoreUnavailable
 from sealward.intake import quota
 from sealward.intake.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
 from sealward.protocol import reports
@@ -78,9 +78,9 @@ def test_garbage_is_refused_unread_before_long(
     door: Door, flooder: Reporter, honest: Reporter, clock: Clock
 ) -> None:
     """What is over the quota costs no look at it; the other node, in the same batches, is heard."""
-    answers = send(door, flooder, *[b"garbage"] * 5000)
+    answers = send(door, flooder, *[b"garbage"] * 12_000)
     assert answers.count("envelope.malformed") == MESSAGES.burst - 1
-    assert answers.count("report.over-quota") == 5000 - MESSAGES.burst + 1
+    assert answers.count("report.over-quota") == 12_000 - MESSAGES.burst + 1
     assert send(door, flooder, beat(flooder)) == ["report.over-quota"]
     mixed = [Delivered(b"garbage", {}, "node.kvm1")] * 298
     assert door.deliver(*mixed, Delivered(beat(honest), {}, "node.kvm2"))[-1] is None
@@ -122,6 +122,25 @@ def test_questions_and_registrations_cost_more(door: Door, flooder: Reporter) ->
 
     assert 300 <= answers.count(None) <= WORK.burst / 50
     assert set(answers) == {None, "report.over-quota"}
+
+
+def test_an_outage_of_the_store_costs_nobody_anything(
+    door: Door, flooder: Reporter, honest: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same batch is tried again and again: each message is paid once."""
+    bodies = [beat(honest) for _ in range(250)]
+    batch = [Delivered(one, {}, "node.kvm2") for one in bodies]
+
+    def away(_: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door.handler, "together", away)
+        for _ in range(100):
+            with pytest.raises(Later):
+                door.deliver(*batch)
+    assert door.deliver(*batch) == [None] * 250
+    assert send(door, flooder, beat(flooder)) == [None]
 
 
 @pytest.mark.parametrize("size", [LARGEST + 1, 4 * LARGEST])
