@@ -31,9 +31,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "replay",
         help="rebuild all projections from the log, compare, swap; status 1 when any row was wrong",
         description="Rebuild all projections from the log into a shadow, compare them with the rows in use, "
-        "and take the rebuilt ones. Also beside a running control plane. With --until: print what was known "
-        "then, a JSON object for each sign, and change nothing.",
+        "and take the rebuilt ones. Also beside a running control plane. A log, or a snapshot, in which "
+        "something does not fit together is not taken unless --adopt says so. With --until: print what was "
+        "known then, a JSON object for each sign, and change nothing.",
     )
+    replay.add_argument("--adopt", action="store_true", help="take the log as it is, whatever does not fit")
     replay.add_argument("--until", metavar="TIME|POSITION", help="as 2026-01-02T03:04:05Z, or 4711")
     replay.set_defaults(run=_replay)
 
@@ -46,9 +48,27 @@ def _replay(args: argparse.Namespace) -> int:
     with refusing(NotMigrated, NotAllowed, StoreUnavailable):
         found = storage(existing())
         try:
-            return _rebuild(found) if args.until is None else _show(found.store, args.until)
+            if args.until is not None:
+                return _show(found.store, args.until)
+            sound = _is_sound(found.store)
+            return max(_rebuild(found), int(not sound)) if sound or args.adopt else 1
         finally:
             found.close()
+
+
+def _is_sound(store: EventStore) -> bool:
+    """Say what does not fit together, and whether all does."""
+    from sealward.commands.soundness import flaws
+
+    found = list(flaws(store))
+    for flaw in found[:MAX_SHOWN]:
+        print(flaw)
+    if found:
+        print(
+            f"{len(found)} flaws: somebody has written to the database. Find out what was done, or restore."
+        )
+        print("The rows are taken from this log with `replay --adopt` alone.")
+    return not found
 
 
 def _rebuild(found: Storage) -> int:
