@@ -1,0 +1,14 @@
+"""Named blocks of SQL."""
+
+from __future__ import annotations
+
+from sealward.events.sql import blocks
+
+
+def test_a_comment_is_no_part_of_a_statement() -> None:
+    """A question mark in one was taken for a placeholder on PostgreSQL, and every refused message broke there."""
+    found = blocks("sealward.control", "control.sql")
+
+    assert found
+    assert not [name for name, text in found.items() if "--" in text]
+    assert found["forget-unproven"].count("?") == 1
