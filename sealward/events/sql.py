@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from typing import Final, LiteralString, cast
+from typing import Final, LiteralString
 
 COMMENT: Final = re.compile(r"^--.*\n?", re.MULTILINE)
 """A line of comment. It is taken out: a `?` or `:name` in it would count as a placeholder."""
@@ -18,4 +18,4 @@ def blocks(package: str, file: str) -> dict[str, LiteralString]:
         text = read.read()
     parts = re.split(r"^-- name: *(\S+) *$", text, flags=re.MULTILINE)
     pairs = zip(parts[1::2], parts[2::2], strict=True)
-    return {name: cast("LiteralString", COMMENT.sub("", body).strip()) for name, body in pairs}
+    return {name: COMMENT.sub("", body).strip() for name, body in pairs}

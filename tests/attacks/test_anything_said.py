@@ -1,8 +1,8 @@
 """A node and a Celery client say anything at all: it is refused, and nothing stands still.
 
 The attacker has all that is a node's own: its broker user, its key, its turn. Store, broker, intake, relay and
-projections are the real ones, in this process. After each flood an honest node is heard, the projections and
-the relay stand at the head of the log, and nothing had to be set aside.
+projections are the real ones, in this process. After each flood an honest node is heard, and projections and
+relay stand at the head of the log.
 """
 
 from __future__ import annotations

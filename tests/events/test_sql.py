@@ -6,7 +6,7 @@ from sealward.events.sql import blocks
 
 
 def test_a_comment_is_no_part_of_a_statement() -> None:
-    """A question mark in one was taken for a placeholder on PostgreSQL, and every refused message broke there."""
+    """A question mark in a comment was a placeholder on PostgreSQL: no message could be refused there."""
     found = blocks("sealward.control", "control.sql")
 
     assert found
