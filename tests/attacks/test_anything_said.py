@@ -1,18 +1,21 @@
 """A node and a Celery client say anything at all: it is refused, and nothing stands still.
 
-The attacker has all that is a node's own: its broker user, its key, its turn. Store, broker, intake, relay and
-projections are the real ones, in this process. After each flood an honest node is heard, and projections and
-relay stand at the head of the log.
+The attacker has all that is a node's own: its broker user, its key, its turn. Store, broker, intake, relay
+and projections are the real ones, in a worker of its own. After each flood an honest node is heard, and
+relay and projections stand at the head of the log.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -24,10 +27,9 @@ from running import until
 
 from sealward.commands.messages import AdmitNode
 from sealward.control.database import ControlPlace
-from sealward.control_plane import Core, Worker
+from sealward.control_plane import Core
 from sealward.events import envelope as envelopes
 from sealward.events import keys
-from sealward.events.bus import Bus
 from sealward.events.dead_letters import DeadLetters
 from sealward.events.permissions import of_node, user_of
 from sealward.events.postgres import migrate
@@ -35,6 +37,7 @@ from sealward.intake.orders import TASK
 from sealward.protocol import reports
 from sealward.settings import Settings
 from stack.postgres import Postgres
+from stack.processes import end, start, wait_until
 from stack.rabbitmq import RabbitMQ
 
 REPORTS = "sealward.reports"
@@ -61,8 +64,9 @@ texts = st.text(max_size=12) | st.sampled_from(
     ]
 )
 """Text without lone surrogates: JSON in bytes has none."""
+long = st.builds(str.__mul__, st.sampled_from(["x", "é", "\U0001f4a9"]), st.sampled_from([300, 70_000]))
 numbers = st.integers() | st.sampled_from([-1, 0, 1, 2**31, 2**53, 2**63, 2**64, 10**400]) | st.floats()
-scalars = st.none() | st.booleans() | numbers | texts
+scalars = st.none() | st.booleans() | numbers | texts | long
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
@@ -153,9 +157,10 @@ class Plane:
 
     core: Core
     url: str
+    worker: subprocess.Popen[bytes]
+    log: Path
     evil: Ed25519PrivateKey
     honest: Ed25519PrivateKey
-    boots: dict[str, int] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
 
     def turn(self, hostname: str) -> tuple[int, int]:
@@ -198,6 +203,7 @@ class Plane:
 
     def nothing_stands_still(self) -> None:
         """The honest node is heard, and whoever follows the log stands at its head."""
+        assert self.worker.poll() is None, self.log.read_text(errors="replace")[-2000:]
         since = datetime.now(UTC)
         boot, seq = self.turn("kvm-honest")
         said = reports.Heartbeat(hostname="kvm-honest", boot=boot, seq=seq)
@@ -230,18 +236,18 @@ def plane(
         "BROKER_URL": url,
         "DATA_DIR": str(tmp_path_factory.mktemp("anything")),
     }
-    given_settings = Settings.from_env({f"SEALWARD_{name}": value for name, value in names.items()})
-    core, bus = Core(given_settings), Bus(url)
-    worker = Worker(core, given_settings, bus)
-    worker.start()
-    made = Plane(core, url, Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
+    environment = {f"SEALWARD_{name}": value for name, value in names.items()}
+    log = tmp_path_factory.mktemp("worker") / "log"
+    worker = start([sys.executable, "-u", "-m", "sealward", "worker"], log, environment)
+    wait_until(lambda: "the worker works" in log.read_text(errors="replace"), worker, log, PATIENCE)
+    core = Core(Settings.from_env(environment), seals=False)
+    made = Plane(core, url, worker, log, Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
     for hostname, key in (("kvm-evil", made.evil), ("kvm-honest", made.honest)):
         pem = keys.public_pem(key.public_key())
         core.handler.handle(AdmitNode(actor="user:admin", hostname=hostname, public_key=pem))
     FINE["registration"]["public_key"] = keys.public_pem(made.evil.public_key())
     yield made
-    worker.stop()
-    bus.close()
+    end(worker)
     core.close()
     postgres_server.drop(database.rpartition("/")[2].partition("?")[0])
 
