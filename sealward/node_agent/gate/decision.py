@@ -20,7 +20,6 @@ from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
 from sealward.node_agent.gate.judge import Reason
 from sealward.node_agent.gate.reference import Unverified, verified
-from sealward.node_agent.gate.stamps import Stamps
 from sealward.node_agent.measure import Measured, measure
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from sealward.events.binding import Binding
     from sealward.events.measurement import Finding, Measurement
     from sealward.node_agent.gate.reference import Reference
+    from sealward.node_agent.gate.stamps import Stamps
 
 CONFIG: Final = "config"
 """The form in which libvirt shows the hook a server that starts."""
@@ -45,7 +45,8 @@ class _Start(NamedTuple):
     form: str
     xml: bytes
     is_answered: bool
-    stamps: Stamps
+    read: list[Stamps]
+    """What was read of its files, once they were measured."""
 
 
 def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bool) -> Conclusion:
@@ -59,12 +60,14 @@ def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bo
     except LedgerUnreadable:
         return conclude(server, DEFAULT, [(Reason.LEDGER, ())])
     moment = max(now, dossier.last_moment or now)
-    start = _Start(folder, form, xml, is_answered, Stamps())
+    start = _Start(folder, form, xml, is_answered, [])
     conclusion = conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
     if not conclusion.allowed or server.server_id is None:
         return conclusion
     refuses = dossier.policy.on_start is OnDoubt.REFUSE
-    return conclusion._replace(record=start.stamps.record(server.server_id, refuses=refuses))
+    return conclusion._replace(
+        record="".join(one.record(server.server_id, refuses=refuses) for one in start.read)
+    )
 
 
 def identified(xml: bytes) -> Server:
@@ -117,7 +120,9 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
         return measure(start.xml, None, dossier.hypervisor)
     from sealward.node_agent.gate import filed  # noqa: PLC0415 - a server without files need not wait for it
 
-    return filed.measured(start.folder, start.xml, dossier.hypervisor, start.stamps)
+    measured, stamps = filed.measured(start.folder, start.xml, dossier.hypervisor)
+    start.read.append(stamps)
+    return measured
 
 
 def _differences(

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import offline
 from sealward.node_agent.files.remembered import Remembered
+from sealward.node_agent.gate.stamps import Stamps
 from sealward.node_agent.measure import measure
 
 if TYPE_CHECKING:
-    from sealward.node_agent.gate.stamps import Stamps
     from sealward.node_agent.measure import Measured
 
 FILES_TIME: Final = 0.5
 """Seconds after which no further file is read."""
 
 
-def measured(folder: str, xml: bytes, hypervisor: str, stamps: Stamps) -> Measured:
-    """Return a measurement with the files that can be read in time; others are unread. `stamps` note them.
+def measured(folder: str, xml: bytes, hypervisor: str) -> tuple[Measured, Stamps]:
+    """Return a measurement with the files that can be read in time, others are unread; and their stamps.
 
     Raises DomainXmlRefused.
     """
-    files = offline.files(
-        Remembered(f"{folder}/files.sqlite"), time.monotonic() + FILES_TIME, noted=stamps.note
-    )
-    return measure(xml, None, hypervisor, files)
+    stamps = Stamps()
+    until = time.monotonic() + FILES_TIME
+    files = offline.files(Remembered(f"{folder}/files.sqlite"), until, noted=stamps.note)
+    return measure(xml, None, hypervisor, files), stamps
