@@ -66,6 +66,15 @@ class Client:
         answer = self._ask("PUT", "/sign", json={"server_id": server_id}, headers=headers)
         return _body(answer, "sign")
 
+    def update_in_doubt(self, node_id: int | None = None) -> list[Record]:
+        """Sign anew all servers that a libvirt upgrade has left in doubt; return orders and tasks."""
+        orders: list[Record] = []
+        while True:
+            answer = self._ask("POST", "/sign/in-doubt", query={"node_id": node_id}).json()
+            orders += answer["orders"]
+            if not answer["left"] or not answer["orders"]:
+                return orders
+
     def delete_sign(self, server_id: str, *, if_match: str | None = None) -> None:
         """Take a server off control; its history stays."""
         headers = {} if if_match is None else {"If-Match": if_match}

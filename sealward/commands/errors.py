@@ -42,6 +42,12 @@ class Changed(Rejected):
     code = "sign.changed"
 
 
+class NotInDoubt(Rejected):
+    """No libvirt upgrade has left the server in doubt. Use PUT if it is to have another reference."""
+
+    code = "sign.not-in-doubt"
+
+
 class ReportRefused(Rejected):
     """A node's report was refused."""
 

@@ -62,9 +62,13 @@ class CreateSign(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateSign(SignCommand):
-    """Make a new reference of what the server is now, if the sign is still as expected."""
+    """Make a new reference of what the server is now, if the sign is still as expected.
+
+    With `in_doubt` only of a server that a libvirt upgrade has left in doubt, and if nothing else differs.
+    """
 
     expected: Expected | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

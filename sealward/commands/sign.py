@@ -17,6 +17,7 @@ from sealward.commands.errors import (
     AlreadySigned,
     Changed,
     FilesUnread,
+    NotInDoubt,
     NotSigned,
     UnknownGeneration,
     WrongNode,
@@ -25,8 +26,9 @@ from sealward.commands.fact import about_sign
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
-from sealward.events.binding import AS_SIGNED, Binding, after, is_news
+from sealward.events.binding import AS_SIGNED, Binding, after, is_news, is_violated
 from sealward.events.claim import CLAIMED
+from sealward.events.doubt import IN_DOUBT, may_be_sealed
 from sealward.events.evidence import with_files
 from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.policy import AS_NODE, ServerPolicy
@@ -69,6 +71,8 @@ class Sign(msgspec.Struct, frozen=True):
     """The generation in force, 0 before the first seal."""
     reference: Measurement | None = None
     verdict: Verdict = UNSEALED
+    is_order_in_doubt: bool = False
+    """Whether only what a libvirt upgrade may have filled in is to be sealed."""
     ordered_task: str | None = None
     ordered_request: str | None = None
     binding: Binding = AS_SIGNED
@@ -109,9 +113,11 @@ def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: da
 def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> list[Event]:
     """Order a re-sign under today's profile; what is in force stays so until the node has measured.
 
-    Raises NotSigned, Changed.
+    Raises NotSigned, Changed, NotInDoubt.
     """
     sign = _as_expected(_signed(sign), command.expected)
+    if command.in_doubt and (sign.verdict.is_valid, sign.verdict.reasons) != (IsValid.UNKNOWN, (IN_DOUBT,)):
+        raise NotInDoubt
     order = about_sign(
         facts.SignUpdated,
         sign,
@@ -121,6 +127,7 @@ def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> lis
         instance_name=sign.instance_name,
         profile=LIBVIRT_DOMAIN,
         generation=sign.ordered + 1,
+        in_doubt=True if command.in_doubt else None,
     )
     return [order]
 
@@ -172,6 +179,8 @@ def record_measurement(
             raise FilesUnread
         if sign.verdict.claims:
             return _not_sealed(sign, command, now)
+        if sign.is_order_in_doubt and not _is_but_upgraded(sign, command):
+            return _not_as_signed(sign, command, now, fresh_until)
         return _seal(sign, command, countersign(), now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
         raise UnknownGeneration
@@ -257,6 +266,7 @@ def _reordered(sign: Sign, event: facts.SignUpdated) -> Sign:
         sign,
         profile=event.profile,
         ordered=event.generation,
+        is_order_in_doubt=bool(event.in_doubt),
         ordered_task=event.task_id,
         ordered_request=event.request_id,
     )
@@ -270,6 +280,35 @@ def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
         reference=with_files(statement.measurement, statement.evidence),
         host_bound_at=statement.measured_at,
     )
+
+
+def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
+    """Say whether a server is as it was signed but for what a libvirt upgrade may have filled in."""
+    reference, found = sign.reference, command.statement.measurement
+    if reference is None or is_violated(reference, sign.binding, found):
+        return False
+    return may_be_sealed(reference, found, command.findings)
+
+
+def _not_as_signed(
+    sign: Sign, command: RecordMeasurement, now: datetime, fresh_until: datetime
+) -> list[Event]:
+    """Judge a server that is not sealed: more has changed than an upgrade makes. The order stays open."""
+    assert sign.reference is not None  # noqa: S101 - nothing without a reference is in doubt
+    verdict = judged(
+        sign.verdict,
+        sign.reference,
+        command.statement.measurement,
+        findings=command.findings,
+        checked_at=command.statement.measured_at,
+        fresh_until=fresh_until,
+        binding=sign.binding,
+        host_bound=command.host_bound,
+    )
+    has_turned = (verdict.is_valid, verdict.reasons) != (sign.verdict.is_valid, sign.verdict.reasons)
+    if not has_turned and not _is_answer(sign, command):
+        return []
+    return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
 
 
 def _not_sealed(sign: Sign, command: RecordMeasurement, now: datetime) -> list[Event]:

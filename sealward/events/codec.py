@@ -57,7 +57,7 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 
-LATE: Final = ("origin", "global_request_id", "running", "taken_at", "grounds", "leaving")
+LATE: Final = ("origin", "global_request_id", "running", "taken_at", "grounds", "leaving", "in_doubt")
 """Fields that events of the first version did not have."""
 
 LATE_IN_POLICIES: Final = {"on_loss": "hold"}

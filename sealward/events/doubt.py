@@ -123,6 +123,23 @@ _WHOLE: Final = (
 """Devices that libvirt adds as they stand here: others of their kind can reach something on the host."""
 
 
+IN_DOUBT: Final = "profile-changed"
+"""The reason of a verdict on a server whose differences are in doubt."""
+
+
+def may_be_sealed(reference: Measurement, found: Measurement, findings: Iterable[Finding]) -> bool:
+    """Say whether a server is as it was signed once what an upgrade filled in is left out.
+
+    Every difference must be explained by a finding: digests alone show no mapping.
+    """
+    explained = tuple(findings)
+    pairs = differing(reference, found)
+    named = {(one.section, one.form) for one in explained}
+    if reference.profile != found.profile or not named.issuperset(pairs):
+        return False
+    return not pairs or in_doubt(reference, found, explained)
+
+
 def in_doubt(reference: Measurement, found: Measurement, findings: Iterable[Finding]) -> bool:
     """Say whether what differs may be an upgrade's doing; `findings` are about these two measurements."""
     if reference.profile != found.profile:

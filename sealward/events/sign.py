@@ -51,9 +51,14 @@ class SignCreated(SignOrdered):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignUpdated(SignOrdered):
-    """An administrator ordered a re-sign; the reference in force stays in force until the next seal."""
+    """An administrator ordered a re-sign; the reference in force stays in force until the next seal.
+
+    With `in_doubt` nothing is sealed but what a libvirt upgrade may have filled in (`events.doubt`).
+    """
 
     topic: ClassVar[str] = "sign.updated"
+
+    in_doubt: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

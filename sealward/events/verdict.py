@@ -36,7 +36,7 @@ from msgspec.structs import replace
 
 from sealward.events.binding import AS_SIGNED, unexplained
 from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
-from sealward.events.doubt import in_doubt
+from sealward.events.doubt import IN_DOUBT, in_doubt
 from sealward.events.measurement import LIVE, Finding, differing
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     if not changed and not bound:
         return equal(verdict, checked_at, fresh_until)
     if reference.profile != found.profile or (not bound and in_doubt(reference, found, findings)):
-        return withheld(verdict, "profile-changed", checked_at)
+        return withheld(verdict, IN_DOUBT, checked_at)
     explained = {(one.section, one.form) for one in findings}
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
     named = (one for one in findings if (one.section, one.form) in changed)

@@ -9,6 +9,7 @@ import falcon
 from sealward.http import errors
 from sealward.http.access import Access
 from sealward.http.auth import Authentication, Authorization
+from sealward.http.doubt import Doubts
 from sealward.http.enforcement import Policies
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
@@ -69,6 +70,7 @@ def operations(door: Door, metrics: Metrics) -> list[Operation]:
         Healthcheck(door),
         metrics,
         Signs(door),
+        Doubts(door),
         Verdicts(door),
         Moves(door),
         History(door),

@@ -77,6 +77,12 @@ RULES: Final = (
     Rule("sign:show", "Show a sign.", _LOOKS, (("GET", _SIGN),)),
     Rule("sign:create", "Sign a server.", _CHANGES, (("POST", "/sign"),)),
     Rule("sign:update", "Sign a server anew: make a new reference.", _CHANGES, (("PUT", "/sign"),)),
+    Rule(
+        "sign:update-in-doubt",
+        "Sign anew all servers that a libvirt upgrade has left in doubt.",
+        _CHANGES,
+        (("POST", "/sign/in-doubt"),),
+    ),
     Rule("sign:delete", "Take a server off control.", _CHANGES, (("DELETE", _SIGN),)),
     Rule("sign:validate", "Have a server measured now.", _CHANGES, (("POST", f"{_SIGN}/validate"),)),
     Rule(

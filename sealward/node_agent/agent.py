@@ -121,7 +121,7 @@ class Agent:
             is_found=self._validator.is_found_different,
         )
         self.newcomers = Newcomers(self.enforcement.policies, self._ask)
-        self._sealing = Sealing(self._validator.seal)
+        self._sealing = Sealing(self._seal)
         self._asked: dict[str, Question] = {}
         """What is not answered yet, by task."""
         self._active: bool | None = None
@@ -237,6 +237,9 @@ class Agent:
     def _sweep(self, cause: str, task_id: str | None) -> None:
         unsigned = self._inventory.count_without(self._references)
         self._validator.sweep(self._references, self._sealing.pass_over(), unsigned, cause, task_id)
+
+    def _seal(self, order: Order) -> bool:
+        return self._validator.seal(order, self._references.get(order.server_id))
 
     def _moment(self) -> datetime:
         return self._ledger.next_moment(self._clock())

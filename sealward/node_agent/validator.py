@@ -127,8 +127,11 @@ class Validator:
         else:
             self._different.discard(server_id)
 
-    def seal(self, order: Order) -> bool:
-        """Measure a server for its new reference; say whether it could be."""
+    def seal(self, order: Order, before: Reference | None = None) -> bool:
+        """Measure a server for its new reference; say whether it could be.
+
+        What differs from the reference `before` of another libvirt is said along: the order may be for that.
+        """
         moment = self._moment()
         try:
             measured = self._measured(order.server_id)
@@ -139,7 +142,7 @@ class Validator:
         except NotMeasured as failed:
             self._report_failure(order, failed, moment, "sealed")
             return False
-        self._report(order, measured, moment, "sealed")
+        self._report(order, measured, moment, "sealed", explained=_upgraded(before, measured))
         return True
 
     def refuse(self, server_id: str, sign_id: int, failed: NotMeasured, task_id: str | None) -> None:
@@ -373,6 +376,14 @@ def _measured(xml: DomainXml, files: Files) -> Measured:
         return measure(xml.config, xml.live, xml.hypervisor, files)
     except DomainXmlRefused as refused:
         raise DomainUnreadable(str(refused)) from refused
+
+
+def _upgraded(before: Reference | None, measured: Measured) -> tuple[Finding, ...]:
+    """Return what differs from a reference that another libvirt was measured for."""
+    if before is None or before.measurement.hypervisor == measured.measurement.hypervisor:
+        return ()
+    pairs = differing(before.measurement, measured.measurement)
+    return findings(before.evidence, measured.evidence(), pairs) if pairs else ()
 
 
 def _bound(reference: Reference, measured: Measured, *, is_shown: bool) -> tuple[Finding, ...]:

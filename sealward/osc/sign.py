@@ -1,4 +1,4 @@
-"""`openstack sign list|show|create|set|delete|validate|move|verdict|history|envelope show`."""
+"""`openstack sign list|upgrade accept|show|create|set|delete|validate|move|verdict|history|envelope show`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ class ListSign(Sealward, command.Lister):
         """Call GET /v1/sign."""
         wanted = {"is_valid": parsed_args.is_valid, "node_id": parsed_args.node, "at": parsed_args.at}
         return listed(COLUMNS, self.sealward.list_signs(**wanted))
+
+
+class AcceptUpgrade(Sealward, command.Lister):
+    """Sign anew all servers that a libvirt upgrade has left in doubt, if nothing else has changed in them."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the node."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--node", type=int, metavar="<id>", help="on this node alone")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call POST /v1/sign/in-doubt, once for each few hundred servers."""
+        return listed(("server_id", "task_id"), self.sealward.update_in_doubt(parsed_args.node))
 
 
 class OneSign(Sealward):

@@ -16,6 +16,7 @@ from sealward.commands.errors import (
     AlreadySigned,
     FilesUnread,
     MovedAway,
+    NotInDoubt,
     NotSigned,
     UnknownGeneration,
     WrongNode,
@@ -32,7 +33,7 @@ from sealward.commands.sign import Sign, evolve
 from sealward.events import envelope as envelopes
 from sealward.events.base import Event
 from sealward.events.files import Listing
-from sealward.events.measurement import Measurement
+from sealward.events.measurement import Finding, Measurement
 from sealward.events.sign import (
     PASSED_OVER,
     Grounds,
@@ -81,6 +82,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
     node_id: int = 2,
     task_id: str | None = None,
     cause: str = "domain-changed",
+    findings: tuple[Finding, ...] = (),
 ) -> list[Event]:
     """Return what follows from a node's report of that second."""
     at = NOW + timedelta(seconds=second)
@@ -93,7 +95,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
         envelope=envelope,
         key=NODE.public_key(),
         statement=statement,
-        findings=(),
+        findings=findings,
         cause=cause,
     )
     return decider.record_measurement(
@@ -336,6 +338,65 @@ def test_a_violation_is_no_host_bound_change() -> None:
     found = Measurement("libvirt-domain/1", {"boot": "bb"}, {}, "libvirt 9.0.0", {"config": "cc"})
 
     assert [type(one) for one in report(sealed(), found, second=2)] == [SignValidated]
+
+
+CPU = Finding("cpu", "/domain/cpu/@check", None, "full")
+OLD = Measurement(
+    "libvirt-domain/1", {"boot": "aa", "cpu": "aa"}, {}, "libvirt 9.0.0", {"config": "bb"}, doors=()
+)
+UPGRADED = replace(OLD, sections={"boot": "aa", "cpu": "bb"}, hypervisor="libvirt 9.1.0")
+
+
+def in_doubt() -> Sign:
+    """Return a sign that a libvirt upgrade has left in doubt, and that is ordered to be sealed anew."""
+    sign = play(created(), report(created(), OLD))
+    sign = play(sign, report(sign, UPGRADED, second=2, findings=(CPU,)))
+    sign = play(sign, decider.update_sign(sign, UpdateSign(**ASK, in_doubt=True), now=NOW))
+    assert sign is not None
+    return sign
+
+
+def test_an_order_for_what_is_in_doubt_seals_what_an_upgrade_filled_in() -> None:
+    """Equal but for what the findings explain."""
+    events = report(in_doubt(), UPGRADED, second=3, generation=2, cause="sealed", findings=(CPU,))
+
+    assert [type(one) for one in events] == [SignSealed, SignValidated]
+    assert verdict_of(events) is IsValid.TRUE
+
+
+@pytest.mark.parametrize(
+    ("found", "findings"),
+    [
+        (UPGRADED, ()),
+        (replace(UPGRADED, sections={"boot": "bb", "cpu": "bb"}), (CPU,)),
+        (
+            replace(UPGRADED, sections={"boot": "bb", "cpu": "bb"}),
+            (CPU, Finding("boot", "/domain/os/initrd", None, "/evil")),
+        ),
+        (replace(UPGRADED, host_bound={"config": "cc"}), (CPU,)),
+        (replace(UPGRADED, doors=("/domain: memory is shared",)), (CPU,)),
+        (replace(UPGRADED, profile="libvirt-domain/9"), (CPU,)),
+        (replace(UPGRADED, hypervisor="libvirt 9.0.0"), (CPU,)),
+    ],
+)
+def test_an_order_for_what_is_in_doubt_seals_nothing_else(
+    found: Measurement, findings: tuple[Finding, ...]
+) -> None:
+    """The server is judged by its reference; a PUT without that bound seals whatever it is."""
+    sign = in_doubt()
+    events = report(sign, found, second=3, generation=2, cause="sealed", task_id="t-9", findings=findings)
+    ordered = play(sign, decider.update_sign(sign, UpdateSign(**ASK), now=NOW))
+
+    assert [type(one) for one in events] == [SignValidated]
+    assert verdict_of(events) is not IsValid.TRUE
+    assert type(report(ordered, found, second=3, generation=3, cause="sealed")[0]) is SignSealed
+
+
+def test_what_is_not_in_doubt_is_not_ordered_as_if_it_were() -> None:
+    """A true needs no new reference, and a false is none of an upgrade's doing."""
+    for sign in (sealed(), play(sealed(), report(sealed(), CHANGED, second=2))):
+        with pytest.raises(NotInDoubt):
+            decider.update_sign(sign, UpdateSign(**ASK, in_doubt=True), now=NOW)
 
 
 def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() -> None:

@@ -311,6 +311,32 @@ def test_another_libvirt_is_a_reason_and_no_violation(
         until(lambda: sealward.is_valid(DATABASE) == "false")
 
 
+def test_one_order_gets_the_fleet_out_of_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each server by itself: one in which more has changed is neither ordered nor sealed."""
+    with monkeypatch.context() as older:
+        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
+        with running(tmp_path) as sealward:
+            for server in (WEB, DATABASE, BATCH):
+                sealward.sign(server)
+    with running(tmp_path) as sealward:
+        for server in (WEB, DATABASE, BATCH):
+            sealward.fleet.replace(server, BALLOON, FILLED_IN)
+            until(lambda server=server: sealward.is_valid(server) == "unknown")  # type: ignore[misc]  # a default
+        sealward.fleet.replace(BATCH, DISK.replace(WEB, BATCH), OTHER)
+        until(lambda: sealward.is_valid(BATCH) == "false")
+        none = sealward.ask("POST", "/v1/sign/in-doubt?node_id=2").json
+        given = sealward.ask("POST", "/v1/sign/in-doubt")
+        orders = {one["server_id"]: one["task_id"] for one in given.json["orders"]}
+        until(lambda: all(sealward.task(one)["state"] == "SUCCESS" for one in orders.values()))
+
+        assert (given.status, none) == (202, {"orders": [], "left": 0})
+        assert set(orders) == {WEB, DATABASE}
+        assert [sealward.is_valid(one) for one in (WEB, DATABASE, BATCH)] == ["true", "true", "false"]
+        assert sealward.ask("POST", "/v1/sign/in-doubt").json == {"orders": [], "left": 0}
+        sealward.fleet.replace(WEB, FILLED_IN, BALLOON)
+        until(lambda: sealward.is_valid() == "false")
+
+
 def test_a_host_bound_change_is_a_violation_while_the_server_stays(sealward: Running) -> None:
     """Another console address is what a move brings along, and nothing else does."""
     sealward.sign()

@@ -1,0 +1,85 @@
+"""One order for all servers that a libvirt upgrade has left in doubt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import falcon
+import msgspec
+
+from sealward.commands import messages as ask
+from sealward.commands.errors import Changed, NotInDoubt, NotSigned
+from sealward.events.doubt import IN_DOUBT
+from sealward.events.verdict import IsValid
+from sealward.http.answer import Uuid, answer
+from sealward.http.auth import actor
+from sealward.http.operation import Answer, Operation
+from sealward.http.parameter import NODE_ID
+
+if TYPE_CHECKING:
+    from sealward.http.door import Door
+    from sealward.projections.signs import SignRow
+
+MOST: Final = 500
+"""Orders that one request gives; what is left is for the next request."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A server that is to be signed anew, and the task that tells what comes of it."""
+
+    server_id: Uuid
+    task_id: str
+
+
+class OrdersAnswer(msgspec.Struct, frozen=True):
+    """The orders that were given, and for how many servers in doubt another request is needed."""
+
+    orders: list[Order]
+    left: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Doubts:
+    """`/sign/in-doubt`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return the calls."""
+        return [
+            Operation("POST", "/sign/in-doubt", self.order, {202: Answer(OrdersAnswer)}, query=(NODE_ID,))
+        ]
+
+    def order(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Sign anew all servers that a libvirt upgrade has left in doubt, if nothing else has changed."""
+        rows = self._in_doubt(req.context.query.get(NODE_ID))
+        orders = [one for row in rows[:MOST] if (one := self._order(req, row)) is not None]
+        resp.status = falcon.HTTP_202
+        answer(resp, OrdersAnswer(orders, max(0, len(rows) - MOST)))
+
+    def _in_doubt(self, node_id: int | None) -> list[SignRow]:
+        """Return the signs in doubt for which nothing is ordered yet."""
+        now = self._door.clock()
+        with self._door.projections.reading() as tables:
+            rows = self._door.projections.signs.page(
+                tables, now=now, is_valid=IsValid.UNKNOWN, node_id=node_id
+            )
+        return [row for row in rows if row.verdict.reasons == (IN_DOUBT,) and row.sealed == row.ordered]
+
+    def _order(self, req: falcon.Request, row: SignRow) -> Order | None:
+        """Give one order; None where somebody was faster."""
+        task_id = self._door.task_id()
+        command = ask.UpdateSign(
+            actor=actor(req),
+            task_id=task_id,
+            request_id=req.context.request_id,
+            global_request_id=req.context.global_request_id,
+            origin=req.context.identity.origin,
+            server_id=row.server_id,
+            in_doubt=True,
+        )
+        try:
+            self._door.carry_out(command)
+        except (NotSigned, Changed, NotInDoubt):
+            return None
+        return Order(row.server_id, task_id)
