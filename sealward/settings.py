@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from sealward.characters import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -217,6 +219,7 @@ class Settings:
 
         Raises SettingRefused with the variable's name and what it takes.
         """
+        _one_line_each(env)
         default = cls()
         return cls(
             listen=_address(env.get("SEALWARD_LISTEN")) or default.listen,
@@ -261,6 +264,13 @@ def _keystone(env: Mapping[str, str]) -> Keystone | None:
     if auth not in ("local", "keystone"):
         raise SettingRefused(f"SEALWARD_AUTH={auth!r}: give local or keystone")
     return Keystone.from_env(env) if auth == "keystone" else None
+
+
+def _one_line_each(env: Mapping[str, str]) -> None:
+    """Refuse a value that a line of a log, a header or a URL could not hold. Raises SettingRefused."""
+    for name, value in env.items():
+        if name.startswith("SEALWARD_") and value != escaped(value):
+            raise SettingRefused(f"{name} has control characters")
 
 
 def _address(value: str | None) -> tuple[str, int] | None:

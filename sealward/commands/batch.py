@@ -13,7 +13,7 @@ from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.errors import StreamUnreadable, Unrecordable
 from sealward.commands.memory import Memory, Remembered
-from sealward.events import values
+from sealward.events import codec, values
 from sealward.events.base import KNOWN, node_stream, sign_stream
 from sealward.events.store import Snapshot
 
@@ -95,7 +95,10 @@ class _Known:
 class Batch:
     """Nothing is written before `append`; for one thread."""
 
-    def __init__(self, store: EventStore, decide: Decide, memory: Memory) -> None:
+    def __init__(
+        self, store: EventStore, decide: Decide, memory: Memory, *, is_careful: bool = False
+    ) -> None:
+        self._is_careful = is_careful
         self._store = store
         self._decide = decide
         self._memory = memory
@@ -135,9 +138,14 @@ class Batch:
         return sign
 
     def handle(self, command: ask.Command) -> None:
-        """Decide on a command. Raises Rejected: then nothing is added."""
+        """Decide on a command. Raises Rejected: then nothing is added.
+
+        Whether the log can carry what was decided is looked at here by a batch that is careful, so that the
+        command alone is refused; else by the store, for all commands together.
+        """
         known = self._of(of(command))
-        for event in _recordable(self._decide(known.now(), command)):
+        decided = self._decide(known.now(), command)
+        for event in _recordable(decided) if self._is_careful else decided:
             known.version += 1
             known.beyond += 1
             known.unfolded.append(event)
@@ -146,7 +154,8 @@ class Batch:
     def append(self) -> int:
         """Append all that was decided, in one transaction; return the position it can be read back from.
 
-        Raises VersionConflict: another writer was first, and all is to be decided anew.
+        Raises VersionConflict: another writer was first, and all is to be decided anew. Raises Unfit: the log
+        cannot carry some of it, and all is to be decided anew with care.
         """
         position = self._store.append_all(self._decided) if self._decided else self._store.head()
         self._store.keep_snapshots(
@@ -168,7 +177,7 @@ def _recordable(events: list[Event]) -> list[Event]:
     """Return the events if the log can carry all of them. Raises Unrecordable."""
     for one in events:
         try:
-            values.check(one)
+            codec.write(one)
         except values.Unfit as unfit:
             raise Unrecordable(f"{one.topic}: {unfit}") from unfit
     return events

@@ -15,6 +15,7 @@ from sealward.commands.errors import Rejected
 from sealward.commands.memory import Memory
 from sealward.events import envelope as envelopes
 from sealward.events.store import VersionConflict
+from sealward.events.values import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,16 +67,20 @@ class Handler:
     def together(self, work: Callable[[Batch], Done]) -> tuple[int, Done]:
         """Append what `work` decides, in one transaction; return the position, and what it returned.
 
-        When another writer was first, `work` is called again, with a new batch.
+        When another writer was first, `work` is called again, with a new batch; also when the log cannot
+        carry an event: then with a batch that refuses the command which leads to it.
         Raises TooMuchContention, and what `work` raises: then nothing was written.
         """
+        is_careful = False
         for _ in range(ATTEMPTS):
-            batch = Batch(self._store, self._decide, self._memory)
+            batch = Batch(self._store, self._decide, self._memory, is_careful=is_careful)
             done = work(batch)
             try:
                 return batch.append(), done
             except VersionConflict:
                 continue
+            except Unfit:
+                is_careful = True
         raise TooMuchContention
 
     def _decide(self, state: Any, command: ask.Command) -> list[Event]:  # noqa: ANN401 - of any stream

@@ -32,6 +32,7 @@ from sealward.events.store import EventStore
 from sealward.events.values import Unfit
 from sealward.intake.orders import TASK, Orders
 from sealward.protocol import reports
+from sealward.settings import SettingRefused, Settings
 
 CHARACTERS = ("\0", "\x1b[2J", "\n2026-01-01 WARNING forged", "\x7f", "\x85", "\u2028", "\u202e", "\u2069")
 SERVER_IDS = (*CHARACTERS, "", "x", "a" * 12_000, SERVERS[0].upper().replace("0", "A"), f"{{{SERVERS[0]}}}")
@@ -281,12 +282,27 @@ def test_no_event_enters_the_log_that_somebody_cannot_carry(store: EventStore, e
 
 def test_a_command_that_cannot_be_recorded_hurts_none_of_its_neighbours(door: Door) -> None:
     """It is refused by its own code before anything is appended."""
+    refused: list[str] = []
 
     def work(batch: Batch) -> None:
-        with pytest.raises(Unrecordable):
-            batch.handle(ActivateNode(actor="user:a\nb", task_id="t-1", hostname="kvm1"))
-        batch.handle(ActivateNode(actor="user:b", task_id="t-2", hostname="kvm1"))
+        refused.clear()
+        for actor, task_id in (("user:a\nb", "t-1"), ("user:b", "t-2")):
+            try:
+                batch.handle(ActivateNode(actor=actor, task_id=task_id, hostname="kvm1"))
+            except Unrecordable as unrecordable:
+                refused.append(unrecordable.code)
 
     door.handler.together(work)
+    with pytest.raises(Unrecordable, match="actor"):
+        door.handler.handle(ActivateNode(actor="user:a\nb", task_id="t-3", hostname="kvm1"))
 
+    assert refused == ["event.unfit"]
     assert [one.task_id for one in door.log()[-1:]] == ["t-2"]
+
+
+@pytest.mark.parametrize("name", ["SEALWARD_BROKER_URL", "SEALWARD_DATA_DIR", "SEALWARD_LIBVIRT_URI"])
+def test_a_setting_is_one_line(name: str) -> None:
+    """A path, a URL or a name with control characters is refused by name, not met later."""
+    for text in CHARACTERS:
+        with pytest.raises(SettingRefused, match=name):
+            Settings.from_env({name: f"/x{text}"})
