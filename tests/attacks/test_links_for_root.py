@@ -226,11 +226,10 @@ def test_a_race_is_not_won(tmp_path: Path, data_dir: Path, victim: Path) -> None
         target=_swap, args=(str(data_dir / "node"), str(victim)), daemon=True
     )
     swapping.start()
-    outcomes = []
+    outcomes: list[str] = []
     try:
-        time.sleep(1.0)  # a spawned Python has to start
-        deadline = time.monotonic() + 4
-        while time.monotonic() < deadline:
+        least, deadline = time.monotonic() + 3, time.monotonic() + 40  # a spawned Python has to start
+        while time.monotonic() < least or (len(set(outcomes)) < 2 and time.monotonic() < deadline):
             try:
                 guarded.as_owner(data_dir / "node", lambda own: own.write(hook.RECEIPT, b"{}", 0o600), 0o700)
                 outcomes.append("written")
@@ -244,6 +243,29 @@ def test_a_race_is_not_won(tmp_path: Path, data_dir: Path, victim: Path) -> None
     assert is_untouched(victim)
     assert {one.name for one in tmp_path.iterdir()} - {"hooks", "in"} == before
     assert len(set(outcomes)) == 2  # the race was one
+
+
+@pytest.mark.parametrize("which", ["node", "spool"])
+def test_a_hook_that_decides_alone_is_led_nowhere(tmp_path: Path, data_dir: Path, which: str) -> None:
+    """It is root at first, and leaves its objection in a folder of the agent's user."""
+    place = install(tmp_path, data_dir)
+    roots = tmp_path / "roots"
+    roots.mkdir()
+    link = data_dir / "node" if which == "node" else data_dir / "node" / "spool"
+    if which == "node":
+        (data_dir / "node").rename(data_dir / "before")
+    link.symlink_to(roots)
+    done = subprocess.run(  # noqa: S603 - our own script
+        [place, "stranger", "prepare", "begin", "-"],
+        input="<domain><uuid>",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert "Sealward" in done.stderr
+    assert list(roots.iterdir()) == []
 
 
 @pytest.fixture

@@ -179,12 +179,20 @@ def _write(place: str, text: bytes) -> None:
 
 
 def become_owner(folder: str) -> None:
-    """Give up root for the owner of the ledger: whatever that user put there leads root nowhere."""
-    owner = posix.stat(folder)
-    if posix.geteuid() == 0 and owner.st_uid != 0:
-        posix.setgroups([])
-        posix.setgid(owner.st_gid)
-        posix.setuid(owner.st_uid)
+    """Give up root for the first user but root whom a folder on the way to the ledger belongs to.
+
+    Whatever that user put there leads no further than that user could go: also a link in the ledger's place
+    to a folder of root's. Raises OSError.
+    """
+    place = ""
+    for name in folder.split("/")[1:]:
+        place += f"/{name}"
+        owner = posix.lstat(place)
+        if posix.geteuid() == 0 and owner.st_uid != 0:
+            posix.setgroups([])
+            posix.setgid(owner.st_gid)
+            posix.setuid(owner.st_uid)
+            return
 
 
 def _is_there(path: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +12,7 @@ from sealward.events.policy import DEFAULT
 from sealward.node_agent.gate import apart, spool
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import LedgerUnreadable, read
+from sealward.node_agent.gate.fallback import become_owner
 from sealward.node_agent.gate.judge import Reason
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def decide(folder: str, form: str, xml: bytes) -> tuple[bool, str, bytes, bytes]
 
 
 def _found_out(folder: str, form: str, xml: bytes, moment: str) -> Told:
-    _become_owner(folder)
+    become_owner(folder)
     return _told(_decided(folder, form, xml, moment), moment)
 
 
 def _left(folder: str, report: dict[str, object] | None) -> bytes:
-    _become_owner(folder)
+    become_owner(folder)
     return LEFT if spool.leave(folder, report) else b""
 
 
@@ -83,12 +83,3 @@ def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:
     from sealward.node_agent.gate.decision import decide  # noqa: PLC0415 - see above
 
     return partial(decide, is_answered=False)
-
-
-def _become_owner(folder: str) -> None:
-    """Give up root: whose ledger it is may read it, and hostile XML need not be read by root."""
-    owner = os.stat(folder)  # noqa: PTH116 - pathlib costs more than the decision
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(owner.st_uid)
