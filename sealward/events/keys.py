@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BEGIN: Final = "-----BEGIN PUBLIC KEY-----"
 END: Final = "-----END PUBLIC KEY-----"
 KNOWN: Final = 10_000
 """Public keys that are remembered: a node's is needed for each of its reports."""
@@ -51,8 +52,8 @@ def public_key(pem: bytes | str) -> Ed25519PublicKey:
 def public_keys(text: str) -> tuple[str, ...]:
     """Return the public keys of a text, each as the PEM text that `public_pem` gives. Raises KeyRefused."""
     blocks = text.split(END)
-    if blocks.pop().strip():
-        raise KeyRefused("public keys: something that is no PEM block follows the last one")
+    if blocks.pop().strip() or not all(one.lstrip().startswith(BEGIN) for one in blocks):
+        raise KeyRefused("public keys: something stands between the PEM blocks")
     return tuple(public_pem(public_key(block.lstrip() + END)) for block in blocks)
 
 
