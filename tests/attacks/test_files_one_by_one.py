@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from fuse import hung
 from images import qemu_img
 from running import WEB, Running, running, until
 
-from sealward.node_agent import validator
-from sealward.node_agent.files import measurer, reader
+from sealward.node_agent import canonical, validator
+from sealward.node_agent.files import measurer, offline, reader
+from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
@@ -175,3 +179,25 @@ def test_many_files_that_are_being_measured_keep_no_true(
         until(lambda: server.sealward.verdict()["reasons"] == ["files-being-measured"], 20)
         assert server.sealward.is_valid() == "unknown"
     until(lambda: server.sealward.is_valid() == "true", 20)
+
+
+def test_a_file_that_says_it_is_huge_costs_the_agent_what_its_data_costs(tmp_path: Path) -> None:
+    """The leaves of such a file are not kept; it has the root that it has as every other file."""
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(b"kernel" * 1000)
+    os.truncate(kernel, 2**43 + 12345)
+    domain = canonical.parse(f"<domain><os><kernel>{kernel}</kernel></os></domain>")
+    one = FileMeasurer(Cache(None), lambda _: None, 3600.0)
+    one.start()
+    tracemalloc.start()
+    began = time.monotonic()
+    try:
+        (found,) = one.look("server", "QEMU", fresh=True)(domain)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        one.stop()
+
+    assert time.monotonic() - began < 5
+    assert most < 10 * MIB
+    assert found.attrib["content"] == offline.root_of(os.fsencode(kernel))

@@ -121,6 +121,11 @@ class Gated:
         position = answer.json["policy"]["position"]
         until(lambda: self.sealward.embedded.agent.policies.of(WEB).set_by == position)
 
+    def announce(self) -> None:
+        """Have the next start be that of a server which libvirt restores."""
+        words = ["instance-00000068", "restore", "begin", "-"]
+        subprocess.run([self.place, *words], input=b"", check=True, timeout=10)  # noqa: S603 - our own script
+
     def start(self) -> subprocess.CompletedProcess[str]:
         """Run the hook as libvirt does."""
         return subprocess.run(  # noqa: S603 - our own script
@@ -192,6 +197,22 @@ def test_a_file_that_could_not_be_compared_hides_no_changed_one(gated: Gated) ->
     (event,) = gated.events("start.refused")
     assert event["reason"] == DIFFERS
     assert any(str(gated.kernel) in one["xpath"] for one in event["findings"])
+
+
+@pytest.mark.parametrize("with_agent", [True, False])
+def test_a_server_that_is_restored_is_read_as_well(gated: Gated, *, with_agent: bool) -> None:
+    """Its running form counts then: an evil initrd, or one that cannot be read, keeps it from going on."""
+    if not with_agent:
+        gated.sealward.embedded.agent.stop()
+    gated.announce()
+    assert gated.start().returncode == 0
+    for tamper in (_hole, Path.unlink):
+        tamper(gated.initrd)
+        gated.announce()
+        done = gated.start()
+
+        assert done.returncode == 1
+        assert str(gated.initrd) in done.stderr
 
 
 def test_what_there_is_no_time_for_is_an_event_under_observe_and_is_read_for_the_next_start(

@@ -172,6 +172,22 @@ def test_what_is_swapped_after_it_was_read_does_not_run(attacked: Attacked) -> N
     until(lambda: attacked.start() == "", 20)
 
 
+def test_what_is_swapped_while_a_guest_is_restored_does_not_run(attacked: Attacked) -> None:
+    """The running form is shown then; its files are compared as well, and without a swap it starts."""
+    attacked.set("observe")
+    assert attacked.start() == ""
+    attacked.set("refuse")
+    attacked.guest.domain.managedSave()
+    base = attacked.base
+    attacked.attack(f"cp -p {base} {base}.evil; mv {base}.evil {base}")
+    said = attacked.start()
+
+    assert "files are not those" in said
+    assert not attacked.guest.domain.isActive()
+    attacked.attack(":")
+    until(lambda: attacked.start() == "", 20)
+
+
 def _run(command: str) -> None:
     subprocess.run(["/bin/sh", "-c", command], timeout=10, check=True)  # noqa: S603 - our own words
 

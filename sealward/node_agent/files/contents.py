@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 THREADS: Final = 2
 AT_ONCE: Final = 64 * 1024 * 1024
 """A file that just changed is read at once when it is smaller; a larger one after RACY, so that it counts."""
+LARGEST: Final = 8 * 1024**4
+"""Bytes of a file of which all leaves are kept while it is read. A larger file is sparse; it is read at once
+or not at all: to say of a file that it is large costs nothing, and would cost the agent its memory."""
 TRY_AGAIN: Final = 10.0
 """Seconds for which a file that could not be read is not read again."""
 SAY_EVERY: Final = 10.0
@@ -171,6 +174,8 @@ class Contents:
             if abs(time.time() - known.hashed_at) > (terms.reread_after or self._reread_after):
                 self._read(path, stamp, terms.server_id, _SCHEDULED)
             return known.root
+        if stamp.size > LARGEST:
+            return _sparse_root(path, stamp, terms.until)
         wanted = self._read(path, stamp, terms.server_id, _WAITED_FOR)
         return self._waited_for(wanted, terms.server_id, 0.0 if terms.hurries and is_large else terms.until)
 
@@ -321,6 +326,15 @@ def _leaves(
         part = next(reader.stretches(fd, stamp.size, first, pool, advanced), b"")
         _require(fd, stamp)
         return part
+
+
+def _sparse_root(path: Path, stamp: Stamp, until: float) -> str:
+    """Return the root of a file that is read in this thread. Raises NotMeasured."""
+    with reading(path), opened(path) as fd:
+        _require(fd, stamp)
+        root = reader.root(fd, stamp.size, until)
+        _require(fd, stamp)
+        return root
 
 
 def _require(fd: int, stamp: Stamp) -> None:

@@ -192,7 +192,7 @@ def _drain(into: bytearray) -> None:
 
 def _is_incoming(folder: str, name: str) -> bool:
     """Say whether libvirt receives or restores the server: then it gives its running form."""
-    if "/" in name or name.startswith("."):
+    if "/" in name or name in {"", ".", ".."}:
         return False
     mark = f"{folder}/{name}"
     try:

@@ -31,7 +31,7 @@ SHIM: Final = """\
 {mark} `sealward gate install` wrote this and `sealward gate remove` takes it away.
 # Do not edit it: the node's agent compares it with what was installed. Nothing may be printed on stdout.
 case "$1" in
-*/* | .*) record=/nonexistent ;;
+"" | */* | . | ..) record=/nonexistent ;;
 *) record={incoming}/read/"$1" ;;
 esac
 case "$2 $3" in

@@ -137,4 +137,4 @@ def _is_there(place: str) -> bool:
 
 
 def _place(incoming: str, name: str) -> str | None:
-    return None if not name or "/" in name or name.startswith(".") else f"{incoming}/{FOLDER}/{name}"
+    return None if "/" in name or name in {"", ".", ".."} else f"{incoming}/{FOLDER}/{name}"
