@@ -13,6 +13,8 @@ from sealward.events import codec
 from sealward.events.base import Event, Origin, Recorded, sign_stream
 from sealward.events.codec import EventFromNewerVersion, EventRefused, decode, encode
 from sealward.events.node import InstanceAppeared, InstanceLeft
+from sealward.events.policy import OnDoubt, OnLoss, Policy, Unsigned
+from sealward.events.sign import Grounds
 
 GOLDEN = Path(__file__).parent.parent / "assets" / "events"
 
@@ -72,6 +74,28 @@ def test_when_a_server_left_is_an_addition() -> None:
     assert (GOLDEN / "instance.left.v1.taken-at.json").read_bytes().rstrip(b"\n") == encode(dated)
     assert dated == decode(dated.topic, encode(dated))
     assert b"taken_at" not in encode(event)
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "changes"),
+    [
+        ("sign.moved", "grounds", {"grounds": Grounds.ANNOUNCED}),
+        ("instance.appeared", "leaving", {"running": True, "leaving": True}),
+        (
+            "node.policy-set",
+            "on-loss",
+            {"policy": Policy(on_start=OnDoubt.REFUSE, unsigned=Unsigned.REFUSE, on_loss=OnLoss.FOLLOW)},
+        ),
+    ],
+)
+def test_what_is_said_of_moves_is_an_addition(topic: str, name: str, changes: dict[str, object]) -> None:
+    """Golden too; an event without it has the bytes that it always had."""
+    (event,) = (one for one in ONE_OF_EACH if one.topic == topic)
+    more = replace(event, **changes)  # type: ignore[arg-type]  # replace() checks the names
+
+    assert (GOLDEN / f"{topic}.v1.{name}.json").read_bytes().rstrip(b"\n") == encode(more)
+    assert more == decode(topic, encode(more))
+    assert name.replace("-", "_").encode() not in encode(event)
 
 
 def test_old_fields_are_upcast_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

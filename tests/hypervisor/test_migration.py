@@ -21,6 +21,7 @@ from sealward.events.bus import BusUnavailable
 from sealward.node import Node
 from sealward.node_agent.gate import hook
 from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.runner import Changed
 from stack.guest import Guest, make_disk
 
 KEEP_SOURCE = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNSAFE
@@ -401,3 +402,61 @@ def test_what_is_ordered_during_a_migration_is_sealed(fleet: Fleet, guest: Runni
 
     assert fleet.validate(guest)["state"] == "SUCCESS"
     assert all(one["is_valid"] != "false" for one in fleet.events(guest, "sign.validated"))
+
+
+def _unknown_while(fleet: Fleet, guest: Running, ends: Callable[[], None]) -> tuple[float, set[str]]:
+    """Migrate while something is away; return the seconds of unknown at a stretch, and the verdicts read.
+
+    `ends` brings back what was away, when the server has arrived and its new node has had time to say so.
+    """
+    watch = Watch(fleet.sealward, guest.server_id)
+    with watch.during():
+        fleet._move(guest, LIVE, None)
+        time.sleep(1)
+        ends()
+        until(lambda: fleet.is_at(guest) == 1)
+        until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+    return watch.longest("unknown"), {said for _, said in watch.read}
+
+
+def test_while_the_agent_of_the_source_stands_still_a_migration_is_a_claim(
+    fleet: Fleet, guest: Running
+) -> None:
+    """Nobody says that the server left: unknown from its arrival until the agent is back, and never false."""
+    source = fleet.sealward.embedded._node.agent
+    agent = source._agent
+    look = agent.look_at
+    agent.look_at = agent._departures.take = lambda _: None  # type: ignore[method-assign,assignment]  # it stands still
+
+    def back() -> None:
+        assert fleet.sealward.verdict(guest.server_id)["reasons"] == ["claimed-twice"]
+        agent.look_at = look  # type: ignore[method-assign]  # as above
+        source._jobs.put(Changed(None))
+
+    unknown, said = _unknown_while(fleet, guest, back)
+    print(f"the source's agent stood still: {unknown:.2f} s unknown")
+
+    assert said == {"true", "unknown"}
+    assert [one["denied"] for one in fleet.events(guest, "sign.claimed")] == [False]
+
+
+def test_while_nobody_reaches_the_broker_a_migration_goes_unnoticed(fleet: Fleet, guest: Running) -> None:
+    """And is made up for when both agents reach it again: never false, and unknown for moments at most."""
+    agents = (fleet.sealward.embedded._node.agent, fleet.agent.agent)
+
+    def away(_: bytes) -> None:
+        raise BusUnavailable("gone")
+
+    submits = [one._outbox._submit for one in agents]
+    for one in agents:
+        one._outbox._submit = away
+
+    def back() -> None:
+        for one, submit in zip(agents, submits, strict=True):
+            one._outbox._submit = submit
+            one._jobs.put(Changed(None))
+
+    unknown, said = _unknown_while(fleet, guest, back)
+    print(f"the broker was away: {unknown:.2f} s unknown")
+
+    assert said <= {"true", "unknown"}

@@ -170,3 +170,38 @@ def test_a_failure_is_reported_with_its_reason(node: Node) -> None:
     node.later(0)
 
     assert [(one["outcome"], one["reason"]) for one in node.reported] == [("failed", node.refuses)]
+
+
+def test_nothing_is_done_on_the_word_of_another_node(node: Node) -> None:
+    """The verdict may be from where the server was before: this node must have found it different itself."""
+    node.is_found = False
+    node.later(0)
+    untouched = list(node.done)
+    node.is_found = True
+    node.later(0)
+
+    assert (untouched, node.done) == ([], [Action.SHUTDOWN])
+
+
+def test_nothing_is_done_while_another_node_claims_the_server(node: Node) -> None:
+    """Nor is what was begun ended; it is when nobody claims the server any more."""
+    node.later(0)
+    node.reactions.claimed(SERVER, 3)
+    node.reactions.claimed(SERVER, 4)
+    node.later(120)
+    node.reactions.unclaimed(SERVER, 3)
+    node.later(0)
+    claimed = list(node.done)
+    node.reactions.unclaimed(SERVER, 4)
+    node.later(0)
+
+    assert claimed == [Action.SHUTDOWN]
+    assert node.done == [Action.SHUTDOWN, Action.DESTROY]
+
+
+def test_claims_are_known_from_the_beginning(node: Node) -> None:
+    """Whoever starts an agent tells it which nodes claim its servers."""
+    node.reactions.take_over({SERVER: 1}, {SERVER: {3}})
+    node.later(0)
+
+    assert node.done == []

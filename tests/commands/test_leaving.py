@@ -1,0 +1,106 @@
+"""Announced migrations, a sentence a rule."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from factories import NOON, ORDER, SERVER
+from msgspec.structs import replace
+
+from sealward.commands import place
+from sealward.commands.errors import AnnouncedToAnother, NotSigned, WrongNode
+from sealward.commands.leaving import announce_leaving, end_leaving
+from sealward.commands.messages import AnnounceLeaving, ClaimSign, EndLeaving, MoveSign
+from sealward.commands.moving import decide
+from sealward.commands.sign import Sign, evolve
+from sealward.events.sign import Grounds, SignCreated, SignLeaving, SignStayed
+
+SECOND = timedelta(seconds=1)
+
+
+def signed() -> Sign:
+    """Return a sign on node 2."""
+    made = evolve(None, SignCreated(**ORDER))
+    assert made is not None
+    return made
+
+
+def announce(to: int = 3, by: int = 2) -> AnnounceLeaving:
+    """Return the command of a node to announce a migration."""
+    return AnnounceLeaving(
+        actor=f"node:kvm{by}",
+        server_id=SERVER,
+        node_id=by,
+        to_node_id=to,
+        to_hostname=f"kvm{to}",
+        announced_at=NOON,
+    )
+
+
+def announced() -> Sign:
+    """Return a sign whose home has announced a migration to node 3."""
+    (leaving,) = announce_leaving(signed(), announce(), now=NOON)
+    sign = evolve(signed(), leaving)
+    assert isinstance(leaving, SignLeaving)
+    assert sign is not None
+    return sign
+
+
+def test_1_only_the_home_announces() -> None:
+    """Neither the destination, nor a third."""
+    for by in (3, 4):
+        with pytest.raises(WrongNode):
+            announce_leaving(signed(), announce(by=by), now=NOON)
+    with pytest.raises(NotSigned):
+        announce_leaving(None, announce(), now=NOON)
+
+
+def test_2_one_destination_is_named_and_may_be_again() -> None:
+    """Another may not."""
+    assert announce_leaving(announced(), announce(), now=NOON) == []
+    with pytest.raises(AnnouncedToAnother):
+        announce_leaving(announced(), announce(4), now=NOON)
+
+
+def test_3_an_announcement_ends_with_the_move_or_when_the_home_says_later_that_it_stays() -> None:
+    """What the home said before, by its own clock, ends nothing."""
+
+    def end(at: timedelta) -> EndLeaving:
+        return EndLeaving(actor="node:kvm2", server_id=SERVER, node_id=2, taken_at=NOON + at)
+
+    (stayed,) = end_leaving(announced(), end(SECOND), now=NOON)
+    stays = evolve(announced(), stayed)
+    move = MoveSign(
+        actor="node:kvm3",
+        server_id=SERVER,
+        node_id=3,
+        hostname="kvm3",
+        instance_name="i",
+        grounds=Grounds.ANNOUNCED,
+    )
+    (moved,) = place.move_sign(announced(), move, now=NOON)
+    gone = evolve(announced(), moved)
+
+    assert isinstance(stayed, SignStayed)
+    assert stays is not None
+    assert gone is not None
+    assert (stays.leaving, gone.leaving) == (None, None)
+    assert end_leaving(announced(), end(-SECOND), now=NOON) == end_leaving(
+        announced(), end(0 * SECOND), now=NOON
+    )
+    assert end_leaving(announced(), end(-SECOND), now=NOON) == []
+    assert end_leaving(signed(), end(SECOND), now=NOON) == []
+
+
+def test_4_what_another_node_claims_is_announced_to_nobody_else() -> None:
+    """To the node that claims it, it may be: that was the destination."""
+    claim = ClaimSign(actor="node:kvm3", server_id=SERVER, by_node_id=3, by_hostname="kvm3")
+    (claimed,) = decide(signed(), claim, now=NOON)
+    sign = evolve(signed(), claimed)
+    assert sign is not None
+
+    assert announce_leaving(sign, announce(3), now=NOON) != []
+    with pytest.raises(AnnouncedToAnother):
+        announce_leaving(sign, announce(4), now=NOON)
+    assert replace(sign, leaving=None) == sign
