@@ -239,10 +239,12 @@ class World:
             self.handle(made)
 
     def create(self, server_id: str) -> None:
-        """Sign a server that the control plane knows."""
+        """Sign a server that the control plane knows; of several nodes that report it, where it is."""
         with self.plane.projections.reading() as tables:
-            server = self.plane.projections.servers.find(tables, server_id)
-        if server is not None:
+            found = self.plane.projections.servers.everywhere(tables, server_id)
+        there = [one for one in found if one.hostname == self.host_of(server_id).hostname]
+        server = next(iter(there or found), None)
+        if server is not None and (self.liar is None or server.hostname != self.liar.reporter.hostname):
             command = ask.CreateSign(
                 actor="user:admin",
                 task_id=self.task_id(),
