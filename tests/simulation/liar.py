@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from reporter import Reporter
+from simulation.messages import said
 
 from sealward.protocol import reports
 
@@ -58,6 +59,12 @@ class Liar:
     def announce(self, server_id: str, moment: datetime) -> None:
         """Answer a question that was put to another node."""
         self._submit(self.reporter.leaving(reports.Inquiry(server_id, f"n-{len(self.told)}"), moment))
+
+    def claimed_in(self, body: bytes) -> set[str]:
+        """Return the servers that a message claims, if it is this node's."""
+        inventories = [one for one in said(body) if isinstance(one, reports.Inventory)]
+        own = (one for one in inventories if one.hostname == self.reporter.hostname)
+        return {server_id for one in own for server_id, _ in one.instances}
 
     def given(self) -> list[str]:
         """Return the servers whose references it was given."""

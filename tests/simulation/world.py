@@ -139,6 +139,7 @@ class World:
         self._say("all heals")
         if self.liar is not None:
             self.liar.withdraw(sorted(self.liar.claims))
+            self.settle()
         for server_id in sorted(self.migrations):
             self._arrive_at_destination(server_id)
         for host in self.hosts:
@@ -336,7 +337,11 @@ class World:
 
         Which node has a server that has left is known from those alone that say that they have it.
         """
-        if self.liar is None or server_id not in self.liar.claims:
+        if self.liar is None:
+            return True
+        if any(server_id in self.liar.claimed_in(body) for body in self.network.inbox):
+            return False  # what it said before is still on its way
+        if server_id not in self.liar.claims:
             return True
         _, sign = self.plane.handler.together(lambda batch: batch.sign(server_id))
         claims = () if sign is None else sign.verdict.claims
