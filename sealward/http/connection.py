@@ -106,7 +106,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         """When the connection was opened, or last became idle or busy."""
         self.arriving = True
         """Whether a request has to arrive: the first one, or one whose first byte is there."""
-        self.lingers = self._is_draining = self._has_left = False
+        self.lingers = self._is_draining = self._is_parked = self._has_left = False
         self.sent = 0
         """Bytes of answers so far."""
         self._reading: tuple[float, int] | None = None
@@ -148,6 +148,26 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
             self._reading = (now, self.sent)
         is_late = self.arriving and not self.requests and now - self.since > ARRIVAL
         return "late" if is_late else None
+
+    def park(self) -> bool:
+        """Let the next request wait while the answer before it is not read; no thread waits for that.
+
+        So of each connection one answer is in memory, however many requests wait behind each other. Any
+        thread may ask. Return whether the request waits.
+        """
+        self._is_parked = self.asked and self.total_outbufs_len > 0
+        return self._is_parked
+
+    def writable(self) -> bool:
+        """Say whether there is something to do as soon as the client reads."""
+        return bool(self._is_parked or super().writable())
+
+    def handle_write(self) -> None:
+        """Send what waits; then it is the turn of a request that waited for that."""
+        super().handle_write()
+        if self._is_parked and self.requests and not self.total_outbufs_len:
+            self._is_parked = False
+            self.server.add_task(self)
 
     def refuse(self, message: str) -> None:
         """Answer 429, whatever comes, and close the connection."""

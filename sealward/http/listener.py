@@ -11,7 +11,6 @@ import resource
 import socket
 import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from waitress import wasyncore
@@ -28,6 +27,8 @@ from sealward.http.turns import Lanes
 from sealward.settings import Serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import falcon
 
 log = logging.getLogger(__name__)
@@ -79,9 +80,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         self._certificate = None
         if serving.certificate is not None and serving.key is not None:
             self._certificate = Certificate(serving.certificate, serving.key)
-        self._open: Counter[str] = Counter()
+        self._open: dict[str, set[Channel]] = {}
         self.lanes = Lanes(THREADS, THREADS + AT_ONCE)
-        traffic.connections, traffic.most_connections = self._open.total, self._most
+        traffic.connections, traffic.most_connections = self._count, self._most
         super().__init__(
             app, sockets, dispatcher=self.lanes.main, adj=adjustments, sockinfo=adjustments.listen[0]
         )
@@ -93,6 +94,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     def add_task(self, channel: Channel) -> None:
         """Have the next request of a connection served. Threads that answer call this, too."""
+        if channel.park():
+            return
         channel.asked = True
         if self._proxies.trusts(channel.peer.address):
             chain = channel.requests[0].headers.get(self._proxies.header, "")
@@ -104,12 +107,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         for _ in range(ACCEPTED):
             try:
                 pair = self.accept()
-                if pair is None:
-                    return
-                self._welcome(*pair)
-            except OSError:  # there are no files left, or the client has gone already
-                self._make_room(None)
+            except OSError:  # there are no files left
+                self._make_room(self.active_channels.values())
                 return
+            if pair is None:
+                return
+            self._welcome(*pair)
 
     def set_socket_options(self, connection: socket.socket) -> None:
         """Set what holds for every connection."""
@@ -127,9 +130,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     def left(self, channel: Channel) -> None:
         """Count a connection that is closed."""
-        self._open[channel.peer.key] -= 1
-        if not self._open[channel.peer.key]:
-            del self._open[channel.peer.key]
+        of_client = self._open.get(channel.peer.key, set())
+        of_client.discard(channel)
+        if not of_client:
+            self._open.pop(channel.peer.key, None)
 
     def _count(self) -> int:
         return len(self.active_channels)
@@ -137,21 +141,25 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def _welcome(self, connection: socket.socket, addr: Any) -> None:  # noqa: ANN401 - as above
         """Make a connection of what was accepted; its client gives up an idle one when it has too many."""
         peer = client_at(addr[0])
-        own = 0 if self._proxies.trusts(peer.address) else self._open[peer.key]
-        is_too_many = own >= self._own and not self._make_room(peer.key)
-        has_room = len(self.active_channels) < self._most or self._make_room(None)
-        if not has_room or (is_too_many and own >= self._own + SPARE):
+        own = () if self._proxies.trusts(peer.address) else self._open.get(peer.key, ())
+        is_too_many = len(own) >= self._own and not self._make_room(own)
+        has_room = len(self.active_channels) < self._most or self._make_room(self.active_channels.values())
+        if not has_room or (is_too_many and len(own) >= self._own + SPARE):
             self.traffic.close("no-room")
             connection.close()
             return
-        channel = self._channel(connection, addr)
+        try:
+            channel = self._channel(connection, addr)
+        except OSError:  # the client has gone already
+            connection.close()
+            return
+        self._open.setdefault(peer.key, set()).add(channel)
         if is_too_many:
             self.traffic.limit("connections")
             channel.refuse(f"{self._own} connections of your address are busy; wait for their answers.")
 
     def _channel(self, connection: socket.socket, addr: Any) -> Channel:  # noqa: ANN401 - as above
         self.set_socket_options(connection)
-        self._open[client_at(addr[0]).key] += 1
         if self._certificate is None:
             return Channel(self, connection, addr, self.adj, map=self._map)
         context = self._certificate.context()
@@ -160,16 +168,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         )
         return TlsChannel(self, over, addr, self.adj, map=self._map)
 
-    def _make_room(self, key: str | None) -> bool:
-        """Close the connection, of that client or of all, that has been idle for longest.
+    def _make_room(self, among: Iterable[Channel]) -> bool:
+        """Close the connection that has been idle for longest, one that has never brought a request first.
 
-        One that has never brought a request goes first. Return False when all are busy.
+        Return False when all are busy.
         """
-        idle = [
-            one
-            for one in self.active_channels.values()
-            if not one.is_busy and (key is None or one.peer.key == key)
-        ]
+        idle = [one for one in among if not one.is_busy]
         if not idle:
             return False
         self._close(min(idle, key=lambda one: (one.asked, one.since)), "made-room")

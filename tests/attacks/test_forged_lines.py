@@ -1,4 +1,4 @@
-"""Lines of the log that look like others: no name, path or error can make one, or move a terminal's cursor."""
+"""Lines of the log that look like others: no name, path or error can make one, or move a cursor."""
 
 from __future__ import annotations
 

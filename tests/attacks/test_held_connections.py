@@ -29,10 +29,10 @@ PARTS = {
 }
 
 
-def metric(process: Process, name: str) -> float:
+def metric(process: Process, name: str, prefix: str = "sealward_") -> float:
     """Return a metric of the process, by its name and labels as they are printed."""
     text = wire.ask(process.url, "/metrics").body.decode()
-    return float(re.findall(rf"^sealward_{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
+    return float(re.findall(rf"^{prefix}{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
 
 
 @pytest.mark.parametrize("sent", PARTS.values(), ids=PARTS)
@@ -103,6 +103,7 @@ def test_what_comes_byte_by_byte_is_closed(api: Process) -> None:
 def test_who_does_not_read_is_closed_and_holds_no_thread(api: Process) -> None:
     """Eight answers of a quarter of a megabyte each wait on every connection, and nobody reads them."""
     pipelined = wire.request("/openapi.json") * 8
+    before = metric(api, "process_resident_memory_bytes", prefix="")
     with contextlib.ExitStack() as held:
         deaf = [held.enter_context(wire.connect(api.url, receive=4096)) for _ in range(60)]
         for one in deaf:
@@ -110,6 +111,8 @@ def test_who_does_not_read_is_closed_and_holds_no_thread(api: Process) -> None:
         time.sleep(1)
         assert min(wire.seconds(api.url) for _ in range(3)) < QUICK
         assert wire.ask(api.url, "/v1/server", TOKEN).status == 200
+        grown = metric(api, "process_resident_memory_bytes", prefix="") - before
+        assert grown < 60 * 500_000, "more than one answer of each connection is in memory"
         until(lambda: metric(api, 'http_closed_total{reason="slow-reader"}') >= 60, 40)
 
 
