@@ -24,6 +24,7 @@ class Bindings:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._bindings: dict[str, Binding] = {}
+        self._expanded: dict[str, frozenset[str]] = {}
 
     def replace_all(self, bindings: Mapping[str, Binding], coming: Iterable[str] = ()) -> None:
         """Keep these and no others, and those of servers that may be `coming`."""
@@ -34,6 +35,13 @@ class Bindings:
     def of(self, server_id: str) -> Binding:
         """Return the binding of one of this node's servers."""
         return self._bindings.get(server_id, AS_SIGNED)
+
+    def ran(self, server_id: str, expanded: frozenset[str]) -> None:
+        """Note what libvirt has expanded for this node in a server that runs as it was signed."""
+        if expanded and self._expanded.get(server_id) != expanded:
+            self._expanded[server_id] = expanded
+            for digest in expanded:
+                self._ledger.keep_expanded(server_id, digest)
 
     def hear(self, event: SignEvent) -> None:
         """Take over what an event of a server's sign changes."""

@@ -52,6 +52,7 @@ class Ledger:
             "create-policies",
             "create-reactions",
             "create-bindings",
+            "create-expanded",
         ):
             self._database.execute(SQL[table])
         self._last_said = self._moment("last-said")
@@ -81,6 +82,7 @@ class Ledger:
         with self._lock:
             self._database.execute(SQL["remove"], (server_id,))
             self._database.execute(SQL["forget-binding"], (server_id,))
+            self._database.execute(SQL["forget-expanded"], (server_id,))
             self._post()
         self._generations.forget(server_id)
 
@@ -136,6 +138,11 @@ class Ledger:
         """Keep what the host-bound parts of a server may be."""
         with self._lock:
             self._database.execute(SQL["keep-binding"], (server_id, binding))
+
+    def keep_expanded(self, server_id: str, digest: str) -> None:
+        """Keep what libvirt expanded for this node when a server ran as it was signed."""
+        with self._lock:
+            self._database.execute(SQL["keep-expanded"], (server_id, digest))
 
     def replace_bindings(self, rows: Iterable[tuple[str, str]]) -> None:
         """Keep these bindings and no others, in one transaction."""

@@ -37,6 +37,26 @@ CREATE TABLE IF NOT EXISTS bindings (
 -- name: binding
 SELECT binding FROM bindings WHERE server_id = ?
 
+-- name: create-expanded
+-- The digests of what libvirt expanded for this node whenever a server ran as it was signed.
+CREATE TABLE IF NOT EXISTS expanded (
+    server_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (server_id, digest)
+)
+
+-- name: expanded
+SELECT digest FROM expanded WHERE server_id = ?
+
+-- name: keep-expanded
+INSERT OR IGNORE INTO expanded (server_id, digest) VALUES (?, ?)
+
+-- name: forget-expanded
+DELETE FROM expanded WHERE server_id = ?
+
+-- name: has-expanded
+SELECT name FROM sqlite_master WHERE name = 'expanded'
+
 -- name: has-bindings
 SELECT name FROM sqlite_master WHERE name = 'bindings'
 

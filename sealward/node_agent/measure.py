@@ -82,6 +82,8 @@ class Measured:
     measurement: Measurement
     _config: _Form = field(repr=False, compare=False)
     _live: _Form | None = field(repr=False, compare=False)
+    expanded: frozenset[str] = frozenset()
+    """The digests of what libvirt has expanded for this node in the running form."""
 
     def evidence(self) -> bytes:
         """Return what findings need later: deflated canonical XML with the secrets masked, about 2 KB.
@@ -120,11 +122,12 @@ def measure(
     Raises DomainXmlRefused, and whatever `files` raises.
     """
     config, persistent = _measured(config_xml, files)
-    running_form, doors = None, persistent.doors
+    running_form, doors, expanded = None, persistent.doors, frozenset[str]()
     live: dict[str, str] = {}
     host_bound = {CONFIG: persistent.bound}
     if live_xml is not None:
         running_form, running = _measured(live_xml, files)
+        expanded = frozenset(running.sections[name] for name in profile.HOST_EXPANDED)
         live, bound = _deviating(persistent, running, running_form)
         if not running_form.is_measured:
             live.pop(FILES, None)  # the chains of a running domain are what libvirt probed
@@ -134,7 +137,7 @@ def measure(
     measurement = Measurement(
         profile.PROFILE, persistent.sections, live, hypervisor, host_bound, listings, tuple(sorted(doors))
     )
-    return Measured(measurement, config, running_form)
+    return Measured(measurement, config, running_form, expanded)
 
 
 def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:

@@ -228,6 +228,8 @@ class Validator:
             self.said.pop(reference.server_id, None)
         elif verdict is IsValid.UNKNOWN:
             sweep.withhold("profile-changed", reference.sign_id)
+        if verdict is IsValid.TRUE:
+            self._bindings.ran(reference.server_id, measured.expanded)
         if verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
             sweep.vouched.append(reference.sign_id)
         if (
@@ -254,6 +256,8 @@ class Validator:
         is_strange = is_violated(signed, binding, seen)
         self._note(reference.server_id, is_different=bool(pairs) or is_strange)
         found = _found(measured) if pairs or is_strange else EQUAL
+        if found == EQUAL:
+            self._bindings.ran(reference.server_id, measured.expanded)
         is_first = binding.is_open or is_news(signed, binding, seen)
         if task_id is None and self.said.get(reference.server_id) == found and not is_first:
             return

@@ -56,6 +56,13 @@ def put(guest: Running, old: str, new: str) -> None:
     guest.node.connection.defineXML(xml.replace(old, new).replace(" listen='127.0.0.1'", ""))
 
 
+def answers(guest: Running) -> bool:
+    """Say whether libvirt answers again: that a connection was lost is noticed when it is used."""
+    with contextlib.suppress(libvirt.libvirtError):
+        return bool(guest.domain.isActive())
+    return False
+
+
 @pytest.fixture
 def signed(node: PrivateNode) -> Iterator[tuple[Sealward, Running]]:
     """Yield a guest that is off, signed, and refused when it is not as it was."""
@@ -95,6 +102,7 @@ def test_a_life_under_the_gate_is_never_refused(signed: tuple[Sealward, Running]
         guest.domain.managedSave()
         guest.domain.create()
         guest.node.restart()
+        until(lambda: answers(guest))
         until(lambda: sealward.is_valid(guest.server_id) == "true")
         guest.domain.destroy()
     until(lambda: sealward.is_valid(guest.server_id) == "true")
@@ -102,6 +110,28 @@ def test_a_life_under_the_gate_is_never_refused(signed: tuple[Sealward, Running]
 
     assert all(one["data"]["is_valid"] == "true" for one in events if one["type"] == "sign.validated")
     assert sealward.ask("GET", "/v1/events?type=start.tolerated").json["events"] == []
+
+
+def test_after_a_restore_that_failed_a_start_is_compared_as_a_whole(
+    signed: tuple[Sealward, Running],
+) -> None:
+    """What libvirt announces as a restore is one only when it has what libvirt expanded here before."""
+    sealward, guest = signed
+    guest.domain.create()
+    task = sealward.ask("POST", f"/v1/sign/{guest.server_id}/validate").json["task_id"]
+    until(lambda: sealward.task(task)["state"] == "SUCCESS")
+    guest.domain.managedSave()
+    guest.domain.create()
+    assert guest.domain.isActive()
+    guest.domain.destroy()
+
+    mark = guest.node.daemon.folder / "in" / guest.guest.name
+    mark.write_bytes(b"")  # as a restore leaves it that fails before QEMU is prepared
+    guest.redefine("qemu64", "qemu32")
+    with pytest.raises(libvirt.libvirtError) as refused:
+        guest.domain.create()
+    assert "cpu: /domain/cpu" in str(refused.value)
+    assert not mark.exists()
 
 
 def test_a_console_that_is_changed_while_the_server_runs_is_false(node: PrivateNode) -> None:

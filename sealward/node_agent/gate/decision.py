@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sealward.events.binding import Binding
     from sealward.events.measurement import Finding, Measurement
     from sealward.node_agent.gate.reference import Reference
     from sealward.node_agent.gate.stamps import Stamps
@@ -107,7 +106,7 @@ def _doubts(
         return
     try:
         found = _measured(start, dossier, reference.measurement)
-        yield from _differences(reference, start.form, found, dossier.binding)
+        yield from _differences(reference, start.form, found, dossier)
     except canonical.DomainXmlRefused:
         yield Reason.UNREADABLE, ()
     if judge.is_stale(dossier, now):
@@ -126,11 +125,12 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
 
 
 def _differences(
-    reference: Reference, form: str, found: Measured, binding: Binding | None
+    reference: Reference, form: str, found: Measured, dossier: Dossier
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
     """Yield what differs, if anything does, and which files could not be compared, if there are any."""
-    signed = reference.measurement
-    comparable = _as_form(form, signed, found)
+    signed, binding = reference.measurement, dossier.binding
+    stays = binding is not None and not binding.is_open
+    comparable = _as_form(form, signed, found, dossier.expanded if stays else frozenset())
     changed = {section for section, _ in differing(signed, comparable)}
     sections = changed | ({FILES} if comparable.unread else set())
     bound = () if binding is None else unexplained(signed, binding, comparable)
@@ -148,21 +148,24 @@ def _differences(
         yield Reason.NOT_COMPARED, tuple(one for one in explained if is_of_unread(one))
 
 
-def _as_form(form: str, signed: Measurement, found: Measured) -> Measurement:
+def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozenset[str]) -> Measurement:
     """Return a measurement of the XML as one of that form: sections of a running server may be as recorded.
 
-    Those that libvirt expands for the node are not compared then, as in every look at a running server; what
-    libvirt writes at a start alone is no difference.
+    Those that libvirt expands for the node must be as they were `expanded` here before, where that is known.
+    A server that is received has run elsewhere. What libvirt writes at a start alone is no difference.
     """
     seen = found.measurement
     if form == CONFIG:
         return seen
     before = found.before_start() if differing(signed, seen) or _is_rebound(signed, seen) else seen
-    skipped = profile.HOST_EXPANDED if MEASURED in signed.files else {*profile.HOST_EXPANDED, FILES}
+    skipped = frozenset() if expanded else profile.HOST_EXPANDED
+    skipped |= frozenset() if MEASURED in signed.files else {FILES}
     live = {
         name: digest
         for name, digest in seen.sections.items()
-        if name not in skipped and signed.sections.get(name) not in {digest, before.sections[name]}
+        if name not in skipped
+        and signed.sections.get(name) not in {digest, before.sections[name]}
+        and not (name in profile.HOST_EXPANDED and digest in expanded)
     }
     files = {MEASURED: signed.files[MEASURED], LIVE: seen.files[MEASURED]} if FILES in live else {}
     bound = seen if _is_rebound(signed, before) else before

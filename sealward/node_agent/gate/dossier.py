@@ -66,6 +66,8 @@ class Dossier(NamedTuple):
     is_firmware_intact: bool = True
     binding: Binding | None = None
     """What its host-bound parts may be; None in the ledger of an agent that knew no bindings."""
+    expanded: frozenset[str] = frozenset()
+    """The digests of what libvirt has expanded for this node whenever the server ran as it was signed."""
     is_put_back: bool = False
     """Whether the ledger is older than what was in its place before."""
 
@@ -78,6 +80,7 @@ def read(folder: str, server_id: str) -> Dossier:
             rows = [ledger.execute(SQL["policy"], (one,)).fetchone() for one in (NODE, server_id)]
             entry = ledger.execute(SQL["entry"], (server_id,)).fetchone()
             binding = _binding(ledger, server_id)
+            expanded = _expanded(ledger, server_id)
             newest = seen.execute(SQL["newest"], (server_id,)).fetchone()
         signers = facts.get(SIGNERS, "")
         put_back = newer(folder, int(facts.get(CHANGE, 0)), (NODE, server_id), server_id)
@@ -94,6 +97,7 @@ def read(folder: str, server_id: str) -> Dossier:
             facts.get("hypervisor", ""),
             facts.get(ACCEPTED) in {None, facts.get(FOUND)},
             binding,
+            expanded,
             put_back is not None,
         )
     except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
@@ -114,6 +118,12 @@ def _binding(ledger: sqlite3.Connection, server_id: str) -> Binding | None:
         return None  # the hook was upgraded, and the agent has not started since
     found = ledger.execute(SQL["binding"], (server_id,)).fetchone()
     return None if found is None else bindings.read(found[0])
+
+
+def _expanded(ledger: sqlite3.Connection, server_id: str) -> frozenset[str]:
+    if ledger.execute(SQL["has-expanded"]).fetchone() is None:
+        return frozenset()  # as above
+    return frozenset(digest for (digest,) in ledger.execute(SQL["expanded"], (server_id,)))
 
 
 def _moment(text: str | None) -> datetime | None:
