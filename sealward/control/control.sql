@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS turns (
 )
 
 -- name: turns
--- ? is a JSON array of keyids.
+-- A JSON array of keyids.
 SELECT keyid, boot, seq FROM turns WHERE keyid IN (SELECT value FROM json_each(?))
 
 -- name: keep-turns
@@ -115,7 +115,7 @@ ON CONFLICT (sender, reason) DO UPDATE SET
     messages = unproven.messages + excluded.messages, last_at = excluded.last_at
 
 -- name: forget-unproven
--- All but the ? that were counted last.
+-- All but so many that were counted last.
 DELETE FROM unproven WHERE (sender, reason) NOT IN (
     SELECT sender, reason FROM unproven ORDER BY last_at DESC, sender, reason LIMIT ?
 )

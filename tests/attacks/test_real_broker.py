@@ -1,0 +1,170 @@
+"""The whole topology on a real broker, attacked by whoever has one node's user there."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import kombu
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from reporter import Reporter, ever_later
+from running import until
+from topology import topology
+
+from sealward.events.bus import connect
+from sealward.events.keys import private_key
+from sealward.events.permissions import of_node, user_of
+from sealward.protocol import reports
+from stack.sealward import Stack
+
+EVIL = "kvm-evil"
+LEASE = "10"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Yield the topology, with the user of another node that was never invited."""
+    with topology({"SEALWARD_LEASE": LEASE}) as made:
+        may = of_node(EVIL)
+        made.rabbitmq.ctl("add_user", user_of(EVIL), "secret")
+        made.rabbitmq.ctl("set_permissions", user_of(EVIL), may.configure, may.write, may.read)
+        yield made
+
+
+@pytest.fixture
+def evil(stack: Stack) -> Iterator[kombu.Connection]:
+    """Yield a connection as that node's user."""
+    with connect(stack.rabbitmq.url.replace("guest:guest", f"{user_of(EVIL)}:secret")) as connection:
+        yield connection
+
+
+def publish(connection: kombu.Connection, bodies: list[bytes], user: str | None) -> None:
+    """Publish reports as fast as one can."""
+    producer = kombu.Producer(connection.channel())
+    more = {} if user is None else {"user_id": user}
+    for body in bodies:
+        producer.publish(body, exchange="sealward.reports", routing_key="sealward.reports", **more)
+
+
+def dropped(stack: Stack) -> dict[tuple[str, str], int]:
+    """Return how many messages were dropped, by user and reason."""
+    found = stack.ask("GET", "/healthcheck?detailed")[1]["unproven"]
+    return {(one["user"], one["reason"]): one["messages"] for one in found}
+
+
+def head(stack: Stack) -> int:
+    """Return where the log is."""
+    return int(stack.ask("GET", "/healthcheck?detailed")[1]["head"])
+
+
+def is_well(stack: Stack) -> bool:
+    """Say whether the honest node is heard, and the server is signed and validated at once."""
+    (node,) = stack.ask("GET", "/v1/node")[1]["nodes"]
+    return bool(node["reachable"])
+
+
+def queues(stack: Stack) -> set[str]:
+    """Return the names of all queues."""
+    return set(stack.rabbitmq.ctl("list_queues", "name").split())
+
+
+def counted(stack: Stack, user: str, reason: str, number: int) -> Callable[[], bool]:
+    """Return what says whether so many messages were counted."""
+    return lambda: dropped(stack).get((user, reason), 0) >= number
+
+
+def test_forged_messages_in_an_honest_nodes_name_are_counted(stack: Stack, evil: kombu.Connection) -> None:
+    """Three thousand of them, signed by somebody or by nobody: no event, no dead letter, the node is well."""
+    victim = Reporter(socket.gethostname(), 1)
+    before, known = head(stack), dropped(stack)
+    forged = [victim.inventory(), victim.seal(reports.Heartbeat(hostname=victim.hostname)), b"garbage"] * 1000
+    publish(evil, forged, user_of(EVIL))
+    until(
+        lambda: sum(dropped(stack).values()) - sum(known.values()) >= 3000,
+        60,
+    )
+
+    assert set(dropped(stack)) - set(known) <= {
+        (user_of(EVIL), reason)
+        for reason in ("report.wrong-sender", "envelope.malformed", "report.over-quota")
+    }
+    refused = stack.ask("GET", "/v1/events?type=node.report-refused")[1]["events"]
+    assert refused == []
+    assert head(stack) - before < 200  # what the honest node says meanwhile
+    assert stack.rabbitmq.ctl("list_queues", "name", "messages").count("sealward.dead-letters\t0") == 1
+    assert is_well(stack)
+
+
+def test_nobody_can_name_another_user_as_the_sender(stack: Stack, evil: kombu.Connection) -> None:
+    """RabbitMQ closes the channel; a message without a sender is nobody's."""
+    victim = Reporter(socket.gethostname(), 1)
+    channel = evil.channel()
+    with pytest.raises(evil.channel_errors, match="PRECONDITION_FAILED"):
+        kombu.Producer(channel).publish(
+            victim.inventory(),
+            exchange="sealward.reports",
+            routing_key="sealward.reports",
+            user_id=user_of(victim.hostname),
+        )
+    publish(evil, [victim.inventory()], None)
+    until(counted(stack, "", "report.no-sender", 1), 20)
+    assert is_well(stack)
+
+
+def test_no_hostname_registers_uninvited(stack: Stack, evil: kombu.Connection) -> None:
+    """Neither its own nor eight hundred invented ones, nor the honest node's: nothing is made."""
+    before = queues(stack)
+    own = Reporter(EVIL, 1)
+    invented = [Reporter(f"kvm-{uuid.uuid4()}", 1).registration() for _ in range(800)]
+    taken = Reporter(socket.gethostname(), 1).registration()
+    publish(evil, [own.registration(), *invented, taken], user_of(EVIL))
+    until(counted(stack, user_of(EVIL), "node.not-invited", 1), 30)
+    until(counted(stack, user_of(EVIL), "report.wrong-sender", 801), 60)
+
+    assert queues(stack) == before
+    assert len(stack.ask("GET", "/v1/node")[1]["nodes"]) == 1
+    assert stack.ask("GET", "/v1/events?type=node.registered")[1]["events"][0]["data"]["hostname"] != EVIL
+
+
+def test_the_node_itself_cannot_say_old_things_again(stack: Stack) -> None:
+    """With its own key, as its own user: what is older than what was heard is refused."""
+    hostname = socket.gethostname()
+    key = private_key(stack.folder / "agent-1" / "node" / "key.pem")
+    old = Reporter(hostname, 1, key, turns=ever_later(1))
+    url = (stack.secrets / "node-broker-url").read_text().strip()
+    with connect(url) as connection:
+        until(lambda: is_well(stack), 20)
+        stack.kill("agent-1")
+        stack.start_process("agent-1")  # boot 2, or later
+        until(lambda: is_well(stack), 20)
+        time.sleep(2)
+        publish(connection, [old.inventory(), old.registration()], user_of(hostname))
+        until(counted(stack, user_of(hostname), "report.not-newer", 2), 20)
+    assert len(stack.ask("GET", "/v1/server")[1]["servers"]) == 4
+    assert is_well(stack)
+
+
+def test_a_huge_inventory_holds_up_nobody(stack: Stack, evil: kombu.Connection) -> None:
+    """An invited node says that it has 60,000 servers, and others flood; the honest node is never lost."""
+    key = Ed25519PrivateKey.generate()
+    node = Reporter(EVIL, 2, key)
+    done = stack.ask("POST", "/v1/node", {"hostname": EVIL, "public_key": _pem(key)})
+    assert done[0] == 201
+    huge = node.inventory(*[str(uuid.UUID(int=number + 1)) for number in range(60_000)])
+    publish(evil, [node.registration(), huge, *[b"x" * 1000] * 11_000], user_of(EVIL))
+    until(counted(stack, user_of(EVIL), "report.over-quota", 1), 60)
+    for _ in range(20):
+        nodes = stack.ask("GET", "/v1/node")[1]["nodes"]
+        assert all(one["reachable"] for one in nodes if one["hostname"] != EVIL)
+        time.sleep(0.5)
+    lost = [one["data"]["hostname"] for one in stack.ask("GET", "/v1/events?type=node.lost")[1]["events"]]
+    assert socket.gethostname() not in lost
+
+
+def _pem(key: Ed25519PrivateKey) -> str:
+    from sealward.events.keys import public_pem  # noqa: PLC0415
+
+    return public_pem(key.public_key())
