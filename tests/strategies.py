@@ -75,7 +75,7 @@ def _composed(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401, PLR0911 - o
     if origin is tuple:
         return st.lists(drawn(arguments[0]), max_size=FEW).map(tuple)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        if arguments[1] is object:
+        if arguments[1] in (object, Any):
             return st.dictionaries(_NAMES, _JSON, max_size=FEW)
         return st.dictionaries(drawn(arguments[0]), drawn(arguments[1]), max_size=FEW)
     if kind is bool:
