@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from sealward.commands.clock import refuse_future
+from sealward.commands.clock import is_overtaken, refuse_future
 from sealward.commands.errors import AnnouncedToAnother, NotSigned
 from sealward.commands.fact import about_sign
 from sealward.commands.place import refuse_others
@@ -76,7 +76,7 @@ def end_leaving(sign: Sign | None, command: EndLeaving, *, now: datetime) -> lis
     if sign is None:
         raise NotSigned
     refuse_others(sign, command.node_id)
-    if sign.leaving is None or command.taken_at <= sign.leaving.announced_at:
+    if sign.leaving is None or is_overtaken(command.taken_at, sign.leaving.announced_at):
         return []
     stayed = about_sign(
         SignStayed,

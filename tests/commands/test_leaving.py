@@ -91,6 +91,7 @@ def test_3_an_announcement_ends_with_the_move_or_when_the_home_says_later_that_i
     )
     assert end_leaving(announced(), end(-SECOND), now=NOON) == []
     assert end_leaving(signed(), end(SECOND), now=NOON) == []
+    assert end_leaving(announced(), end(-120 * SECOND), now=NOON) != []  # its clock was set back
 
 
 def test_4_what_another_node_claims_is_announced_to_nobody_else() -> None:

@@ -329,6 +329,7 @@ class World:
     def _arrive_at_destination(self, server_id: str) -> None:
         source, target = self.migrations.pop(server_id)
         source.domains.going.discard(server_id)
+        self.now += timedelta(milliseconds=10)  # nothing is measured in the moment in which it moves
         if not source.domains.gone and not target.domains.gone and server_id in source.domains.variants:
             self.move(server_id, source, target)
 

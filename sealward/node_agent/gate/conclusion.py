@@ -20,7 +20,7 @@ KEPT: Final = 100
 WORDS: Final = {
     Reason.DIFFERS: "it is not as it was signed",
     Reason.NOT_COMPARED: "some of its files could not be compared with what was signed",
-    Reason.UNSIGNED: "nobody signed it",
+    Reason.UNSIGNED: "nobody signed it, or it is signed on a node that does not send it here",
     Reason.UNANSWERED: "it is unknown here, and the control plane did not say in time whether it is signed",
     Reason.UNREADABLE: "its XML cannot be measured",
     Reason.MISSING: "it is signed, but its reference is not in this node's ledger",
