@@ -39,10 +39,11 @@ ORDERS: Final = frozenset(
         "node.deactivated",
         "node.firmware-accepted",
         "node.registered",
+        "sign.moved",
         "sign.validation-requested",
     }
 )
-"""What the API says, and a worker as well: for Celery's clients, and for what nodes say first."""
+"""What the API says, and a worker as well: for Celery's clients, for policies, for what nodes say first."""
 
 
 def topics(role: str) -> frozenset[str]:

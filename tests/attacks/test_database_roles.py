@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -233,11 +235,42 @@ def test_events_beyond_ones_commands_are_not_appended(store: tuple[str, EventSto
 def test_every_kind_of_event_is_somebodys_and_these_are_no_others() -> None:
     """A true, a seal, a sweep are a worker's; a sign, a policy and a key an administrator's."""
     api, worker = roles.topics(roles.API), roles.topics(roles.WORKER)
-    worked = {"sign.sealed", "sign.validated", "sign.moved", "node.swept", "node.lost", "instance.appeared"}
+    worked = {"sign.sealed", "sign.validated", "sign.claimed", "node.swept", "node.lost", "instance.appeared"}
 
     assert api | worker == set(EVENTS)
     assert worked.isdisjoint(api)
     assert roles.DECISIONS.isdisjoint(worker)
+
+
+ORDERED = {
+    "AcceptFirmware": {"node.firmware-accepted"},
+    "ActivateNode": {"node.activated"},
+    "AdmitNode": {"node.registered"},
+    "CreateSign": {"sign.created"},
+    "DeactivateNode": {"node.deactivated"},
+    "OrderMove": {"sign.moved"},
+    "RemoveNode": {"node.removed"},
+    "ReplaceKey": {"node.key-replaced"},
+    "RequestValidation": {"sign.validation-requested"},
+    "RevokeSign": {"sign.revoked"},
+    "SetNodePolicy": {"node.policy-set"},
+    "SetServerPolicy": {"sign.policy-set"},
+    "UpdateSign": {"sign.updated"},
+}
+"""Command of the API → the events that come of it; a new one has to be thought of here."""
+
+
+def test_what_the_api_orders_it_may_append() -> None:
+    """Each command that a call of the API gives has its event among those of the API's role."""
+    given = {
+        found
+        for path in (Path(__file__).parents[2] / "sealward/http").glob("*.py")
+        for found in re.findall(r"\bask\.([A-Z]\w+)|\b(OrderMove)\(", path.read_text())
+    }
+    commands = {one or other for one, other in given}
+
+    assert commands == set(ORDERED)
+    assert set().union(*ORDERED.values()) <= roles.topics(roles.API)
 
 
 def test_a_forbidden_event_among_allowed_ones_takes_all_with_it(urls: dict[str, str]) -> None:
