@@ -159,8 +159,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         return self._is_parked
 
     def writable(self) -> bool:
-        """Say whether there is something to do as soon as the client reads."""
-        return bool(self._is_parked or super().writable())
+        """Say whether there is something to do as soon as the client reads; asked of all all the time."""
+        return bool(self.total_outbufs_len or self._is_parked or self.will_close or self.close_when_flushed)
 
     def handle_write(self) -> None:
         """Send what waits; then it is the turn of a request that waited for that."""

@@ -105,7 +105,7 @@ class Bounded:
     def _limit(self, req: falcon.Request, resource: object) -> str | None:
         if req.context.get("identity") is None:
             return None
-        if any(name.removeprefix("$") == "at" for name in req.params):
+        if req.params and any(name.removeprefix("$") == "at" for name in req.params):
             return "past"
         changes = getattr(resource, "changes", None)
         return "writes" if changes is not None and changes(req.method) else None

@@ -13,8 +13,8 @@ from typing import Final
 from waitress.parser import HTTPRequestParser, ParsingError
 
 VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
-FOLDED: Final = re.compile(rb"\r\n[ \t]")
-BLANKS: Final = re.compile(rb"[ \t]{64}")
+BLANK: Final = re.compile(rb"\r\n[ \t]|[ \t]{64}")
+"""A header that goes on in the next line (RFC 9112, 5.2), or more blanks than anybody needs."""
 WORDS: Final = (2, 3)
 """Words of a request line: method and target, and since HTTP/1.0 the version."""
 
@@ -24,14 +24,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the request line and the headers. Raises waitress's ParsingError."""
-        line, _, headers = header_plus.partition(b"\r\n")
-        words = line.rstrip().split(b" ")
+        words = header_plus[: header_plus.find(b"\r\n")].rstrip().split(b" ")
         if len(words) not in WORDS or not all(words) or not VERSION.fullmatch((*words, b"HTTP/1.0")[2]):
             raise ParsingError("Start line is invalid")
-        if FOLDED.search(header_plus):
-            raise ParsingError("A header goes on in the next line (RFC 9112, 5.2)")
-        if BLANKS.search(headers):
-            raise ParsingError("A header has more blanks than anybody needs")
+        if BLANK.search(header_plus):
+            raise ParsingError("A header goes on in the next line, or has too many blanks")
         try:
             super().parse_header(header_plus)
         except ValueError as refused:
