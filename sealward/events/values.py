@@ -177,7 +177,16 @@ class Entries:
     most: int
 
 
-Rule = Text | Whole | Real | Time | Entries
+@dataclass(frozen=True, slots=True)
+class ReadLater:
+    """A JSON value of which nothing counts but what its own reader takes from it, and checks."""
+
+    def check(self) -> Check:
+        """Return what accepts everything."""
+        return _anything
+
+
+Rule = Text | Whole | Real | Time | Entries | ReadLater
 
 MANY: Final = 20_000
 """Entries of whatever says nothing else. A node reports all its servers at once, and no node runs so many."""
@@ -230,6 +239,8 @@ Ranges = Annotated[
     str,
     Spans(64 * 1024, r"(?:[0-9]{1,18}(?:-[0-9]{1,18})?(?:,[0-9]{1,18}(?:-[0-9]{1,18})?)*)?", "ranges of ids"),
 ]
+KeyId = Annotated[str, Text(255, "[!-~]*", "visible ASCII")]
+"""Only a hint which key has signed, and signed by nobody itself."""
 Id = Annotated[int, Whole()]
 Generation = Annotated[int, Whole(0, 2**31 - 1)]
 """INTEGER in the rows."""

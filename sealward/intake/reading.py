@@ -118,6 +118,9 @@ def _prove(claims: Sequence[tuple[Signed, str]]) -> None:
             signed.prove(pem)
 
 
+_CHECK_KEYID: Final = values.checker(values.KeyId)
+
+
 def _part(report: reports.AnyReport | reports.ReportMalformed) -> Part:
     if not isinstance(report, reports.Measurement):
         return Part(report)
@@ -125,6 +128,8 @@ def _part(report: reports.AnyReport | reports.ReportMalformed) -> Part:
         envelope = envelopes.parse(report.envelope)
         statement = statements.parse(envelope.payload, envelope.payload_type)
         values.check(statement)
+        for one in envelope.signatures:
+            _CHECK_KEYID(one.keyid)
     except (envelopes.EnvelopeRefused, statements.StatementRefused) as refused:
         return Part(report, refused)
     except values.Unfit as unfit:

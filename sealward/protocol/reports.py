@@ -33,6 +33,7 @@ from sealward.events.values import (
     Path,
     Pem,
     Ranges,
+    ReadLater,
     ServerId,
     TaskId,
     Word,
@@ -145,7 +146,7 @@ class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
     """
 
     server_id: ServerId
-    envelope: dict[str, Any]
+    envelope: Annotated[dict[str, Any], ReadLater()]
     cause: Code
     task_id: TaskId | None = None
     findings: Findings = ()
