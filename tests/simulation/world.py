@@ -136,6 +136,9 @@ class World:
 
     def heal(self) -> None:
         """Let every libvirt and every agent be there, and everything arrive."""
+        self.now += timedelta(
+            milliseconds=10
+        )  # what an agent does at one moment, it dates some microseconds later
         self._say("all heals")
         if self.liar is not None:
             self.liar.withdraw(sorted(self.liar.claims))
