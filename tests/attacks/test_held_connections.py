@@ -48,6 +48,7 @@ def test_two_hundred_idle_connections_hold_up_nobody(standing: Process, sent: by
 
 def test_an_address_has_so_many_connections_and_no_more(standing: Process) -> None:
     """Further ones take the place of those that are idle for longest, first of those that never asked."""
+    until(lambda: metric(standing, "http_connections") <= 1)  # those of the test before have gone
     with wire.many(standing.url, 128, PARTS["kept alive"]) as asked:
         until(lambda: all(one.recv(4096, socket.MSG_PEEK) for one in asked))
         with wire.many(standing.url, 100):
