@@ -8,11 +8,14 @@ down the untouched server.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from door import NOW, SERVERS, Door
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reporter import Reporter
 
 from sealward.commands import messages as ask
@@ -452,3 +455,31 @@ def test_no_order_of_words_draws_a_sign(fleet: Fleet, order: tuple[int, ...]) ->
     assert fleet.verdict(SERVER).is_valid is not IsValid.FALSE
     assert fleet.kinds(SignMoved, SignLeaving) == []
     assert [one for one in fleet.given() if one[2]] == []
+
+
+STEPS: dict[str, Callable[[Fleet], object]] = {
+    "claim": lambda fleet: fleet.take(fleet.liar.inventory(SERVER, running=[SERVER])),
+    "withdraw": lambda fleet: fleet.take(fleet.liar.inventory(running=())),
+    "ask": lambda fleet: fleet.take(fleet.liar.wanted(SERVER)),
+    "forge": lambda fleet: fleet.measure(fleet.liar, disk="evil"),
+    "the home has it": lambda fleet: fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS)),
+    "the home measures": lambda fleet: fleet.measure(fleet.home),
+    "the home sweeps": lambda fleet: fleet.say(fleet.home.swept(fleet.now, "1-3")),
+    "the home denies": lambda fleet: [
+        fleet.take(fleet.home.leaving(one, fleet.now, leaving=False)) for one in fleet.inquiries("kvm1")
+    ],
+}
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=10))
+def test_no_interleaving_of_a_home_and_a_liar_draws_a_sign(steps: list[str]) -> None:
+    """In any order: the sign stays, no reference goes out, and what is claimed is not true."""
+    fleet = Fleet()
+    for step in steps:
+        STEPS[step](fleet)
+        verdict = fleet.verdict(SERVER)
+        assert fleet.sign(SERVER).node_id == fleet.home.node_id
+        assert verdict.is_valid is not IsValid.FALSE
+        assert not verdict.claims or verdict.is_valid is IsValid.UNKNOWN
+        assert [one for one in fleet.given() if one[2]] == []
