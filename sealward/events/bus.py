@@ -24,6 +24,7 @@ import amqp.exceptions
 import kombu
 import kombu.exceptions
 
+from sealward.events.properties import frames_with_readable_properties
 from sealward.events.tls import Tls
 
 if TYPE_CHECKING:
@@ -206,7 +207,9 @@ class Bus:
 def connect(url: str, tls: Tls | None = None, **options: object) -> kombu.Connection:
     """Return a connection, not yet opened; `options` are those of its transport."""
     in_memory = url.startswith("memory:")
-    own = {"polling_interval": POLLING_INTERVAL} if in_memory else {"confirm_publish": True}
+    own: dict[str, object] = {"polling_interval": POLLING_INTERVAL}
+    if not in_memory:
+        own = {"confirm_publish": True, "frame_handler": frames_with_readable_properties}
     return kombu.Connection(
         url,
         transport_options=own | options,
