@@ -26,6 +26,7 @@ from running import BASTION, BATCH, DATABASE, WEB, until
 from sealward.events.bus import Bus
 from sealward.node import Node
 from sealward.settings import Settings
+from stack.postgres import SEALWARD
 from stack.sealward import Stack
 
 SERVERS = (WEB, DATABASE, BATCH, BASTION)
@@ -108,6 +109,8 @@ def topology() -> Iterator[tuple[Stack, Path]]:
         stack = Stack(place)
         try:
             stack.postgres.start()
+            stack.postgres.make_roles(stack.secrets)
+            stack.postgres.database = SEALWARD
             stack.rabbitmq.start()
             stack.rabbitmq.ctl("import_definitions", str(place / "secrets" / "rabbitmq-definitions"))
             stack.run("migrate")
@@ -122,7 +125,7 @@ def topology() -> Iterator[tuple[Stack, Path]]:
 @contextlib.contextmanager
 def agent(stack: Stack, place: Path) -> Iterator[Node]:
     """Give an agent in this process."""
-    bus = Bus(stack.rabbitmq.url)
+    bus = Bus((stack.secrets / "node-broker-url").read_text().strip())
     node = Node(Settings(data_dir=place / "own", join_file=stack.secrets / "node-join"), bus)
     node.start()
     try:
