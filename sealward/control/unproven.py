@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 
 EVERY: Final = 1.0
 """Seconds between two writes of the counts: a flood costs one write a second."""
+REASONS: Final = (
+    "envelope.malformed",
+    "envelope.not-verified",
+    "key.refused",
+    "report.malformed",
+    "report.no-sender",
+    "report.not-newer",
+    "report.over-quota",
+    "report.wrong-sender",
+)
+"""The usual reasons. Each is counted from zero on, so that an alert sees the first message as an increase."""
 ROWS: Final = 1000
 """Rows that are kept, those counted last. The broker's users and the reasons are fewer as a rule."""
 

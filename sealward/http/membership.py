@@ -39,7 +39,11 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 HOSTNAME: Final = re.compile(values.RFC1123)
-Hostname = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{HOSTNAME.pattern}$"})]
+Hostname = Annotated[
+    str,
+    values.Text(1024, ".*", "a hostname"),  # `_checked` says what is wrong with it, by a code of its own
+    msgspec.Meta(extra_json_schema={"pattern": f"^{HOSTNAME.pattern}$"}),
+]
 
 
 class Newcomer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

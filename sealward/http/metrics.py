@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from sealward.control.unproven import REASONS
 from sealward.events.codec import EVENTS
 from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
@@ -203,7 +204,7 @@ def _lags(found: Condition) -> Iterator[Metric]:
     unproven = CounterMetricFamily(
         "sealward_unproven_messages", "Messages that nobody answers for, by reason.", labels=("reason",)
     )
-    for reason in sorted({one.reason for one in found.unproven}):
+    for reason in sorted({*REASONS, *(one.reason for one in found.unproven)}):
         unproven.add_metric((reason,), sum(one.messages for one in found.unproven if one.reason == reason))
     yield unproven
 
