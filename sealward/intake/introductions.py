@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import (
@@ -48,6 +48,8 @@ MOST_REFUSED: Final = 20
 WITHIN: Final = timedelta(minutes=1)
 ASKED_FOR: Final = timedelta(seconds=10)
 """For how long the answer of a home is waited for, and a home is not asked the same again."""
+ASKED_ANEW: Final = timedelta(seconds=1)
+"""A home is asked the same on behalf of the same node no sooner than that, unless it has answered."""
 REMEMBERED: Final = 10_000
 """Questions to homes that are remembered at once."""
 
@@ -75,6 +77,11 @@ class Asked:
     why: Why
     at: datetime
 
+    @property
+    def question(self) -> tuple[str, str, Why]:
+        """Return what makes another question the same one."""
+        return self.hostname, self.server_id, self.why
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -84,7 +91,7 @@ class Exchange:
     start gates: (hostname, server_id, whether it is given the reference).
     """
 
-    ask: list[Asked] = field(default_factory=list)
+    ask: dict[tuple[str, str, Why], Asked] = field(default_factory=dict)
     answered: list[str] = field(default_factory=list)
     tell: list[tuple[str, str, bool]] = field(default_factory=list)
 
@@ -103,6 +110,8 @@ class Introductions:
         self._clock = clock
         self._nonce = nonce
         self._asked: OrderedDict[str, Asked] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str, Why], Asked] = OrderedDict()
+        """The last question of each kind that its home has not answered."""
         self._refused: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._counts: Counter[tuple[str, bool]] = Counter()
         """By node and whether it was refused: questions since `_since`."""
@@ -110,13 +119,17 @@ class Introductions:
 
     def admit(self, hostname: str) -> None:
         """Count a question. Raises TooManyQuestions."""
+        if self._is_one_too_many(hostname) or self._counts[hostname, True] >= MOST_REFUSED:
+            raise TooManyQuestions
+
+    def _is_one_too_many(self, hostname: str) -> bool:
+        """Count a question; say whether the node has asked too many of them."""
         now = self._clock()
         if not timedelta(0) <= now - self._since < WITHIN:
             self._since = now
             self._counts.clear()
         self._counts[hostname, False] += 1
-        if self._counts[hostname, False] > AT_MOST or self._counts[hostname, True] >= MOST_REFUSED:
-            raise TooManyQuestions
+        return self._counts[hostname, False] > AT_MOST
 
     def wanted(self, node: Node, server_id: str, decisions: Batch, exchange: Exchange) -> None:
         """Take the question of a start gate. Raises AnnouncedToAnother."""
@@ -139,11 +152,15 @@ class Introductions:
             return False
         if sign.verdict.claims and why is not Why.CLAIM:
             return False
+        if why is Why.TRANSIT and self._is_one_too_many(node.hostname):
+            return False
         refused = self._refused.get((node.hostname, sign.server_id))
         if why is Why.GATE and refused is not None and now - refused < ASKED_FOR:
             return False
         asked = Asked(self._nonce(), sign.server_id, home.hostname, node.hostname, node.node_id, why, now)
-        exchange.ask.append(asked)
+        last = exchange.ask.get(asked.question) or self._open.get(asked.question)
+        if last is None or last.home != asked.home or not timedelta(0) <= now - last.at < ASKED_ANEW:
+            exchange.ask[asked.question] = asked
         return True
 
     def said(self, report: reports.Leaving, decisions: Batch, exchange: Exchange) -> None:
@@ -181,8 +198,10 @@ class Introductions:
     def carry_out(self, exchange: Exchange) -> None:
         """Ask and tell, now that all is recorded."""
         for nonce in exchange.answered:
-            self._asked.pop(nonce, None)
-        for one in exchange.ask:
+            answered = self._asked.pop(nonce, None)
+            if answered is not None and self._open.get(answered.question) is answered:
+                del self._open[answered.question]
+        for one in exchange.ask.values():
             self._ask(one)
         for hostname, server_id, is_given in exchange.tell:
             write = functools.partial(self._incoming, hostname, server_id, is_given=is_given)
@@ -196,7 +215,8 @@ class Introductions:
             self._refused[asked.hostname, asked.server_id] = self._clock()
             self._counts[asked.hostname, True] += 1
             _trim(self._refused)
-            _refuse(asked, NotComing(), decisions)
+            if self._counts[asked.hostname, True] <= MOST_REFUSED:
+                _refuse(asked, NotComing(), decisions)
             exchange.tell += _answer(asked, is_given=False)
         elif asked.why is Why.CLAIM and report.has:
             decisions.handle(
@@ -210,8 +230,9 @@ class Introductions:
             )
 
     def _ask(self, asked: Asked) -> None:
-        self._asked[asked.nonce] = asked
+        self._asked[asked.nonce] = self._open[asked.question] = asked
         _trim(self._asked)
+        _trim(self._open)
         inquiry = reports.Inquiry(asked.server_id, asked.nonce)
         self._notes.give(asked.home, lambda: inquiry)
 
@@ -247,6 +268,6 @@ def _refuse(asked: Asked, refused: ReportRefused, decisions: Batch) -> None:
         log.warning("%s: %s", asked.hostname, unknown)
 
 
-def _trim(kept: OrderedDict[str, Asked] | OrderedDict[tuple[str, str], datetime]) -> None:
+def _trim(kept: OrderedDict[Any, Any]) -> None:
     while len(kept) > REMEMBERED:
         kept.popitem(last=False)
