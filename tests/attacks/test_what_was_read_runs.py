@@ -118,7 +118,7 @@ def attacked(node: PrivateNode) -> Iterator[Attacked]:
 
 def test_what_is_swapped_after_it_was_read_does_not_run(attacked: Attacked) -> None:
     """Renamed over, written and put back with its times, in a folder that was moved away and back."""
-    initrd, base = attacked.guest.guest.initrd, attacked.base
+    initrd, base, disk = attacked.guest.guest.initrd, attacked.base, attacked.guest.guest.disk
     folder = initrd.parent
     evil = folder.parent / "evil"
     evil.mkdir()
@@ -147,6 +147,11 @@ def test_what_is_swapped_after_it_was_read_does_not_run(attacked: Attacked) -> N
             f"cp -p {base} {keep}; mv {evil / base.name} {base}",
             ":",
             f"mv {keep} {base}",
+        ),
+        "another base image, by the header of the disk alone": (
+            f"cp -p {base} {keep}; qemu-img rebase -u -f qcow2 -F raw -b {keep} {disk}",
+            ":",
+            f"qemu-img rebase -u -f qcow2 -F raw -b {base} {disk}",
         ),
         "another kernel": (
             f"cp {folder}/vmlinuz {keep}; mv {keep} {folder}/vmlinuz",

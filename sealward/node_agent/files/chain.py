@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import qcow2
@@ -24,7 +25,6 @@ from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 MAX_LAYERS: Final = 200
 """libvirt follows as many."""
@@ -60,6 +60,8 @@ class Layer:
     is_data: bool = False
     found: os.stat_result | None = field(default=None, compare=False, repr=False)
     """What the image was when its header was read."""
+    links: str = field(default="", compare=False, repr=False)
+    """The digest of the links in its header (`qcow2.Header.links`); empty where the format has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,12 @@ def follow(
         ahead.extend(_links(layer, declared))
 
 
+def links_of(path: bytes) -> str:
+    """Return the digest of the links in an image's header now. Raises OSError, NotMeasured."""
+    with opened(Path(os.fsdecode(path))) as fd:
+        return qcow2.read(fd).links
+
+
 def placed(root: Path, path: str) -> Path:
     """Return where an absolute path lies for this process. Raises FileUnreadable for a relative one."""
     if not path.startswith("/"):
@@ -177,6 +185,7 @@ def _layer(fd: int, found: os.stat_result, link: _Link) -> Layer:
             guess,
             header.data_file,
             found=found,
+            links=header.links,
         )
     if real not in WITHOUT_LINKS:
         raise ImageFormatUnknown(f"format {real}")

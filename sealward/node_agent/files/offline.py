@@ -29,7 +29,10 @@ BLOCK = 512
 
 
 class Noted(Protocol):
-    """Hears of each file as it was when it was read, and of the root of its content. Raises NotMeasured."""
+    """Hears of each file as it was when it was read, and of the root of its content. Raises NotMeasured.
+
+    Of an image that the guest writes to, the digest of the links in its header is in the place of the root.
+    """
 
     def __call__(
         self, path: Path, found: os.stat_result, /, *, is_written: bool = False, root: str = ""
@@ -49,7 +52,7 @@ def files(remembered: Remembered, until: float, root: Path = Path("/"), noted: N
 
     def layer_read(layer: Layer, path: Path, is_written: bool) -> None:  # noqa: FBT001 - as a look calls it
         if layer.found is not None:
-            noted(path, layer.found, is_written=is_written)
+            noted(path, layer.found, is_written=is_written, root=layer.links if is_written else "")
 
     def content(path: Path, *, is_boot: bool) -> str:
         with opened(path) as fd:

@@ -6,6 +6,7 @@ What QEMU would refuse is refused, and so is what it would read in a way that on
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import struct
@@ -44,6 +45,12 @@ class Header:
     backing: str | None = None
     backing_format: str | None = None
     data_file: str | None = None
+
+    @property
+    def links(self) -> str:
+        """Return a digest of all that the header says: SHA-256 hex. QEMU changes nothing of it at a start."""
+        said = (self.size, self.backing, self.backing_format, self.data_file)
+        return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

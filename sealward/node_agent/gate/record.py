@@ -4,7 +4,7 @@ One line each; the words of a stamp are numbers, "-" where it has none, times ar
 
     refuse|observe SERVER_ID                                the policy, and of which server
     file   DEV INO SIZE MTIME CTIME OWNER ROOT PATH         a file that nobody writes to; ROOT of its content
-    image  DEV INO -    -     -     -     -    PATH         an image that the guest writes to
+    image  DEV INO -    -     -     -     ROOT PATH         an image that is written to; ROOT of its links
     folder DEV INO -    MTIME CTIME -     -    PATH         a folder on the way to one
     link   DEV INO -    -     CTIME -     -    PATH         a symbolic link on the way to one
 

@@ -25,11 +25,12 @@ class Stamps:
     def note(self, path: Path, found: os.stat_result, *, is_written: bool = False, root: str = "") -> None:
         """Note a file as it was when it was read. Raises FileChanging where it was read as another before."""
         stamp = Stamp.of("image" if is_written else "file", found)
+        line = Line(stamp, root or NOTHING, os.fsencode(path))
         known = self._lines.get(path)
         if known is not None and (known.stamp.dev, known.stamp.ino) != (stamp.dev, stamp.ino):
             raise FileChanging("it is another file than before")
-        if known is None or root or not is_written:
-            self._lines[path] = Line(stamp, root or NOTHING, os.fsencode(path))
+        if known is None or _says(line) > _says(known):
+            self._lines[path] = line
 
     def record(self, server_id: str, *, refuses: bool) -> str:
         """Return the record of a start; nothing where no file was read."""
@@ -39,6 +40,11 @@ class Stamps:
         for path in self._lines:
             _walk(os.fspath(path), on_the_way)
         return str(Record([*self._lines.values(), *on_the_way.values()], server_id, refuses=refuses))
+
+
+def _says(line: Line) -> tuple[bool, bool]:
+    """Return how much a line says: of a file that is noted twice, as a base of two disks, that counts."""
+    return line.stamp.kind == "file", line.root != NOTHING
 
 
 def _walk(path: str, found: dict[str, Line]) -> None:
