@@ -64,10 +64,10 @@ class Following:
         self._begun: Counter[str] = Counter()
         self._since = clock()
 
-    def follow(self, before: Node, taken_at: datetime, decisions: Batch, exchange: Exchange) -> None:
+    def follow(self, before: Node, taken_at: datetime, decisions: Batch, exchange: Exchange) -> int:
         """Let signs follow their servers, now that a node has said which servers it has.
 
-        `before` is the node as it was before that.
+        `before` is the node as it was before that. Returns how many signs of other nodes had to be looked at.
         """
         node = decisions.node(before.hostname) or before
         foreign = self._where.elsewhere(node.node_id, sorted(one for one, _ in node.instances))
@@ -79,6 +79,7 @@ class Following:
             one.has_foreign(server_id)
         for server_id in dict.fromkeys((*missed, *unsettled)):
             one.has_spoken_of(server_id)
+        return len(foreign)
 
     def others(self, node_id: int, server_id: str) -> Sequence[str]:
         """Return the hostnames of other nodes that have a server, as far as the rows know."""

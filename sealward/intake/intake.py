@@ -82,6 +82,8 @@ class _Outcome:
     """Messages that nobody answers for, by the broker's user and the reason."""
     spent: Counter[str] = field(default_factory=Counter)
     """What the messages of each of the broker's users have cost."""
+    looked_at: int = 0
+    """Signs of other nodes that inventories have had looked at."""
 
     def drop(self, message: Delivered | Said, refused: Exception) -> Dropped:
         """Count a message that nobody answers for."""
@@ -183,9 +185,10 @@ class Intake:
         is_beat = isinstance(one.said, reports.Heartbeat)
         if not is_beat and not self._quota.may_work(one.sender, outcome.spent[one.sender]):
             return outcome.drop(one, OverQuota())
-        before = decisions.decided
+        before = decisions.decided + outcome.looked_at
         answer = self._hear(one, decisions, outcome)
-        outcome.spent[one.sender] += cost_of(len(one.parts), one.said, decisions.decided - before)
+        work = decisions.decided + outcome.looked_at - before
+        outcome.spent[one.sender] += cost_of(len(one.parts), one.said, work)
         return answer
 
     def _hear(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
@@ -284,7 +287,9 @@ class Intake:
                 self._introductions.said(report, decisions, outcome.exchange)
             case reports.Inventory():
                 decisions.handle(meaning.of(report, measured, node))
-                self._following.follow(node, report.taken_at, decisions, outcome.exchange)
+                outcome.looked_at += self._following.follow(
+                    node, report.taken_at, decisions, outcome.exchange
+                )
             case _:
                 decisions.handle(meaning.of(report, measured, node))
 

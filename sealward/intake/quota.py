@@ -32,7 +32,8 @@ which no worker is there is within the burst."""
 BYTES: Final = Allowance(64 * 1024 * 1024, 1024 * 1024)
 """Sixty-four bundles of an agent are four megabytes."""
 WORK: Final = Allowance(20_000, 200)
-"""Reports, and the events that they become: the largest inventory, or all servers of a large node sealed."""
+"""Reports, the events that they become, and signs of other nodes that an inventory has looked at: the largest
+inventory, or all servers of a large node sealed."""
 COSTS: Final[Mapping[type, int]] = {reports.Registration: 50, reports.Wanted: 5}
 """What a report costs that is answered; others cost 1."""
 LARGEST: Final = 2 * reports.MOST_BYTES
@@ -123,6 +124,9 @@ class Quota:
         return account
 
 
-def cost_of(parts: int, report: object, events: int) -> int:
-    """Return what an envelope of so many reports costs that became so many events."""
-    return parts - 1 + COSTS.get(type(report), 1) + events
+def cost_of(parts: int, report: object, work: int) -> int:
+    """Return what an envelope of so many reports costs that made so much work.
+
+    Work is the events that it became and the signs of other nodes that were looked at for it.
+    """
+    return parts - 1 + COSTS.get(type(report), 1) + work

@@ -116,6 +116,23 @@ def test_an_inventory_that_goes_to_and_fro_is_stopped(  # noqa: PLR0913, PLR0917
     assert send(door, flooder, flooder.inventory()) == [None]
 
 
+def test_an_inventory_of_others_servers_costs_what_it_has_looked_at(
+    door: Door, flooder: Reporter, honest: Reporter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It becomes no event after the first time, and yet each server's sign is read: that is paid for."""
+    monkeypatch.setattr(quota, "WORK", Allowance(400, 20))
+    door._intake._quota = Quota(clock)
+    many = [str(uuid.UUID(int=number + 1)) for number in range(50)]
+    assert send(door, honest, honest.inventory(*many, running=many)) == [None]
+    honest.sign(door.handler, many)
+    said = [flooder.inventory(*many, running=()) for _ in range(20)]
+    answers = [one for body in said for one in send(door, flooder, body)]
+
+    assert 4 <= answers.count(None) <= 8
+    assert set(answers[8:]) == {"report.over-quota"}
+    assert send(door, honest, honest.inventory(*many, running=many)) == [None]
+
+
 def test_questions_and_registrations_cost_more(door: Door, flooder: Reporter) -> None:
     """Each is answered with much."""
     answers = send(door, flooder, *[flooder.registration() for _ in range(1000)])
