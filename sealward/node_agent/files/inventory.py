@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
+from sealward.node_agent import profile
+from sealward.node_agent.files.arguments import read_by_qemu
 from sealward.node_agent.files.chain import UNDECLARED, UNSTATED, Declared
 from sealward.node_agent.files.refusals import DiskKindUnknown, FilesNotMeasured, NetworkDisk
 
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
 BOOT_FILES: Final = {
     "kernel": "os/kernel/text()",
     "initrd": "os/initrd/text()",
+    "shim": "os/shim/text()",
     "dtb": "os/dtb/text()",
     "loader": "os/loader[not(@readonly='no')]/text()",
-    "nvram-template": "os/nvram/@template",
+    "nvram-template": "os/nvram/@template | os/varstore/@template",
     "acpi-table": "os/acpi/table/text()",
     "option-rom": "devices/*/rom/@file",
     "fwcfg": "sysinfo[@type='fwcfg']/entry/@file",
@@ -32,6 +35,7 @@ IDENTITY_FILES: Final = {
     "nvram": "os/nvram/text() | os/nvram[not(@type) or @type='file']/source/@file",
 }
 """What firmware writes to on every boot: its content says nothing."""
+_ARGUMENTS: Final = f"{{{profile.QEMU_NAMESPACE}}}commandline/{{{profile.QEMU_NAMESPACE}}}arg"
 WITHOUT_FILE: Final = frozenset(("nvme", "vhostuser", "vdpa"))
 """Kinds of disks that are devices: the domain's XML says all there is."""
 
@@ -74,11 +78,13 @@ class Volume:
 
 
 def boot_files(domain: etree._Element) -> Iterator[BootFile]:
-    """Yield the boot files, by role and then in document order."""
+    """Yield the boot files, by role and then in document order; those that arguments name come last."""
     for role, xpath in _PATHS.items():
         kind, _, name = role.rpartition(" ")
         for path in _texts(xpath, domain):
             yield BootFile(name, path, is_identity=bool(kind))
+    for path in read_by_qemu([one.get("value", "") for one in domain.iterfind(_ARGUMENTS)]):
+        yield BootFile("argument", path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,24 @@ def test_what_runs_before_the_guest_counts_by_content() -> None:
     ]
 
 
+def test_files_in_arguments_of_qemu_count_by_content() -> None:
+    """What QEMU or the firmware reads; neither what is written to nor what QEMU looks up by itself."""
+    first = (
+        "-kernel /k -initrd /i --dtb /d -bios bios.bin -fw_cfg name=opt/c,file=/c,,1 -acpitable data=/a:/b"
+    )
+    second = '-device loader,file=/l -device {"driver":"e1000","romfile":"/r"} -smbios file=/s -D /log'
+    third = (
+        "-drive file=/w -drive if=pflash,readonly=on,file=/f -drive if=pflash,readonly=off,file=/v -device {["
+    )
+    arguments = f"{first} {second} {third} -append".split()
+    text = "".join(f"<q:arg value='{one}'/>" for one in arguments)
+    space = "xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'"
+    domain = _domain(more=f"<q:commandline {space}>{text}</q:commandline>")
+
+    paths = ["/k", "/i", "/d", "/c,1", "/a", "/b", "/l", "/r", "/s", "/f"]
+    assert list(boot_files(domain)) == [BootFile("argument", one) for one in paths]
+
+
 def test_a_loader_that_is_written_to_counts_by_its_name() -> None:
     """Firmware without NVRAM of its own changes on every boot."""
     assert list(boot_files(_domain(os="<loader readonly='no' type='pflash'>/fw</loader>"))) == [

@@ -1,0 +1,65 @@
+"""Files that arguments of QEMU name (`<qemu:commandline>`), and that QEMU reads before or as the guest boots.
+
+The text of the arguments is signed as it stands; this is about what is in the files that they name. What the
+guest may write to, and images (`-drive`, `-blockdev`), are not among them, and neither is a name without a
+leading slash, which QEMU looks up in folders of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+WHOLE: Final = frozenset(("kernel", "initrd", "dtb", "bios", "option-rom", "readconfig"))
+"""Options whose argument is a path."""
+NAMED: Final = {
+    "fw_cfg": ("file",),
+    "smbios": ("file",),
+    "acpitable": ("file", "data"),
+    "option-rom": ("romfile",),
+    "device": ("file", "romfile", "kernel", "initrd"),
+}
+"""Options among whose settings are paths."""
+_ON: Final = frozenset(("on", "yes", "true", "y"))
+
+
+def read_by_qemu(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the absolute paths of the files, in the order of the arguments."""
+    for option, argument in pairwise(arguments):
+        if not option.startswith("-"):
+            continue
+        name = option.lstrip("-")
+        for value in _values(name, argument):
+            paths = value.split(":") if name == "acpitable" else [value]
+            yield from (path for path in paths if path.startswith("/"))
+
+
+def _values(name: str, argument: str) -> Iterator[str]:
+    if name in WHOLE:
+        yield argument
+    settings = _settings(argument)
+    if name == "drive" and settings.get("if") == "pflash" and _is_read_only(settings):
+        yield settings.get("file", "")
+    for key in NAMED.get(name, ()):
+        yield settings.get(key, "")
+
+
+def _is_read_only(settings: dict[str, str]) -> bool:
+    return not _ON.isdisjoint((settings.get("readonly"), settings.get("read-only")))
+
+
+def _settings(argument: str) -> dict[str, str]:
+    """Return the settings of an argument, `key=value,key=value` or JSON; a comma in a value is doubled."""
+    if argument.startswith("{"):
+        try:
+            found = json.loads(argument)
+        except (ValueError, RecursionError):
+            return {}
+        return {key: value for key, value in found.items() if isinstance(value, str)}
+    parts = argument.replace(",,", "\0").split(",")
+    pairs = (part.replace("\0", ",").partition("=") for part in parts)
+    return {key: value for key, _, value in pairs}

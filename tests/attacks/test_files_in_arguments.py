@@ -1,0 +1,66 @@
+"""A boot file that only an argument of QEMU names is measured as others are, on a real libvirtd."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+from nodes import PrivateNode
+from running import running, until
+
+from sealward.node_agent.gate import hook
+from stack.guest import Guest
+from stack.libvirtd import Libvirtd, why_not
+
+SPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+
+
+@pytest.fixture
+def node() -> Iterator[PrivateNode]:
+    """Yield a private libvirtd."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
+    daemon = Libvirtd(folder, "kvm-a")
+    one = PrivateNode(daemon)
+    try:
+        daemon.start()
+        yield one
+    finally:
+        one.close()
+        daemon.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_what_fw_cfg_is_given_by_an_argument_does_not_start_changed(node: PrivateNode) -> None:
+    """Ignition files come this way. Changed it is false and refused; put back, true, and it starts."""
+    ignition = node.daemon.folder / "config.ign"
+    ignition.write_text("good")
+    arguments = f"<q:arg value='-fw_cfg'/><q:arg value='name=opt/com.coreos/config,file={ignition}'/>"
+    beside = f"<q:commandline xmlns:q='{SPACE}'>{arguments}</q:commandline>"
+    folder = node.daemon.folder / "sw"
+    data = folder / "node"
+    hook.install(node.daemon.hooks_dir, data, data / "gate.sock", node.daemon.folder / "in")
+    node.restart()
+    guest = node.define(Guest(node.guests, beside=beside))
+    with running(folder, settings=node.settings(sweep_interval=1.0)) as sealward:
+        until(lambda: sealward.ask("GET", "/v1/server?node_id=1").json["servers"] != [])
+        assert sealward.sign(guest.server_id)["is_valid"] == "true"
+        position = sealward.ask("PUT", "/v1/node/1/policy", {"on_start": "refuse"}).json["policy"]["position"]
+        until(lambda: sealward.embedded.agent.policies.of("").set_by == position)
+        guest.domain.create()
+        guest.domain.destroy()
+        ignition.write_text("evil")
+
+        with pytest.raises(libvirt.libvirtError, match=r"config\.ign"):
+            guest.domain.create()
+        until(lambda: sealward.is_valid(guest.server_id) == "false")
+        ignition.write_text("good")
+        until(lambda: sealward.is_valid(guest.server_id) == "true")
+        guest.domain.create()
