@@ -117,16 +117,28 @@ class _Batch:
 
     def fold(self, event: Event) -> None:
         match event:
-            case of_sign.SignValidated():
+            case of_sign.SignValidated() if self._is_about(event.task_id, event.node_id, event.server_id):
                 self._validated(event)
-            case of_node.NodeSwept():
+            case of_node.NodeSwept() if self._is_about(event.task_id, event.node_id, None):
                 result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
                 self._end(event.task_id, "SUCCESS", result, event.timestamp)
+            case of_sign.SignValidated() | of_node.NodeSwept():
+                pass  # a node answers what nobody has asked of it
             case of_sign.SignMoved():
                 for task_id in tuple(self._waiting.get(event.server_id, ())):
                     self._keep(replace(self._rows[task_id], node_id=event.node_id))
             case of_sign.SignEvent() | of_node.NodeEvent():
                 self._begin(event)
+
+    def _is_about(self, task_id: str | None, node_id: int, server_id: str | None) -> bool:
+        """Say whether a task is what that node was asked, about that server or about itself.
+
+        A node chooses the task id of what it reports.
+        """
+        row = self._rows.get(task_id or "")
+        if row is None or row.server_id != server_id:
+            return False
+        return server_id is not None or row.node_id == node_id
 
     def flush(self) -> None:
         self._tables.many("tasks.put", [_values(row) for row in self._rows.values()])
