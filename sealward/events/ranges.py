@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class RangesRefused(ValueError):
@@ -26,7 +28,7 @@ def render(ids: Iterable[int]) -> str:
 
 
 def parse(text: str) -> tuple[range, ...]:
-    """Return the ranges, to be asked with `in`, never to be listed: a text can name billions.
+    """Return the ranges, to be asked with `holds`, never to be listed: a text can name billions.
 
     Raises RangesRefused.
     """
@@ -37,6 +39,12 @@ def parse(text: str) -> tuple[range, ...]:
             raise RangesRefused
         edge = span.stop - 1
     return spans
+
+
+def holds(spans: Sequence[range], one: int) -> bool:
+    """Say whether an id is in ranges that `parse` has returned; a node may write thousands of them."""
+    at = bisect_right(spans, one, key=attrgetter("start")) - 1
+    return at >= 0 and one in spans[at]
 
 
 def _span(part: str) -> range:

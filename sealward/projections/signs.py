@@ -305,10 +305,10 @@ def _sweep(event: of_node.NodeSwept) -> Callable[[SignRow], SignRow]:
     doubtful = [(one.reason, ranges.parse(one.sign_ids)) for one in event.withheld]
 
     def change(row: SignRow) -> SignRow:
-        if any(row.sign_id in span for span in equal):
+        if ranges.holds(equal, row.sign_id):
             return replace(row, verdict=vouched(row.verdict, event.started_at, event.fresh_until))
         for reason, spans in doubtful:
-            if any(row.sign_id in span for span in spans):
+            if ranges.holds(spans, row.sign_id):
                 return _withheld(row, reason, event.started_at)
         return row
 

@@ -52,6 +52,8 @@ MOST_SERVERS: Final = 20_000
 """Servers of one node: twenty times what a large host runs."""
 MOST_FINDINGS: Final = 5_000
 """Findings of one report; an agent makes 200 for each section and form at most."""
+MOST_REASONS: Final = 64
+"""Reasons for which one sweep could not vouch for signs: more than there are."""
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a message of a node: twice what the inventory of `MOST_SERVERS` takes."""
 Findings = Annotated[tuple[Finding, ...], Entries(MOST_FINDINGS)]
@@ -177,7 +179,7 @@ class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
     cause: Code
     started_at: Moment
     vouched: Ranges
-    withheld: tuple[Withheld, ...]
+    withheld: Annotated[tuple[Withheld, ...], Entries(MOST_REASONS)]
     counts: dict[Word, Count]
     digest: Word
     task_id: TaskId | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sealward.events.base import Event
 from sealward.events.codec import EVENTS
 from sealward.events.node import NodeActivated, NodeSwept
 from sealward.events.postgres import NotAllowed, migrate, postgres
+from sealward.events.postgres_leader import LOCKS, PostgresLeader
 from sealward.events.sign import SignCreated, SignValidated
 from sealward.events.store import EventStore, Snapshot
 from sealward.projections.database import Projections
@@ -360,3 +362,25 @@ def test_rows_of_another_shape_are_made_anew_by_the_owner_alone(urls: dict[str, 
         found = connection.execute("SELECT shape <> 'older' FROM main.position").fetchone()
     assert found == (True,)
     Projections(PostgresBackend(urls["api"])).close()
+
+
+def test_a_role_that_connects_can_keep_workers_from_leading(urls: dict[str, str]) -> None:
+    """PostgreSQL asks nobody for a right to an advisory lock; it is free when the connection ends."""
+    with contextlib.closing(PostgresLeader(urls["worker"], "relay")) as leader:
+        with psycopg.connect(urls["api"], autocommit=True) as connection:
+            key = zlib.crc32(b"relay") - 2**31
+            connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCKS, key))
+            assert not leader.holds()
+        assert leader.holds()
+
+
+def test_a_role_that_appends_can_hold_up_who_appends(urls: dict[str, str]) -> None:
+    """It leaves its transaction open: the log is locked to its end."""
+    with psycopg.connect(urls["api"]) as connection:
+        connection.execute("SELECT append_events('{}', '{}', '{}', '{}')")
+        with (
+            pytest.raises(psycopg.errors.LockNotAvailable),
+            psycopg.connect(urls["worker"], options="-c lock_timeout=200") as worker,
+        ):
+            worker.execute("SELECT append_events('{}', '{}', '{}', '{}')")
+        connection.rollback()
