@@ -64,7 +64,7 @@ class _Reading:
         self.found: dict[str, list[dict[str, str]]] = {}
         self.unmeasured: set[str] = set()
         self._path: list[str] = []
-        self._parser = expat.ParserCreate()
+        self._parser = expat.ParserCreate("utf-8")  # whatever the document says: expat asks Python else
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = lambda _: self._path.pop()

@@ -1,0 +1,74 @@
+"""The evidence of a seal is a document that its node has written: whatever it is, its sign can be read."""
+
+from __future__ import annotations
+
+import encodings
+import pkgutil
+import zlib
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from door import NOW, SERVERS, Door
+from reporter import Reporter
+
+from sealward.events import envelope as envelopes
+from sealward.events import statement as statements
+from sealward.events import store as stores
+from sealward.events.evidence import UNLISTED, with_files
+from sealward.events.files import ALL
+from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
+from sealward.events.verdict import IsValid
+from sealward.protocol import reports
+
+FILES = Measurement(LIBVIRT_DOMAIN, {"files": "ab" * 32}, {}, "libvirt 9.0.0")
+SERVER = SERVERS[0]
+UNHEARD_OF = b'<?xml version="1.0" encoding="unheard-of"?><evidence/>'
+
+
+@pytest.mark.parametrize("encoding", sorted(one.name for one in pkgutil.iter_modules(encodings.__path__)))
+def test_every_encoding_that_python_has(encoding: str) -> None:
+    """Expat asks Python for those that it does not know itself."""
+    with_files(FILES, zlib.compress(f'<?xml version="1.0" encoding="{encoding}"?><evidence/>'.encode()))
+
+
+@pytest.mark.parametrize("text", [UNHEARD_OF, b"", b"<evidence>", b"<!DOCTYPE a><a/>", b"<a>\xff</a>"])
+def test_what_is_no_evidence_lists_no_file(text: bytes) -> None:
+    """Nothing is known of any file, and nothing is raised."""
+    listing = with_files(FILES, zlib.compress(text)).files["config"]
+
+    assert (listing.read, listing.unread) == ({}, {ALL: UNLISTED})
+
+
+def test_a_sign_with_such_evidence_can_be_read() -> None:
+    """Its seal is in the log: the node goes on being heard, and the sign can be ordered anew."""
+    door = Door(stores.in_memory())
+    node = Reporter("kvm1", 1)
+    door.take(node.registration(), node.inventory(SERVER))
+    door.handler.handle(node.order(SERVER))
+    assert door.take(_sealed(node)) == [None]
+    door.now += timedelta(seconds=1)
+
+    assert door.take(node.measured(SERVER, 1, door.now, disk="other")) == [None]
+    assert door.verdict(SERVER).is_valid is IsValid.FALSE
+
+
+def _sealed(node: Reporter) -> bytes:
+    """Return a seal whose evidence is in an encoding that nobody knows."""
+    report = reports.parse(envelopes.parse(node.measured(SERVER, 1, NOW, cause="sealed")))
+    assert isinstance(report, reports.Measurement)
+    statement = statements.parse(envelopes.parse(report.envelope).payload)
+    sections = {**statement.measurement.sections, "files": "ab" * 32}
+    statement = replace(
+        statement,
+        measurement=replace(statement.measurement, sections=sections),
+        evidence=zlib.compress(UNHEARD_OF),
+    )
+    return node.seal(
+        reports.Measurement(
+            hostname=node.hostname,
+            server_id=SERVER,
+            envelope=envelopes.sign(statement.envelope(), node.key).to_json(),
+            cause="sealed",
+        )
+    )
