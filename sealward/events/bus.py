@@ -308,6 +308,10 @@ class Consumer:
                 log.warning("%s: the broker is away: %s", self._queue.name, away)
                 self._connection.close()
                 self._stopped.wait(PAUSE)
+            except Exception:  # a client library may raise anything for what somebody else has sent
+                log.exception("%s: reading broke off, and begins anew", self._queue.name)
+                self._connection.close()
+                self._stopped.wait(PAUSE)
 
     def _miss(self, on_missing: Callable[[], None]) -> None:
         """Tell that the queue is missing, at first and now and then, and wait a little."""

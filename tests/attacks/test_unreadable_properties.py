@@ -154,3 +154,22 @@ def test_an_operator_sees_what_lies_with_the_dead_letters(
     with DeadLetters(rabbitmq_server.url, namespace=bus._namespace) as letters:
         assert [one.is_ours for one in letters.all()] == [False] * len(UNREADABLE)
         assert len(letters.drop(lambda _: True)) == len(UNREADABLE)
+
+
+def test_a_reader_begins_anew_whatever_has_ended_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw ends no thread."""
+    seen: list[bytes] = []
+    consumer = bus.inbox("reports", seen.append)
+    receive, broken = consumer._receive, [LookupError("unforeseen")]
+
+    def once() -> None:
+        if broken:
+            raise broken.pop()
+        receive()
+
+    monkeypatch.setattr(consumer, "_receive", once)
+    consumer.start()
+    until(lambda: not broken, 10)
+    bus.submit("reports", b"good")
+    until(lambda: seen == [b"good"], 10)
+    consumer.stop()
