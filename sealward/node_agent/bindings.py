@@ -44,7 +44,12 @@ class Bindings:
                 self._ledger.keep_expanded(server_id, digest)
 
     def hear(self, event: SignEvent) -> None:
-        """Take over what an event of a server's sign changes."""
+        """Take over what an event of a sign changes; another reference may have another processor."""
+        from sealward.events.sign import SignSealed  # noqa: PLC0415 - the start gate reads bindings in a hurry
+
+        if isinstance(event, SignSealed):
+            self._expanded.pop(event.server_id, None)
+            self._ledger.forget_expanded(event.server_id)
         before = self._bindings.get(event.server_id)
         found = after(before or AS_SIGNED, event)
         if found != before:

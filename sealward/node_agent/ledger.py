@@ -144,6 +144,11 @@ class Ledger:
         with self._lock:
             self._database.execute(SQL["keep-expanded"], (server_id, digest))
 
+    def forget_expanded(self, server_id: str) -> None:
+        """Forget what libvirt expanded for this node: for a server that was signed anew."""
+        with self._lock:
+            self._database.execute(SQL["forget-expanded"], (server_id,))
+
     def replace_bindings(self, rows: Iterable[tuple[str, str]]) -> None:
         """Keep these bindings and no others, in one transaction."""
         with self._lock, self._database:

@@ -13,6 +13,7 @@ from running import Running as Sealward
 from running import running, until
 
 from sealward.node_agent.gate import hook
+from sealward.node_agent.gate.dossier import read
 from stack.guest import Guest
 
 QEMU = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
@@ -220,3 +221,35 @@ def test_a_tampered_initrd_does_not_start(node: PrivateNode, gated: Sealward) ->
 
     assert f'files: /domain/files/file[@path="{guest.guest.initrd}"]/@content' in told
     assert f'files: /domain/files/file[@path="{guest.guest.initrd}"]/@content' in alone
+
+
+def test_a_running_server_can_be_reverted_to_an_internal_snapshot(node: PrivateNode, gated: Sealward) -> None:
+    """It is killed, and started from the running form that libvirt kept; not with an evil initrd."""
+    guest = signed(node, gated, replace(Guest(node.guests), boots=True))
+    guest.domain.create()
+    task = gated.ask("POST", f"/v1/sign/{guest.server_id}/validate").json["task_id"]
+    until(lambda: gated.task(task)["state"] == "SUCCESS")
+    guest.domain.snapshotCreateXML("<domainsnapshot><name>one</name></domainsnapshot>")
+    guest.domain.revertToSnapshot(guest.domain.snapshotLookupByName("one"))
+    assert guest.domain.isActive()
+    guest.guest.initrd.write_bytes(guest.guest.initrd.read_bytes() + b"!")
+
+    told = refusal(lambda: guest.domain.revertToSnapshot(guest.domain.snapshotLookupByName("one")))
+    assert f'files: /domain/files/file[@path="{guest.guest.initrd}"]/@content' in told
+
+
+def test_what_libvirt_expanded_for_an_earlier_reference_counts_no_more(
+    node: PrivateNode, gated: Sealward
+) -> None:
+    """A processor that was signed once is another than the one that is signed now."""
+    guest = signed(node, gated, Guest(node.guests))
+    guest.domain.create()
+    task = gated.ask("POST", f"/v1/sign/{guest.server_id}/validate").json["task_id"]
+    until(lambda: gated.task(task)["state"] == "SUCCESS")
+    earlier = read(f"{node.daemon.folder}/sw/node", guest.server_id).expanded
+    guest.domain.destroy()
+    guest.redefine("qemu64", "qemu32")
+    assert gated.ask("PUT", "/v1/sign", {"server_id": guest.server_id}).status in (200, 202)
+
+    assert earlier
+    until(lambda: not earlier & read(f"{node.daemon.folder}/sw/node", guest.server_id).expanded)

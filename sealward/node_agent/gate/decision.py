@@ -156,7 +156,7 @@ def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozense
     """
     seen = found.measurement
     if form == CONFIG:
-        return seen
+        return replace(seen, sections={**seen.sections, **_expanded_before(signed, seen, expanded)})
     before = found.before_start() if differing(signed, seen) or _is_rebound(signed, seen) else seen
     skipped = frozenset() if expanded else profile.HOST_EXPANDED
     skipped |= frozenset() if MEASURED in signed.files else {FILES}
@@ -170,6 +170,18 @@ def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozense
     files = {MEASURED: signed.files[MEASURED], LIVE: seen.files[MEASURED]} if FILES in live else {}
     bound = seen if _is_rebound(signed, before) else before
     return replace(seen, sections=signed.sections, live=live, files=files, host_bound=bound.host_bound)
+
+
+def _expanded_before(signed: Measurement, seen: Measurement, expanded: frozenset[str]) -> dict[str, str]:
+    """Return the signed sections of which libvirt shows what it has expanded them to here before.
+
+    A running server that is reverted to an internal snapshot starts from the running form that libvirt kept.
+    """
+    return {
+        name: signed.sections[name]
+        for name in profile.HOST_EXPANDED & signed.sections.keys()
+        if seen.sections.get(name) in expanded
+    }
 
 
 def _is_rebound(signed: Measurement, found: Measurement) -> bool:
