@@ -26,7 +26,9 @@ ED25519: Final = re.compile(
 )
 """An Ed25519 key in PEM form (RFC 8410): twelve bytes that are always the same, and thirty-two. No more."""
 PublicKey = Annotated[
-    values.PublicKey, msgspec.Meta(max_length=1000, extra_json_schema={"pattern": f"^{ED25519.pattern}$"})
+    str,
+    values.Text(4096, ".*", "a key in PEM form"),  # `_canonical` says what is wrong with it
+    msgspec.Meta(max_length=1000, extra_json_schema={"pattern": f"^{ED25519.pattern}$"}),
 ]
 BAD_KEY: Final = {400: ("key.refused",)}
 BAD_NEWCOMER: Final = {400: ("key.refused", "node.bad-hostname")}

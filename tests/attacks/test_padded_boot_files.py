@@ -232,3 +232,13 @@ def test_what_there_is_no_time_for_is_an_event_under_observe_and_is_read_for_the
     assert all("files-being-measured" in one["found"] for one in event["findings"])
     gated.set("refuse")
     until(lambda: gated.start().returncode == 0)
+
+
+@pytest.mark.parametrize("name", ["read", "unsaid", "coming"])
+def test_the_name_of_a_restored_server_hinders_no_other(gated: Gated, name: str) -> None:
+    """The gate keeps folders of these names beside its marks: a mark must not lie in a folder's place."""
+    subprocess.run([gated.place, name, "restore", "begin", "-"], input=b"", check=True, timeout=10)  # noqa: S603
+
+    started = gated.start()
+
+    assert (started.returncode, started.stderr) == (0, "")

@@ -125,7 +125,7 @@ def test_after_a_restore_that_failed_a_start_is_compared_as_a_whole(
     assert guest.domain.isActive()
     guest.domain.destroy()
 
-    mark = guest.node.daemon.folder / "in" / guest.guest.name
+    mark = guest.node.daemon.folder / "in" / "coming" / guest.guest.name
     mark.write_bytes(b"")  # as a restore leaves it that fails before QEMU is prepared
     guest.redefine("qemu64", "qemu32")
     with pytest.raises(libvirt.libvirtError) as refused:

@@ -37,6 +37,8 @@ AT_ONCE = 256 * 1024
 """Bytes for which there is room without making more."""
 MOST = 16 * 1024
 """Bytes that are said of a server that may not go on: a pipe holds them."""
+COMING_FOLDER = "coming"
+"""The folder of the marks, which have the names of servers: beside it lie folders with other names."""
 MARK_AGE = 60.0
 """Seconds for which a mark tells that a server is received or restored: libvirt prepares it at once."""
 
@@ -194,7 +196,7 @@ def _is_incoming(folder: str, name: str) -> bool:
     """Say whether libvirt receives or restores the server: then it gives its running form."""
     if "/" in name or name in {"", ".", ".."}:
         return False
-    mark = f"{folder}/{name}"
+    mark = f"{folder}/{COMING_FOLDER}/{name}"
     try:
         age = time.time() - posix.stat(mark).st_mtime
         posix.unlink(mark)

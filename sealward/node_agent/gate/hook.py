@@ -52,7 +52,8 @@ case "$2 $3" in
 "migrate begin" | "restore begin")
     if [ "$record" != /nonexistent ]; then
         [ -d {incoming} ] || mkdir -m 0700 {incoming} 2>/dev/null >&2
-        {{ command : >{incoming}/"$1"; }} 2>/dev/null
+        [ -d {incoming}/coming ] || mkdir -m 0700 {incoming}/coming 2>/dev/null >&2
+        {{ command : >{incoming}/coming/"$1"; }} 2>/dev/null
     fi
     if [ "$2" = migrate ] && [ -x {python} ]; then
         {python} -I -S -c {code} {place} --coming {socket} >/dev/null 2>&1
