@@ -13,7 +13,7 @@ from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.errors import StreamUnreadable, Unrecordable
 from sealward.commands.memory import Memory, Remembered
-from sealward.events import codec, values
+from sealward.events import codec, typed, values
 from sealward.events.base import KNOWN, node_stream, sign_stream
 from sealward.events.store import Snapshot
 
@@ -186,7 +186,7 @@ def _recordable(events: list[Event]) -> list[Event]:
 def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int) -> _Known:
     state, version, beyond = None, 0, 0
     if (kept := loaded.snapshot) is not None:
-        state, version = msgspec.json.decode(kept.state, type=stream.state | None), kept.version
+        state, version = typed.decode(kept.state, stream.state | None), kept.version
     elif recalled is not None:
         state, version, beyond = recalled.state, recalled.version, recalled.beyond
     count = len(loaded.events)

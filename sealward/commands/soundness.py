@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sealward.commands.batch import of_node, of_sign
-from sealward.events import codec
+from sealward.events import codec, typed
 from sealward.events.envelope import EnvelopeRefused, NotVerified, parse, verify
 from sealward.events.keys import KeyRefused, public_key
 from sealward.events.node import NodeEvent, NodeKeyReplaced, NodeRegistered, NodeSwept
@@ -153,7 +153,7 @@ def _is_right(store: EventStore, stream: Stream, kept: Snapshot) -> bool:
     events = store.read(stream.id)[: kept.version]
     state: Any = stream.fold(None, events)
     try:
-        found = msgspec.json.decode(kept.state, type=stream.state | None)
+        found = typed.decode(kept.state, stream.state | None)
     except msgspec.MsgspecError:
         return False
     return len(events) == kept.version and found == state

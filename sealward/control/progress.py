@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sealward.events import typed
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Progress:
         rows, _ = self._database.run("progress", (hostname,))
         for said_at, readings in rows:
             if now - datetime.fromisoformat(said_at) < BELIEVED_FOR:
-                for one in msgspec.json.decode(readings, type=tuple[reports.Reading, ...]):
+                for one in typed.decode(readings, tuple[reports.Reading, ...]):
                     if one.server_id == server_id:
                         return one
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from sealward.events import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,4 +35,4 @@ class Along:
     def take(self, found: str | None) -> None:
         """Keep what it has found: a row as JSON, or None."""
         self.asked = True
-        self.row = None if found is None else msgspec.json.decode(found)
+        self.row = None if found is None else typed.decode(found, dict[str, Any])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.events import codec, schema
+from sealward.events import codec, schema, typed
 from sealward.events.aside import BROKEN
 from sealward.events.base import Recorded, Stored
 from sealward.events.node import NodeEvent
@@ -54,7 +54,7 @@ class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw
 
 
-_HEAD: Final = msgspec.json.Decoder(_Head)
+_HEAD: Final = typed.decoder(_Head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def schema_of(topic: str) -> dict[str, Any]:
 def parse(body: bytes) -> Recorded:
     """Return the event that a CloudEvent of ours holds. Raises EventRefused."""
     try:
-        fields: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+        fields: dict[str, Any] = typed.decode(body, dict[str, Any])
         topic = str(fields["type"]).removeprefix(TYPE_PREFIX)
         event = codec.decode(topic, msgspec.json.encode(fields["data"]))
         where = int(fields["sequence"]), uuid.UUID(fields["stream"]), int(fields["streamversion"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.events import enforcement, node, sign, values
+from sealward.events import enforcement, node, sign, typed, values
 from sealward.events.base import Recorded
 
 if TYPE_CHECKING:
@@ -118,10 +117,10 @@ def decode(topic: str, state: bytes, upcasts: dict[tuple[str, int], Upcast] | No
         raise EventRefused(f"{topic!r}: unknown topic")
     try:
         if _VERSION.decode(state).version == EVENTS[topic].version:
-            return _decoder(topic).decode(state)
-        fields = msgspec.json.decode(state, type=dict[str, Any])
+            return typed.decode(state, EVENTS[topic])
+        fields = typed.decode(state, dict[str, Any])
         fields = _upcast(topic, fields, UPCASTS if upcasts is None else upcasts)
-        return msgspec.convert(fields, type=EVENTS[topic])
+        return typed.convert(fields, EVENTS[topic])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
         raise EventRefused(f"{topic}: {unreadable}") from unreadable
 
@@ -138,13 +137,7 @@ class _Versioned(msgspec.Struct):
     version: int = 0
 
 
-_VERSION: Final = msgspec.json.Decoder(_Versioned)
-
-
-@functools.cache
-def _decoder(topic: str) -> msgspec.json.Decoder[Event]:
-    """Return what reads events of the current version, twice as fast as by way of their fields."""
-    return msgspec.json.Decoder(EVENTS[topic])
+_VERSION: Final = typed.decoder(_Versioned)
 
 
 def _upcast(topic: str, fields: Fields, upcasts: dict[tuple[str, int], Upcast]) -> Fields:

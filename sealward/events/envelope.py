@@ -11,6 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
+from sealward.events import typed
 from sealward.events.dsse import Envelope, NotVerified, Signature, pae, sign, verify, verify_any
 
 __all__ = [
@@ -67,19 +68,19 @@ class _Fields(msgspec.Struct, Generic[Bytes], frozen=True, rename="camel"):
     signatures: Annotated[list[_Signature[Bytes]], msgspec.Meta(max_length=MAX_SIGNATURES)]
 
 
-_STANDARD: Final = msgspec.json.Decoder(_Fields[bytes])
+_STANDARD: Final = typed.decoder(_Fields[bytes])
 """The alphabet that nearly everybody uses, in one pass over the text."""
-_ANY: Final = msgspec.json.Decoder(_Fields[str])
+_ANY: Final = typed.decoder(_Fields[str])
 
 
 def _standard(text: bytes | str | Mapping[str, object]) -> Envelope:
-    read = msgspec.convert(text, _Fields[bytes]) if isinstance(text, Mapping) else _STANDARD.decode(text)
+    read = typed.convert(text, _Fields[bytes]) if isinstance(text, Mapping) else _STANDARD.decode(text)
     signatures = tuple(Signature(one.keyid or "", one.sig) for one in read.signatures)
     return Envelope(read.payload, read.payload_type, signatures)
 
 
 def _of_any_alphabet(text: bytes | str | Mapping[str, object]) -> Envelope:
-    read = msgspec.convert(text, _Fields[str]) if isinstance(text, Mapping) else _ANY.decode(text)
+    read = typed.convert(text, _Fields[str]) if isinstance(text, Mapping) else _ANY.decode(text)
     signatures = tuple(Signature(one.keyid or "", _decoded(one.sig)) for one in read.signatures)
     return Envelope(_decoded(read.payload), read.payload_type, signatures)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sealward.events import typed
 from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.envelope import Envelope
 from sealward.events.files import Listing  # noqa: TC001 - as above
@@ -82,7 +83,7 @@ def parse(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Statement:
     Raises StatementRefused, also when the subject's digest is not that of the sections.
     """
     try:
-        fields = msgspec.json.decode(payload, type=_Fields)
+        fields = typed.decode(payload, _Fields)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
         raise StatementRefused(f"not readable: {unreadable}") from unreadable
     if (payload_type, fields.type_, fields.predicate_type) != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):

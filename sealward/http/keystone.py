@@ -20,6 +20,7 @@ from keystonemiddleware.auth_token import AuthProtocol, list_opts
 from keystonemiddleware.exceptions import ConfigurationError
 from oslo_config import cfg
 
+from sealward.events import typed
 from sealward.events.base import Origin
 from sealward.http.errors import Problem
 from sealward.http.identity import MAX_TOKEN, Identity
@@ -156,7 +157,7 @@ def _good(
 
 
 def _identity(found: dict[str, Any]) -> Identity:
-    token = msgspec.convert(found["token"], Token)
+    token = typed.convert(found["token"], Token)
     return Identity(
         token.user.name,
         frozenset(role.name for role in token.roles),

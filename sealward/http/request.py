@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from sealward.events import values
+from sealward.events import typed, values
 from sealward.http.errors import Problem
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def body(req: falcon.Request, kind: type[Body]) -> Body:
     if not raw:
         raise Problem(400, "body.missing", f"Send a JSON object with {', '.join(kind.__struct_fields__)}.")
     try:
-        found = msgspec.json.decode(raw, type=kind)
+        found = typed.decode(raw, kind)
         values.check(found)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as refused:
         raise Problem(400, "body.malformed", f"The body is not as it must be: {refused}.") from refused

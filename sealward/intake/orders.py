@@ -16,7 +16,7 @@ import msgspec
 from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands.errors import Rejected
-from sealward.events import values
+from sealward.events import typed, values
 from sealward.events.bus import Later, Poison
 from sealward.events.store import StoreUnavailable
 from sealward.events.values import Id, TaskId, Time
@@ -92,10 +92,10 @@ class Orders:
 
 def _read(body: bytes, headers: Mapping[str, Any]) -> tuple[Headers, NodeAction]:
     try:
-        head = msgspec.convert(dict(headers), Headers)
-        args, kwargs, _ = msgspec.json.decode(body, type=tuple[list[Any], dict[str, Any], dict[str, Any]])
+        head = typed.convert(dict(headers), Headers)
+        args, kwargs, _ = typed.decode(body, tuple[list[Any], dict[str, Any], dict[str, Any]])
         given = dict(zip(NodeAction.__struct_fields__, args, strict=False)) | kwargs
-        action = msgspec.convert(given, NodeAction)
+        action = typed.convert(given, NodeAction)
         values.check(head)
         values.check(action)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as unreadable:

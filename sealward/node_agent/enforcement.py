@@ -11,6 +11,7 @@ import msgspec
 
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
+from sealward.events import typed
 from sealward.events.enforcement import Gate, ReactionTaken, Started
 from sealward.events.verdict import IsValid
 from sealward.node_agent.gate import hook, spool
@@ -165,8 +166,8 @@ class Enforcement:
 
     def _say(self, report_id: str, text: bytes) -> None:
         try:
-            fields = msgspec.json.decode(text, type=dict[str, object]) | {"hostname": self._hostname}
-            report = msgspec.convert(fields, reports.Objection | reports.Reaction)
+            fields = typed.decode(text, dict[str, object]) | {"hostname": self._hostname}
+            report = typed.convert(fields, reports.Objection | reports.Reaction)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
             log.warning("what was left to be reported cannot be read: %s", unreadable)
             spool.remove(str(self._ledger.folder), frozenset((report_id,)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sealward.events import typed
 from sealward.events.base import Origin
 from sealward.events.codec import EVENTS
 from sealward.projections.tables import WHOLE
@@ -109,7 +110,7 @@ def _row(found: Row) -> HistoryRow:
         found["actor"],
         found["task_id"],
         found["request_id"],
-        msgspec.json.decode(found["origin"], type=Origin | None),
+        typed.decode(found["origin"], Origin | None),
         found["node_id"],
-        msgspec.json.decode(found["data"], type=dict[str, Any]),
+        typed.decode(found["data"], dict[str, Any]),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealward.events import node as of_node
+from sealward.events import typed
 from sealward.events.enforcement import EnforcementChanged, Gate
 from sealward.events.measurement import Finding  # noqa: TC001 - rows are read by the annotations
 from sealward.events.policy import DEFAULT, Policy
@@ -134,10 +135,10 @@ def _row(found: Row) -> NodeRow:
         bool(found["lost"]),
         datetime.fromisoformat(found["registered_at"]),
         None if found["swept_at"] is None else datetime.fromisoformat(found["swept_at"]),
-        {} if found["counts"] is None else msgspec.json.decode(found["counts"], type=dict[str, int]),
+        {} if found["counts"] is None else typed.decode(found["counts"], dict[str, int]),
         found["sweep_seconds"],
-        None if found["firmware"] is None else msgspec.json.decode(found["firmware"], type=FirmwareRow),
-        DEFAULT if found["policy"] is None else msgspec.json.decode(found["policy"], type=Policy),
+        None if found["firmware"] is None else typed.decode(found["firmware"], FirmwareRow),
+        DEFAULT if found["policy"] is None else typed.decode(found["policy"], Policy),
         found["policy_position"],
         Gate(found["enforcement"] or Gate.ABSENT),
         found["enforcement_reason"],

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sealward.events import node as of_node
-from sealward.events import ranges
+from sealward.events import ranges, typed
 from sealward.events import sign as of_sign
 from sealward.events.binding import AS_SIGNED, Binding, after
 from sealward.events.claim import Claim
@@ -337,9 +337,9 @@ def _values(row: SignRow) -> dict[str, object]:
     }
 
 
-_VERDICT: Final = msgspec.json.Decoder(Verdict)
-_BINDING: Final = msgspec.json.Decoder(Binding)
-_POLICY: Final = msgspec.json.Decoder(ServerPolicy)
+_VERDICT: Final = typed.decoder(Verdict)
+_BINDING: Final = typed.decoder(Binding)
+_POLICY: Final = typed.decoder(ServerPolicy)
 
 
 def _row(found: Row) -> SignRow:

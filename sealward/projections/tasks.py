@@ -10,6 +10,7 @@ import msgspec
 
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
+from sealward.events import typed
 from sealward.events.verdict import IsValid
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _row(found: Row) -> TaskRow:
         found["state"],
         found["node_id"],
         found["server_id"],
-        None if found["result"] is None else msgspec.json.decode(found["result"], type=dict[str, Any]),
+        None if found["result"] is None else typed.decode(found["result"], dict[str, Any]),
         datetime.fromisoformat(found["created_at"]),
         None if found["done_at"] is None else datetime.fromisoformat(found["done_at"]),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealward.events import typed
 from sealward.events.keys import public_key, public_pem
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
 def read(path: Path) -> Join:
     """Return the invitation in a file. Raises JoinRefused, KeyRefused, OSError."""
     try:
-        join = msgspec.json.decode(path.read_bytes(), type=Join)
+        join = typed.decode(path.read_bytes(), Join)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
         raise JoinRefused(f"{path}: no invitation: {unreadable}") from unreadable
     public_key(join.authority)

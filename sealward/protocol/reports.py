@@ -13,7 +13,7 @@ import msgspec
 
 from sealward.characters import escaped
 from sealward.events import envelope as envelopes
-from sealward.events import values
+from sealward.events import typed, values
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.binding import AS_SIGNED, Binding
 from sealward.events.enforcement import Action, Gate, Outcome
@@ -435,7 +435,7 @@ def _part(hostname: str, text: msgspec.Raw) -> AnyReport | ReportMalformed:
     return report
 
 
-def _decoded(decoder: msgspec.json.Decoder[Read], text: bytes | msgspec.Raw) -> Read:
+def _decoded(decoder: typed.Decoder[Read], text: bytes | msgspec.Raw) -> Read:
     try:
         return _fit(decoder.decode(text))
     except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as unreadable:
@@ -473,6 +473,6 @@ def _cut(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(one.printable() for one in findings[:MOST_FINDINGS])
 
 
-_ENVELOPED: Final[msgspec.json.Decoder[AnyReport | Bundle]] = msgspec.json.Decoder(AnyReport | Bundle)
-_UNREAD: Final = msgspec.json.Decoder(Unread)
-_PART: Final[msgspec.json.Decoder[Told]] = msgspec.json.Decoder(Told)
+_ENVELOPED: Final[typed.Decoder[AnyReport | Bundle]] = typed.decoder(AnyReport | Bundle)
+_UNREAD: Final = typed.decoder(Unread)
+_PART: Final[typed.Decoder[Told]] = typed.decoder(Told)

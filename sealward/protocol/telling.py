@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.events import dsse
+from sealward.events import dsse, typed
 from sealward.events import envelope as envelopes
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
 from sealward.protocol.reports import Behind, Desired, Incoming, Inquiry
@@ -118,4 +118,4 @@ def _decoded(payload: bytes) -> Told:
         raise ToldMalformed(str(unreadable)) from unreadable
 
 
-_TOLD: Final = msgspec.json.Decoder(Told)
+_TOLD: Final = typed.decoder(Told)
