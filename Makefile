@@ -41,12 +41,13 @@ bench: setup-dev ## run every benchmark and print all figures beside their bound
 secrets: setup-dev ## write the secrets that compose.yaml needs to secrets/, those that are missing
 	@$(BIN)/python -m stack.secrets secrets
 
-schemas: setup-dev ## write the JSON Schemas of all events, and the OpenAPI document, to docs
+schemas: setup-dev ## write what docs take from the code: schemas of all events, the OpenAPI document, tables of settings
 	@mkdir -p docs/schemas && rm -f docs/schemas/*.json
 	@for topic in $$($(BIN)/python -m sealward schema); do \
 		$(BIN)/python -m sealward schema "$$topic" > "docs/schemas/$$topic.json" || exit 1; \
 	done
 	@$(BIN)/python -m sealward openapi > docs/openapi.json
+	@$(BIN)/python -m stack.tables
 
 digests: setup-dev ## pin the images of compose.yaml and Dockerfile by digest; asks the registry
 	@$(BIN)/python -m stack.digests

@@ -20,6 +20,7 @@ from sealward.cli import (
     register,
     replay,
     run,
+    settings,
     subscribe,
     token,
     verify,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 EPILOG = """exit status: 0 fine; 1 differences, a bad signature or a part that failed; 2 could not be done.
 
-Settings are environment variables: SEALWARD_LISTEN, SEALWARD_DATA_DIR and others; see README."""
+Settings are environment variables: SEALWARD_LISTEN, SEALWARD_DATA_DIR and others; see `sealward settings`."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         events,
         subscribe,
         openapi,
+        settings,
         replay,
         token,
         policy,

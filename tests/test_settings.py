@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from sealward.settings import Keystone, SettingRefused, Settings
+from sealward.settings.declared import declared_by
+from stack.tables import TABLES, written
 
 
 def test_unset_and_empty_variables_mean_the_defaults() -> None:
@@ -86,3 +89,19 @@ def test_files_are_measured_or_not_or_by_the_hypervisor() -> None:
     assert Settings.from_env({"SEALWARD_FILES": "no"}).files == "no"
     with pytest.raises(SettingRefused, match="SEALWARD_FILES"):
         Settings.from_env({"SEALWARD_FILES": "perhaps"})
+
+
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: page.name)
+def test_the_pages_say_what_the_code_declares(page: Path) -> None:
+    """`make schemas` writes the tables; a setting that was declared and not written fails here."""
+    assert page.read_text(encoding="utf-8") == written(page)
+
+
+def test_a_process_reads_no_variable_that_is_not_declared() -> None:
+    """Every SEALWARD_ variable that the package names is declared, but those of clients and the gate."""
+    names = {one.name for group in (Settings, Keystone) for one in declared_by(group)}
+    source = "".join(path.read_text(encoding="utf-8") for path in Path("sealward").rglob("*.py"))
+    named = set(re.findall(r'"(SEALWARD_[A-Z_]*[A-Z])"', source))
+
+    assert names < named
+    assert named - names == {"SEALWARD_URL", "SEALWARD_TOKEN"}

@@ -1,0 +1,116 @@
+"""Kinds of settings: each turns the text of an environment variable into a value, or refuses the text."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_PORT: Final = 65535
+MAX_COUNT_DIGITS: Final = 5
+YEAR: Final = 365 * 86400
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingRefused(ValueError):
+    """A setting has a value that cannot be used."""
+
+    code = "settings.refused"
+
+
+def text(name: str, value: str) -> str:
+    """Return the text as it is."""
+    del name
+    return value
+
+
+def path(name: str, value: str) -> Path:
+    """Return the path of a file or folder; a relative path begins at the working directory."""
+    del name
+    return Path(value)
+
+
+def paths(name: str, value: str) -> tuple[Path, ...]:
+    """Return the paths of a list with colons, as in PATH; nothing between two colons is no path."""
+    del name
+    return tuple(Path(one) for one in value.split(":") if one)
+
+
+def words(name: str, value: str) -> tuple[str, ...]:
+    """Return the words of a list with commas or spaces."""
+    del name
+    return tuple(value.replace(",", " ").split())
+
+
+def one_of(*choices: str) -> Callable[[str, str], str]:
+    """Return the kind of a setting that has a few possible values."""
+
+    def read(name: str, value: str) -> str:
+        if value not in choices:
+            raise SettingRefused(f"{name}={value!r}: give one of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+def yes_or_no(name: str, value: str) -> bool:
+    """Return whether the text is `yes`."""
+    return one_of("no", "yes")(name, value) == "yes"
+
+
+def address(name: str, value: str) -> tuple[str, int]:
+    """Return the IP address and the port of "127.0.0.1:9362" or "[::1]:9362"."""
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        host = ""
+    if not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        raise SettingRefused(f"{name}={value!r}: give an IP address and a port, as 127.0.0.1:9362")
+    return host, int(port)
+
+
+def seconds(name: str, value: str) -> float:
+    """Return a duration in seconds: more than 0, at most a year."""
+    try:
+        found = float(value)
+    except ValueError:
+        found = -1.0
+    if not 0 < found <= YEAR:
+        raise SettingRefused(f"{name}={value!r}: give seconds, more than 0 and at most {YEAR}")
+    return found
+
+
+def seconds_or_none(name: str, value: str) -> float:
+    """Return a duration in seconds, at most a year, or 0."""
+    return 0.0 if value == "0" else seconds(name, value)
+
+
+def count(name: str, value: str) -> int:
+    """Return a whole number from 1 to 99999."""
+    if not value.isascii() or not value.isdigit() or len(value) > MAX_COUNT_DIGITS or int(value) == 0:
+        raise SettingRefused(f"{name}={value!r}: give a whole number from 1 to 99999")
+    return int(value)
+
+
+def networks(name: str, value: str) -> tuple[Network, ...]:
+    """Return the networks of a list with commas or spaces; an address is a network of one."""
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words(name, value))
+    except ValueError as refused:
+        message = f"{name}: {refused}; give addresses or networks, as 192.0.2.7 or 2001:db8::/64"
+        raise SettingRefused(message) from refused
+
+
+def url(name: str, value: str) -> str:
+    """Return an http or https URL, without a slash at its end."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingRefused(f"{name}={value!r}: give a URL, as https://sealward.example:9362")
+    return value.rstrip("/")
