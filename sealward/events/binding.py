@@ -85,11 +85,11 @@ def strays(reference: Measurement, binding: Binding, found: Measurement) -> tupl
 def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
     """Return the doors that were not there when the server was signed.
 
-    None where either was measured by an agent that did not look for doors.
+    Doors of a kind that either agent did not look for are not compared.
     """
-    if reference.doors is None or found.doors is None:
-        return ()
-    return tuple(sorted(set(found.doors).difference(reference.doors)))
+    kinds = ((reference.doors, found.doors), (reference.hidden_doors, found.hidden_doors))
+    opened = (set(now).difference(signed) for signed, now in kinds if signed is not None and now is not None)
+    return tuple(sorted(set().union(*opened)))
 
 
 def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:

@@ -41,8 +41,9 @@ class Measurement:
     where `live` has a section `files`. The section's digest says the same of all files together; the list is
     needed where some of them could not be read. A server whose node measures no files has none.
 
-    `doors` names what opens the server to others in host-bound parts, in either form; None in measurements of
-    an agent that did not look for doors.
+    `doors` names what opens the server to others in host-bound parts, in either form; `hidden_doors` names
+    what opens it in parts that the profile leaves out as noise. Each is None in measurements of an agent that
+    did not look for such doors.
     """
 
     profile: str
@@ -52,6 +53,7 @@ class Measurement:
     host_bound: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Listing] = field(default_factory=dict)
     doors: tuple[str, ...] | None = None
+    hidden_doors: tuple[str, ...] | None = None
 
     @property
     def unread(self) -> tuple[str, ...]:

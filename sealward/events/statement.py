@@ -69,6 +69,8 @@ class Statement:
             predicate["files"] = {form: asdict(listing) for form, listing in self.measurement.files.items()}
         if self.measurement.doors is not None:
             predicate["doors"] = list(self.measurement.doors)
+        if self.measurement.hidden_doors is not None:
+            predicate["hiddenDoors"] = list(self.measurement.hidden_doors)
         return {
             "_type": STATEMENT_TYPE,
             "subject": [subject],
@@ -119,6 +121,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     host_bound: dict[str, str] = msgspec.field(default_factory=dict)  # libvirt-domain/1 had none
     files: dict[str, Listing] = msgspec.field(default_factory=dict)  # statements of before list none
     doors: tuple[str, ...] | None = None  # as above
+    hidden_doors: tuple[str, ...] | None = None  # as above
 
     def statement(self) -> Statement:
         return Statement(
@@ -135,6 +138,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
                 self.host_bound,
                 self.files,
                 self.doors,
+                self.hidden_doors,
             ),
             self.evidence,
         )

@@ -1,8 +1,12 @@
-"""Doors of a domain: what opens it to others, in parts that are bound to its host.
+"""Doors of a domain: what opens it to others, in parts that are bound to its host or left out as noise.
 
 A move may rewrite host-bound parts, and what it rewrites is learned. A door is never learned: a door that was
 not there when the server was signed is a violation (`events.binding`). Doors in strict parts need no rule of
-their own, because every change of a strict part is a violation.
+their own, because every change of a strict part is a violation: most listeners are in strict parts
+(tests/attacks/test_listeners.py walks through those that libvirt knows).
+
+Noise is dropped for its value alone, a port number for instance. That there is a websocket at all is no
+noise, although its number is: such doors are hidden, and are looked for before noise is dropped.
 
 The password of a console is not among the doors. A client that may only read is shown neither the password
 nor that there is one (libvirt 9.0, observed).
@@ -13,7 +17,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from lxml import etree
 
@@ -58,6 +62,15 @@ DOORS: Final = (
     ),
 )
 
+HIDDEN: Final = (
+    Door(
+        "offers a websocket",
+        "one more port listens for the console; its number is noise where libvirt chooses it",
+        "devices/graphics[@websocket]",
+    ),
+)
+"""Doors in parts that the profile leaves out as noise."""
+
 LISTENING: Final = (
     "devices/graphics/@listen",
     "devices/graphics/listen/@address",
@@ -77,8 +90,17 @@ def open_doors(domain: etree._Element) -> frozenset[str]:
     return frozenset((*_standing(domain), *_listening(domain)))
 
 
+def hidden_doors(domain: etree._Element) -> frozenset[str]:
+    """Return the doors of a parsed domain, from which no noise is dropped, that noise would hide."""
+    return frozenset(
+        f"{domain.getroottree().getpath(device)}: {door.what}"
+        for xpath, door in _compiled(HIDDEN)
+        for device in cast("list[etree._Element]", xpath(domain))
+    )
+
+
 def _standing(domain: etree._Element) -> Iterator[str]:
-    for xpath, door in _compiled():
+    for xpath, door in _compiled(DOORS):
         if xpath(domain):
             yield f"/domain: {door.what}"
 
@@ -109,8 +131,8 @@ def reach_of(address: str) -> str | None:
 
 
 @functools.cache
-def _compiled() -> tuple[tuple[etree.XPath, Door], ...]:
-    return tuple((etree.XPath(door.xpath), door) for door in DOORS)
+def _compiled(doors: tuple[Door, ...]) -> tuple[tuple[etree.XPath, Door], ...]:
+    return tuple((etree.XPath(door.xpath), door) for door in doors)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from lxml import etree
 from sealward.events.files import ALL, Listing, listed
 from sealward.events.measurement import CONFIG, FILES, LIVE, Measurement
 from sealward.node_agent import canonical, masking, profile
-from sealward.node_agent.doors import open_doors
+from sealward.node_agent.doors import hidden_doors, open_doors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -65,11 +65,15 @@ class _Form:
 
 
 class _Digests(NamedTuple):
-    """The digests of the strict sections of a form, that of all its host-bound parts, and its doors."""
+    """The digests of the strict sections of a form, that of all its host-bound parts, and its doors.
+
+    `hidden` are the doors that noise hides: they are looked for before noise is dropped.
+    """
 
     sections: dict[str, str]
     bound: str
     doors: frozenset[str]
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,8 @@ class Measured:
 
         libvirt gives the start gate a server that is restored or received in its running form.
         """
-        sections, bound, _ = self._config.before_start()
-        return replace(self.measurement, sections=sections, host_bound={CONFIG: bound})
+        before = self._config.before_start()
+        return replace(self.measurement, sections=before.sections, host_bound={CONFIG: before.bound})
 
     def _bound_sections(self) -> frozenset[str]:
         return profile.HOST_BOUND_SECTIONS if LIVE in self.measurement.host_bound else frozenset()
@@ -122,7 +126,8 @@ def measure(
     Raises DomainXmlRefused, and whatever `files` raises.
     """
     config, persistent = _measured(config_xml, files)
-    running_form, doors, expanded = None, persistent.doors, frozenset[str]()
+    running_form, expanded = None, frozenset[str]()
+    doors, hidden = persistent.doors, persistent.hidden
     live: dict[str, str] = {}
     host_bound = {CONFIG: persistent.bound}
     if live_xml is not None:
@@ -132,10 +137,17 @@ def measure(
         if not running_form.is_measured:
             live.pop(FILES, None)  # the chains of a running domain are what libvirt probed
         host_bound |= bound
-        doors |= running.doors
+        doors, hidden = doors | running.doors, hidden | running.hidden
     listings = _listings(config, running_form if FILES in live else None)
     measurement = Measurement(
-        profile.PROFILE, persistent.sections, live, hypervisor, host_bound, listings, tuple(sorted(doors))
+        profile.PROFILE,
+        persistent.sections,
+        live,
+        hypervisor,
+        host_bound,
+        listings,
+        tuple(sorted(doors)),
+        tuple(sorted(hidden)),
     )
     return Measured(measurement, config, running_form, expanded)
 
@@ -148,8 +160,8 @@ def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:
 
 def _measured(xml: str | bytes, files: Files) -> tuple[_Form, _Digests]:
     domain = canonical.parse(xml)
-    form = _Form(xml, files(domain))
-    return form, _digested(form.normalised(domain))
+    form, hidden = _Form(xml, files(domain)), hidden_doors(domain)
+    return form, _digested(form.normalised(domain))._replace(hidden=hidden)
 
 
 def _digested(domain: etree._Element) -> _Digests:

@@ -420,4 +420,5 @@ def _found(measured: Measured) -> str:
     measurement = measured.measurement
     live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
     bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
-    return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}"
+    doors = "".join(f" {one}" for one in measurement.hidden_doors or ())
+    return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}{doors}"

@@ -68,7 +68,7 @@ def _envelope(fields: Any) -> Envelope:  # noqa: ANN401 - what JSON holds
 
 def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - what JSON holds
     files = {form: Listing(one["read"], one["unread"]) for form, one in said.get("files", {}).items()}
-    doors = said.get("doors")
+    doors, hidden = said.get("doors"), said.get("hiddenDoors")
     found = Measurement(
         said["profile"],
         said["sections"],
@@ -77,6 +77,7 @@ def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - w
         said.get("hostBound", {}),
         files,
         None if doors is None else tuple(doors),
+        None if hidden is None else tuple(hidden),
     )
     if files:
         return found
