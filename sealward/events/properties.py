@@ -2,8 +2,13 @@
 
 A publisher chooses the properties, and RabbitMQ looks at few of them (seen on 3.10.8). amqp (5.4) raises for
 texts that are not UTF-8, for years that no calendar has and for tables nested too deep, in the midst of its
-reading: the connection is lost, and the broker delivers the same message again. kombu (5.7) unpacks a body
-whose header `compression` says so before anybody looks at it, to whatever size, and raises where it cannot.
+reading: the connection is lost, and the broker delivers the same message again. A routing key is such a text:
+the header `CC` brings a message to a queue that the routing key does not name
+(https://www.rabbitmq.com/docs/sender-selected).
+
+amqp decodes a body by the codec of Python's that `content_encoding` names: `punycode` takes hours for some
+megabytes, and other codecs make text that nobody can encode again. kombu (5.7) unpacks a body whose header
+`compression` says so before anybody looks at it, to whatever size, and raises where it cannot.
 """
 
 from __future__ import annotations
@@ -19,6 +24,13 @@ if TYPE_CHECKING:
 
     Frame = tuple[int, int, bytes]
 
+METHOD: Final = 1
+"""The type of the frame that begins a message (AMQP 0-9-1, section 4.2.4)."""
+DELIVERED: Final = pack(">HH", *amqp.spec.Basic.Deliver)
+GOTTEN: Final = pack(">HH", *amqp.spec.Basic.GetOk)
+"""What a frame begins with that brings a message, to a consumer or to whoever asked for one."""
+TAG: Final = 9
+"""Bytes of the delivery tag and of the bit that says whether the message came before."""
 HEADER: Final = 2
 """The type of the frame that has a message's properties (AMQP 0-9-1, section 4.2.6)."""
 BEFORE: Final = 12
@@ -29,12 +41,16 @@ DEEPER: Final = 8
 """Calls by which a trial stands deeper in Python's stack than the reading that follows it."""
 PACKED: Final = "compression"
 """The header that has kombu unpack the body."""
+ENCODINGS: Final = frozenset({"", "binary", "utf-8"})
+"""What a `content_encoding` may be, in lower case: kombu and Celery write no others for JSON. `binary` is no
+codec of texts, so that amqp decodes nothing; UTF-8 takes time in proportion to the size."""
 
 
 def frames_with_readable_properties(connection: Any, callback: Any) -> Callable[[Frame], bool]:  # noqa: ANN401 - amqp has no types
     """Return what reads the frames of a connection; a message whose properties are unfit comes without any.
 
-    Without a `user_id` the message is nobody's word. `amqp.Connection` takes this as its `frame_handler`.
+    Without a `user_id` the message is nobody's word. A routing key that is no text is read as an empty one.
+    `amqp.Connection` takes this as its `frame_handler`.
     """
     read: Callable[[Frame], bool] = frame_handler(connection, callback)
 
@@ -42,13 +58,32 @@ def frames_with_readable_properties(connection: Any, callback: Any) -> Callable[
         kind, channel, buffer = frame
         if kind == HEADER and not _is_fit(buffer, DEEPER):
             frame = (kind, channel, bytes(buffer[:BEFORE]) + NONE)
+        elif kind == METHOD:
+            frame = (kind, channel, _with_readable_key(buffer))
         return read(frame)
 
     return on_frame
 
 
+def _with_readable_key(method: bytes) -> bytes:
+    """Return a method; one that brings a message without its routing key, where that is not UTF-8."""
+    name, at = bytes(method[:4]), 4
+    if name not in {DELIVERED, GOTTEN}:
+        return method
+    if name == DELIVERED:
+        at += 1 + method[at]  # the consumer's tag
+    at += TAG
+    at += 1 + method[at]  # the exchange
+    end = at + 1 + method[at]
+    try:
+        bytes(method[at + 1 : end]).decode()
+    except UnicodeDecodeError:
+        return bytes(method[:at]) + b"\0" + bytes(method[end:])
+    return method
+
+
 def _is_fit(buffer: bytes, deeper: int) -> bool:
-    """Say whether the properties can be read, and have nobody unpack the body."""
+    """Say whether the properties can be read, and have nobody unpack or recode the body."""
     if deeper:
         return _is_fit(buffer, deeper - 1)
     trial = amqp.Message()
@@ -56,4 +91,6 @@ def _is_fit(buffer: bytes, deeper: int) -> bool:
         trial.inbound_header(buffer)
     except Exception:  # noqa: BLE001 - whatever it is, it would end the connection
         return False
-    return PACKED not in trial.properties.get("application_headers", {})
+    named = trial.properties
+    is_recoded = named.get("content_encoding", "").lower() not in ENCODINGS
+    return not is_recoded and PACKED not in named.get("application_headers", {})

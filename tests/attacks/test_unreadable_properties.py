@@ -1,7 +1,8 @@
 """What stands beside a message's body at the broker stops nobody who reads it.
 
 RabbitMQ carries properties that no client library can read: texts that are not UTF-8, years that no calendar
-has, tables within tables. And a header of kombu's own has it unpack the body, whatever size that has then.
+has, tables within tables. A header of kombu's own has it unpack the body, whatever size that has then, and
+amqp decodes the body by whatever codec of Python's the publisher names.
 """
 
 from __future__ import annotations
@@ -61,6 +62,13 @@ UNREADABLE: dict[str, tuple[Any, bytes]] = {
     "packed, but not so": (pika.BasicProperties(headers={"compression": "zlib"}), b"body"),
     "packed nobody knows how": (pika.BasicProperties(headers={"compression": "sealward"}), b"body"),
     "packed by a table": (pika.BasicProperties(headers={"compression": {"a": "b"}}), b"body"),
+    "encoded so that it takes hours": (
+        pika.BasicProperties(content_encoding="punycode"),
+        b"x-" + b"a" * 3_000_000,
+    ),
+    "half a character": (pika.BasicProperties(content_encoding="raw_unicode_escape"), rb"\ud800"),
+    "another text": (pika.BasicProperties(content_encoding="utf-7"), b"+AGE-"),
+    "no name of a codec": (pika.BasicProperties(content_encoding="..\x00/"), b"body"),
 }
 
 
@@ -173,3 +181,49 @@ def test_a_reader_begins_anew_whatever_has_ended_it(bus: Bus, monkeypatch: pytes
     bus.submit("reports", b"good")
     until(lambda: seen == [b"good"], 10)
     consumer.stop()
+
+
+KEYS = (b"\xff\xfe", b"\xed\xa0\x80", b"", b"k" * 255)
+
+
+@pytest.fixture
+def send(rabbitmq_server: RabbitMQ, bus: Bus) -> Iterator[Callable[[str, bytes], None]]:
+    """Give what brings a message with any routing key to an inbox, by RabbitMQ's header `CC`."""
+    connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_server.url))
+    channel = connection.channel()
+    channel.confirm_delivery()
+
+    def publish(inbox: str, key: bytes) -> None:
+        name = bus._queue(inbox).name
+        properties = pika.BasicProperties(headers={"CC": [name]})
+        channel.basic_publish(name, key, b"body", properties, mandatory=True)
+
+    yield publish
+    connection.close()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_routing_key_that_is_no_text(bus: Bus, send: Callable[[str, bytes], None], key: bytes) -> None:
+    """The message is read like any other, and so is what comes after it."""
+    seen: list[bytes] = []
+    consumer = bus.inbox("reports", seen.append)
+    consumer.start()
+    send("reports", key)
+    bus.submit("reports", b"good")
+    until(lambda: b"good" in seen, 10)
+    consumer.stop()
+
+    assert seen == [b"body", b"good"]
+
+
+def test_an_operator_sees_letters_with_any_routing_key(
+    rabbitmq_server: RabbitMQ, bus: Bus, send: Callable[[str, bytes], None]
+) -> None:
+    """Also where messages are asked for one by one."""
+    consumer = bus.inbox("reports", lambda _: None)
+    consumer.start()
+    consumer.stop()
+    for key in KEYS:
+        send("dead-letters", key)
+    with DeadLetters(rabbitmq_server.url, namespace=bus._namespace) as letters:
+        assert [one.body for one in letters.all()] == [b"body"] * len(KEYS)
