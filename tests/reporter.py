@@ -23,6 +23,14 @@ SECTIONS = ("boot", "cpu", "devices", "disks", "features", "identity", "memory",
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 FINDING = Finding("disks", '/domain/devices/disk[target/@dev="vda"]/source/@file', "/a/disk", "/a/other")
 
+ORDERED = "ordered"
+"""Stands for the task of the order that a reporter gives for a server."""
+
+
+def task_of(server_id: str) -> str:
+    """Return the task of the order that a reporter gives for a server."""
+    return f"t-{server_id}"
+
 
 def ever_later(boot: int = 1) -> Iterator[reports.Turn]:
     """Give the turns of one start of an agent."""
@@ -99,17 +107,21 @@ class Reporter:
         *,
         generation: int = 1,
         disk: str = "disk",
-        task_id: str | None = None,
+        task_id: str | None = ORDERED,
         node_id: int | None = None,
         cause: str = "domain-changed",
     ) -> bytes:
-        """Say what a server is: one with another `disk` differs, and the finding says so."""
+        """Say what a server is: one with another `disk` differs, and the finding says so.
+
+        It was measured for the task of `order` unless another one is named.
+        """
+        task_id = task_of(server_id) if task_id == ORDERED else task_id
         sections = {name: hashlib.sha256(name.encode()).hexdigest() for name in SECTIONS}
         sections["disks"] = hashlib.sha256(disk.encode()).hexdigest()
         found = Measurement(LIBVIRT_DOMAIN, sections, {}, "libvirt 9.0.0")
         evidence = hashlib.shake_128(server_id.encode()).digest(self.evidence)
         who = self.node_id if node_id is None else node_id
-        statement = Statement(server_id, sign_id, who, generation, at, found, evidence)
+        statement = Statement(server_id, sign_id, who, generation, at, found, evidence, task_id)
         return self.seal(
             reports.Measurement(
                 hostname=self.hostname,
@@ -148,7 +160,7 @@ class Reporter:
         """Return the command to sign one of its servers."""
         return CreateSign(
             actor="user:admin",
-            task_id=f"t-{server_id}",
+            task_id=task_of(server_id),
             server_id=server_id,
             node_id=self.node_id,
             hostname=self.hostname,

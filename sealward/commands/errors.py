@@ -88,6 +88,12 @@ class UnknownGeneration(ReportRefused):
     code = "report.unknown-generation"
 
 
+class NotOrdered(ReportRefused):
+    """The server is not sealed: the measurement names another task than the order that waits for a seal."""
+
+    code = "report.not-ordered"
+
+
 class FromTheFuture(ReportRefused):
     """The report is dated in the future: set the node's clock."""
 

@@ -18,6 +18,7 @@ from sealward.commands.errors import (
     Changed,
     FilesUnread,
     NotInDoubt,
+    NotOrdered,
     NotSigned,
     UnknownGeneration,
     WrongNode,
@@ -74,6 +75,7 @@ class Sign(msgspec.Struct, frozen=True):
     is_order_in_doubt: bool = False
     """Whether only what a libvirt upgrade may have filled in is to be sealed."""
     ordered_task: str | None = None
+    """The task of the order that was given last: a measurement that seals names it."""
     ordered_request: str | None = None
     binding: Binding = AS_SIGNED
     host_bound_at: datetime = NEVER
@@ -163,7 +165,7 @@ def record_measurement(
     `countersign` gives the command's envelope with the authority's signature; it is called for a seal alone.
     A report that changes nothing and that nobody asked for gives no event, unless it is a node's first word:
     the rows may have withheld trust because the server left its node before.
-    Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture, FilesUnread, and
+    Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, NotOrdered, FromTheFuture, FilesUnread, and
     what `countersign` raises.
     """
     sign = _signed(sign)
@@ -174,6 +176,8 @@ def record_measurement(
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
     place.refuse_others(sign, statement.node_id)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
+        if statement.task_id != sign.ordered_task:
+            raise NotOrdered
         refuse_future(statement.measured_at, now)
         if statement.measurement.unread:
             raise FilesUnread

@@ -18,6 +18,7 @@ from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.envelope import Envelope
 from sealward.events.files import Listing  # noqa: TC001 - as above
 from sealward.events.measurement import Measurement
+from sealward.events.values import TaskId  # noqa: TC001 - rules and wire form are read off the annotations
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -34,7 +35,9 @@ class StatementRefused(ValueError):
 class Statement:
     """What a node says it measured: which server, for which generation of which sign, when (aware, UTC).
 
-    `evidence` explains a later difference; it is not needed to judge one.
+    `evidence` explains a later difference; it is not needed to judge one. `task_id` names the order or the
+    request for validation that the node measured for; None where the node looked unasked. Nobody knows the
+    task id before the order is given, so a statement that has it was made afterwards.
     """
 
     server_id: str
@@ -44,6 +47,7 @@ class Statement:
     measured_at: datetime
     measurement: Measurement
     evidence: bytes
+    task_id: TaskId | None = None
 
     def envelope(self) -> Envelope:
         """Return the unsigned envelope of this statement."""
@@ -71,6 +75,8 @@ class Statement:
             predicate["doors"] = list(self.measurement.doors)
         if self.measurement.hidden_doors is not None:
             predicate["hiddenDoors"] = list(self.measurement.hidden_doors)
+        if self.task_id is not None:
+            predicate["taskId"] = self.task_id
         return {
             "_type": STATEMENT_TYPE,
             "subject": [subject],
@@ -122,6 +128,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     files: dict[str, Listing] = msgspec.field(default_factory=dict)  # statements of before list none
     doors: tuple[str, ...] | None = None  # as above
     hidden_doors: tuple[str, ...] | None = None  # as above
+    task_id: str | None = None  # as above
 
     def statement(self) -> Statement:
         return Statement(
@@ -141,6 +148,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
                 self.hidden_doors,
             ),
             self.evidence,
+            self.task_id,
         )
 
 

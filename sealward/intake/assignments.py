@@ -128,4 +128,5 @@ def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
         row.policy_position,
         row.binding,
         tuple(one.node_id for one in row.verdict.claims),
+        row.ordered_task,
     )

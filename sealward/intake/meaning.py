@@ -108,6 +108,8 @@ def _measurement(
         raise reports.ReportMalformed("the statement is about another server than the report")
     if statement.node_id != node.node_id:
         raise WrongNode
+    if statement.task_id != report.task_id:
+        raise reports.ReportMalformed("the statement was made for another task than the report")
     return ask.RecordMeasurement(
         actor=f"node:{node.hostname}",
         task_id=report.task_id,

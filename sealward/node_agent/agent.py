@@ -326,7 +326,7 @@ class Agent:
             {one.server_id: EQUAL for one in desired.assignments if is_as_sealed(one)},
             {one.server_id for one in desired.assignments if one.is_valid == "false"},
         )
-        self._sealing.take_over(desired.assignments, desired.duties)
+        self._sealing.take_over(desired.assignments)
         signs = {one.server_id: one.sign_id for one in desired.assignments}
         self._asked = {
             duty.task_id: Question(duty.task_id, duty.server_id, signs.get(duty.server_id or "", 0))

@@ -30,11 +30,10 @@ class Sealing:
         self._sent: set[str] = set()
         self._passed_over: set[str] = set()
 
-    def take_over(self, assignments: Iterable[reports.Assignment], duties: Iterable[reports.Duty]) -> None:
+    def take_over(self, assignments: Iterable[reports.Assignment]) -> None:
         """Know what waits to be sealed, and nothing else."""
-        tasks = {one.server_id: one.task_id for one in duties if one.action in ("create", "update")}
         self._open = {
-            one.server_id: Order(one.server_id, one.sign_id, one.ordered, tasks.get(one.server_id))
+            one.server_id: Order(one.server_id, one.sign_id, one.ordered, one.ordered_task)
             for one in assignments
             if one.ordered > one.sealed
         }

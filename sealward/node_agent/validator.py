@@ -286,6 +286,7 @@ class Validator:
             moment,
             measured.measurement,
             measured.evidence(),
+            order.task_id,
         )
         report = reports.Measurement(
             hostname=self._hostname,

@@ -62,6 +62,8 @@ class SignRow(msgspec.Struct, frozen=True):
     binding: Binding = AS_SIGNED
     leaving_to: str | None = None
     """The hostname of the node that its home has announced a migration to."""
+    ordered_task: str | None = None
+    """The task of the order that was given last."""
 
     def verdict_at(self, now: datetime) -> Verdict:
         """Return the verdict as it reads at `now`."""
@@ -243,13 +245,16 @@ def _created(event: of_sign.SignCreated) -> SignRow:
         event.instance_name,
         event.generation,
         event.timestamp,
+        ordered_task=event.task_id,
     )
 
 
 def _after(row: SignRow, event: of_sign.SignEvent) -> SignRow:
     match event:
         case of_sign.SignUpdated():
-            return replace(row, ordered=event.generation, updated_at=event.timestamp)
+            return replace(
+                row, ordered=event.generation, updated_at=event.timestamp, ordered_task=event.task_id
+            )
         case of_sign.SignSealed():
             return replace(row, sealed=event.generation)
         case of_sign.SignValidated():
@@ -334,6 +339,7 @@ def _values(row: SignRow) -> dict[str, object]:
         "binding": None if row.binding == AS_SIGNED else msgspec.json.encode(row.binding).decode(),
         "leaving_to": row.leaving_to,
         "claims": len(row.verdict.claims),
+        "ordered_task": row.ordered_task,
     }
 
 
@@ -357,6 +363,7 @@ def _row(found: Row) -> SignRow:
         policy_position=found["policy_position"],
         binding=AS_SIGNED if found["binding"] is None else _BINDING.decode(found["binding"]),
         leaving_to=found["leaving_to"],
+        ordered_task=found["ordered_task"],
     )
 
 

@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS signs (
     policy_position BIGINT,
     binding TEXT,
     leaving_to TEXT,
-    claims INTEGER NOT NULL
+    claims INTEGER NOT NULL,
+    ordered_task TEXT
 )
 
 -- name: drop
@@ -24,7 +25,7 @@ DROP TABLE IF EXISTS signs
 
 -- name: by-server
 SELECT sign_id, server_id, node_id, instance_name, ordered, sealed, created_at, updated_at, verdict, policy,
-       policy_position, binding, leaving_to
+       policy_position, binding, leaving_to, ordered_task
 FROM signs WHERE server_id = :server_id
 
 -- name: by-node
@@ -60,7 +61,7 @@ DELETE FROM signs WHERE server_id = :server_id
 -- name: put
 INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, is_valid, fresh_until,
                    checked_at, created_at, updated_at, verdict, policy, policy_position, binding, leaving_to,
-                   claims)
+                   claims, ordered_task)
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
         :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position, :binding, :leaving_to,
-        :claims)
+        :claims, :ordered_task)

@@ -301,6 +301,8 @@ class Assignment(msgspec.Struct, frozen=True):
     binding: Binding = AS_SIGNED
     claimed_by: tuple[int, ...] = ()
     """The ids of the nodes that say that they run the server, too."""
+    ordered_task: str | None = None
+    """The task of the order that was given last: a measurement that seals has to name it."""
 
 
 class Duty(msgspec.Struct, frozen=True):

@@ -70,5 +70,6 @@ def _sealed(node: Reporter) -> bytes:
             server_id=SERVER,
             envelope=envelopes.sign(statement.envelope(), node.key).to_json(),
             cause="sealed",
+            task_id=report.task_id,
         )
     )

@@ -86,7 +86,9 @@ def report(  # noqa: PLR0913 - each test changes one of them
 ) -> list[Event]:
     """Return what follows from a node's report of that second."""
     at = NOW + timedelta(seconds=second)
-    statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"")
+    if sign is not None and generation == sign.ordered > sign.sealed and task_id is None:
+        task_id = sign.ordered_task
+    statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"", task_id)
     envelope = envelopes.sign(statement.envelope(), NODE)
     command = RecordMeasurement(
         actor="node:kvm2",
@@ -351,7 +353,8 @@ def in_doubt() -> Sign:
     """Return a sign that a libvirt upgrade has left in doubt, and that is ordered to be sealed anew."""
     sign = play(created(), report(created(), OLD))
     sign = play(sign, report(sign, UPGRADED, second=2, findings=(CPU,)))
-    sign = play(sign, decider.update_sign(sign, UpdateSign(**ASK, in_doubt=True), now=NOW))
+    again = UpdateSign(**ASK | {"task_id": "t-2"}, in_doubt=True)
+    sign = play(sign, decider.update_sign(sign, again, now=NOW))
     assert sign is not None
     return sign
 
@@ -384,7 +387,7 @@ def test_an_order_for_what_is_in_doubt_seals_nothing_else(
 ) -> None:
     """The server is judged by its reference; a PUT without that bound seals whatever it is."""
     sign = in_doubt()
-    events = report(sign, found, second=3, generation=2, cause="sealed", task_id="t-9", findings=findings)
+    events = report(sign, found, second=3, generation=2, cause="sealed", findings=findings)
     ordered = play(sign, decider.update_sign(sign, UpdateSign(**ASK), now=NOW))
 
     assert [type(one) for one in events] == [SignValidated]

@@ -48,6 +48,15 @@ def test_files_that_are_listed_survive_and_change_no_digest() -> None:
     assert b'"files"' not in STATEMENT.envelope().payload
 
 
+def test_the_task_that_was_measured_for_is_stated() -> None:
+    """It is what the node signs; a statement that nobody asked for has no word of it."""
+    asked = replace(STATEMENT, task_id="8f0e7a9c")
+
+    assert parse(asked.envelope().payload) == asked
+    assert json.loads(asked.envelope().payload)["predicate"]["taskId"] == "8f0e7a9c"
+    assert b"taskId" not in STATEMENT.envelope().payload
+
+
 def test_the_subject_is_the_manifest_by_digest() -> None:
     """A third party finds subject, digest and types where in-toto puts them."""
     fields = json.loads(STATEMENT.envelope().payload)

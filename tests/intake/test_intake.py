@@ -196,7 +196,9 @@ def test_a_seal_needs_the_statements_own_signature(door: Door, node: Reporter, c
     report = reports.parse(envelopes.parse(node.measured(SERVERS[0], 1, NOW)))
     assert isinstance(report, reports.Measurement)
     stranger = {**report.envelope, "signatures": [{"keyid": "", "sig": "AA=="}]}
-    lie = reports.Measurement(hostname="kvm1", server_id=SERVERS[0], envelope=stranger, cause=cause)
+    lie = reports.Measurement(
+        hostname="kvm1", server_id=SERVERS[0], envelope=stranger, cause=cause, task_id=report.task_id
+    )
 
     assert door.take(node.seal(lie)) == ["envelope.not-verified"]
     assert SignSealed not in kinds(door.log())

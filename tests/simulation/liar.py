@@ -52,9 +52,9 @@ class Liar:
         """Have a start gate ask for the reference of a server."""
         self._submit(self.reporter.wanted(server_id))
 
-    def forge(self, server_id: str, sign_id: int, moment: datetime) -> None:
-        """Say what a server that it does not have measures."""
-        self._submit(self.reporter.measured(server_id, sign_id, moment, disk="evil"))
+    def forge(self, server_id: str, sign_id: int, moment: datetime, task_id: str | None) -> None:
+        """Say what a server that it does not have measures, for the order that waits."""
+        self._submit(self.reporter.measured(server_id, sign_id, moment, disk="evil", task_id=task_id))
 
     def announce(self, server_id: str, moment: datetime) -> None:
         """Answer a question that was put to another node."""

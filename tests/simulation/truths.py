@@ -124,7 +124,7 @@ def expected(host: Host, row: SignRow, signed: Measurement) -> set[IsValid]:
 
 
 def orders(world: World) -> None:
-    """Every order ends in a seal, or says why not; what was sealed was measured after it was ordered."""
+    """Every order ends in a seal, or says why not; what was sealed was measured for the order, afterwards."""
     for row in sign_rows(world):
         if row.ordered > row.sealed:
             shape = world.host_of(row.server_id).domains.shape(row.server_id)
@@ -136,11 +136,12 @@ def orders(world: World) -> None:
         if isinstance(event, of_sign.SignOrdered):
             ordered[event.sign_id, event.generation] = event
         if isinstance(event, of_sign.SignSealed):
-            measured_at = sealed(msgspec.json.encode(event.envelope).decode()).measured_at
+            statement = sealed(msgspec.json.encode(event.envelope).decode())
             by = next(one for one in world.hosts if event.actor == f"node:{one.hostname}")
             skew = by.skew + timedelta(milliseconds=5)
             order = ordered[event.sign_id, event.generation]
-            assert measured_at - skew >= order.timestamp - timedelta(milliseconds=10)
+            assert statement.measured_at - skew >= order.timestamp - timedelta(milliseconds=10)
+            assert statement.task_id == order.task_id == event.task_id
 
 
 def tasks(world: World) -> None:

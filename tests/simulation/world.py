@@ -372,7 +372,9 @@ class World:
             liar.ask(server_id)
             self._say(f"the liar asks for {server_id[:8]}")
         elif kind < 0.85:
-            liar.forge(server_id, 1 + self.dice.randrange(4), self.now)
+            _, sign = self.plane.handler.together(lambda batch: batch.sign(server_id))
+            task_id = None if sign is None else sign.ordered_task
+            liar.forge(server_id, 1 + self.dice.randrange(4), self.now, task_id)
         else:
             liar.announce(server_id, self.now)
 
