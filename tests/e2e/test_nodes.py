@@ -122,7 +122,7 @@ def test_a_node_reports_on_its_own_servers_alone(sealward: Running) -> None:
     report(sealward, reports.seal(other, STRANGER))
     until(lambda: len(sealward.ask("GET", "/v1/node").json["nodes"]) == 2)
     later = statement.measured_at + timedelta(seconds=1)
-    lie = dataclasses.replace(statement, node_id=2, measured_at=later)
+    lie = dataclasses.replace(statement, node_id=2, measured_at=later, task_id=None)
     measured = reports.Measurement(
         hostname="kvm-other",
         server_id=WEB,
