@@ -109,6 +109,7 @@ class Agent:
             moment=self._moment,
             send=outbox.put,
             departing=self._departures.leaving,
+            gone=self._validator.unsay,
         )
         self._references = References(ledger, ())
         self.enforcement = Enforcement(
@@ -459,7 +460,7 @@ class Agent:
         if self._active is False:
             return
         if passed_over:
-            self._validator.said.pop(reference.server_id, None)
+            self._validator.unsay(reference.server_id)
         cause = of_sign.PASSED_OVER if passed_over else "domain-changed"
         self._validator.validate(reference, cause, is_new=True)
 

@@ -19,9 +19,11 @@ class Inventory:
     """Reports what is there. `moment` gives ever later times; `send` takes a report to the control plane.
 
     `departing` returns the servers whose migration was announced and is under way; it may raise NotMeasured.
+    `gone` is called with each server that was reported before and is reported no more: then the control plane
+    knows nothing of it, whatever was said of it before.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it reads, and whom it tells
         self,
         hypervisor: Hypervisor,
         hostname: str,
@@ -29,12 +31,14 @@ class Inventory:
         moment: Callable[[], datetime],
         send: Callable[[reports.AnyReport], None],
         departing: Callable[[], frozenset[str]],
+        gone: Callable[[str], None],
     ) -> None:
         self._hypervisor = hypervisor
         self._hostname = hostname
         self._moment = moment
         self._send = send
         self._departing = departing
+        self._gone = gone
         self._said: tuple[tuple[tuple[str, str], ...], frozenset[str], frozenset[str]] | None = None
 
     def report(self, *, if_news: bool = False) -> None:
@@ -55,9 +59,14 @@ class Inventory:
                 leaving=tuple(sorted(leaving)),
             )
             self._send(report)
+            for server_id in self._reported() - {one for one, _ in instances}:
+                self._gone(server_id)
             self._said = found
 
     def count_without(self, signed: References) -> int:
         """Return how many of the servers that were reported last are not among the signed ones."""
-        instances = () if self._said is None else self._said[0]
-        return sum(1 for server_id, _ in instances if server_id not in signed)
+        return sum(1 for server_id in self._reported() if server_id not in signed)
+
+    def _reported(self) -> set[str]:
+        """Return the servers that were reported last."""
+        return set() if self._said is None else {server_id for server_id, _ in self._said[0]}

@@ -110,6 +110,10 @@ class Validator:
         else:
             self._false.discard(server_id)
 
+    def unsay(self, server_id: str) -> None:
+        """Have whatever is found of a server next reported, also if it is what was reported before."""
+        self.said.pop(server_id, None)
+
     def forget(self, server_id: str) -> None:
         """Forget a server that is no longer signed."""
         self.said.pop(server_id, None)
