@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sealward.commands.handler import Handler
 from sealward.control.database import ControlPlace, SqliteControl
+from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
 from sealward.control.progress import Progress
 from sealward.control.set_aside import CELERY, RELAY, TELLER, SetAside
@@ -330,6 +331,8 @@ class Worker:
             Relay(core.store, celery, FromNow(core.store), _leader(settings, "celery")),
             LeaseKeeper(core.leases, core.handler, lease, clock),
         ]
+        if settings.database_url is not None:
+            self._parts.append(Hindrances(core.control))
 
     def start(self) -> None:
         """Catch up with the log, then work in the background."""

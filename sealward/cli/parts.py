@@ -49,7 +49,7 @@ def _migrate(args: argparse.Namespace) -> int:
     del args
     from sealward.control_plane import storage
     from sealward.events.postgres import NotAllowed, NotMigrated, migrate
-    from sealward.events.roles import grant
+    from sealward.events.roles import grant, is_bounded
     from sealward.events.store import StoreUnavailable
 
     where = settings()
@@ -57,10 +57,13 @@ def _migrate(args: argparse.Namespace) -> int:
         done = migrate(_database(where))
         storage(where).close()  # rows have their tables made by whoever opens them first
         roles = grant(_database(where))
+        bounded = not roles or is_bounded(_database(where))
     print(f"migrations done: {', '.join(map(str, done)) if done else 'none, the schema is up to date'}")
     print(
         f"roles with rights of their own: {', '.join(roles) or 'none, deploy/postgres/roles.sql makes them'}"
     )
+    if not bounded:
+        print("the roles have no bounds: run deploy/postgres/roles.sql again, as the server's administrator")
     return 0
 
 

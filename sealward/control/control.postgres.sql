@@ -6,10 +6,8 @@ ON CONFLICT (hostname) DO UPDATE SET seen_at = excluded.seen_at
 SELECT keyid, boot, seq FROM turns WHERE keyid IN (SELECT json_array_elements_text(%s::json))
 
 -- name: keep-turns
-INSERT INTO turns (keyid, boot, seq)
-SELECT key, (value ->> 0)::bigint, (value ->> 1)::bigint FROM json_each(%s::json)
-ON CONFLICT (keyid) DO UPDATE SET boot = excluded.boot, seq = excluded.seq
-WHERE (excluded.boot, excluded.seq) > (turns.boot, turns.seq)
+-- The function keeps them from going back: workers may not write the table.
+SELECT keep_turns(%s::json)
 
 -- name: count-unproven
 WITH now (moment) AS (VALUES (%s::text))
@@ -29,3 +27,6 @@ LEFT JOIN (SELECT to_json(one)::text AS found FROM ({along}) AS one) AS along ON
 -- name: note-untold
 INSERT INTO untold (hostname, position) SELECT key, value::bigint FROM json_each_text(%s::json)
 ON CONFLICT (hostname) DO UPDATE SET position = excluded.position WHERE excluded.position > untold.position
+
+-- name: end-hindrances
+SELECT login, pid, hindrance FROM end_hindrances()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from eventsourcing.persistence import Subscription
 
-    from sealward.events.store import Found, Load, NextId
+    from sealward.events.store import Counted, Found, Load, NextId
 
 log = logging.getLogger(__name__)
 
@@ -394,7 +394,7 @@ def _load(database: Database) -> Load:
 
 
 def _next_id(database: Database) -> NextId:
-    def next_id(name: str) -> int:
+    def next_id(name: Counted) -> int:
         with database.connection() as connection:
             row = connection.execute(SQL["next-id"], {"name": name}, prepare=True).fetchone()
         if row is None:

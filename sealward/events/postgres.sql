@@ -156,6 +156,181 @@ CREATE TABLE untold (
     position BIGINT NOT NULL
 )
 
+-- name: migration-7
+-- A role appends only what can follow in that stream, and nobody keeps the log locked.
+-- `kinds` has every topic: the kind of stream that it belongs to, and whether a stream may begin with it.
+CREATE TABLE kinds (
+    topic TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    opens BOOLEAN NOT NULL
+);
+
+-- The session that held the lock of the log when a worker last looked. It has one row at most.
+CREATE TABLE log_holder (
+    only_row BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only_row),
+    pid INTEGER NOT NULL,
+    began_at TIMESTAMPTZ NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL
+);
+
+-- Users of the database that kept the log locked, and until when they append nothing.
+CREATE TABLE barred (
+    login TEXT PRIMARY KEY,
+    until TIMESTAMPTZ NOT NULL
+);
+
+-- 16 MiB, as sealward/events/codec.py has it: an event that no process can hold would stop all processes.
+ALTER TABLE events ADD CONSTRAINT events_are_bounded
+    CHECK (octet_length(state) <= 16777216 AND octet_length(topic) <= 255) NOT VALID;
+
+CREATE FUNCTION refuse_what_is_not_allowed(topics TEXT[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    refused TEXT;
+BEGIN
+    IF EXISTS (SELECT FROM barred WHERE login = session_user AND until > clock_timestamp()) THEN
+        RAISE operator_intervention USING MESSAGE = format('%s kept the log locked and is barred for minutes', session_user);
+    END IF;
+    SELECT asked.topic INTO refused FROM unnest(topics) AS asked (topic)
+    WHERE NOT EXISTS (
+        SELECT FROM may_append
+        WHERE may_append.topic = asked.topic AND pg_has_role(session_user, may_append.role, 'USAGE')
+    ) LIMIT 1;
+    IF FOUND THEN
+        RAISE insufficient_privilege USING MESSAGE = format('%s may not append %s', session_user, refused);
+    END IF;
+END
+$$;
+
+-- Called when the events are in the table: what comes before one of them may have been appended with it.
+CREATE FUNCTION refuse_what_does_not_follow(streams UUID[], versions BIGINT[], topics TEXT[])
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    wrong RECORD;
+BEGIN
+    SELECT added.version, added.topic, added.before IS NULL AS is_alone INTO wrong
+    FROM (
+        SELECT one.version, one.topic, kinds.kind, kinds.opens, (
+            SELECT coalesce(earlier.kind, '?') FROM events LEFT JOIN kinds AS earlier ON earlier.topic = events.topic
+            WHERE events.stream = one.stream AND events.version = one.version - 1
+        ) AS before
+        FROM unnest(streams, versions, topics) AS one (stream, version, topic)
+        LEFT JOIN kinds ON kinds.topic = one.topic
+    ) AS added
+    WHERE (CASE added.version WHEN 1 THEN added.opens ELSE added.before = added.kind END) IS NOT TRUE
+    LIMIT 1;
+    IF wrong.is_alone AND wrong.version > 1 THEN
+        RAISE unique_violation USING MESSAGE = format('%s as version %s: the stream is shorter', wrong.topic, wrong.version);
+    ELSIF wrong.topic IS NOT NULL THEN
+        RAISE insufficient_privilege USING MESSAGE = format(
+            '%s may not append %s as version %s of that stream', session_user, wrong.topic, wrong.version
+        );
+    END IF;
+END
+$$;
+
+-- Without sequential scans: a plan is kept that was made when the log was short.
+CREATE OR REPLACE FUNCTION append_events(streams UUID[], versions BIGINT[], topics TEXT[], states BYTEA[])
+RETURNS SETOF BIGINT LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp SET lock_timeout = '10s' SET enable_seqscan = off AS $$
+DECLARE
+    is_limited BOOLEAN := NOT pg_has_role(session_user, current_user, 'USAGE');
+BEGIN
+    IF is_limited THEN
+        PERFORM refuse_what_is_not_allowed(topics);
+    END IF;
+    LOCK TABLE events IN EXCLUSIVE MODE;
+    NOTIFY sealward_log;
+    RETURN QUERY
+        INSERT INTO events (stream, version, topic, state)
+        SELECT one.stream, one.version, one.topic, one.state
+        FROM unnest(streams, versions, topics, states)
+            WITH ORDINALITY AS one (stream, version, topic, state, number)
+        ORDER BY one.number
+        RETURNING position;
+    IF is_limited THEN
+        PERFORM refuse_what_does_not_follow(streams, versions, topics);
+    END IF;
+END
+$$;
+
+-- Ends sessions that hold up others, and says which. A worker calls it every second, in a transaction of its own.
+--
+-- It looks at the sessions of users who may not write rows, as sealward_api, and in whose roles the owner is a member.
+-- A session that has kept the log locked between two calls, at least three seconds apart, is ended, with all others
+-- of its user that wait for the lock; for five minutes the user appends nothing. The first call wrote down who held the
+-- lock: because that commit came to an end, it is not the disk that holds up the session. What such a user appends is
+-- small; a worker's batch may honestly take its time. A session whose transaction is open for a minute is ended, too.
+-- What ends sessions stands outside of the queries that find them: the planner chooses the order of conditions.
+CREATE FUNCTION end_hindrances()
+RETURNS TABLE (login TEXT, pid INTEGER, hindrance TEXT)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    holder RECORD;
+    known RECORD;
+    moment TIMESTAMPTZ := clock_timestamp();
+BEGIN
+    SELECT activity.pid, activity.usename, activity.xact_start INTO holder
+    FROM pg_locks AS locks JOIN pg_stat_activity AS activity ON activity.pid = locks.pid
+    WHERE locks.relation = 'events'::regclass AND locks.mode = 'ExclusiveLock' AND locks.granted
+        AND activity.datname = current_database() AND activity.usename <> current_user
+        AND activity.xact_start IS NOT NULL AND pg_has_role(current_user, activity.usesysid, 'USAGE')
+        AND NOT has_table_privilege(activity.usesysid, 'snapshots', 'INSERT');
+    SELECT * INTO known FROM log_holder;
+    IF holder.pid IS NULL THEN
+        DELETE FROM log_holder WHERE known.pid IS NOT NULL;
+    ELSIF (known.pid, known.began_at) IS DISTINCT FROM (holder.pid, holder.xact_start) THEN
+        INSERT INTO log_holder (pid, began_at, seen_at) VALUES (holder.pid, holder.xact_start, moment)
+        ON CONFLICT (only_row) DO UPDATE
+        SET pid = excluded.pid, began_at = excluded.began_at, seen_at = excluded.seen_at;
+    ELSIF moment - known.seen_at >= interval '3 seconds' THEN
+        INSERT INTO barred VALUES (holder.usename, moment + interval '5 minutes')
+        ON CONFLICT ON CONSTRAINT barred_pkey DO UPDATE SET until = excluded.until;
+        RETURN QUERY
+            WITH found AS MATERIALIZED (
+                SELECT DISTINCT activity.usename, activity.pid
+                FROM pg_locks AS locks JOIN pg_stat_activity AS activity ON activity.pid = locks.pid
+                WHERE locks.relation = 'events'::regclass AND locks.mode = 'ExclusiveLock'
+                    AND activity.datname = current_database() AND activity.usename = holder.usename
+            )
+            SELECT found.usename::text, found.pid, 'log-locked' FROM found WHERE pg_terminate_backend(found.pid);
+    END IF;
+    RETURN QUERY
+        WITH found AS MATERIALIZED (
+            SELECT activity.usename, activity.pid
+            FROM pg_stat_activity AS activity
+            WHERE activity.datname = current_database() AND activity.usename <> current_user
+                AND activity.xact_start < moment - interval '1 minute'
+                AND pg_has_role(current_user, activity.usesysid, 'USAGE')
+                AND NOT has_table_privilege(activity.usesysid, 'snapshots', 'INSERT')
+        )
+        SELECT found.usename::text, found.pid, 'transaction-open' FROM found WHERE pg_terminate_backend(found.pid);
+END
+$$;
+
+-- Ids come from sequences: a transaction that has taken one and stays open keeps nobody from taking the next.
+CREATE SEQUENCE id_of_sign;
+CREATE SEQUENCE id_of_node;
+SELECT setval('id_of_' || name, value) FROM sequences WHERE name IN ('sign', 'node') AND value > 0;
+DROP TABLE sequences;
+
+CREATE OR REPLACE FUNCTION take_id(wanted TEXT)
+RETURNS BIGINT LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT CASE wanted WHEN 'sign' THEN nextval('id_of_sign') WHEN 'node' THEN nextval('id_of_node') END
+$$;
+
+-- The turns of nodes go forwards alone: workers keep them by this function, and have no right to write the table.
+CREATE FUNCTION keep_turns(later JSON)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO turns (keyid, boot, seq)
+    SELECT key, (value ->> 0)::bigint, (value ->> 1)::bigint FROM json_each(later)
+    ON CONFLICT (keyid) DO UPDATE SET boot = excluded.boot, seq = excluded.seq
+    WHERE (excluded.boot, excluded.seq) > (turns.boot, turns.seq)
+$$;
+
+REVOKE ALL ON FUNCTION refuse_what_is_not_allowed(TEXT[]), refuse_what_does_not_follow(UUID[], BIGINT[], TEXT[]),
+    end_hindrances(), keep_turns(JSON) FROM PUBLIC
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

@@ -7,13 +7,16 @@ administrator. Nobody but the owner of the schema writes tokens, and nobody chan
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import psycopg
 from psycopg.rows import dict_row
 
 from sealward.events.codec import EVENTS
+from sealward.events.node import NodeInvited, NodeRegistered
 from sealward.events.postgres import reachable
+from sealward.events.sign import SignCreated, SignEvent
 from sealward.events.sql import blocks
 
 SQL: Final = blocks("sealward.events", "roles.sql")
@@ -45,6 +48,17 @@ ORDERS: Final = frozenset(
 )
 """What the API says, and a worker as well: for Celery's clients, for policies, for what nodes say first."""
 
+OPENING: Final = (SignCreated, NodeInvited, NodeRegistered)
+"""Events that a stream may begin with."""
+
+
+def kinds() -> list[tuple[str, str, bool]]:
+    """Return of each topic the kind of stream that it belongs to, and whether a stream may begin with it."""
+    return [
+        (topic, "sign" if issubclass(event, SignEvent) else "node", event in OPENING)
+        for topic, event in EVENTS.items()
+    ]
+
 
 def topics(role: str) -> frozenset[str]:
     """Return the topics that a role may append."""
@@ -58,8 +72,20 @@ def grant(url: str) -> list[str]:
     """
     with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
         known = [str(row["role"]) for row in connection.execute(SQL["known"])]
+        connection.execute(SQL["forget-kinds"])
+        connection.execute(SQL["keep-kinds"], {"kinds": json.dumps(kinds())})
         connection.execute(SQL["forget-topics"])
         for role in known:
             connection.execute(SQL[f"grant-{role}"])
             connection.execute(SQL["allow-topics"], {"role": role, "topics": sorted(topics(role))})
     return known
+
+
+def is_bounded(url: str) -> bool:
+    """Say whether the database's administrator has bounded the roles, which the owner cannot do.
+
+    Call it where there are roles. The URL is the owner's. Raises StoreUnavailable.
+    """
+    with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
+        row = connection.execute(SQL["is-bounded"]).fetchone()
+    return row is not None and bool(row["bounded"])

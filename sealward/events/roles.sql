@@ -3,8 +3,21 @@
 -- name: known
 SELECT rolname AS role FROM pg_roles WHERE rolname IN ('sealward_api', 'sealward_worker') ORDER BY rolname
 
+-- name: is-bounded
+-- Whether roles.sql has been run in this database since it sets bounds: see deploy/postgres/roles.sql.
+SELECT NOT has_function_privilege('public', 'pg_advisory_lock(bigint)', 'EXECUTE')
+    AND pg_has_role(CURRENT_USER, 'sealward_api', 'MEMBER') AS bounded
+
 -- name: forget-topics
 DELETE FROM may_append
+
+-- name: forget-kinds
+DELETE FROM kinds
+
+-- name: keep-kinds
+-- A JSON array of [topic, kind of stream, whether a stream may begin with it].
+INSERT INTO kinds (topic, kind, opens)
+SELECT one ->> 0, one ->> 1, (one ->> 2)::boolean FROM json_array_elements(%(kinds)s::json) AS given (one)
 
 -- name: allow-topics
 -- The topics of a role are a text array.
@@ -23,5 +36,6 @@ GRANT USAGE ON SCHEMA public, main TO sealward_worker;
 REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, main TO sealward_worker;
 REVOKE ALL ON tokens FROM sealward_worker;
-REVOKE INSERT, UPDATE, DELETE ON events, sequences, migrations, may_append FROM sealward_worker;
-GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_worker
+REVOKE INSERT, UPDATE, DELETE ON events, migrations, may_append, kinds, log_holder, barred, turns FROM sealward_worker;
+GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_worker;
+GRANT EXECUTE ON FUNCTION keep_turns(JSON), end_hindrances() TO sealward_worker

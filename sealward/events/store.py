@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
@@ -46,10 +46,14 @@ class StoreUnavailable(Exception):
     code = "store.unavailable"
 
 
+Counted = Literal["sign", "node"]
+"""What has ids of its own."""
+
+
 class NextId(Protocol):
     """Give out the integer ids that API clients know: 1, 2, 3 … for each name, never one twice."""
 
-    def __call__(self, name: str) -> int:
+    def __call__(self, name: Counted) -> int:
         """Return the next id of that name."""
 
 
@@ -315,7 +319,7 @@ def _sqlite_sequence(datastore: SQLiteDatastore) -> NextId:
     with datastore.transaction(commit=True) as cursor:
         cursor.execute(statements["create-sequences"])
 
-    def next_id(name: str) -> int:
+    def next_id(name: Counted) -> int:
         with available(), datastore.transaction(commit=True) as cursor:
             cursor.execute(statements["next-id"], (name,))
             return int(cursor.fetchone()["value"])

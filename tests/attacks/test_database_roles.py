@@ -14,16 +14,18 @@ import pytest
 from factories import ONE_OF_EACH, event
 
 from sealward.control.postgres import PostgresControl
+from sealward.control.turns import LastTurns
 from sealward.events import roles
 from sealward.events.base import Event
 from sealward.events.codec import EVENTS
-from sealward.events.node import NodeActivated, NodeSwept
+from sealward.events.node import NodeActivated, NodeRegistered, NodeReturned, NodeSwept
 from sealward.events.postgres import NotAllowed, migrate, postgres
 from sealward.events.postgres_leader import LOCKS, PostgresLeader
-from sealward.events.sign import SignCreated, SignValidated
-from sealward.events.store import EventStore, Snapshot
+from sealward.events.sign import SignCreated, SignPolicySet, SignValidated
+from sealward.events.store import EventStore, Snapshot, VersionConflict
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
+from sealward.protocol.reports import Turn
 from stack.postgres import SEALWARD, Postgres
 from stack.secrets import make
 
@@ -82,9 +84,19 @@ LOG = [
     "DROP TABLE events",
     "CREATE RULE r AS ON SELECT TO events DO INSTEAD NOTHING",
     "CREATE TRIGGER t BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse_change()",
-    "UPDATE sequences SET value = 0",
-    "INSERT INTO sequences VALUES ('sign', 7)",
-    "DELETE FROM sequences",
+    "SELECT nextval('id_of_sign')",
+    "SELECT setval('id_of_node', 7)",
+    "ALTER SEQUENCE id_of_sign RESTART",
+    "SELECT * FROM events FOR UPDATE",
+    "UPDATE kinds SET opens = TRUE",
+    "INSERT INTO kinds VALUES ('sign.sealed', 'node', TRUE)",
+    "DELETE FROM barred",
+    "UPDATE barred SET until = now()",
+    "UPDATE log_holder SET pid = 0",
+    "UPDATE turns SET seq = 0",
+    "DELETE FROM turns",
+    "INSERT INTO turns VALUES ('k', 9, 9)",
+    "SELECT refuse_what_is_not_allowed('{}')",
     "INSERT INTO may_append VALUES ('sealward_api', 'sign.sealed'), ('sealward_worker', 'sign.created')",
     "DELETE FROM may_append",
     "INSERT INTO migrations (number) VALUES (99)",
@@ -118,7 +130,24 @@ BEYOND = [
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres' AND pid IS NOT NULL",
     "COPY (SELECT 1) TO PROGRAM 'true'",
     "COPY (SELECT 1) TO '/tmp/planted'",
+    "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1",
+    "ALTER ROLE CURRENT_USER RESET temp_file_limit",
+    "SET temp_file_limit = '1TB'",
+    "SELECT lo_create(0)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT pg_logical_emit_message(TRUE, 'x', 'x')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = CURRENT_USER",
+    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = CURRENT_USER",
 ]
+ADVISORY = [
+    f"pg_{tried}advisory_{scope}lock{shared}({key})"
+    for tried in ("", "try_")
+    for scope in ("", "xact_")
+    for shared in ("", "_shared")
+    for key in ("1", "1, 1")
+]
+"""Every way to take an advisory lock: with them somebody else leads, or all locks of the server are taken."""
 ROWS = [
     "INSERT INTO snapshots VALUES (gen_random_uuid(), 1, 'Node', '{}')",
     "UPDATE snapshots SET state = '{}'",
@@ -137,6 +166,12 @@ ROWS = [
     "UPDATE main.position SET value = 0",
     "TRUNCATE main.servers",
     "SELECT nextval('main.task_id_sequence')",
+    "SELECT keep_turns('{}')",
+    "SELECT end_hindrances()",
+    "DO $$ BEGIN LOCK TABLE main.signs IN SHARE MODE; END $$",
+    "SELECT * FROM main.signs FOR SHARE",
+    "SELECT * FROM leases FOR UPDATE",
+    *(f"SELECT {one}" for one in ADVISORY),
 ]
 """What workers keep, and an API only reads."""
 
@@ -166,16 +201,21 @@ def test_not_even_the_owner_changes_an_event_by_mistake(urls: dict[str, str], st
 
 @pytest.mark.parametrize("user", USERS.values())
 def test_no_role_is_more_than_a_user(urls: dict[str, str], user: str) -> None:
-    """No superuser, maker of roles or databases, replica, or member of anybody else."""
+    """No superuser, maker of roles or databases, or replica. The owner alone is a member, to end sessions."""
     with psycopg.connect(urls["owner"]) as connection:
-        rights = connection.execute(
-            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, "
-            "EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid) "
-            "FROM pg_roles WHERE rolname = %s",
-            (user,),
-        ).fetchone()
+        *rights, members = (
+            connection.execute(
+                "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, "
+                "ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = pg_roles.oid "
+                "ORDER BY 1) "
+                "FROM pg_roles WHERE rolname = %s",
+                (user,),
+            ).fetchone()
+            or ()
+        )
 
-    assert rights == (False,) * 6
+    assert rights == [False] * 5
+    assert members == ([roles.API, roles.WORKER] if user == USERS["owner"] else [])
 
 
 TABLES = (
@@ -204,7 +244,10 @@ def test_of_every_table_that_there_is_rights_are_these(urls: dict[str, str]) -> 
         worker = {one: may(urls["worker"], one) for one in tables}
         owner.execute("DROP TABLE later")
     read, kept = {"SELECT"}, {"SELECT", "INSERT", "UPDATE", "DELETE"}
-    own = {"public.events", "public.sequences", "public.migrations", "public.may_append"}
+    own = {
+        f"public.{one}"
+        for one in ("events", "migrations", "may_append", "kinds", "log_holder", "barred", "turns")
+    }
     closed = {"public.tokens"}
 
     assert "public.later" in tables
@@ -221,17 +264,71 @@ def store(request: pytest.FixtureRequest, urls: dict[str, str]) -> Iterator[tupl
         yield USERS[role], opened
 
 
+KIND = {topic: kind for topic, kind, _ in roles.kinds()}
+OPENS = {topic for topic, _, opens in roles.kinds() if opens}
+FIRST = {"sign": event(SignCreated), "node": event(NodeRegistered)}
+"""An event of each kind that a stream may begin with."""
+
+
+def begun(urls: dict[str, str], kind: str) -> uuid.UUID:
+    """Return a stream of that kind, with one event."""
+    stream = uuid.uuid4()
+    with contextlib.closing(postgres(urls["owner"])) as log:
+        log.append(stream, 0, [FIRST[kind]])
+    return stream
+
+
 @pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda one: one.topic)
-def test_events_beyond_ones_commands_are_not_appended(store: tuple[str, EventStore], fact: Event) -> None:
+def test_events_beyond_ones_commands_are_not_appended(
+    store: tuple[str, EventStore], urls: dict[str, str], fact: Event
+) -> None:
     """Every kind that there is, by every role."""
     role, log = store
+    stream = begun(urls, KIND[fact.topic])
     head = log.head()
     if fact.topic in roles.topics(role):
-        assert log.append(uuid.uuid4(), 0, [fact]) == head + 1
+        assert log.append(stream, 1, [fact]) == head + 1
         return
     with pytest.raises(NotAllowed, match=f"{role} may not append {fact.topic}"):
-        log.append(uuid.uuid4(), 0, [fact])
+        log.append(stream, 1, [fact])
     assert log.head() == head
+
+
+@pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda one: one.topic)
+def test_an_event_is_appended_to_no_stream_of_another_kind(
+    store: tuple[str, EventStore], urls: dict[str, str], fact: Event
+) -> None:
+    """An order about a sign in a node's stream makes the node unreadable, as does a stream's wrong begin."""
+    role, log = store
+    other = {"sign": "node", "node": "sign"}[KIND[fact.topic]]
+    stream = begun(urls, other)
+    for where, version in ((stream, 1), *(((uuid.uuid4(), 0),) if fact.topic not in OPENS else ())):
+        with pytest.raises(NotAllowed, match=f"{role} may not append {fact.topic}"):
+            log.append(where, version, [fact])
+    assert [one.topic for one in log.read(stream)] == [FIRST[other].topic]
+
+
+def test_versions_follow_each_other(store: tuple[str, EventStore], urls: dict[str, str]) -> None:
+    """A hole would make the stream unreadable; whoever loads it anew finds where it goes on."""
+    role, log = store
+    kind, fact = ("sign", SignPolicySet) if role == roles.API else ("node", NodeReturned)
+    stream = begun(urls, kind)
+    for version in (2, 7, 10**9):
+        with pytest.raises(VersionConflict):
+            log.append(stream, version, [event(fact)])
+    with pytest.raises(VersionConflict):
+        log.append_all([(stream, 2, event(fact)), (stream, 4, event(fact))])
+    log.append(stream, 1, [event(fact), event(fact)])
+    assert len(log.read(stream)) == 3
+
+
+@pytest.mark.parametrize("role", USERS)
+def test_an_event_that_no_process_can_hold_is_not_appended(urls: dict[str, str], role: str) -> None:
+    """By nobody: each worker reads all events."""
+    call = """SELECT append_events(ARRAY[gen_random_uuid()], ARRAY[1]::bigint[], ARRAY['node.registered'],
+        ARRAY[convert_to(repeat('x', 16777217), 'UTF8')])"""
+    with psycopg.connect(urls[role]) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(call)
 
 
 def test_every_kind_of_event_is_somebodys_and_these_are_no_others() -> None:
@@ -339,7 +436,16 @@ def test_ids_are_given_out_and_never_twice(urls: dict[str, str]) -> None:
         contextlib.closing(postgres(urls["api"])) as one,
         contextlib.closing(postgres(urls["worker"])) as other,
     ):
-        assert [one.next_id("x"), other.next_id("x"), one.next_id("x")] == [1, 2, 3]
+        first = one.next_id("sign")
+        assert [other.next_id("sign"), one.next_id("sign")] == [first + 1, first + 2]
+
+
+def test_an_open_transaction_that_has_taken_an_id_keeps_nobody_from_the_next(urls: dict[str, str]) -> None:
+    """A counter in a row would be locked until the transaction ends."""
+    with psycopg.connect(urls["api"]) as connection:
+        connection.execute("SELECT take_id('sign'), take_id('node')")
+        with psycopg.connect(urls["worker"], options="-c statement_timeout=2000") as other:
+            other.execute("SELECT take_id('sign'), take_id('node')")
 
 
 def test_tokens_are_read_by_an_api_and_issued_by_the_owner(urls: dict[str, str]) -> None:
@@ -364,23 +470,44 @@ def test_rows_of_another_shape_are_made_anew_by_the_owner_alone(urls: dict[str, 
     Projections(PostgresBackend(urls["api"])).close()
 
 
-def test_a_role_that_connects_can_keep_workers_from_leading(urls: dict[str, str]) -> None:
-    """PostgreSQL asks nobody for a right to an advisory lock; it is free when the connection ends."""
+def test_an_api_keeps_no_worker_from_leading(urls: dict[str, str]) -> None:
+    """The lock of a lead is not for its role to take; a worker takes it."""
+    key = zlib.crc32(b"relay") - 2**31
+    assert refused(urls["api"], f"SELECT pg_advisory_lock({LOCKS}, {key})")
     with contextlib.closing(PostgresLeader(urls["worker"], "relay")) as leader:
-        with psycopg.connect(urls["api"], autocommit=True) as connection:
-            key = zlib.crc32(b"relay") - 2**31
-            connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCKS, key))
-            assert not leader.holds()
         assert leader.holds()
 
 
-def test_a_role_that_appends_can_hold_up_who_appends(urls: dict[str, str]) -> None:
-    """It leaves its transaction open: the log is locked to its end."""
-    with psycopg.connect(urls["api"]) as connection:
-        connection.execute("SELECT append_events('{}', '{}', '{}', '{}')")
-        with (
-            pytest.raises(psycopg.errors.LockNotAvailable),
-            psycopg.connect(urls["worker"], options="-c lock_timeout=200") as worker,
-        ):
-            worker.execute("SELECT append_events('{}', '{}', '{}', '{}')")
-        connection.rollback()
+def test_the_turns_of_nodes_never_go_back(urls: dict[str, str]) -> None:
+    """Not by the function either, which is all that a worker has."""
+    with contextlib.closing(PostgresControl(urls["worker"])) as control:
+        turns = LastTurns(control)
+        turns.keep({"k1": Turn(3, 7)})
+        for earlier in (Turn(3, 6), Turn(2, 9), Turn(0, 0)):
+            turns.keep({"k1": earlier})
+        assert turns.of(["k1"]) == {"k1": Turn(3, 7)}
+        turns.keep({"k1": Turn(4, 0)})
+        assert turns.of(["k1"]) == {"k1": Turn(4, 0)}
+
+
+def test_connections_are_left_for_others(urls: dict[str, str]) -> None:
+    """Whatever a role opens; and the role cannot raise it."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(40):
+            opened.enter_context(psycopg.connect(urls["api"]))
+        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            psycopg.connect(urls["api"])
+        for role in ("worker", "owner"):
+            psycopg.connect(urls[role]).close()
+
+
+def test_whoever_migrates_is_told_where_the_bounds_are_missing(
+    urls: dict[str, str], postgres_server: Postgres
+) -> None:
+    """A database that was restored, or is older than the bounds, has roles and no bounds."""
+    name = f"t{uuid.uuid4().hex}"
+    unbounded = postgres_server.create(name)
+
+    assert roles.is_bounded(urls["owner"])
+    assert not roles.is_bounded(unbounded)
+    postgres_server.drop(name)

@@ -1,0 +1,52 @@
+"""Sessions of PostgreSQL that hold up others: a worker has them ended (`end_hindrances`, ADR 50)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from sealward.control.database import ControlDatabase
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 1.0
+"""Seconds between two looks. A session that keeps the log locked is ended after three to five seconds."""
+
+
+class Hindrances:
+    """A thread that ends sessions of the database which hold up others, and writes a line for each."""
+
+    def __init__(self, database: ControlDatabase, every: float = EVERY) -> None:
+        self._database = database
+        self._every = every
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hindrances", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is at hand, then end."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def look(self) -> None:
+        """End the sessions that hold up others now. Raises StoreUnavailable."""
+        rows, _ = self._database.run("end-hindrances")
+        for login, pid, hindrance in rows:
+            log.error(
+                "%s: session %d of the database's user %s held up others and was ended", hindrance, pid, login
+            )
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every):
+            try:
+                self.look()
+            except StoreUnavailable as away:
+                log.warning("the database's sessions cannot be looked at: %s", away)
