@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,10 +24,11 @@ from sealward.cli import (
     token,
     verify,
 )
-from sealward.cli.help import finish
+from sealward.cli.help import Parser
 from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 EPILOG = """exit status: 0 fine; 1 differences, a bad signature or a part that failed; 2 could not be done.
@@ -38,9 +38,7 @@ Settings are environment variables: SEALWARD_LISTEN, SEALWARD_DATA_DIR and other
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="sealward", description="Integrity signatures of libvirt servers.", epilog=EPILOG
-    )
+    parser = Parser("sealward", "Integrity signatures of libvirt servers.", EPILOG)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
         run,
@@ -62,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
         verify,
     ):
         module.add_to(commands)
-    finish(parser)
     return parser
 
 

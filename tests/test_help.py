@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Iterator
 
 import pytest
 
 from sealward.__main__ import parser
-from sealward.cli.help import EXAMPLES, INDENT, every
+from sealward.cli.help import EXAMPLES, INDENT
+
+
+def every(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Return the parser and those of all its sub-commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from every(one)
+
 
 PARSERS = {one.prog: one for one in every(parser())}
 

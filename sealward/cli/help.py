@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Final
+import textwrap
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+WIDTH: Final = 78
 INDENT: Final = "  "
 
 EXAMPLES: Final = {
@@ -44,31 +43,26 @@ EXAMPLES: Final = {
 """Program and sub-command → how it is used; a test parses every one of them."""
 
 
-class Help(argparse.HelpFormatter):
-    """Wraps paragraphs; lines that are indented stay as they are."""
+class Parser(argparse.ArgumentParser):
+    """A parser whose help has wrapped paragraphs and its examples; its sub-commands are such parsers, too."""
 
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        parts = text.split("\n\n")
-        return "\n\n".join(
-            part if part.startswith(INDENT) else super(Help, self)._fill_text(part, width, indent)
-            for part in parts
+    def __init__(self, prog: str, description: str, epilog: str = "", **more: Any) -> None:  # noqa: ANN401 - argparse's
+        parts = (_examples(prog), _wrapped(epilog))
+        super().__init__(
+            prog=prog,
+            description=_wrapped(description),
+            epilog="\n\n".join(part for part in parts if part),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **more,
         )
 
 
-def finish(parser: argparse.ArgumentParser) -> None:
-    """Give the parser and all that are under it their form and examples."""
-    for one in every(parser):
-        one.formatter_class = Help
-        used = EXAMPLES.get(one.prog)
-        if used is not None:
-            lines = "\n".join(INDENT + line for line in used)
-            one.epilog = f"examples:\n\n{lines}" + (f"\n\n{one.epilog}" if one.epilog else "")
+def _examples(program: str) -> str:
+    lines = [INDENT + line for line in EXAMPLES.get(program, ())]
+    return "\n".join(("examples:", "", *lines)) if lines else ""
 
 
-def every(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Return the parser and those of all its sub-commands."""
-    yield parser
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to its sub-commands
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            for one in action.choices.values():
-                yield from every(one)
+def _wrapped(text: str) -> str:
+    """Return a text with its paragraphs wrapped; a paragraph that is indented stays as it is."""
+    parts = text.split("\n\n")
+    return "\n\n".join(part if part.startswith(INDENT) else textwrap.fill(part, WIDTH) for part in parts)

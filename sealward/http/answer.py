@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlencode
 
 import falcon
@@ -27,9 +28,6 @@ Position = Annotated[int, msgspec.Meta(ge=0)]
 AskedId = Annotated[float, msgspec.Meta(ge=0, le=10**15, multiple_of=1)]
 """An id in a body: JSON Schema takes 2.0 for a whole number, which msgspec (0.22) refuses to read as int."""
 
-DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
 
 def answer(resp: falcon.Response, content: msgspec.Struct, *, order: Literal["sorted"] | None = None) -> None:
     """Answer with JSON; `sorted` puts the keys as the seed prints them in lists and after POST and PUT."""
@@ -44,8 +42,7 @@ def rfc1123(moment: datetime | None) -> str | None:
 
 def date(moment: datetime) -> str:
     """Return a moment, which is in UTC, as "Mon, 03 Jun 2024 10:45:36 GMT"."""
-    day, month, time = DAYS[moment.weekday()], MONTHS[moment.month - 1], moment.time()
-    return f"{day}, {moment.day:02} {month} {moment.year:04} {time.isoformat('seconds')} GMT"
+    return format_datetime(moment, usegmt=True)
 
 
 def link_next(public_url: str, req: falcon.Request, resp: falcon.Response, **values: object) -> None:
