@@ -22,7 +22,6 @@ from sealward.http.move import Moves
 from sealward.http.node import Nodes
 from sealward.http.openapi import Description
 from sealward.http.operation import Methods, Operation, routes
-from sealward.http.policy import PUBLIC
 from sealward.http.request_id import RequestId
 from sealward.http.schema import Schemas
 from sealward.http.server import Servers
@@ -41,25 +40,29 @@ def create_app(door: Door) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     app: falcon.App[Any, Any] = falcon.App()
     metrics = Metrics(door.monitor, door.traffic, public=door.metrics_public)
-    public = PUBLIC | {"/metrics"} if door.metrics_public else PUBLIC
     app.add_middleware([NoClaims(), RequestId()])
-    authentication = Authentication(door.identify, door.limits, public)
-    authorization = Authorization(door.policy, public)
+    authentication = Authentication(door.identify, door.limits)
+    authorization = Authorization(door.policy)
     app.add_middleware([Access(metrics), authentication, Methods(), authorization, Bounded(door.limits)])
     app.add_sink(authentication.nowhere)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     errors.register(app)
-    calls = operations(door, metrics)
-    for template, route in routes([*calls, *Description(calls).operations()]).items():
+    made = operations(door, metrics)
+    for template, route in routes([*made, *Description(made).operations()]).items():
         app.add_route(template, route)
     return app
 
 
+def calls() -> list[Operation]:
+    """Return every call of the API as it is described, wherever the API runs; none can be made."""
+    door, monitor = cast("Door", None), cast("Monitor", None)
+    return operations(door, Metrics(monitor, Traffic(), public=True))
+
+
 def description() -> Description:
-    """Return the OpenAPI document of the API, wherever it runs."""
-    door, monitor = cast("Door", None), cast("Monitor", None)  # nobody calls what is only described
-    return Description(operations(door, Metrics(monitor, Traffic(), public=True)))
+    """Return the OpenAPI document of the API, wherever the API runs."""
+    return Description(calls())
 
 
 def operations(door: Door, metrics: Metrics) -> list[Operation]:

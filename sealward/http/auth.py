@@ -10,11 +10,8 @@ from sealward import logs
 from sealward.characters import escaped
 from sealward.http.errors import Problem
 from sealward.http.operation import Route
-from sealward.http.policy import PUBLIC, is_public, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from sealward.events.along import Along
     from sealward.http.identity import Identify, Identity
     from sealward.http.limits import Limits
@@ -28,18 +25,20 @@ MOST_OF_ACTOR: Final = 1100
 class Authentication:
     """401 without a good token, whether there is something at the path or not; 429 for who guesses."""
 
-    def __init__(self, identify: Identify, limits: Limits, public: Collection[str] = PUBLIC) -> None:
+    def __init__(self, identify: Identify, limits: Limits) -> None:
         self._identify = identify
         self._limits = limits
-        self._public = public
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Find out who asks, for all but the public paths; what the call will read goes along."""
+        """Find out who asks, for all but public requests; the row that the call will read is asked along."""
         del resp
-        if not is_public(req.path, req.params, self._public):
-            req.context.along = resource.along(req.method, params) if isinstance(resource, Route) else None
+        if not isinstance(resource, Route):
+            raise falcon.HTTPRouteNotFound
+        req.context.needs = resource.needs(req.method, req.params)
+        if req.context.needs:
+            req.context.along = resource.along(req.method, params)
             self._identified(req, req.context.along)
 
     def nowhere(self, req: falcon.Request, resp: falcon.Response, **_path: str) -> NoReturn:
@@ -70,20 +69,15 @@ class Authentication:
 class Authorization:
     """403 for what the roles of whoever asks may not."""
 
-    def __init__(self, policy: Policy, public: Collection[str] = PUBLIC) -> None:
+    def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._public = public
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
         """Ask the policy."""
         del resp, resource, params
-        if is_public(req.path, req.params, self._public):
-            return
-        template = (req.uri_template or "").removeprefix("/v1")
-        method = "GET" if req.method == "HEAD" else req.method
-        for rule in rules(method, template, req.params):
+        for rule in req.context.needs:
             self._demand(req.context.identity, rule)
 
     def _demand(self, identity: Identity, rule: Rule) -> None:

@@ -15,6 +15,7 @@ from sealward.http.answer import Uuid, answer
 from sealward.http.auth import actor
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import NODE_ID
+from sealward.http.policy import CHANGES, Rule
 
 if TYPE_CHECKING:
     from sealward.http.door import Door
@@ -47,7 +48,18 @@ class Doubts:
     def operations(self) -> list[Operation]:
         """Return the calls."""
         return [
-            Operation("POST", "/sign/in-doubt", self.order, {202: Answer(OrdersAnswer)}, query=(NODE_ID,))
+            Operation(
+                "POST",
+                "/sign/in-doubt",
+                self.order,
+                {202: Answer(OrdersAnswer)},
+                rule=Rule(
+                    "sign:update-in-doubt",
+                    "Sign anew all servers that a libvirt upgrade has left in doubt.",
+                    CHANGES,
+                ),
+                query=(NODE_ID,),
+            )
         ]
 
     def order(self, req: falcon.Request, resp: falcon.Response) -> None:

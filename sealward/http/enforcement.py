@@ -26,6 +26,7 @@ from sealward.http.answer import Position, answer
 from sealward.http.auth import actor
 from sealward.http.node import UNKNOWN
 from sealward.http.operation import OF_A_SIGN, Answer, Operation
+from sealward.http.policy import GOVERNS, LOOKS, Rule
 
 if TYPE_CHECKING:
     from sealward.http.door import Door
@@ -95,13 +96,40 @@ class Policies:
     def operations(self) -> list[Operation]:
         """Return the calls."""
         of_node, of_server = "/node/{node_id}/policy", "/sign/{server_id}/policy"
+        sets = Rule(
+            "sign:set-policy",
+            "Have a server treated otherwise than its node's policy says, or no longer.",
+            GOVERNS,
+        )
         node, server = {200: Answer(NodePolicyAnswer)}, {200: Answer(ServerPolicyAnswer)}
         return [
-            Operation("GET", of_node, self.show_node, node, refuses=UNKNOWN),
-            Operation("PUT", of_node, self.set_node, node, body=OfNode, refuses=UNKNOWN),
-            Operation("GET", of_server, self.show_server, server, refuses=OF_A_SIGN),
-            Operation("PUT", of_server, self.set_server, server, body=OfServer, refuses=OF_A_SIGN),
-            Operation("DELETE", of_server, self.clear_server, {204: Answer()}, refuses=OF_A_SIGN),
+            Operation(
+                "GET",
+                of_node,
+                self.show_node,
+                node,
+                rule=Rule("node:policy", "Show the policy of a node.", LOOKS),
+                refuses=UNKNOWN,
+            ),
+            Operation(
+                "PUT",
+                of_node,
+                self.set_node,
+                node,
+                rule=Rule("node:set-policy", "Set the policy of a node.", GOVERNS),
+                body=OfNode,
+                refuses=UNKNOWN,
+            ),
+            Operation(
+                "GET",
+                of_server,
+                self.show_server,
+                server,
+                rule=Rule("sign:policy", "Show the policy of a server.", LOOKS),
+                refuses=OF_A_SIGN,
+            ),
+            Operation("PUT", of_server, self.set_server, server, rule=sets, body=OfServer, refuses=OF_A_SIGN),
+            Operation("DELETE", of_server, self.clear_server, {204: Answer()}, rule=sets, refuses=OF_A_SIGN),
         ]
 
     def show_node(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:

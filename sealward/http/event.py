@@ -19,7 +19,7 @@ from sealward.http.answer import Position, Time, Uuid, answer
 from sealward.http.errors import Problem
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import NODE_ID, Query, choice, number, server, time, whole
-from sealward.http.policy import POLICY
+from sealward.http.policy import PROOF, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 MAX_PAGE: Final = 1000
+LIST_EVENTS: Final = Rule("event:list", "Read the log, as pages or as a stream.", PROOF)
 MAX_LOOKED_AT: Final = 20_000
 """Events that a page may look at: a filter that matches little gives short pages, whose `next` goes on."""
 KEEP_ALIVE: Final = 5.0
@@ -120,6 +121,7 @@ class Events:
                 "/events",
                 self.page,
                 {200: Answer(Page, also="text/event-stream")},
+                rule=LIST_EVENTS,
                 query=(AFTER, SINCE, LIMIT, TYPE, SERVER_ID, NODE_ID),
                 headers=("Last-Event-ID",),
                 refuses={
@@ -195,7 +197,7 @@ class Events:
             identity = self._door.identify.who(req)
         except Problem:
             return False
-        return identity is not None and self._door.policy.may(identity, POLICY["GET", "/events"])
+        return identity is not None and self._door.policy.may(identity, LIST_EVENTS)
 
     def _sent(
         self, wanted: Filter, position: int, still: Callable[[], bool], unsent: Callable[[], int]

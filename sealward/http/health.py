@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from sealward.http.answer import Date, answer, date
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import Query, flag
+from sealward.http.policy import PROOF, Rule
 
 if TYPE_CHECKING:
     import falcon
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 MOST: Final = 100
 """Events set aside that are shown."""
-DETAILED: Final = flag("detailed", "Say what lags and who is silent; needs a token.")
+DETAILED: Final = flag(
+    "detailed",
+    "Say what lags and who is silent; needs a token.",
+    Rule("health:detailed", "See in detail how the service is.", PROOF),
+)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -82,7 +87,6 @@ class Healthcheck:
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
-        known: dict[str, Any] = {"public": True, "bare": True}
         well = {200: Answer(Health)}
         away = {503: ("store.unavailable",)}
         return [
@@ -93,11 +97,10 @@ class Healthcheck:
                 well,
                 query=(DETAILED,),
                 refuses=away,
-                guarded=True,
-                **known,
+                bare=True,
             ),
-            Operation("GET", "/healthcheck/ready", self.ready, well, refuses=away, **known),
-            Operation("GET", "/healthcheck/live", self.live, well, **known),
+            Operation("GET", "/healthcheck/ready", self.ready, well, refuses=away, bare=True),
+            Operation("GET", "/healthcheck/live", self.live, well, bare=True),
         ]
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:

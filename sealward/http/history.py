@@ -11,6 +11,7 @@ from sealward.events.base import Origin  # noqa: TC001 - the answer's form is re
 from sealward.http.answer import Id, Time, answer, link_next
 from sealward.http.operation import OF_A_SIGN, Answer, Operation
 from sealward.http.parameter import LIMIT, Query, whole
+from sealward.http.policy import PROOF, Rule
 
 if TYPE_CHECKING:
     import falcon
@@ -55,6 +56,7 @@ class History:
                 "/sign/{server_id}/events",
                 self.list,
                 {200: Answer(HistoryAnswer, headers=("Link",))},
+                rule=Rule("sign:history", "Show who did what to a server.", PROOF),
                 query=(AFTER, LIMIT),
                 refuses=OF_A_SIGN,
             )

@@ -15,6 +15,7 @@ from sealward.http.auth import actor
 from sealward.http.errors import Problem
 from sealward.http.node import UNKNOWN, NodeAnswer
 from sealward.http.operation import Answer, Operation
+from sealward.http.policy import GOVERNS, Rule
 
 if TYPE_CHECKING:
     from sealward.http.node import Nodes
@@ -70,6 +71,7 @@ class Membership:
                 "/node",
                 self.admit,
                 {201: Answer(NodeAnswer, headers=("Location",))},
+                rule=Rule("node:create", "Let a node in under a key of its own.", GOVERNS),
                 body=Newcomer,
                 refuses=BAD_NEWCOMER | {409: ("node.exists",)},
             ),
@@ -78,6 +80,7 @@ class Membership:
                 "/node/{node_id}",
                 self.remove,
                 {204: Answer()},
+                rule=Rule("node:delete", "Take a node away.", GOVERNS),
                 refuses=UNKNOWN | {409: ("node.has-signs",)},
             ),
             Operation(
@@ -85,6 +88,7 @@ class Membership:
                 "/node/{node_id}/key",
                 self.replace_key,
                 {200: Answer(NodeAnswer)},
+                rule=Rule("node:replace-key", "Have another key count as a node's own.", GOVERNS),
                 body=Key,
                 refuses=UNKNOWN | BAD_KEY,
             ),

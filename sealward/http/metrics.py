@@ -22,6 +22,7 @@ from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import flag
+from sealward.http.policy import LOOKS, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from sealward.http.condition import Condition, Monitor, NodeCondition
     from sealward.http.traffic import Traffic
 
-DETAILED: Final = flag("detailed", "Name the nodes; needs a token.")
+SHOW_METRICS: Final = Rule("metrics:show", "Read the metrics with the nodes' names.", LOOKS)
+DETAILED: Final = flag("detailed", "Name the nodes; needs a token.", SHOW_METRICS)
 FRESH: Final = 2.0
 """Seconds for which a look at the control plane is good: who asks all the time costs no more."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -77,9 +79,8 @@ class Metrics:
                 "/metrics",
                 self.show,
                 text,
+                rule=None if self._public else SHOW_METRICS,
                 query=(DETAILED,),
-                public=self._public,
-                guarded=self._public,
                 bare=True,
             )
         ]

@@ -11,6 +11,7 @@ from sealward.commands.order import OrderMove, order_move
 from sealward.http.answer import AskedId, answer
 from sealward.http.auth import actor
 from sealward.http.operation import Answer, Operation
+from sealward.http.policy import GOVERNS, Rule
 from sealward.http.sign import SignAnswer, shown
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Moves:
                 "/sign/{server_id}/move",
                 self.move,
                 {200: Answer(SignAnswer)},
+                rule=Rule(
+                    "sign:move", "Move a sign to another node: its own node does not run the server.", GOVERNS
+                ),
                 body=Destination,
                 refuses={
                     404: ("sign.not-found", "node.not-found"),

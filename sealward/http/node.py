@@ -16,6 +16,7 @@ from sealward.events.measurement import Finding  # noqa: TC001 - the answer's fo
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.auth import actor
 from sealward.http.operation import TASK, Answer, Operation
+from sealward.http.policy import CHANGES, LOOKS, Rule
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -102,19 +103,34 @@ class Nodes:
         """Return the calls."""
         action = "/sign/node/{node_id}/action"
         done = {200: Answer(ActionAnswer, links=TASK)}
+        acts = Rule("node:action", "Switch validation of a node on or off.", CHANGES)
         return [
-            Operation("GET", "/node", self.list, {200: Answer(NodeList)}),
-            Operation("GET", "/node/{node_id}", self.show, {200: Answer(NodeAnswer)}, refuses=UNKNOWN),
+            Operation(
+                "GET",
+                "/node",
+                self.list,
+                {200: Answer(NodeList)},
+                rule=Rule("node:list", "List the nodes.", LOOKS),
+            ),
+            Operation(
+                "GET",
+                "/node/{node_id}",
+                self.show,
+                {200: Answer(NodeAnswer)},
+                rule=Rule("node:show", "Show a node.", LOOKS),
+                refuses=UNKNOWN,
+            ),
             Operation(
                 "PUT",
                 "/node/{node_id}/firmware",
                 self.accept,
                 {200: Answer(NodeAnswer)},
+                rule=Rule("node:accept-firmware", "Accept the firmware files that a node found.", CHANGES),
                 body=Accepted,
                 refuses={404: (*UNKNOWN[404], "node.firmware-unknown"), 409: ("node.firmware-changed",)},
             ),
-            Operation("POST", action, self.act, done, body=Action, refuses=UNKNOWN),
-            Operation("GET", action, self.act, done, body=Action, refuses=UNKNOWN, changes=True),
+            Operation("POST", action, self.act, done, rule=acts, body=Action, refuses=UNKNOWN),
+            Operation("GET", action, self.act, done, rule=acts, body=Action, refuses=UNKNOWN, changes=True),
         ]
 
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -16,7 +16,6 @@ import msgspec
 from sealward.http.errors import ErrorAnswer
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import PATH, Parameter
-from sealward.http.policy import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -103,7 +102,7 @@ class Description:
 
     def __init__(self, others: Iterable[Operation]) -> None:
         answers = {200: Answer(Document)}
-        self._own = Operation("GET", "/openapi.json", self.show, answers, public=True, bare=True)
+        self._own = Operation("GET", "/openapi.json", self.show, answers, bare=True)
         self.document = document([*others, self._own])
         self._text = msgspec.json.encode(self.document)
 
@@ -157,7 +156,7 @@ def _sources(operation: Operation) -> Iterable[Mapping[int, Iterable[str]]]:
     yield EVERYWHERE
     yield {400: [reason for one in parameters for reason in one.refuses]}
     yield operation.refuses
-    if operation.guarded or not operation.public:
+    if operation.rules:
         yield WITH_TOKEN
     if operation.body is not None:
         yield WITH_BODY
@@ -182,8 +181,7 @@ def _operation(one: Operation) -> dict[str, Any]:
         | {str(status): _refusal(status, reasons) for status, reasons in refusals(one).items()},
         "security": _security(one),
     }
-    rule = POLICY.get((one.method, one.template))
-    if rule is not None:
+    for rule in one.rules[:1]:
         described["description"] = f"Rule `{rule.name}`; by default of {', '.join(sorted(rule.roles))}."
     if one.body is not None:
         content = {"application/json": {"schema": _ref(one.body)}}
@@ -193,9 +191,9 @@ def _operation(one: Operation) -> dict[str, Any]:
 
 def _security(one: Operation) -> list[dict[str, Any]]:
     needs: list[dict[str, Any]] = [{"token": []}]
-    if not one.public:
+    if one.rule is not None:
         return needs
-    return [{}, *needs] if one.guarded else []
+    return [{}, *needs] if one.rules else []
 
 
 def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from sealward.events.along import Along
+    from sealward.http.policy import Rule
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""
@@ -56,16 +57,14 @@ class Operation:
     """The path, without /v1."""
     handle: Callable[..., None]
     answers: Mapping[int, Answer]
+    rule: Rule | None = None
+    """The permission that the call needs; None: no token is asked for, unless a parameter has a rule."""
     query: tuple[Parameter[Any], ...] = ()
     headers: tuple[str, ...] = ()
     """Request headers that mean something to this call alone."""
     body: type[msgspec.Struct] | None = None
     refuses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Status → reasons that only this call, or few, are refused with."""
-    public: bool = False
-    """Whether no token is asked for."""
-    guarded: bool = False
-    """Whether a token is asked for after all, with some parameter (`policy.GUARDED`)."""
     bare: bool = False
     """Whether it is served without the prefix /v1 alone."""
     changes: bool = False
@@ -83,6 +82,17 @@ class Operation:
         """Return the call's name, which no other has: `get-sign-server_id-verdict`."""
         words = self.template.replace(".", "/").translate(str.maketrans("", "", "{}")).split("/")
         return "-".join([self.method.lower(), *(word for word in words if word)])
+
+    @property
+    def rules(self) -> list[Rule]:
+        """Return the permission that the call needs, then those that its parameters need."""
+        return [rule for rule in (self.rule, *(one.rule for one in self.query)) if rule is not None]
+
+    def needs(self, parameters: Iterable[str]) -> list[Rule]:
+        """Return the permissions that a request with these parameters needs; none: the request is public."""
+        given = {name.removeprefix("$") for name in parameters}
+        asked = (one.rule for one in self.query if one.name in given)
+        return [rule for rule in (self.rule, *asked) if rule is not None]
 
     def respond(self, req: falcon.Request, resp: falcon.Response, **path: str) -> None:
         """Read what the request brings, then have it handled. Raises Problem."""
@@ -118,6 +128,11 @@ class Route:
             setattr(self, f"on_{method.lower()}", one.respond)
         self.methods = sorted([*self._operations, "OPTIONS"])
         """What can be done here: the Allow header."""
+
+    def needs(self, method: str, parameters: Iterable[str]) -> list[Rule]:
+        """Return the permissions that a request needs; an unknown method needs those of another."""
+        operation = self._operations.get(method) or next(iter(self._operations.values()))
+        return operation.needs(parameters)
 
     def changes(self, method: str) -> bool:
         """Say whether the call of a method changes something."""

@@ -9,7 +9,8 @@ import msgspec
 from oslo_config import cfg
 from oslo_policy import policy as oslo
 
-from sealward.http.policy import PERSONAS, RULES, PolicyRefused, check
+from sealward.http.permissions import permissions
+from sealward.http.policy import PERSONAS, PolicyRefused, check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +30,12 @@ def defaults() -> list[oslo.RuleDefault]:
     ]
     return personas + [
         oslo.DocumentedRuleDefault(
-            rule.name,
-            check(rule),
-            rule.description,
-            [{"method": method, "path": path} for method, path in rule.operations],
+            one.rule.name,
+            check(one.rule),
+            one.rule.description,
+            [{"method": method, "path": path} for method, path in one.calls],
         )
-        for rule in RULES
+        for one in permissions()
     ]
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from sealward.http.errors import Problem
+from sealward.http.policy import PROOF, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -37,6 +38,8 @@ class Parameter(Generic[Value]):
     means: str
     refuses: tuple[str, ...] = ()
     """The reasons of what `read` raises."""
+    rule: Rule | None = None
+    """The permission that a request with this parameter needs, on top of the permission of its call."""
 
 
 class Query:
@@ -138,9 +141,9 @@ def word(name: str, means: str) -> Parameter[str]:
     )
 
 
-def flag(name: str, means: str) -> Parameter[str]:
+def flag(name: str, means: str, rule: Rule) -> Parameter[str]:
     """Return a parameter that says something by being there; it takes no value, or `true`."""
-    return choice(name, ("", "true"), means)
+    return replace(choice(name, ("", "true"), means), rule=rule)
 
 
 OFFSET: Final = whole("offset", "How many to pass over.")
@@ -148,7 +151,10 @@ LIMIT: Final = whole(
     "limit", "How many to show at most; without it, all. What follows is in the Link header."
 )
 NODE_ID: Final = whole("node_id", "Only those of this node.")
-AT: Final = time("at", "Answer as it was known then.")
+AT: Final = replace(
+    time("at", "Answer as it was known then."),
+    rule=Rule("sign:past", "Show what was known of signs at a time in the past.", PROOF),
+)
 
 PATH: Final[dict[str, Parameter[Any]]] = {
     "server_id": server("server_id", "The server, by its UUID."),

@@ -11,6 +11,7 @@ from sealward.events.codec import EVENTS
 from sealward.http.answer import answer
 from sealward.http.errors import Problem
 from sealward.http.operation import Answer, Operation
+from sealward.http.policy import LOOKS, Rule
 
 if TYPE_CHECKING:
     import falcon
@@ -36,12 +37,19 @@ class Schemas:
         """Return the calls."""
         first = {"get-schema-topic": {"topic": "$response.body#/schemas/0"}}
         return [
-            Operation("GET", "/schema", self.list, {200: Answer(SchemaList, links=first)}),
+            Operation(
+                "GET",
+                "/schema",
+                self.list,
+                {200: Answer(SchemaList, links=first)},
+                rule=Rule("schema:list", "List the schemas of the events.", LOOKS),
+            ),
             Operation(
                 "GET",
                 "/schema/{topic}",
                 self.show,
                 {200: Answer(JsonSchema, "application/schema+json")},
+                rule=Rule("schema:show", "Show the schema of an event.", LOOKS),
                 refuses={404: ("schema.not-found",)},
             ),
         ]

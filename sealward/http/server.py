@@ -9,6 +9,7 @@ import msgspec
 from sealward.http.answer import Id, Uuid, answer, link_next
 from sealward.http.operation import Answer, Operation
 from sealward.http.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
+from sealward.http.policy import LOOKS, Rule
 
 if TYPE_CHECKING:
     import falcon
@@ -48,6 +49,7 @@ class Servers:
                 "/server",
                 self.list,
                 {200: Answer(ServerList, headers=("Link",))},
+                rule=Rule("server:list", "List the inventory of servers.", LOOKS),
                 query=(SIGNED, NODE_ID, OFFSET, LIMIT, MARKER),
             )
         ]

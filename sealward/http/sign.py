@@ -17,6 +17,7 @@ from sealward.http.errors import Problem
 from sealward.http.etag import is_known, only_if, tag
 from sealward.http.operation import OF_A_SIGN, PAST_BUSY, Answer, Operation
 from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
+from sealward.http.policy import CHANGES, LOOKS, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +88,7 @@ class Signs:
                 "/sign",
                 self.list,
                 {200: Answer(SignList, headers=("Link",))},
+                rule=Rule("sign:list", "List the signs.", LOOKS),
                 query=(OFFSET, LIMIT, MARKER, IS_VALID, NODE_ID, AT),
                 refuses=PAST_BUSY,
             ),
@@ -95,6 +97,7 @@ class Signs:
                 "/sign",
                 self.create,
                 {201: Answer(SignAnswer, headers=("Location", "ETag"))},
+                rule=Rule("sign:create", "Sign a server.", CHANGES),
                 body=ToSign,
                 refuses={
                     400: ("server.bad-uuid",),
@@ -108,6 +111,7 @@ class Signs:
                 "/sign",
                 self.update,
                 {200: one},
+                rule=Rule("sign:update", "Sign a server anew: make a new reference.", CHANGES),
                 headers=("If-Match",),
                 body=Named,
                 refuses=OF_A_SIGN | MISMATCH | {400: ("server.bad-uuid",), 410: ("sign.revoked-meanwhile",)},
@@ -117,6 +121,7 @@ class Signs:
                 "/sign/{server_id}",
                 self.show,
                 {200: one, 304: Answer(headers=("ETag",))},
+                rule=Rule("sign:show", "Show a sign.", LOOKS),
                 query=(AT,),
                 headers=("If-None-Match",),
                 refuses=OF_A_SIGN | PAST_BUSY,
@@ -127,6 +132,7 @@ class Signs:
                 "/sign/{server_id}",
                 self.revoke,
                 {204: Answer()},
+                rule=Rule("sign:delete", "Take a server off control.", CHANGES),
                 headers=("If-Match",),
                 refuses=OF_A_SIGN | MISMATCH,
             ),

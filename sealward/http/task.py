@@ -10,6 +10,7 @@ import msgspec
 from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.errors import Problem
 from sealward.http.operation import Answer, Operation
+from sealward.http.policy import LOOKS, Rule
 from sealward.projections.tasks import WAITING
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Tasks:
                 "/task/{task_id}",
                 self.show,
                 {200: Answer(TaskAnswer)},
+                rule=Rule("task:show", "Show a task.", LOOKS),
                 refuses={404: ("task.not-found",)},
             )
         ]

@@ -17,6 +17,7 @@ from sealward.http.errors import Problem
 from sealward.http.etag import is_known, verdict_tag
 from sealward.http.operation import OF_A_SIGN, PAST_BUSY, TASK, Answer, Operation
 from sealward.http.parameter import AT
+from sealward.http.policy import CHANGES, LOOKS, PROOF, Rule
 from sealward.http.sign import found
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Verdicts:
                 "/sign/{server_id}/verdict",
                 self.show,
                 {200: Answer(VerdictAnswer, headers=("ETag",)), 304: Answer(headers=("ETag",))},
+                rule=Rule("sign:verdict", "Show a verdict with reasons and findings.", LOOKS),
                 query=(AT,),
                 headers=("If-None-Match",),
                 refuses=OF_A_SIGN | PAST_BUSY,
@@ -92,6 +94,7 @@ class Verdicts:
                 "/sign/{server_id}/envelope",
                 self.envelope,
                 {200: Answer(Envelope)},
+                rule=Rule("sign:envelope", "Show the reference in force.", PROOF),
                 query=(AT,),
                 refuses=OF_A_SIGN | PAST_BUSY | {404: ("sign.not-found", "sign.not-sealed")},
             ),
@@ -100,6 +103,7 @@ class Verdicts:
                 "/sign/{server_id}/validate",
                 self.validate,
                 {202: Answer(Requested, headers=("Location",), links=TASK)},
+                rule=Rule("sign:validate", "Have a server measured now.", CHANGES),
                 refuses=OF_A_SIGN,
             ),
         ]

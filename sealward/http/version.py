@@ -53,8 +53,8 @@ class Versions:
     def operations(self) -> list[Operation]:
         """Return the calls."""
         return [
-            Operation("GET", "/", self.list, {200: Answer(VersionList)}, public=True, bare=True),
-            Operation("GET", "/v1", self.show, {200: Answer(VersionAnswer)}, public=True, bare=True),
+            Operation("GET", "/", self.list, {200: Answer(VersionList)}, bare=True),
+            Operation("GET", "/v1", self.show, {200: Answer(VersionAnswer)}, bare=True),
         ]
 
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:

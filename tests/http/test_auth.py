@@ -12,10 +12,12 @@ from running import ADMIN, WEB, Running, running
 
 from sealward.control.role import Role
 from sealward.http import auth
+from sealward.http.app import calls
 from sealward.http.identity import strip
-from sealward.http.policy import POLICY, PUBLIC
 
-ROUTES = sorted(one for one in POLICY if one[1] != "/metrics")  # which is public unless a setting says not
+RULES = {(one.method, one.template): one.rules[0] for one in calls() if one.rules}
+ROUTES = sorted(one for one in RULES if one[1] != "/metrics")  # which is public unless a setting says not
+PUBLIC = {"/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready", "/openapi.json"}
 
 
 def path_of(template: str) -> str:
@@ -45,7 +47,7 @@ def test_a_role_may_what_its_rules_say(shared: Running, role: Role, method: str,
     before = shared.embedded.control_plane.store.head()
     answer = shared.ask(method, path_of(template), {}, headers={"X-Auth-Token": token})
 
-    if role in POLICY[method, template].roles:
+    if role in RULES[method, template].roles:
         assert answer.status in {200, 202, 400, 404}
     else:
         assert (answer.status, answer.json["error"]["reason"]) == (403, "auth.forbidden")
@@ -70,6 +72,11 @@ def test_only_who_may_see_proof_asks_about_the_past(shared: Running) -> None:
 def test_discovery_and_health_need_no_token(shared: Running, path: str) -> None:
     """A load balancer has none."""
     assert shared.ask("GET", path, headers={"X-Auth-Token": None}).status == 200
+
+
+def test_nothing_else_is_public() -> None:
+    """Each call has a rule, but those, and the metrics while a setting has them public."""
+    assert {one.template for one in calls() if one.rule is None} == PUBLIC - {"/openapi.json"} | {"/metrics"}
 
 
 def test_claims_in_other_headers_count_for_nothing(shared: Running) -> None:
