@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -123,6 +124,33 @@ def test_killed_it_lets_nothing_changed_start(gated: Gated, seconds: float) -> N
 
     assert process.returncode == 1
     assert [one["refused"] for one in gated.reports()] == [True]
+
+
+def test_killed_when_it_has_read_the_xml_it_may_be_any_server(gated: Gated, tmp_path: Path) -> None:
+    """Nobody knows any more which server it was: it is refused where any is, whatever the node's policy."""
+    gated.sealward.ask("PUT", f"/v1/sign/{WEB}/policy", {"on_start": "refuse"})
+    until(lambda: f"{WEB} refuse" in (gated.node / "gate.policy").read_text())
+    gated.stop_with(on_start="observe")
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\ncat >/dev/null\nkill -9 $$\n")
+    killed.chmod(0o755)
+    gated.place.write_text(gated.place.read_text().replace(sys.executable, str(killed)))
+    status, _ = gated.start(gated.evil)
+
+    assert status == 1
+    assert [(one["reason"], one["refused"]) for one in gated.reports()] == [("gate-failed", True)]
+
+
+def test_xml_that_is_too_long_is_refused_by_the_policy_of_its_server(gated: Gated) -> None:
+    """Metadata can make it as long as one likes: what cannot be measured still names its server."""
+    gated.sealward.ask("PUT", f"/v1/sign/{WEB}/policy", {"on_start": "refuse"})
+    until(lambda: f"{WEB} refuse" in (gated.node / "gate.policy").read_text())
+    gated.stop_with(on_start="observe")
+    long = gated.evil.replace("<os>", f"<metadata><a>{'&gt;' * 1_200_000}</a></metadata><os>", 1)
+    status, _ = gated.start(long)
+
+    assert status == 1
+    assert [(one["server_id"], one["refused"]) for one in gated.reports()] == [(WEB, True)]
 
 
 LIMITS = [*(f"ulimit -n {number}" for number in (4, 8, 11, 12, 13, 14)), "ulimit -f 0", "ulimit -v 20000",

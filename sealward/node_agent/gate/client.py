@@ -155,6 +155,8 @@ def _began(start: Start) -> tuple[bool, str]:
     word, _, said = answer.partition(b"\n")
     if not word:
         raise ValueError("no answer")
+    _signal.setitimer(_signal.ITIMER_REAL, 0)  # it is decided: the record is of no use any more
+    started.forget(start.incoming, start.name)
     if said:
         _tell(start.socket)
     return word == b"allow", said.decode(errors="replace")

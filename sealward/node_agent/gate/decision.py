@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sealward.events.binding import unexplained
 from sealward.events.measurement import CONFIG as MEASURED
 from sealward.events.measurement import FILES, differing
-from sealward.events.policy import DEFAULT, OnDoubt
+from sealward.events.policy import OnDoubt
 from sealward.node_agent import canonical, profile
 from sealward.node_agent.findings import findings, host_bound_findings, is_of_unread
 from sealward.node_agent.gate import judge
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
+from sealward.node_agent.gate.fallback import server_id
 from sealward.node_agent.gate.judge import Reason
 from sealward.node_agent.gate.reference import Unverified, verified
+from sealward.node_agent.gate.unread import conclude_unread
 from sealward.node_agent.measure import Measured, measure
 
 if TYPE_CHECKING:
@@ -53,11 +55,11 @@ def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bo
     try:
         server = identified(xml)
     except canonical.DomainXmlRefused as refused:
-        return _on_unreadable(folder, refused)
+        return _on_unreadable(folder, xml, refused)
     try:
         dossier = read(folder, server.server_id or "")
     except LedgerUnreadable:
-        return conclude(server, DEFAULT, [(Reason.LEDGER, ())])
+        return conclude_unread(folder, server)
     moment = max(now, dossier.last_moment or now)
     start = _Start(folder, form, xml, is_answered, [])
     conclusion = conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
@@ -82,12 +84,14 @@ def identified(xml: bytes) -> Server:
     return Server("-".join(parts), domain.findtext("name") or "")
 
 
-def _on_unreadable(folder: str, refused: canonical.DomainXmlRefused) -> Conclusion:
+def _on_unreadable(folder: str, xml: bytes, refused: canonical.DomainXmlRefused) -> Conclusion:
+    """Return what comes of XML that cannot be measured: the policy of the server counts that it names."""
+    server, detail = Server(server_id(xml).decode() or None, ""), str(refused)
     try:
-        policy = read(folder, "").policy
+        policy = read(folder, server.server_id or "").policy
     except LedgerUnreadable:
-        policy = DEFAULT
-    return conclude(Server(None, ""), policy, [(Reason.UNREADABLE, ())], str(refused))
+        return conclude_unread(folder, server, Reason.UNREADABLE, detail)
+    return conclude(server, policy, [(Reason.UNREADABLE, ())], detail)
 
 
 def _doubts(

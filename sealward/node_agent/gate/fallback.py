@@ -41,11 +41,16 @@ class Posted:
         self.is_there = header == HEADER
 
     def of(self, server_id: bytes) -> tuple[bool, bool]:
-        """Return whether a start is refused when in doubt, and whether anybody signed the server."""
+        """Return whether a start is refused when in doubt, and whether anybody signed the server.
+
+        Without an id it may be any server: its start is refused if the start of any is.
+        """
         refuses = is_signed = False
         for line in self._lines if self.is_there else ():
             key, _, words = line.partition(b" ")
-            if key in {b"node", server_id}:
+            if not server_id:
+                refuses = refuses or words.startswith(b"refuse")
+            elif key in {b"node", server_id}:
                 refuses, is_signed = words.startswith(b"refuse"), key == server_id
         return refuses, is_signed
 

@@ -40,13 +40,15 @@ case "$2 $3" in
     ;;
 "started begin")
     [ -f "$record" ] || exit 0
+    policy= id=
+    read -r policy id <"$record" 2>/dev/null
+    policy=${{policy:-refuse}}
     exec >/dev/null
     {python} -I -S -c {code} {place} --started {socket} {folder} {incoming} "$1" {paths}
     case $? in
     0) exit 0 ;;
     3) exit 1 ;;
     esac
-    read -r policy id <"$record" 2>/dev/null
     reason=file-replaced
     ;;
 "migrate begin" | "restore begin")
@@ -72,7 +74,7 @@ if [ "$2" = prepare ]; then
         esac
     fi
     # Python or a part of what it runs is gone, or was killed: the posted policy decides.
-    reason=gate-failed id= policy= unsigned= known=
+    reason=gate-failed id= policy= unsigned= known= any=
     xml=$(timeout 2 head -c 65536 2>/dev/null)
     case $xml in
     *"<uuid>"*) id=${{xml#*<uuid>}} id=${{id%%</uuid>*}} ;;
@@ -87,8 +89,11 @@ if [ "$2" = prepare ]; then
             node) policy=$start unsigned=$more ;;
             "$id") policy=$start known=yes ;;
             esac
+            [ "$start" != refuse ] || any=refuse
         done
     }} 2>/dev/null <{policy}
+    # What was killed may have read the XML: it may be any server.
+    [ -n "$id" ] || policy=${{any:-$policy}}
     if [ -n "$policy" ] && [ -n "$id" ] && [ -z "$known" ]; then
         [ "$unsigned" = refuse ] || exit 0
         policy=refuse reason=unanswered

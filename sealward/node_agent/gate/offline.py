@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.events.policy import DEFAULT
 from sealward.node_agent.gate import apart, spool
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.dossier import LedgerUnreadable, read
 from sealward.node_agent.gate.fallback import become_owner
 from sealward.node_agent.gate.judge import Reason
+from sealward.node_agent.gate.unread import conclude_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,12 +70,12 @@ def _decided(folder: str, form: str, xml: bytes, moment: str) -> Conclusion:
 def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conclusion:
     """Return what the policy makes of it that nothing could be found out."""
     found = _UUID.search(xml)
-    server_id = found[1].decode().lower() if found else None
+    server = Server(found[1].decode().lower() if found else None, "")
     try:
-        policy = read(folder, server_id or "").policy
+        policy = read(folder, server.server_id or "").policy
     except LedgerUnreadable:
-        policy = DEFAULT
-    return conclude(Server(server_id, ""), policy, [(reason, ())], detail)
+        return conclude_unread(folder, server, reason, detail)
+    return conclude(server, policy, [(reason, ())], detail)
 
 
 def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:

@@ -37,10 +37,14 @@ def leave(folder: str, report: Mapping[str, object] | None) -> bool:
         if len(os.listdir(place)) >= FULL:  # noqa: PTH208 - as above
             return True
         draft = os.open(f"{place}/.{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(draft, "w", encoding="utf-8") as file:
-            json.dump(report, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(draft, "w", encoding="utf-8") as file:
+                json.dump(report, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            os.unlink(f"{place}/.{name}")  # noqa: PTH108 - as above
+            raise
         os.rename(f"{place}/.{name}", f"{place}/{name}.json")  # noqa: PTH104 - as above
         return True
     return False

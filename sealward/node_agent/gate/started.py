@@ -32,7 +32,7 @@ def keep(incoming: str, name: str, text: bytes) -> None:
     place = _place(incoming, name)
     if place is None:
         return
-    forget(place)
+    forget(incoming, name)
     if not text:
         return
     for folder in (incoming, f"{incoming}/{FOLDER}"):
@@ -46,15 +46,17 @@ def keep(incoming: str, name: str, text: bytes) -> None:
         posix.close(file)
 
 
-def forget(place: str) -> None:
-    """Forget a record."""
-    if _is_there(place):
+def forget(incoming: str, name: str) -> None:
+    """Forget the record of a start. Raises OSError."""
+    place = _place(incoming, name)
+    if place is not None and _is_there(place):
         posix.unlink(place)
 
 
 def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool, str]:
     """Return whether a server that has started may go on, and what to say; an objection is left.
 
+    The record stays for whoever asked: without an answer the record's policy decides.
     Raises OSError and ValueError where there is a record that cannot be read.
     """
     place = _place(incoming, name)
@@ -62,7 +64,6 @@ def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool
         return True, ""
     record = Record.read(fallback.content(place))
     found = [(line, now) for line in record.lines if (now := _now(line, paths)) is not None]
-    forget(place)
     if not found:
         return True, ""
     allowed = not record.refuses
