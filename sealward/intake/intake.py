@@ -144,7 +144,7 @@ class Intake:
             self._quota.pay(outcome.spent)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             for message, one in zip(batch, read, strict=True):
-                if not isinstance(one, OverQuota | TooLarge):
+                if not isinstance(one, OverQuota | NoSender):
                     self._quota.give_back(message.sender or "", len(message.body))
             raise Later(str(away)) from away
         self._answers.take(outcome.registered, outcome.behind)
@@ -153,8 +153,12 @@ class Intake:
         return outcome.answers
 
     def _read(self, message: Delivered) -> Said | Exception:
-        """Return what a message says, or why nobody is known to have said it."""
+        """Return what a message says, or why nobody is known to have said it.
+
+        A message without a sender is not read: nobody would pay for that.
+        """
         try:
+            self._senders.vouched(message)
             if message.sender and not self._senders.is_own(message.sender):
                 self._quota.admit(message.sender, len(message.body))
             said = read(message)

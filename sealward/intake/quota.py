@@ -87,21 +87,23 @@ class Quota:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     def admit(self, sender: str, size: int) -> None:
-        """Take a message of so many bytes from a user, before it is read. Raises TooLarge, OverQuota."""
+        """Take a message of so many bytes from a user, before it is read. Raises TooLarge, OverQuota.
+
+        One that is too large costs as much as the largest. A user in debt gets into no more of it.
+        """
         now, account = self._clock(), self._of(sender)
-        if size > LARGEST:
-            account.bytes.left -= LARGEST
-            raise TooLarge
         if min(account.messages.look(now), account.bytes.look(now)) < 1:
             raise OverQuota
         account.messages.left -= 1
-        account.bytes.left -= size
+        account.bytes.left -= min(size, LARGEST)
+        if size > LARGEST:
+            raise TooLarge
 
     def give_back(self, sender: str, size: int) -> None:
-        """Take back that a message was admitted: it could not be worked on, and comes again."""
+        """Take back what a message has cost: it could not be worked on, and comes again."""
         account = self._of(sender)
         account.messages.left += 1
-        account.bytes.left += size
+        account.bytes.left += min(size, LARGEST)
 
     def may_work(self, sender: str, spent: int) -> bool:
         """Say whether a user may have more done who has spent so much that is not paid yet."""

@@ -14,6 +14,7 @@ from sealward.protocol.reports import Turn
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from sealward.events.bus import Delivered
     from sealward.intake.reading import Said
 
 NEVER: Final = Turn(0, 0)
@@ -85,12 +86,15 @@ class Senders:
         """Say whether an operator has put a message back."""
         return self._own is not None and said.sender == self._own
 
+    def vouched(self, message: Delivered) -> None:
+        """Make sure that the broker names the user who has published a message. Raises NoSender."""
+        if self._own is not None and not message.sender:
+            raise NoSender
+
     def check(self, said: Said) -> None:
-        """Make sure that the broker's user is that of the node that speaks. Raises NoSender, WrongSender."""
+        """Make sure that the broker's user is that of the node that speaks. Raises WrongSender."""
         if self._own is None or said.sender == self._own:
             return
-        if not said.sender:
-            raise NoSender
         if said.sender != user_of(said.said.hostname):
             raise WrongSender
 

@@ -89,6 +89,16 @@ def test_garbage_is_refused_unread_before_long(
     assert door.counted()["node.kvm1", "report.over-quota"] > 2000
 
 
+def test_what_names_no_sender_is_not_read(door: Door, flooder: Reporter, honest: Reporter) -> None:
+    """Nobody pays for it, so that it costs no look at it, however it is made."""
+    said = [b"garbage", flooder.inventory(), b"x" * LARGEST]
+    unnamed = [Delivered(one, {}, sender) for one in said for sender in (None, "")]
+    answers = door.deliver(*unnamed, Delivered(beat(honest), {}, "node.kvm2"))
+
+    assert answers == ["report.no-sender"] * 6 + [None]
+    assert door.counted() == {("", "report.no-sender"): 6}
+
+
 def test_an_inventory_that_goes_to_and_fro_is_stopped(  # noqa: PLR0913, PLR0917 - two nodes, a clock, a store
     door: Door,
     flooder: Reporter,
@@ -164,6 +174,34 @@ def test_an_outage_of_the_store_costs_nobody_anything(
 def test_a_message_that_no_agent_sends_is_not_looked_at(door: Door, flooder: Reporter, size: int) -> None:
     """However well it is signed."""
     assert send(door, flooder, b"x" * size) == ["report.too-large"]
+
+
+def test_messages_that_are_too_large_silence_nobody_for_hours(
+    door: Door, flooder: Reporter, clock: Clock
+) -> None:
+    """Whoever has the node's user alone runs up no debt that the node would have to wait for."""
+    large = b"x" * (LARGEST + 1)
+    assert set(send(door, flooder, *[large] * 300)) == {"report.too-large", "report.over-quota"}
+    clock.now += 2 * LARGEST / quota.BYTES.rate
+    assert send(door, flooder, beat(flooder)) == [None]
+
+
+def test_what_is_too_large_is_paid_once(
+    door: Door, flooder: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the store is away, and the same batch is tried again and again."""
+    batch = [Delivered(b"x" * (LARGEST + 1), {}, "node.kvm1"), Delivered(b"x", {}, None)]
+
+    def away(_: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door.handler, "together", away)
+        for _ in range(100):
+            with pytest.raises(Later):
+                door.deliver(*batch)
+    assert door.deliver(*batch) == ["report.too-large", "report.no-sender"]
+    assert send(door, flooder, beat(flooder)) == [None]
 
 
 @pytest.mark.usefixtures("flooder")
