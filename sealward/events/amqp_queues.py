@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pika
 
-from sealward.events.amqp import PIECE
+from sealward.events.amqp import PIECE, UNFIT
 from sealward.events.amqp_session import Session, parameters
 from sealward.events.bus import BusUnavailable, connect, reachable
 from sealward.events.node_queues import QueueRefused
@@ -45,7 +45,7 @@ CONFIRMED_WITHIN: Final = 5.0
 """Seconds after the last message of a batch in which the broker has confirmed all that can be confirmed."""
 CONNECTED_WITHIN: Final = 10.0
 OTHERWISE: Final = 406
-"""AMQP's code (precondition failed) when a queue was declared with other arguments."""
+"""AMQP's code (precondition failed): a queue was declared with other arguments, or a message is too large."""
 AS_IT_MUST_BE: Final[dict[str, Any]] = {"durable": True, "auto_delete": False, "arguments": ARGUMENTS}
 
 
@@ -73,18 +73,8 @@ class AmqpQueues:
         """Put letters into their queues; return the queues that did not take all. Raises BusUnavailable."""
         if not letters:
             return frozenset()
-        if self._session is not None and self._session.ended.is_set():
-            self._end_session()
-        if self._session is None:
-            self._session = _Session(parameters(self._url, self._tls))
         prefix = f"{self._namespace}."
-        try:
-            missed = self._session.publish([(prefix + one.queue, one.body) for one in letters])
-        except BaseException:
-            self._end_session()
-            raise
-        if self._session.is_stuck:
-            self._end_session()
+        missed = self._publish([(prefix + one.queue, one.body) for one in letters])
         failed = frozenset(one.removeprefix(prefix) for one in missed)
         self._open -= failed
         return failed
@@ -98,6 +88,33 @@ class AmqpQueues:
         """Close the connections."""
         self._end_session()
         self._end_declaring()
+
+    def _publish(self, letters: Sequence[tuple[str, bytes]]) -> set[str]:
+        """Publish (queue, body); return the queues that did not take all. Raises BusUnavailable.
+
+        The broker closes the channel at a letter that is larger than its `max_message_size`, and does not say
+        which letter it was: then each goes by itself.
+        """
+        if self._session is not None and self._session.ended.is_set():
+            self._end_session()
+        if self._session is None:
+            self._session = _Session(parameters(self._url, self._tls))
+        session = self._session
+        try:
+            missed = session.publish(letters)
+        except BusUnavailable:
+            self._end_session()
+            if not session.is_refused:
+                raise
+            if len(letters) == 1:
+                return {letters[0][0]}
+            return {queue for one in letters for queue in self._publish([one])}
+        except BaseException:
+            self._end_session()
+            raise
+        if session.is_stuck:
+            self._end_session()
+        return missed
 
     def _declare(self, name: str) -> None:
         try:
@@ -153,6 +170,8 @@ class _Session(Session):
     def __init__(self, where: pika.URLParameters) -> None:
         self.is_stuck = False
         """Whether something was not confirmed in time: what its queue did is not known."""
+        self.is_refused = False
+        """Whether the broker has closed the channel because it does not take a letter."""
         self._settled = threading.Event()
         self._last = 0
         self._unconfirmed: dict[int, str] = {}
@@ -185,6 +204,10 @@ class _Session(Session):
     def _prepare(self, channel: Any) -> None:  # noqa: ANN401 - pika has no types
         channel.add_on_return_callback(self._returned)
 
+    def _lose_channel(self, channel: object, why: object) -> None:
+        self.is_refused = getattr(why, "reply_code", 0) == OTHERWISE
+        super()._lose_channel(channel, why)
+
     def _begin(self) -> None:
         self._is_whole, self._missed, self._answers = False, set(), 0
 
@@ -195,9 +218,13 @@ class _Session(Session):
     def _send(self, letters: Sequence[tuple[str, bytes]]) -> None:
         with self._connection.one_piece():
             for queue, body in letters:
-                self._last += 1
-                self._unconfirmed[self._last] = queue
-                self._channel.basic_publish("", queue, body, PROPERTIES, mandatory=True)
+                try:
+                    self._channel.basic_publish("", queue, body, PROPERTIES, mandatory=True)
+                except UNFIT:  # no queue can have that name
+                    self._missed.add(queue)
+                else:
+                    self._last += 1
+                    self._unconfirmed[self._last] = queue
 
     def _returned(self, _channel: object, method: Any, _properties: object, _body: bytes) -> None:  # noqa: ANN401 - pika has no types
         """Take a message back that no queue took; its confirm follows."""

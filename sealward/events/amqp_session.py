@@ -61,6 +61,8 @@ class Session:
         self._ready = threading.Event()
         self._channel: Any = None
         self._why = "the broker does not answer"
+        self._is_lost = False
+        """Whether the broker has closed the channel: `_why` says what for."""
         self._connection = _Connection(
             where,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
@@ -114,13 +116,15 @@ class Session:
             self._connection.ioloop.stop()
 
     def _failed(self, _connection: object, why: object) -> None:
-        self._why = str(why) or type(why).__name__
+        if not self._is_lost:
+            self._why = str(why) or type(why).__name__
         self._connection.ioloop.stop()
 
     def _lose_channel(self, _channel: object, why: object) -> None:
         """End with the channel, unless the connection is being closed: its socket is closed last."""
         if self._connection.is_open:
-            self._failed(None, why)
+            self._why, self._is_lost = str(why) or type(why).__name__, True
+            self._connection.close()
 
     def _opened(self, channel: Any) -> None:  # noqa: ANN401 - pika has no types
         self._channel = channel

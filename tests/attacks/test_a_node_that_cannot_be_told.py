@@ -298,3 +298,42 @@ def test_a_node_that_asks_again_and_again_is_answered_once() -> None:
     (desired,) = door.said("kvm1")
     assert isinstance(desired, reports.Desired)
     assert desired.answers == "n-49"
+
+
+LIMIT = 1_000_000
+
+
+@pytest.fixture
+def small_messages(rabbitmq_server: RabbitMQ) -> Iterator[None]:
+    """Have the broker take messages of a megabyte at most."""
+    before = rabbitmq_server.ctl("eval", "rabbit_misc:get_env(rabbit, max_message_size, 134217728).").strip()
+    rabbitmq_server.ctl("eval", f"application:set_env(rabbit, max_message_size, {LIMIT}).")
+    yield
+    rabbitmq_server.ctl("eval", f"application:set_env(rabbit, max_message_size, {before}).")
+
+
+@pytest.mark.usefixtures("small_messages")
+@pytest.mark.parametrize("order", [(BAD, GOOD), (GOOD, BAD), (BAD, GOOD, BAD)])
+def test_a_letter_that_is_too_large_for_the_broker_holds_up_nobody(
+    fleet: Fleet, order: tuple[str, ...]
+) -> None:
+    """A node whose servers were sealed with large evidence has an answer that the broker refuses."""
+    queues = fleet.queues[0]
+    for one in (BAD, GOOD):
+        queues.open(queue_of(one))
+    voice = Voice(AUTHORITY, utc_now)
+    bodies = {
+        BAD: Letter(queue_of(BAD), b"x" * (LIMIT + 1)),
+        GOOD: voice.letter(GOOD, telling.Anew(1)),
+    }
+    for _ in range(2):
+        assert queues.put([bodies[one] for one in order]) == {queue_of(BAD)}
+        assert telling.Anew(1) in fleet.heard(GOOD)
+
+
+def test_a_node_that_can_have_no_queue_holds_up_nobody(fleet: Fleet) -> None:
+    """A name of more than 255 bytes is none to AMQP."""
+    voice = Voice(AUTHORITY, utc_now)
+    letters = [Letter("n" * 250, b"body"), voice.letter(GOOD, telling.Anew(1))]
+    assert fleet.queues[0].put(letters) == {"n" * 250}
+    assert fleet.heard(GOOD) == [telling.Anew(1)]
