@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the annotations
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sealward.characters import escaped
 from sealward.events.files import Listing, changed
@@ -16,6 +16,9 @@ CONFIG = "config"
 LIVE = "live"
 FILES = "files"
 """The section that is measured from files, which the XML alone says nothing of."""
+
+COMPANIONS = "companions"
+"""What stands in the place of a form where files are meant that the section `files` does not cover."""
 
 BEING_MEASURED = "files-being-measured"
 """Why a file could not be compared that takes long to read."""
@@ -41,6 +44,10 @@ class Measurement:
     where `live` has a section `files`. The section's digest says the same of all files together; the list is
     needed where some of them could not be read. A server whose node measures no files has none.
 
+    `companions` lists more files that decide what runs: of the persistent form, judged one by one, and
+    covered by no digest of a section. None in measurements of an agent that did not look for them, or at no
+    files.
+
     `doors` names what opens the server to others in host-bound parts, in either form; `hidden_doors` names
     what opens it in parts that the profile leaves out as noise. Each is None in measurements of an agent that
     did not look for such doors.
@@ -54,6 +61,7 @@ class Measurement:
     files: Mapping[str, Listing] = field(default_factory=dict)
     doors: tuple[str, ...] | None = None
     hidden_doors: tuple[str, ...] | None = None
+    companions: Listing | None = None
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -61,8 +69,14 @@ class Measurement:
 
         That a file is still being measured weighs least: it passes by itself.
         """
-        codes = {code for listing in self.files.values() for code in listing.unread.values()}
+        listings = (*self.files.values(), *(() if self.companions is None else (self.companions,)))
+        codes = {code for listing in listings for code in listing.unread.values()}
         return tuple(sorted(codes, key=lambda code: (code == BEING_MEASURED, code)))
+
+    def beside(self, reference: Measurement | None) -> Measurement:
+        """Return what is compared with a reference: without companions where that lists none."""
+        is_compared = reference is None or reference.companions is not None
+        return self if is_compared else replace(self, companions=None)
 
     @property
     def manifest(self) -> bytes:
@@ -116,6 +130,7 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
     A running section is accounted for when it equals the signed persistent section or the running section
     recorded at signing (a device that was hot-plugged before the server was signed). Where files could not be
     read, the section `files` differs only if one of the others does: what is unread proves nothing.
+    Companions that differ are the pair (FILES, COMPANIONS).
     """
     names = reference.sections.keys() | found.sections.keys()
     config = {(name, CONFIG) for name in names if reference.sections.get(name) != found.sections.get(name)}
@@ -124,9 +139,8 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
         for name, digest in found.live.items()
         if digest not in (reference.sections.get(name), reference.live.get(name))
     }
-    return tuple(
-        sorted(pair for pair in config | live if pair[0] != FILES or _is_proven(reference, found, pair[1]))
-    )
+    proven = {pair for pair in config | live if pair[0] != FILES or _is_proven(reference, found, pair[1])}
+    return tuple(sorted(proven | _companions(reference, found)))
 
 
 def _is_proven(reference: Measurement, found: Measurement, form: str) -> bool:
@@ -137,6 +151,13 @@ def _is_proven(reference: Measurement, found: Measurement, form: str) -> bool:
     forms = (CONFIG,) if form == CONFIG else (CONFIG, LIVE)
     signed = [reference.files[one] for one in forms if one in reference.files]
     return all(changed(one, listing) for one in signed)
+
+
+def _companions(reference: Measurement, found: Measurement) -> set[tuple[str, str]]:
+    """Return the pair that says that companions differ; where a side lists none, that proves nothing."""
+    if reference.companions is None or found.companions is None:
+        return set()
+    return {(FILES, COMPANIONS)} if changed(reference.companions, found.companions) else set()
 
 
 def _word(text: str) -> str:

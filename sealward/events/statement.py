@@ -75,6 +75,8 @@ class Statement:
             predicate["doors"] = list(self.measurement.doors)
         if self.measurement.hidden_doors is not None:
             predicate["hiddenDoors"] = list(self.measurement.hidden_doors)
+        if self.measurement.companions is not None:
+            predicate["companions"] = asdict(self.measurement.companions)
         if self.task_id is not None:
             predicate["taskId"] = self.task_id
         return {
@@ -128,6 +130,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     files: dict[str, Listing] = msgspec.field(default_factory=dict)  # statements of before list none
     doors: tuple[str, ...] | None = None  # as above
     hidden_doors: tuple[str, ...] | None = None  # as above
+    companions: Listing | None = None  # as above
     task_id: str | None = None  # as above
 
     def statement(self) -> Statement:
@@ -146,6 +149,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
                 self.files,
                 self.doors,
                 self.hidden_doors,
+                self.companions,
             ),
             self.evidence,
             self.task_id,

@@ -178,6 +178,7 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     differing section that no finding names gets one with the two digests. What host-bound parts may be is for
     `binding` to say; `host_bound` are findings about them.
     """
+    found = found.beside(reference)
     changed = differing(reference, found)
     bound = unexplained(reference, binding, found)
     if not changed and not bound and found.unread:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sealward.events.doubt import MOST
 from sealward.events.files import UNREAD
-from sealward.events.measurement import CONFIG, FILES, LIVE, Finding
+from sealward.events.measurement import COMPANIONS, CONFIG, FILES, LIVE, Finding
 from sealward.node_agent import canonical, masking, profile
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: st
 
 
 def _changes(signed: _Forms, found: _Forms, section: str, form: str) -> list[_Change]:
-    old = signed[LIVE].get(section) if form == LIVE else None
-    before = signed[CONFIG].get(section, []) if old is None else old
+    old = signed[form].get(section) if form != CONFIG else None
+    before = signed[CONFIG].get(section, []) if old is None and form != COMPANIONS else old or []
     return list(islice(_changed_parts(before, found[form].get(section, [])), MAX_FINDINGS))
 
 
@@ -136,7 +136,16 @@ def _read(evidence: bytes, *, whole: bool = False) -> _Forms | None:
     for domain in () if whole else root.iterfind("*/domain"):
         canonical.take_host_bound(domain)
     masking.mask_tree(root)  # it comes from another machine: trust it with nothing
-    return {CONFIG: _sections(config), LIVE: _live_sections(root)}
+    return {CONFIG: _sections(config), LIVE: _live_sections(root), COMPANIONS: _companions(root)}
+
+
+def _companions(root: etree._Element) -> _Sections:
+    """Return the companions as the files of a form of their own."""
+    found = root.find(COMPANIONS)
+    if found is None:
+        return {}
+    found.tag = FILES
+    return {FILES: [("/domain", found)]}
 
 
 def _live_sections(root: etree._Element) -> _Sections:

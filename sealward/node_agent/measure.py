@@ -15,10 +15,10 @@ from sealward.node_agent import canonical, masking, profile
 from sealward.node_agent.doors import hidden_doors, open_doors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
 Files: TypeAlias = "Callable[[etree._Element], etree._Element]"
-"""Gives the `<files>` of a parsed domain."""
+"""Gives the `<files>` of a parsed domain; their next sibling is `<companions>`, if those are looked for."""
 
 
 def unmeasured(domain: etree._Element) -> etree._Element:
@@ -38,6 +38,7 @@ class _Form:
 
     xml: str | bytes
     files: etree._Element
+    companions: etree._Element | None = None
 
     def domain(self) -> etree._Element:
         """Return the normalised domain with its files. Raises DomainXmlRefused."""
@@ -57,7 +58,13 @@ class _Form:
         """Return the files one by one."""
         if "reason" in self.files.attrib:
             return Listing({}, {ALL: self.files.get("reason", "")})
-        return listed({str(key): str(value) for key, value in one.attrib.items()} for one in self.files)
+        return listed(_attributes(self.files))
+
+    def companion_listing(self) -> Listing | None:
+        """Return the companions of the files one by one; None where the node looks at no files."""
+        if self.companions is not None:
+            return listed(_attributes(self.companions))
+        return self.listing() if "reason" in self.files.attrib else None
 
     def before_start(self) -> _Digests:
         """Return the digests of a running form without what libvirt writes into it at its start."""
@@ -101,8 +108,14 @@ class Measured:
         if self._live is not None and names:
             form = etree.SubElement(root, "live", sections=" ".join(names))
             form.append(_only(self._live.domain(), names))
+        if self._config.companions is not None:
+            root.append(copy.copy(self._config.companions))
         masking.mask_tree(root)
         return zlib.compress(canonical.canonical_bytes(root), 9)
+
+    def beside(self, reference: Measurement | None) -> Measured:
+        """Return what is compared with a reference: see `Measurement.beside`."""
+        return replace(self, measurement=self.measurement.beside(reference))
 
     def before_start(self) -> Measurement:
         """Return the measurement of a running form, given as the persistent one, as of before its start.
@@ -148,6 +161,7 @@ def measure(
         listings,
         tuple(sorted(doors)),
         tuple(sorted(hidden)),
+        config.companion_listing(),
     )
     return Measured(measurement, config, running_form, expanded)
 
@@ -160,8 +174,14 @@ def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:
 
 def _measured(xml: str | bytes, files: Files) -> tuple[_Form, _Digests]:
     domain = canonical.parse(xml)
-    form, hidden = _Form(xml, files(domain)), hidden_doors(domain)
+    seen, hidden = files(domain), hidden_doors(domain)
+    form = _Form(xml, seen, seen.getnext())
     return form, _digested(form.normalised(domain))._replace(hidden=hidden)
+
+
+def _attributes(files: etree._Element) -> Iterator[dict[str, str]]:
+    for one in files:
+        yield {str(key): str(value) for key, value in one.attrib.items()}
 
 
 def _digested(domain: etree._Element) -> _Digests:

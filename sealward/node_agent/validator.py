@@ -353,6 +353,7 @@ class Validator:
         Where some files could not be read, all else may be proven to differ from the reference: that counts.
         """
         measured = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
+        measured = measured.beside(None if reference is None else reference.measurement)
         unread = measured.measurement.unread
         if unread and not (reference and self._is_proven(reference, measured)):
             raise refusal(unread)
@@ -426,4 +427,5 @@ def _found(measured: Measured) -> str:
     live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
     bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
     doors = "".join(f" {one}" for one in measurement.hidden_doors or ())
-    return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}{doors}"
+    files = "" if measurement.companions is None else f" {sorted(measurement.companions.read.items())}"
+    return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}{doors}{files}"

@@ -1,8 +1,9 @@
 """Files that arguments of QEMU name (`<qemu:commandline>`), and that QEMU reads before or as the guest boots.
 
-The text of the arguments is signed as it stands; this is about what is in the files that they name. What the
-guest may write to, and images (`-drive`, `-blockdev`), are not among them, and neither is a name without a
-leading slash, which QEMU looks up in folders of its own.
+The text of the arguments is signed as it stands; this is about what is in the files that they name. These
+files count in the section `files`, so what is among them cannot change within a profile. Images (`-drive`,
+`-blockdev`) and all other files that arguments name are companions (`options`). A name without a leading
+slash is looked up by QEMU in folders of its own.
 """
 
 from __future__ import annotations
@@ -41,18 +42,23 @@ def read_by_qemu(arguments: Sequence[str]) -> Iterator[str]:
 def _values(name: str, argument: str) -> Iterator[str]:
     if name in WHOLE:
         yield argument
-    settings = _settings(argument)
-    if name == "drive" and settings.get("if") == "pflash" and _is_read_only(settings):
-        yield settings.get("file", "")
+    found = settings(argument)
+    if name == "drive" and found.get("if") == "pflash" and _is_read_only(found):
+        yield found.get("file", "")
     for key in NAMED.get(name, ()):
-        yield settings.get(key, "")
+        yield found.get(key, "")
 
 
-def _is_read_only(settings: dict[str, str]) -> bool:
-    return not _ON.isdisjoint((settings.get("readonly"), settings.get("read-only")))
+def _is_read_only(found: dict[str, str]) -> bool:
+    return is_on(found.get("readonly")) or is_on(found.get("read-only"))
 
 
-def _settings(argument: str) -> dict[str, str]:
+def is_on(value: object) -> bool:
+    """Say whether a setting is switched on."""
+    return value is True or (isinstance(value, str) and value in _ON)
+
+
+def settings(argument: str) -> dict[str, str]:
     """Return the settings of an argument, `key=value,key=value` or JSON; a comma in a value is doubled."""
     if argument.startswith("{"):
         try:

@@ -22,16 +22,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lxml import etree
 
+from sealward.characters import escaped
 from sealward.events.files import UNREAD
+from sealward.events.measurement import COMPANIONS
 from sealward.node_agent.files import chain, inventory
+from sealward.node_agent.files.companions import Reading, companions
 from sealward.node_agent.files.refusals import FileMissing, FilesNotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sealward.node_agent.files.companions import Facts
+
+
+_NO_CHARACTERS: Final = {0xFFFE: "?", 0xFFFF: "?"}
+"""What XML has no way to write (XML 1.0, section 2.2) and is no control character, either."""
+MAX_PATH: Final = 4096
+"""Characters of a name that are told: Linux's PATH_MAX."""
 
 
 class Content(Protocol):
@@ -53,18 +64,20 @@ class Look:
     seen: Callable[[Path], None]
     root: Path = Path("/")
     read: Callable[[chain.Layer, Path, bool], None] = lambda _layer, _path, _is_written: None
-    contents: dict[Path, dict[str, str | None]] = field(default_factory=dict)
+    contents: dict[Path, Facts] = field(default_factory=dict)
 
     def files(self, domain: etree._Element) -> etree._Element:
-        """Return the `<files>` of a parsed domain, from which no noise is dropped."""
-        files = etree.Element("files")
-        for facts in self._facts(domain):
-            etree.SubElement(
-                files, "file", {name: value for name, value in facts.items() if value is not None}
-            )
+        """Return the `<files>` of a parsed domain, from which no noise is dropped.
+
+        Its next sibling is `<companions>`.
+        """
+        seen = etree.Element("seen")
+        files = _listed("files", self._facts(domain))
+        reading = Reading(self.root, self.seen, self._content, self._disk)
+        seen.extend((files, _listed(COMPANIONS, map(_printable, companions(domain, reading)))))
         return files
 
-    def _facts(self, domain: etree._Element) -> Iterator[dict[str, str | None]]:
+    def _facts(self, domain: etree._Element) -> Iterator[Facts]:
         for boot_file in inventory.boot_files(domain):
             known = {"role": boot_file.role, "path": boot_file.path}
             yield {**known, **({} if boot_file.is_identity else self._boot_content(boot_file.path))}
@@ -77,7 +90,7 @@ class Look:
             else:
                 yield from self._disk(disk)
 
-    def _disk(self, disk: inventory.Disk) -> Iterator[dict[str, str | None]]:
+    def _disk(self, disk: inventory.Disk) -> Iterator[Facts]:
         """Yield the layers of a disk as far as its chain can be followed."""
         start = {"role": disk.role, "target": disk.target}
         is_image = True
@@ -91,7 +104,7 @@ class Look:
             else:
                 yield {**start, UNREAD: refused.code}
 
-    def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> dict[str, str | None]:
+    def _layer(self, layer: chain.Layer, *, is_read_only: bool) -> Facts:
         path = chain.placed(self.root, layer.path)
         self.read(layer, path, not is_read_only)
         is_growing = layer.is_data and not is_read_only
@@ -108,7 +121,7 @@ class Look:
             **content,
         }
 
-    def _boot_content(self, named: str) -> dict[str, str | None]:
+    def _boot_content(self, named: str) -> Facts:
         try:
             path = chain.placed(self.root, named)
             self.seen(path)
@@ -116,7 +129,7 @@ class Look:
             return {UNREAD: refused.code}
         return self._content(path, is_boot=True)
 
-    def _content(self, path: Path, *, is_boot: bool) -> dict[str, str | None]:
+    def _content(self, path: Path, *, is_boot: bool) -> Facts:
         """Return the root of a file's content, or why it could not be read."""
         if path not in self.contents:
             try:
@@ -127,3 +140,19 @@ class Look:
 
     def _see(self, path: str) -> None:
         self.seen(chain.placed(self.root, path))
+
+
+def _printable(facts: Facts) -> Facts:
+    """Return the same as XML can carry it: names of companions come from JSON and from folders, too."""
+    return {
+        name: None if value is None else escaped(value, MAX_PATH).translate(_NO_CHARACTERS)
+        for name, value in facts.items()
+    }
+
+
+def _listed(tag: str, files: Iterator[Facts]) -> etree._Element:
+    """Return an element with a `<file>` for each of these."""
+    whole = etree.Element(tag)
+    for facts in files:
+        etree.SubElement(whole, "file", {name: value for name, value in facts.items() if value is not None})
+    return whole

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import sealward
+from sealward.node_agent.files.protected import is_guarded
 from sealward.node_agent.gate import client
-from sealward.node_agent.gate.guarded import is_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.binding import unexplained
+from sealward.events.files import Listing
+from sealward.events.measurement import COMPANIONS, FILES, differing
 from sealward.events.measurement import CONFIG as MEASURED
-from sealward.events.measurement import FILES, differing
 from sealward.events.policy import OnDoubt
 from sealward.node_agent import canonical, profile
 from sealward.node_agent.findings import findings, host_bound_findings, is_of_unread
@@ -25,7 +26,7 @@ from sealward.node_agent.gate.unread import conclude_unread
 from sealward.node_agent.measure import Measured, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from sealward.events.measurement import Finding, Measurement
@@ -125,7 +126,7 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
 
     measured, stamps = filed.measured(start.folder, start.xml, dossier.hypervisor)
     start.read.append(stamps)
-    return measured
+    return measured.beside(signed)
 
 
 def _differences(
@@ -135,12 +136,12 @@ def _differences(
     signed, binding = reference.measurement, dossier.binding
     stays = binding is not None and not binding.is_open
     comparable = _as_form(form, signed, found, dossier.expanded if stays else frozenset())
-    changed = {section for section, _ in differing(signed, comparable)}
-    sections = changed | ({FILES} if comparable.unread else set())
+    differences = differing(signed, comparable)
+    changed = {section for section, _ in differences}
     bound = () if binding is None else unexplained(signed, binding, comparable)
-    if not sections and not bound:
+    if not changed and not bound and not comparable.unread:
         return
-    pairs = [(section, MEASURED) for section in sorted(sections)]
+    pairs = _shown_pairs(differences, comparable)
     explained = [replace(one, form=form) for one in findings(reference.evidence, found.evidence(), pairs)]
     shown = tuple(one for one in explained if one.section in changed)
     if bound:
@@ -150,6 +151,19 @@ def _differences(
         yield reason, shown
     if comparable.unread:
         yield Reason.NOT_COMPARED, tuple(one for one in explained if is_of_unread(one))
+
+
+def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> list[tuple[str, str]]:
+    """Return the (section, form) pairs that findings are to be about: what differs, and what is unread.
+
+    What is to start has one form, so both forms of a section are one pair.
+    """
+    pairs = {(section, COMPANIONS if form == COMPANIONS else MEASURED) for section, form in differences}
+    if any(listing.unread for listing in found.files.values()):
+        pairs.add((FILES, MEASURED))
+    if found.companions is not None and found.companions.unread:
+        pairs.add((FILES, COMPANIONS))
+    return sorted(pairs)
 
 
 def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozenset[str]) -> Measurement:
@@ -173,7 +187,25 @@ def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozense
     }
     files = {MEASURED: signed.files[MEASURED], LIVE: seen.files[MEASURED]} if FILES in live else {}
     bound = seen if _is_rebound(signed, before) else before
-    return replace(seen, sections=signed.sections, live=live, files=files, host_bound=bound.host_bound)
+    return replace(
+        seen,
+        sections=signed.sections,
+        live=live,
+        files=files,
+        host_bound=bound.host_bound,
+        companions=_signed_ones(signed.companions, seen.companions),
+    )
+
+
+def _signed_ones(signed: Listing | None, found: Listing | None) -> Listing | None:
+    """Return the companions that were signed: a running form names some that libvirt chose at its start."""
+    if signed is None or found is None:
+        return found
+    slots = signed.read.keys() | signed.unread.keys()
+    return Listing(
+        {slot: one for slot, one in found.read.items() if slot in slots},
+        {slot: one for slot, one in found.unread.items() if slot in slots},
+    )
 
 
 def _expanded_before(signed: Measurement, seen: Measurement, expanded: frozenset[str]) -> dict[str, str]:

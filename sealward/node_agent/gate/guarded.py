@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from sealward.node_agent.files.protected import OTHERS, is_guarded
 from sealward.node_agent.gate import apart
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ LINKS: Final = 40
 """Links that are followed on the way to a folder, as Linux does."""
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes that are read of a file."""
-OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -131,17 +131,6 @@ def as_owner(path: Path, work: Callable[[Guarded], None], make: int | None = Non
         raise PathRefused(text)
     if word != "done":
         raise OSError(errno.EIO, "there was no end to it", str(path))
-
-
-def is_guarded(found: os.stat_result, owners: Collection[int], *, sticky: bool = True) -> bool:
-    """Say whether nobody but these users can change what is there; in a `sticky` folder, what is theirs."""
-    if found.st_uid not in owners:
-        return False
-    return not found.st_mode & OTHERS or stat.S_ISLNK(found.st_mode) or bool(sticky and _is_sticky(found))
-
-
-def _is_sticky(found: os.stat_result) -> bool:
-    return stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
 
 
 def _check(found: os.stat_result, where: Path, owners: Collection[int], *, sticky: bool) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from sealward.events.enforcement import Gate
+from sealward.node_agent.files.protected import is_guarded
 from sealward.node_agent.gate import code, guarded, posted
 
 HOOKS: Final = Path("/etc/libvirt/hooks")
@@ -248,7 +249,7 @@ def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one re
         return "hook-unreadable"
     if not found.st_mode & stat.S_IXUSR:
         return "hook-not-executable"
-    if not guarded.is_guarded(found, {0, os.geteuid()}):
+    if not is_guarded(found, {0, os.geteuid()}):
         return "hook-not-protected"
     if _digest(text) != receipt.shim:
         return "hook-changed"

@@ -68,7 +68,7 @@ def _envelope(fields: Any) -> Envelope:  # noqa: ANN401 - what JSON holds
 
 def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - what JSON holds
     files = {form: Listing(one["read"], one["unread"]) for form, one in said.get("files", {}).items()}
-    doors, hidden = said.get("doors"), said.get("hiddenDoors")
+    doors, hidden, beside = said.get("doors"), said.get("hiddenDoors"), said.get("companions")
     found = Measurement(
         said["profile"],
         said["sections"],
@@ -78,6 +78,7 @@ def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - w
         files,
         None if doors is None else tuple(doors),
         None if hidden is None else tuple(hidden),
+        None if beside is None else Listing(beside["read"], beside["unread"]),
     )
     if files:
         return found

@@ -1,0 +1,209 @@
+"""Companions of a domain's files: what else decides what runs, and is no part of the section `files`.
+
+They are listed beside the section, because its digest says the same of the same files for ever. Each is a
+`<file>` with the attributes of `look`; `target` tells those of one role from each other:
+
+    emulator, bootloader, virtiofsd, network-script     programs that libvirt or QEMU runs
+    argument            a file that arguments or the environment of QEMU name; `kind` is "folder" for a folder
+    argument-image      an image that they name, layer by layer as of a disk
+    memory              the file behind a persistent memory; its path is host-bound, so it is not said
+
+A program counts by its path where root alone can change it (`protected`): then only root, or a package that
+root installs, makes it another. It is the host's as the kernel is, and an upgrade of QEMU is no violation.
+A program that others can change counts by its content. So do files that arguments name. An image counts as
+a disk does, and a persistent memory by its content unless the guest writes to the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from lxml import etree
+
+from sealward.events.files import UNREAD
+from sealward.node_agent import profile
+from sealward.node_agent.files import chain, inventory, options
+from sealward.node_agent.files.protected import is_protected
+from sealward.node_agent.files.refusals import (
+    DiskKindUnknown,
+    FileMissing,
+    FilesNotMeasured,
+    FileUnreadable,
+    NetworkDisk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROGRAMS: Final = {
+    "emulator": "devices/emulator/text()",
+    "bootloader": "bootloader/text()",
+    "virtiofsd": "devices/filesystem/binary/@path",
+    "network-script": "devices/interface/script/@path | devices/interface/downscript/@path",
+}
+"""What libvirt or QEMU runs beside QEMU itself: role to where a domain names it."""
+ENVIRONMENT: Final = "env"
+FOLDERS: Final = frozenset(("L", ENVIRONMENT))
+"""What names folders whose files QEMU reads by names of its own: firmware, modules, libraries."""
+LARGEST_FOLDER: Final = 256
+"""Files of a folder that are looked at; of a folder with more nothing is known."""
+PROTECTED: Final = "protected"
+_QEMU: Final = f"{{{profile.QEMU_NAMESPACE}}}"
+
+Facts = dict[str, str | None]
+
+
+class Content(Protocol):
+    """Reads the content of a file."""
+
+    def __call__(self, path: Path, *, is_boot: bool) -> Facts:
+        """Return the root of a file's content, or why it could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read: what `look.Look` does, for the companions as for all other files."""
+
+    root: Path
+    seen: Callable[[Path], None]
+    content: Content
+    disk: Callable[[inventory.Disk], Iterator[Facts]]
+
+
+def companions(domain: etree._Element, reading: Reading) -> Iterator[Facts]:
+    """Yield what is known of each companion of a parsed domain."""
+    for role, xpath in _programs():
+        for number, path in enumerate(_texts(xpath, domain), 1):
+            yield {"role": role, "target": str(number), "path": path, **_program(path, reading)}
+    for number, memory in enumerate(domain.iterfind("devices/memory"), 1):
+        if memory.find("source/path") is not None:
+            yield {"role": "memory", "target": str(number), **_memory(domain, memory, reading)}
+    arguments = [one.get("value", "") for one in domain.iterfind(f"{_QEMU}commandline/{_QEMU}arg")]
+    for number, image in enumerate(options.images(arguments), 1):
+        yield from _image(image, str(number), reading)
+    named = {path: option for option, path in (*_beside_arguments(domain), *options.others(arguments))}
+    for path, option in named.items():
+        yield from _named(path, reading, with_folders=option in FOLDERS)
+
+
+def _beside_arguments(domain: etree._Element) -> Iterator[tuple[str, str]]:
+    """Yield what the environment of QEMU, and properties of devices that are overridden, name."""
+    for one in domain.iterfind(f"{_QEMU}override//{_QEMU}property"):
+        yield from (("device", path) for path in options.paths_in(one.get("value", "")))
+    for one in domain.iterfind(f"{_QEMU}commandline/{_QEMU}env"):
+        yield from ((ENVIRONMENT, path) for path in options.paths_in(one.get("value", "")))
+
+
+def _program(path: str, reading: Reading) -> Facts:
+    """Return that root alone can change a program, or its content."""
+    try:
+        place = chain.placed(reading.root, path)
+        reading.seen(place)
+        with chain.reading(place):
+            is_roots = is_protected(place) and stat.S_ISREG(os.stat(place).st_mode)  # noqa: PTH116 - as in `protected`
+    except FilesNotMeasured as refused:
+        return {UNREAD: refused.code}
+    return {"kind": PROTECTED} if is_roots else reading.content(place, is_boot=True)
+
+
+def _memory(domain: etree._Element, memory: etree._Element, reading: Reading) -> Facts:
+    try:
+        place = chain.placed(reading.root, memory.findtext("source/path", ""))
+        reading.seen(place)
+        with chain.reading(place):
+            found = os.stat(place)  # noqa: PTH116 - as in `protected`
+    except FilesNotMeasured as refused:
+        return {UNREAD: refused.code}
+    if not stat.S_ISREG(found.st_mode):
+        return {"kind": "device"}
+    if _is_written(domain, memory):
+        return {"kind": "written", "size": str(found.st_size)}
+    return reading.content(place, is_boot=False)
+
+
+def _is_written(domain: etree._Element, memory: etree._Element) -> bool:
+    """Say whether what the guest writes to a persistent memory goes into the file.
+
+    It does where the memory is shared: by itself, by its NUMA node, or as all memory is (libvirt's order).
+    """
+    if memory.find("readonly") is not None:
+        return False
+    if memory.get("model") == "virtio-pmem":
+        return True
+    node = memory.findtext("target/node")
+    cells = [one for one in domain.iterfind("cpu/numa/cell") if node is not None and one.get("id") == node]
+    general = domain.find("memoryBacking/access")
+    access = (
+        memory.get("access"),
+        *(one.get("memAccess") for one in cells),
+        None if general is None else general.get("mode"),
+    )
+    return next((one for one in access if one), "private") == "shared"
+
+
+def _image(image: options.Image, target: str, reading: Reading) -> Iterator[Facts]:
+    role = "argument-image"
+    if image.path:
+        yield from reading.disk(
+            inventory.Disk(role, target, image.path, image.format, image.is_read_only, is_optional=False)
+        )
+        return
+    is_remote = image.protocol in options.REMOTE
+    refused = NetworkDisk if is_remote else DiskKindUnknown
+    yield {"role": role, "target": target, UNREAD: refused.code}
+
+
+def _named(path: str, reading: Reading, *, with_folders: bool) -> Iterator[Facts]:
+    """Yield what is known of a path that something names; nothing of what is no file.
+
+    It may be a socket or a device, or a word that begins with a slash: but when there is a file one day, that
+    is a difference.
+    """
+    known: Facts = {"role": "argument", "target": path, "path": path}
+    place = chain.placed(reading.root, path)
+    try:
+        reading.seen(place)
+        with chain.reading(place):
+            mode = os.stat(place).st_mode  # noqa: PTH116 - as in `protected`
+            is_roots = is_protected(place)
+    except FileMissing:
+        return
+    except FilesNotMeasured as refused:
+        yield {**known, UNREAD: refused.code}
+        return
+    if is_roots and (stat.S_ISREG(mode) or (with_folders and stat.S_ISDIR(mode))):
+        yield {**known, "kind": PROTECTED}
+    elif stat.S_ISREG(mode):
+        yield {**known, **reading.content(place, is_boot=True)}
+    elif stat.S_ISDIR(mode) and with_folders:
+        yield from _in_folder(path, reading)
+
+
+def _in_folder(path: str, reading: Reading) -> Iterator[Facts]:
+    """Yield the files in a folder that others than root can change, and in the folders in it."""
+    place = chain.placed(reading.root, path)
+    walk = ((at, name) for at, _, names in os.walk(place) for name in names)
+    files = sorted(Path(at, name) for at, name in islice(walk, LARGEST_FOLDER + 1))
+    if len(files) > LARGEST_FOLDER:
+        yield {"role": "argument", "target": path, "path": path, UNREAD: FileUnreadable.code}
+        return
+    for file in files:
+        named = f"{path.rstrip('/')}/{file.relative_to(place)}"
+        if file.is_file():
+            yield {"role": "argument", "target": named, "path": named, **reading.content(file, is_boot=True)}
+
+
+@functools.cache
+def _programs() -> tuple[tuple[str, etree.XPath], ...]:
+    return tuple((role, etree.XPath(xpath, smart_strings=False)) for role, xpath in PROGRAMS.items())
+
+
+def _texts(xpath: etree.XPath, domain: etree._Element) -> list[str]:
+    found = xpath(domain)
+    return [str(one) for one in found] if isinstance(found, list) else []
