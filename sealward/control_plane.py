@@ -6,6 +6,7 @@ import contextlib
 import functools
 import secrets
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -340,9 +341,9 @@ class Worker:
             part.start()
 
     def stop(self) -> None:
-        """Finish what is at hand, end all threads."""
-        for part in reversed(self._parts):
-            part.stop()
+        """Finish what is at hand, end all threads at once: each sees only now and then that it is to end."""
+        with ThreadPoolExecutor(len(self._parts), thread_name_prefix="end") as ending:
+            list(ending.map(lambda part: part.stop(), self._parts))
 
 
 class Part(Protocol):

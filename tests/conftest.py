@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from folders import use_memory
 
 from sealward.events import store as stores
 from sealward.events.postgres import migrate, postgres
@@ -21,12 +22,33 @@ from stack.rabbitmq import RabbitMQ
 # A deadline would measure what else the machine does.
 hypothesis.settings.register_profile("sealward", deadline=None)
 hypothesis.settings.load_profile("sealward")
+use_memory()
+
+SERVERS = ("stack", "cloud")
+"""Fixtures of a session that start many servers: tests that use the same one run in the same process."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run tests, let those that share a fixture run in the same process."""
+    for one in items:
+        if isinstance(one, pytest.Function) and (group := _group(one)) is not None:
+            one.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(test: pytest.Function) -> str | None:
+    """Return what a test shares with others: a fixture of a session, or fixtures of its module."""
+    scopes = {name: found[-1].scope for name, found in test._fixtureinfo.name2fixturedefs.items()}
+    for name in SERVERS:
+        if scopes.get(name) == "session":
+            return name
+    return test.path.stem if "module" in scopes.values() else None
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """Return a running PostgreSQL server."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-pg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-pg-"))
     server = Postgres(folder)
     server.start()
     yield server
@@ -58,7 +80,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(scope="session")
 def rabbitmq_server(certificates: Certificates) -> Iterator[RabbitMQ]:
     """Return a running RabbitMQ server with a TLS port."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-mq-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-mq-"))
     server = RabbitMQ(folder, certificates)
     server.start()
     yield server

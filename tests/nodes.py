@@ -109,7 +109,7 @@ class Running:
 def watching(node: PrivateNode, **more: object) -> Iterator[running.Running]:
     """Run Sealward with its agent on that node."""
     with (
-        tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder,
+        tempfile.TemporaryDirectory(prefix="sw-") as folder,
         running.running(Path(folder), settings=node.settings(**more)) as sealward,
     ):
         yield sealward

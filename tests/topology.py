@@ -16,7 +16,7 @@ from stack.sealward import Stack
 @contextlib.contextmanager
 def topology(settings: dict[str, str]) -> Iterator[Stack]:
     """Yield it running, once its node has reported its four servers."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-"))
     folder.chmod(0o755)
     made = Stack(folder, settings)
     try:

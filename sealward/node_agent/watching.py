@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import threading
 import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 SETTLE: Final = 0.1
 """Seconds that what changed gets to settle: what happens within is one change."""
 LOOK_UP: Final = 0.5
-"""Seconds after which the thread looks for other folders to watch, and whether it is to end."""
+"""Seconds after which the thread looks for other folders to watch."""
 
 What = TypeVar("What")
 
@@ -43,16 +45,18 @@ class Watching(Generic[What]):
         self._on_change = on_change
         self.inotify: Inotify | None = None
         self._due: dict[What, float] = {}
-        self._stopped = threading.Event()
+        self._end = -1
+        """An eventfd: it can be read as soon as the thread is to end."""
         self._thread = threading.Thread(target=self._run, name=f"watch {subject}", daemon=True)
 
     def start(self) -> None:
         """Watch in the background."""
         try:
-            self.inotify = Inotify(sync_timeout=LOOK_UP)
+            self.inotify = Inotify(sync_timeout=0)
         except OSError as failed:  # the user's instances are used up: fs.inotify.max_user_instances
             log.warning("changes of %s are found by the sweep alone: %s", self._subject, failed.strerror)
         else:
+            self._end = os.eventfd(0, os.EFD_CLOEXEC)
             self._thread.start()
 
     def settle(self, what: What, seconds: float = SETTLE) -> None:
@@ -61,22 +65,35 @@ class Watching(Generic[What]):
 
     def close(self) -> None:
         """End the watch."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(2 * LOOK_UP)
-        if self.inotify is not None:
-            self.inotify.close()
+        inotify, self.inotify = self.inotify, None
+        if inotify is None:
+            return
+        os.eventfd_write(self._end, 1)
+        self._thread.join(2 * LOOK_UP)
+        inotify.close()
+        if not self._thread.is_alive():  # else the thread hangs in `follow`, and will look at it later
+            os.close(self._end)
 
     def _run(self) -> None:
         inotify = self.inotify
-        while inotify is not None and not self._stopped.is_set():
+        if inotify is None:  # closed already
+            return
+        waiting = select.poll()
+        waiting.register(inotify.fd, select.POLLIN)
+        waiting.register(self._end, select.POLLIN)
+        ready: dict[int, int] = {}
+        while self._end not in ready:
             self._follow(inotify)
-            soonest = min(self._due.values(), default=time.monotonic() + LOOK_UP)
-            inotify.sync_timeout = max(0.0, soonest - time.monotonic())
             event = inotify.sync_get()
             if event is not None:
                 self._note(event)
             self._tell()
+            ready = dict(waiting.poll(0 if event is not None else self._milliseconds()))
+
+    def _milliseconds(self) -> float:
+        """Return for how long nothing is to be done unless something changes."""
+        now = time.monotonic()
+        return 1000 * max(0.0, min(self._due.values(), default=now + LOOK_UP) - now)
 
     def _tell(self) -> None:
         now = time.monotonic()

@@ -69,7 +69,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield the URL of a registry."""
     monkeypatch.setattr(Registry, "answer", "")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()

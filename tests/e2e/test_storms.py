@@ -77,7 +77,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """Yield the running topology."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-"))
     folder.chmod(0o755)
     fleet = Fleet(folder / "fleet.xml", Path(sample_uri().removeprefix("test://")).read_text())
     fleet.write()

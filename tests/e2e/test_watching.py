@@ -70,7 +70,7 @@ def test_a_silent_node(stack: Stack) -> None:
 
 def test_a_node_that_stops_is_quiet_within_ten_seconds_by_default() -> None:
     """Long before its lease runs out: its agent hangs. It is heard again as if nothing had been."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-"))
     folder.chmod(0o755)
     stack = Stack(folder)
     try:

@@ -121,7 +121,7 @@ def test_an_append_wakes_the_waiters_of_other_processes(database: str) -> None:
 @pytest.fixture
 def private_folder() -> Iterator[Path]:
     """Yield a folder for a server, with a short path for its socket."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-pg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-pg-"))
     yield folder
     shutil.rmtree(folder)
 

@@ -18,7 +18,7 @@ from stack.keystone import Keystone
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """Return a cloud with a running Keystone."""
-    folder = Path(tempfile.mkdtemp(prefix="sw-ks-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="sw-ks-"))
     keystone = Keystone(folder)
     keystone.start()
     yield furnish(keystone)
