@@ -16,12 +16,12 @@ from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
 from sealward.control.progress import Progress
-from sealward.control.set_aside import CELERY, RELAY, TELLER, SetAside
+from sealward.control.set_aside import CELERY, DECISIONS, RELAY, TELLER, SetAside
 from sealward.control.tokens import Tokens
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.control.untold import Untold
-from sealward.events import keys
+from sealward.events import aside, keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
 from sealward.events.leader import Alone
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.control.database import ControlDatabase
-    from sealward.events import aside
     from sealward.events.bus import Bus
     from sealward.events.leader import Leader
     from sealward.events.node_queues import NodeQueues
@@ -181,7 +180,11 @@ class Core:
         if seals:
             self.authority = _authority(settings)
         self.handler = Handler(
-            self.store, self.authority, clock=clock, fresh_for=timedelta(seconds=settings.fresh_for)
+            self.store,
+            self.authority,
+            clock=clock,
+            fresh_for=timedelta(seconds=settings.fresh_for),
+            set_aside=SetAside(self.control, clock).of(DECISIONS) if seals else aside.only_said,
         )
         self.tokens = Tokens(self.control, clock, settings.admin_token)
         self._past = Past(self.store)

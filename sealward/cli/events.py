@@ -25,7 +25,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     kinds = events.add_subparsers(required=True, metavar="WHICH")
     aside = kinds.add_parser(
         "set-aside",
-        help="those that projections or relay could not take",
+        help="those that a part could not take",
         description="Events that a part of the control plane could not take and has set aside, to go on with "
         "the next. They are in the log as before.",
     )
@@ -78,7 +78,8 @@ def _retry(args: argparse.Namespace) -> int:
 
 
 def _retried(found: Storage, where: Settings) -> int:
-    from sealward.control.set_aside import CELERY, RELAY, TELLER, SetAside
+    from sealward.commands.batch import is_readable
+    from sealward.control.set_aside import CELERY, DECISIONS, RELAY, TELLER, SetAside
     from sealward.events.base import utc_now
     from sealward.projections.replay import replay
 
@@ -89,7 +90,12 @@ def _retried(found: Storage, where: Settings) -> int:
     for one in before:
         if one.part == TELLER:
             _have_all_told(found, one.position)
-        if one.part in {CELERY, TELLER} or (one.part == RELAY and _published(one.position, found, where)):
+        is_taken = one.part in {CELERY, TELLER} or (
+            one.part == RELAY and _published(one.position, found, where)
+        )
+        if one.part == DECISIONS:
+            is_taken = is_readable(found.store, found.store.copy(one.position - 1, 1)[0])
+        if is_taken:
             kept.forget(one.part, one.position)
     after = _all(found)
     print(f"{len(before) - len(after)} of {len(before)} were taken")

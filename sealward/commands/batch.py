@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,21 +14,28 @@ from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.errors import StreamUnreadable, Unrecordable
 from sealward.commands.memory import Memory, Remembered
+from sealward.commands.unreadable import Unreadable
 from sealward.events import codec, typed, values
+from sealward.events.aside import BROKEN
 from sealward.events.base import KNOWN, node_stream, sign_stream
+from sealward.events.sign import SignEvent
 from sealward.events.store import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
-    from sealward.events.base import Event
+    from sealward.events.base import Event, Stored
     from sealward.events.store import EventStore, Loaded
 
     Decide = Callable[[Any, ask.Command], list[Event]]
 
+log = logging.getLogger(__name__)
+
 SNAPSHOT_EVERY: Final = 20
 """Events beyond a snapshot after which there is a new one: what a load may have to fold."""
+NO_SNAPSHOT: Final = ""
+"""A shape that no snapshot has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +87,45 @@ class _Known:
     """Events beyond its last snapshot."""
     era: int
 
-    unreadable: Exception | None = None
-    """Why an event of it cannot be read: then nothing can be decided on it."""
+    unreadable: Unreadable | None = None
+    """Which event of it cannot be read or folded: then nothing can be decided on it."""
 
     def now(self) -> Any:  # noqa: ANN401 - the state of any stream
         """Return the state; what was decided is folded only when somebody asks. Raises StreamUnreadable."""
-        if self.unreadable is not None:
-            raise StreamUnreadable(f"{StreamUnreadable.__doc__} {self.unreadable}") from self.unreadable
-        if self.unfolded:
-            self.state = self.stream.fold(self.state, self.unfolded)
-            self.unfolded.clear()
+        if not self.is_readable():
+            why = None if self.unreadable is None else self.unreadable.why
+            raise StreamUnreadable(f"{StreamUnreadable.__doc__} {why!r}") from why
         return self.state
+
+    def is_readable(self) -> bool:
+        """Fold what is not folded yet; say whether all of the stream could be read and folded."""
+        if self.unreadable is None and self.unfolded:
+            try:
+                self.state = self.stream.fold(self.state, self.unfolded)
+            except BROKEN as broken:
+                self.unreadable = Unreadable(self.stream.id, self._first_broken(), broken)
+            self.unfolded.clear()
+        return self.unreadable is None
+
+    def _first_broken(self) -> int:
+        """Return the version of the first event that cannot be folded."""
+        state, before = self.state, self.version - len(self.unfolded)
+        for version, event in enumerate(self.unfolded, before + 1):
+            try:
+                state = self.stream.fold(state, [event])
+            except BROKEN:
+                return version
+        return self.version
+
+
+def is_readable(store: EventStore, entry: Stored) -> bool:
+    """Say whether the stream of an entry of the log can be read and folded now, from its beginning."""
+    kind = codec.EVENTS.get(entry.topic)
+    if kind is None:
+        return False
+    fold: Callable[[Any, Iterable[Event]], Any] = _fold_sign if issubclass(kind, SignEvent) else nodes.fold
+    loaded = store.load({entry.stream: NO_SNAPSHOT})[entry.stream]
+    return _known(Stream(entry.stream, fold, object, NO_SNAPSHOT), loaded, None, 0).is_readable()
 
 
 class Batch:
@@ -104,6 +140,11 @@ class Batch:
         self._memory = memory
         self._known: dict[UUID, _Known] = {}
         self._decided: list[tuple[UUID, int, Event]] = []
+
+    @property
+    def unreadable(self) -> list[Unreadable]:
+        """Return what makes streams unreadable that were used so far."""
+        return [one.unreadable for one in self._known.values() if one.unreadable is not None]
 
     @property
     def decided(self) -> int:
@@ -125,7 +166,17 @@ class Batch:
         found = self._store.load(shapes, versions)
         if self._store.era() != era:  # these may be of another log than what was remembered
             recalled, found = dict.fromkeys(shapes), self._store.load(shapes)
-        self._known |= {one.id: _known(one, found[one.id], recalled[one.id], era) for one in wanted.values()}
+        for one in wanted.values():
+            self._known[one.id] = self._read(one, found[one.id], recalled[one.id], era)
+
+    def _read(self, stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int) -> _Known:
+        """Return a stream as it was loaded; from its beginning where its snapshot cannot be read."""
+        try:
+            return _known(stream, loaded, recalled, era)
+        except BROKEN:
+            log.exception("the snapshot of stream %s cannot be read, and is not used", stream.id)
+            whole = self._store.load({stream.id: NO_SNAPSHOT})[stream.id]
+            return _known(stream, whole, None, era)
 
     def node(self, hostname: str) -> nodes.Node | None:
         """Return a node as it is after what was decided so far."""
@@ -159,10 +210,14 @@ class Batch:
         """
         position = self._store.append_all(self._decided) if self._decided else self._store.head()
         self._store.keep_snapshots(
-            [_snapshot(one) for one in self._known.values() if one.beyond >= SNAPSHOT_EVERY]
+            [
+                _snapshot(one)
+                for one in self._known.values()
+                if one.beyond >= SNAPSHOT_EVERY and one.is_readable()
+            ]
         )
         for stream, one in self._known.items():
-            if one.version and one.unreadable is None:
+            if one.version and one.is_readable():
                 known = Remembered(one.stream.shape, one.now(), one.version, one.beyond, one.era)
                 self._memory.keep(stream, known)
         return position
@@ -190,7 +245,10 @@ def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int
     elif recalled is not None:
         state, version, beyond = recalled.state, recalled.version, recalled.beyond
     count = len(loaded.events)
-    return _Known(stream, state, version + count, loaded.events, beyond + count, era, loaded.unreadable)
+    unreadable = None
+    if loaded.unreadable is not None:
+        unreadable = Unreadable(stream.id, version + count + 1, loaded.unreadable)
+    return _Known(stream, state, version + count, loaded.events, beyond + count, era, unreadable)
 
 
 def _snapshot(known: _Known) -> Snapshot:

@@ -13,7 +13,9 @@ from sealward.commands import sign as signs
 from sealward.commands.batch import Batch
 from sealward.commands.errors import Rejected
 from sealward.commands.memory import Memory
+from sealward.commands.unreadable import Unreadables
 from sealward.events import envelope as envelopes
+from sealward.events.aside import only_said
 from sealward.events.store import VersionConflict
 from sealward.events.values import Unfit
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from sealward.events.aside import SetAside
     from sealward.events.base import Event
     from sealward.events.envelope import Envelope
     from sealward.events.store import EventStore
@@ -38,7 +41,10 @@ class TooMuchContention(Rejected):
 
 
 class Handler:
-    """Handles commands; safe for many threads and beside other processes."""
+    """Handles commands; safe for many threads and beside other processes.
+
+    `set_aside` is called for each event that makes its stream unreadable.
+    """
 
     def __init__(
         self,
@@ -47,12 +53,14 @@ class Handler:
         *,
         clock: Callable[[], datetime],
         fresh_for: timedelta,
+        set_aside: SetAside = only_said,
     ) -> None:
         self._store = store
         self._authority = authority
         self._clock = clock
         self._fresh_for = fresh_for
         self._memory = Memory()
+        self._unreadables = Unreadables(store, set_aside)
 
     def handle(self, command: ask.Command) -> int:
         """Carry out a command and return the position up to which it can be read back.
@@ -74,13 +82,15 @@ class Handler:
         is_careful = False
         for _ in range(ATTEMPTS):
             batch = Batch(self._store, self._decide, self._memory, is_careful=is_careful)
-            done = work(batch)
             try:
+                done = work(batch)
                 return batch.append(), done
             except VersionConflict:
                 continue
             except Unfit:
                 is_careful = True
+            finally:
+                self._unreadables.note(batch.unreadable)
         raise TooMuchContention
 
     def _decide(self, state: Any, command: ask.Command) -> list[Event]:  # noqa: ANN401 - of any stream

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from sealward.commands.batch import of_node, of_sign
 from sealward.events import codec, typed
+from sealward.events.aside import BROKEN
 from sealward.events.envelope import EnvelopeRefused, NotVerified, parse, verify
 from sealward.events.keys import KeyRefused, public_key
 from sealward.events.node import NodeEvent, NodeKeyReplaced, NodeRegistered, NodeSwept
@@ -150,10 +149,10 @@ def _snapshots(store: EventStore, streams: list[Stream], position: int) -> Itera
 
 
 def _is_right(store: EventStore, stream: Stream, kept: Snapshot) -> bool:
-    events = store.read(stream.id)[: kept.version]
-    state: Any = stream.fold(None, events)
     try:
+        events = store.read(stream.id)[: kept.version]
+        state: Any = stream.fold(None, events)
         found = typed.decode(kept.state, stream.state | None)
-    except msgspec.MsgspecError:
+    except BROKEN:
         return False
     return len(events) == kept.version and found == state

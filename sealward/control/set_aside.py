@@ -1,4 +1,4 @@
-"""Events that the relays could not take; those that the projections could not take stand among their rows."""
+"""Events that parts other than the projections could not take; theirs stand among their rows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ RELAY: Final = "relay"
 CELERY: Final = "celery"
 TELLER: Final = "teller"
 """What tells nodes the events of the log."""
+DECISIONS: Final = "decisions"
+"""What decides on commands: it can decide nothing on a stream with such an event."""
 
 
 class SetAside:
-    """Keeps which events a relay has set aside. It does so before the relay keeps its place beyond them.
+    """Keeps which events a part has set aside. It does so before a relay keeps its place beyond them.
 
     A relay that ends between the two finds the event again and sets it aside again, which changes nothing.
     """
@@ -39,7 +41,7 @@ class SetAside:
         return functools.partial(self._put, part)
 
     def _put(self, part: str, position: int, topic: str, why: Exception) -> None:
-        log.error("the %s sets event %d (%s) aside: %s", part, position, topic, detail_of(why))
+        log.error("%s: event %d (%s) is set aside: %s", part, position, topic, detail_of(why))
         values = (
             position,
             part,

@@ -322,6 +322,7 @@ def postgres(url: str) -> EventStore:
         close,
         _load(database),
         lambda: database.opened,
+        _position_of(database),
     )
     listeners.append(Listener(url, CHANNEL, store.wake))
     return store
@@ -391,6 +392,15 @@ def _load(database: Database) -> Load:
         return {stream: (kept.get(stream), events[stream]) for stream in topics}
 
     return load
+
+
+def _position_of(database: Database) -> Callable[[UUID, int], int | None]:
+    def position_of(stream: UUID, version: int) -> int | None:
+        with database.connection() as connection:
+            row = connection.execute(SQL["position-of"], {"stream": stream, "version": version}).fetchone()
+        return None if row is None else int(row["position"])
+
+    return position_of
 
 
 def _next_id(database: Database) -> NextId:

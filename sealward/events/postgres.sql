@@ -400,6 +400,9 @@ WHERE position > %(after)s
 ORDER BY position
 LIMIT %(limit)s
 
+-- name: position-of
+SELECT position FROM events WHERE stream = %(stream)s AND version = %(version)s
+
 -- name: head
 SELECT max(position) AS position FROM events
 

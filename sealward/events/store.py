@@ -100,6 +100,7 @@ class EventStore:
         close: Callable[[], None],
         load: Load | None = None,
         era: Callable[[], int] = lambda: 0,
+        position_of: Callable[[UUID, int], int | None] | None = None,
     ) -> None:
         self._log = log
         self._snapshots = snapshots
@@ -109,6 +110,7 @@ class EventStore:
         self.era = era
         """Another number than before says that the log may be another: a standby's, which may lack the last
         events, or a backup's. What was read of it before does not count then."""
+        self._position_of = position_of or self._looked_for
         self._grown = threading.Condition()
 
     def append(self, stream: UUID, expected_version: int, events: Sequence[Event]) -> int:
@@ -199,6 +201,20 @@ class EventStore:
             while batch := reading.result():
                 reading = reader.submit(self.entries, batch[-1].position, limit)
                 yield batch
+
+    def position_of(self, stream: UUID, version: int) -> int | None:
+        """Return the position of a stream's event in the log; None where there is no such event."""
+        with available():
+            return self._position_of(stream, version)
+
+    def _looked_for(self, stream: UUID, version: int) -> int | None:
+        position = 0
+        while batch := self.copy(position):
+            position = batch[-1].position
+            for one in batch:
+                if (one.stream, one.version) == (stream, version):
+                    return one.position
+        return None
 
     def position_at(self, moment: datetime) -> int:
         """Return the last position whose event and all before it are older than `moment`, give or take.

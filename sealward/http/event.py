@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sealward.events import cloudevent
+from sealward.events.base import Recorded
 from sealward.events.codec import EVENTS
 from sealward.http.answer import Position, Time, Uuid, answer
 from sealward.http.errors import Problem
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from sealward.events.base import Recorded
     from sealward.http.door import Door
 
 PAGE: Final = 100
@@ -153,16 +153,19 @@ class Events:
         return self._door.store.position_at(since - CLOCKS)
 
     def _collect(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
-        """Return up to `limit` wanted events beyond `after`, and the position up to which was looked."""
+        """Return up to `limit` wanted events beyond `after`, and the position up to which was looked.
+
+        An entry of the log that cannot be read is passed over; `sealward events set-aside list` shows it.
+        """
         found: list[Recorded] = []
         position, looked_at = after, 0
         while len(found) < limit and looked_at < MAX_LOOKED_AT:
-            batch = self._door.store.follow(position)
+            batch = self._door.store.entries(position)
             if not batch:
                 break
             for one in batch:
                 position = one.position
-                if wanted.wants(one):
+                if isinstance(one, Recorded) and wanted.wants(one):
                     found.append(one)
                     if len(found) == limit:
                         break
@@ -204,7 +207,7 @@ class Events:
     ) -> Iterator[bytes]:
         """Send what there is and what comes, until the client has gone, may no more, or the process ends.
 
-        What the client does not take is not read from the log either.
+        What the client does not take is not read from the log either. What cannot be read is passed over.
         """
         yield b": the feed of Sealward\n\n"
         silent = 0.0
@@ -212,10 +215,10 @@ class Events:
             if unsent() > MAX_UNSENT:
                 self._door.closing.wait(LOOK_UP)
                 continue
-            batch = self._door.store.follow(position)
+            batch = self._door.store.entries(position)
             for one in batch:
                 position = one.position
-                if wanted.wants(one):
+                if isinstance(one, Recorded) and wanted.wants(one):
                     yield _message(one)
             if not batch and not self._door.store.wait_beyond(position, LOOK_UP):
                 silent += LOOK_UP

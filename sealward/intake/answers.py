@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sealward.events.aside import BROKEN
 from sealward.events.bus import BusUnavailable
 from sealward.events.node_queues import QueueRefused
 from sealward.events.store import StoreUnavailable
@@ -87,16 +88,24 @@ class Answers(Desk):
         letters: dict[str, Letter] = {}
         size = 0
         for hostname, (node, nonce) in asked.items():
-            if self._opened(hostname):
-                letters[hostname] = letter = self._letter(node, nonce)
+            letter = self._letter(node, nonce) if self._opened(hostname) else None
+            if letter is not None:
+                letters[hostname] = letter
                 size += len(letter.body)
             if size > TOGETHER:
                 self._put(letters)
                 letters, size = {}, 0
         self._put(letters)
 
-    def _letter(self, node: Node, nonce: str) -> Letter:
-        return self._voice.letter(node.hostname, msgspec.structs.replace(self._desire(node), answers=nonce))
+    def _letter(self, node: Node, nonce: str) -> Letter | None:
+        """Return the answer to a node; None where what the node has to know cannot be read or written."""
+        try:
+            desired = msgspec.structs.replace(self._desire(node), answers=nonce)
+            return self._voice.letter(node.hostname, desired)
+        except BROKEN:
+            log.exception("%s cannot be answered", node.hostname)
+            self._backoff.failed(node.hostname)
+            return None
 
     def _opened(self, hostname: str) -> bool:
         """Make the queue of a node where it is missing; say whether the node can be told something now."""

@@ -6,6 +6,8 @@ applied to.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,12 +16,13 @@ from sealward.commands import claim as claims
 from sealward.commands import messages as ask
 from sealward.commands import place
 from sealward.commands.batch import of_sign
+from sealward.commands.errors import StreamUnreadable
 from sealward.commands.inventory import names
 from sealward.events.policy import OnLoss
 from sealward.intake.introductions import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from sealward.commands.batch import Batch
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
     AlsoAt = Callable[[int, str], Sequence[str]]
     Unsettled = Callable[[int], Sequence[str]]
+
+log = logging.getLogger(__name__)
 
 MOST_CLAIMS: Final = 200
 """Servers that one node can begin to claim within `WITHIN`; what it claims beyond, it claims later."""
@@ -76,9 +81,11 @@ class Following:
         decisions.load([of_sign(one) for one in dict.fromkeys((*foreign, *missed, *unsettled))])
         one = _Inventory(self, before, node, taken_at, decisions, exchange)
         for server_id in foreign:
-            one.has_foreign(server_id)
+            with _by_itself(server_id):
+                one.has_foreign(server_id)
         for server_id in dict.fromkeys((*missed, *unsettled)):
-            one.has_spoken_of(server_id)
+            with _by_itself(server_id):
+                one.has_spoken_of(server_id)
         return len(foreign)
 
     def others(self, node_id: int, server_id: str) -> Sequence[str]:
@@ -101,6 +108,15 @@ class Following:
     def now(self) -> datetime:
         """Return the control plane's time."""
         return self._clock()
+
+
+@contextlib.contextmanager
+def _by_itself(server_id: str) -> Iterator[None]:
+    """Leave a server where it is whose stream, or the stream of a node that has it, cannot be read."""
+    try:
+        yield
+    except StreamUnreadable as unreadable:
+        log.warning("the sign of %s does not follow its server: %s", server_id, unreadable)
 
 
 class _Inventory:

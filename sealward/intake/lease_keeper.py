@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sealward.commands.errors import NotRegistered, Rejected
 from sealward.commands.messages import LoseNode
+from sealward.events.aside import BROKEN
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -72,3 +73,5 @@ class LeaseKeeper:
             self._leases.forget(hostname, moment)
         except Rejected as refused:
             log.warning("%s: %s", hostname, refused)
+        except BROKEN:
+            log.exception("%s cannot be declared lost", hostname)

@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.aside import BROKEN
 from sealward.events.bus import BusUnavailable
 from sealward.events.store import StoreUnavailable
 from sealward.intake.backoff import Backoff
@@ -54,6 +55,9 @@ class Notes(Desk):
                 failed = self._queues.put([self._voice.letter(hostname, write())])
             except (StoreUnavailable, BusUnavailable) as away:
                 log.warning("%s is not told: %s", hostname, away)
+                continue
+            except BROKEN:
+                log.exception("%s is not told what cannot be read or written", hostname)
                 continue
             if queue_of(hostname) in failed:
                 log.warning("%s could not be told", hostname)
