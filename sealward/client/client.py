@@ -60,10 +60,16 @@ class Client:
         asked = {"server_id": server_id} | ({} if node_id is None else {"node_id": node_id})
         return _body(self._ask("POST", "/sign", json=asked), "sign")
 
-    def update_sign(self, server_id: str, *, if_match: str | None = None) -> Record:
-        """Make a new reference of what the server is now; with `if_match` only of what was looked at."""
+    def update_sign(
+        self, server_id: str, *, if_match: str | None = None, node_id: int | None = None
+    ) -> Record:
+        """Make a new reference of what the server is now; with `if_match` only of what was looked at.
+
+        `node_id` says which node the server is on: needed after the sign has moved by itself.
+        """
         headers = {} if if_match is None else {"If-Match": if_match}
-        answer = self._ask("PUT", "/sign", json={"server_id": server_id}, headers=headers)
+        asked = {"server_id": server_id} | ({} if node_id is None else {"node_id": node_id})
+        answer = self._ask("PUT", "/sign", json=asked, headers=headers)
         return _body(answer, "sign")
 
     def update_in_doubt(self, node_id: int | None = None) -> list[Record]:

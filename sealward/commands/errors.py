@@ -48,6 +48,12 @@ class NotInDoubt(Rejected):
     code = "sign.not-in-doubt"
 
 
+class PlaceUnconfirmed(Rejected):
+    """Say by node_id which node has the server to sign: make sure that it is there, then ask again."""
+
+    code = "sign.place-unconfirmed"
+
+
 class ReportRefused(Rejected):
     """A node's report was refused."""
 

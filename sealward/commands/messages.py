@@ -65,10 +65,12 @@ class UpdateSign(SignCommand):
     """Make a new reference of what the server is now, if the sign is still as expected.
 
     With `in_doubt` only of a server that a libvirt upgrade has left in doubt, and if nothing else differs.
+    `node_id` is the node that the administrator says the server is on (`commands.confirmation`).
     """
 
     expected: Expected | None = None
     in_doubt: bool = False
+    node_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from sealward.commands import claim as claims
+from sealward.commands import confirmation, moving, place
 from sealward.commands import leaving as leavings
-from sealward.commands import moving, place
 from sealward.commands.clock import dated, refuse_future
 from sealward.commands.errors import (
     AlreadySigned,
@@ -28,7 +28,6 @@ from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
 from sealward.events.binding import AS_SIGNED, Binding, after, is_news, is_violated
-from sealward.events.claim import CLAIMED
 from sealward.events.doubt import IN_DOUBT, may_be_sealed
 from sealward.events.evidence import with_files
 from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
@@ -88,6 +87,8 @@ class Sign(msgspec.Struct, frozen=True):
     """Whether its node has said nothing of it since it came there: what that one finds first is news."""
     leaving: leavings.Announced | None = None
     """The migration that its home has announced."""
+    unconfirmed: confirmation.Unconfirmed = confirmation.CONFIRMED
+    """What no administrator has confirmed since the sign moved by itself."""
     opened: tuple[claims.Opened, ...] = ()
     """When nodes have claimed the server, the last claims."""
 
@@ -115,11 +116,12 @@ def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: da
 def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> list[Event]:
     """Order a re-sign under today's profile; what is in force stays so until the node has measured.
 
-    Raises NotSigned, Changed, NotInDoubt.
+    Raises NotSigned, Changed, NotInDoubt, PlaceUnconfirmed.
     """
     sign = _as_expected(_signed(sign), command.expected)
     if command.in_doubt and (sign.verdict.is_valid, sign.verdict.reasons) != (IsValid.UNKNOWN, (IN_DOUBT,)):
         raise NotInDoubt
+    confirmation.refuse_unnamed(sign, command.node_id)
     order = about_sign(
         facts.SignUpdated,
         sign,
@@ -181,8 +183,8 @@ def record_measurement(
         refuse_future(statement.measured_at, now)
         if statement.measurement.unread:
             raise FilesUnread
-        if sign.verdict.claims:
-            return _not_sealed(sign, command, now)
+        if (reason := confirmation.not_sealed_for(sign)) is not None:
+            return _not_sealed(sign, command, reason, now)
         if sign.is_order_in_doubt and not _is_but_upgraded(sign, command):
             return _not_as_signed(sign, command, now, fresh_until)
         return _seal(sign, command, countersign(), now, fresh_until)
@@ -204,6 +206,8 @@ def record_measurement(
         refuse_future(statement.measured_at, now)
         moment = statement.measured_at
         verdict = judge(checked_at=moment)
+    bound = _host_bound(sign, command, verdict, now)
+    verdict = confirmation.as_confirmed(sign, verdict)
     news = (verdict.is_valid, verdict.reasons, verdict.findings)
     known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
     was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
@@ -211,7 +215,7 @@ def record_measurement(
     is_late = moment <= sign.verdict.checked_at
     judgement = [_validated(sign, command, command.cause, verdict, moment, now)]
     counts = news != known or was_asked or (is_first and not is_late)
-    return (judgement if counts else []) + _host_bound(sign, command, verdict, now)
+    return (judgement if counts else []) + bound
 
 
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
@@ -241,7 +245,10 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
     if found is None:
         return None
     binding = after(found.binding, event)
-    return found if binding is found.binding else replace(found, binding=binding)
+    unconfirmed = confirmation.after(found.unconfirmed, found.verdict, event)
+    if binding is found.binding and unconfirmed is found.unconfirmed:
+        return found
+    return replace(found, binding=binding, unconfirmed=unconfirmed)
 
 
 def _evolved(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - one return a fact
@@ -315,11 +322,11 @@ def _not_as_signed(
     return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
 
 
-def _not_sealed(sign: Sign, command: RecordMeasurement, now: datetime) -> list[Event]:
-    """Say once for a task that nothing is sealed while the server is claimed twice; the order stays open."""
+def _not_sealed(sign: Sign, command: RecordMeasurement, reason: str, now: datetime) -> list[Event]:
+    """Say once for a task that nothing is sealed now, for that reason; the order stays open."""
     if not _is_answer(sign, command):
         return []
-    verdict = replace(sign.verdict, is_valid=IsValid.UNKNOWN, reasons=(CLAIMED,), findings=())
+    verdict = replace(sign.verdict, is_valid=IsValid.UNKNOWN, reasons=(reason,), findings=())
     return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
 
 

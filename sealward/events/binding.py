@@ -45,7 +45,7 @@ AS_SIGNED: Final = Binding()
 def after(binding: Binding, event: Event) -> Binding:
     """Return the binding after an event of the server's sign."""
     from sealward.events import sign  # noqa: PLC0415 - the start gate reads bindings in a hurry, and no events
-    from sealward.events.verdict import IsValid  # noqa: PLC0415 - as above
+    from sealward.events.verdict import HELD, IsValid  # noqa: PLC0415 - as above
 
     match event:
         case sign.SignCreated() | sign.SignSealed():
@@ -55,6 +55,8 @@ def after(binding: Binding, event: Event) -> Binding:
         case sign.HostBoundChanged():
             return Binding(event.host_bound)
         case sign.SignValidated(is_valid=IsValid.TRUE):
+            return replace(binding, is_open=False) if binding.is_open else binding
+        case sign.SignValidated() if HELD in event.reasons:
             return replace(binding, is_open=False) if binding.is_open else binding
     return binding
 

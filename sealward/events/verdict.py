@@ -23,6 +23,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    all that was read is as it was signed; if anything that was read is not, it is false (rule 3).
 12. While another node claims the server, nothing makes a true, and what is not false reads as unknown
    ("claimed-twice"); see `events.claim`.
+13. A server that was false when its sign moved by itself stays false on its new node, also where it measures
+   equal there ("false-before-move"): only a seal, or an administrator's order to move the sign, ends that.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 NEVER = datetime.min.replace(tzinfo=UTC)
 UNSAID = "unsaid"
 """The reason of an unknown verdict whose event has none: no decider makes one so."""
+HELD = "false-before-move"
+"""The second reason of a false that stands although the server measures equal (rule 13)."""
 GONE = frozenset(("node-lost", "node-removed"))
 """Reasons of a withholding after which nobody is there to say more."""
 
@@ -126,6 +130,11 @@ def vouched(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Ve
     if verdict.is_valid is IsValid.FALSE or verdict.checked_at == NEVER:
         return verdict
     return equal(verdict, checked_at, fresh_until)
+
+
+def held(verdict: Verdict) -> Verdict:
+    """Return a false verdict after the new node of its sign has measured the server equal (rule 13)."""
+    return replace(verdict, reasons=tuple(dict.fromkeys((*verdict.reasons, HELD))))
 
 
 def at(verdict: Verdict, now: datetime) -> Verdict:

@@ -8,7 +8,7 @@ import falcon
 import msgspec
 
 from sealward.commands import messages as ask
-from sealward.commands.errors import Changed, NotInDoubt, NotSigned
+from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
 from sealward.events.doubt import IN_DOUBT
 from sealward.events.verdict import IsValid
 from sealward.http.answer import Uuid, answer
@@ -79,7 +79,7 @@ class Doubts:
         return [row for row in rows if row.verdict.reasons == (IN_DOUBT,) and row.sealed == row.ordered]
 
     def _order(self, req: falcon.Request, row: SignRow) -> Order | None:
-        """Give one order; None where somebody was faster."""
+        """Give one order; None where somebody was faster, or where the order must name the sign's node."""
         task_id = self._door.task_id()
         command = ask.UpdateSign(
             actor=actor(req),
@@ -92,6 +92,6 @@ class Doubts:
         )
         try:
             self._door.carry_out(command)
-        except (NotSigned, Changed, NotInDoubt):
+        except (NotSigned, Changed, NotInDoubt, PlaceUnconfirmed):
             return None
         return Order(row.server_id, task_id)

@@ -32,6 +32,7 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.NodeExists: 409,
     refusals.NodeHasSigns: 409,
     refusals.NodeNotLost: 409,
+    refusals.PlaceUnconfirmed: 409,
     refusals.NotThere: 409,
     refusals.FirmwareUnknown: 404,
     refusals.FirmwareIsAnother: 409,

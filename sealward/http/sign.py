@@ -49,6 +49,16 @@ class ToSign(Named, frozen=True):
     node_id: AskedId = 0
 
 
+class ToUpdate(Named, frozen=True):
+    """The server that is to be signed anew, and the node that it is on.
+
+    The node is needed where the sign has moved and no administrator has said that the server is there. A
+    `node_id` of 0 is as none.
+    """
+
+    node_id: AskedId = 0
+
+
 class Sign(msgspec.Struct, frozen=True):
     """The record that a server is under integrity control: the seed's seven keys."""
 
@@ -113,8 +123,14 @@ class Signs:
                 {200: one},
                 rule=Rule("sign:update", "Sign a server anew: make a new reference.", CHANGES),
                 headers=("If-Match",),
-                body=Named,
-                refuses=OF_A_SIGN | MISMATCH | {400: ("server.bad-uuid",), 410: ("sign.revoked-meanwhile",)},
+                body=ToUpdate,
+                refuses=OF_A_SIGN
+                | MISMATCH
+                | {
+                    400: ("server.bad-uuid",),
+                    409: ("sign.place-unconfirmed",),
+                    410: ("sign.revoked-meanwhile",),
+                },
             ),
             Operation(
                 "GET",
@@ -182,6 +198,7 @@ class Signs:
             origin=req.context.identity.origin,
             server_id=asked,
             expected=only_if(req, self._door, asked),
+            node_id=int(req.context.body.node_id) or None,
         )
         self._door.carry_out(command)
         self._answer_when_sealed(asked, resp)

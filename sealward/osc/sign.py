@@ -97,15 +97,18 @@ class SetSign(OneSign, command.ShowOne):
     """Sign a server anew: what it is now is the new reference. Look at its verdict first."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the condition."""
+        """Add the condition and the node."""
         parser = super().get_parser(prog_name)
+        node = "the node that it is on; needed after the sign has moved without an administrator's order"
+        parser.add_argument("--node", type=int, metavar="<id>", help=node)
         help_text = "only if the sign still is what `sign show` or `sign verdict` showed with this etag"
         parser.add_argument("--if-match", metavar="<etag>", help=help_text)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call PUT /v1/sign."""
-        return shown(self.sealward.update_sign(parsed_args.server, if_match=parsed_args.if_match))
+        asked = {"if_match": parsed_args.if_match, "node_id": parsed_args.node}
+        return shown(self.sealward.update_sign(parsed_args.server, **asked))
 
 
 class DeleteSign(Sealward):

@@ -443,8 +443,9 @@ def test_after_a_move_the_new_node_is_heard_and_the_old_one_is_not() -> None:
 
 
 def test_what_was_ordered_before_a_move_is_sealed_by_the_new_node() -> None:
-    """The order goes with the sign."""
-    moved = play(created(), place.move_sign(created(), MOVE, now=NOW))
+    """The order goes with the sign, when its home has said where the server goes."""
+    move = replace(MOVE, grounds=Grounds.ANNOUNCED)
+    moved = play(created(), place.move_sign(created(), move, now=NOW))
 
     assert [type(one) for one in report(moved, node_id=3)] == [SignSealed, SignValidated]
 

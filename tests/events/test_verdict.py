@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from factories import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace as changed
 
 from sealward.events.files import Listing
 from sealward.events.measurement import BEING_MEASURED, Finding, Measurement
@@ -19,6 +20,7 @@ from sealward.events.verdict import (
     at,
     differs,
     equal,
+    held,
     judged,
     recorded,
     vouched,
@@ -160,6 +162,16 @@ def stated(is_valid: IsValid, second: int) -> SignValidated:
     )
     assert isinstance(made, SignValidated)
     return made
+
+
+def test_13_a_false_that_is_held_keeps_what_was_found_and_says_why() -> None:
+    """It is dated with the look that found the difference; a difference that is found later is news."""
+    false = differs(equal(UNSEALED, moment(1), moment(9)), moment(2), (FINDING,))
+    stands = held(false)
+
+    assert stands == changed(false, reasons=("measurement-differs", "false-before-move"))
+    assert held(stands) == stands
+    assert differs(stands, moment(3), (FINDING,)).reasons == ("measurement-differs",)
 
 
 def test_10_a_true_from_before_its_node_was_lost_comes_too_late() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from reporter import Reporter
 from running import DATABASE, WEB, Running, until
 
-from sealward.commands.messages import LoseNode
+from sealward.commands.messages import LoseNode, RecordInventory
 from sealward.control.role import Role
 from sealward.protocol import reports
 
@@ -79,6 +80,33 @@ def test_an_administrator_moves_what_a_lost_node_had(sealward: Running) -> None:
     assert (moved.status, moved.json["sign"]["node_id"]) == (200, 2)
     assert again == (200, "")
     assert [(one["actor"], one["data"]["grounds"]) for one in moves] == [("user:admin", "ordered")]
+
+
+def test_what_has_moved_by_itself_is_signed_anew_where_the_client_says(sealward: Running) -> None:
+    """Its node no longer has the server, another one says so: the client is told which, and says it."""
+    sealward.sign()
+    _say(sealward, OTHER.registration(), OTHER.inventory(WEB, running=()))
+    until(lambda: len(sealward.ask("GET", "/v1/node").json["nodes"]) == 2)
+    sealward.embedded._node.stop()
+    node = sealward.ask("GET", "/v1/node/1").json["node"]
+    gone = RecordInventory(
+        actor=f"node:{node['hostname']}",
+        hostname=node["hostname"],
+        instances=(),
+        taken_at=datetime.now(UTC),
+        running=frozenset(),
+    )
+    sealward.embedded.control_plane.handler.handle(gone)
+    _say(sealward, OTHER.inventory(WEB, running=[WEB]))
+    until(lambda: sealward.ask("GET", f"/v1/sign/{WEB}").json["sign"]["node_id"] == 2)
+    unsaid = sealward.ask("PUT", "/v1/sign", {"server_id": WEB})
+    wrong = sealward.ask("PUT", "/v1/sign", {"server_id": WEB, "node_id": 1})
+    said = sealward.ask("PUT", "/v1/sign", {"server_id": WEB, "node_id": 2})
+
+    for refused in (unsaid, wrong):
+        assert (refused.status, refused.json["error"]["reason"]) == (409, "sign.place-unconfirmed")
+        assert "node 2 (kvm-b)" in refused.json["error"]["message"]
+    assert said.status == 200
 
 
 def test_a_sign_is_not_moved_to_where_the_server_is_not(sealward: Running) -> None:

@@ -71,6 +71,7 @@ def live(world: World) -> None:
         world.rest(ANEW + 2 if lossy else 2)
         world.activate()
         world.rest(2)
+        world.order_again()
         truths.in_the_end(world)
     finally:
         world.close()
@@ -83,6 +84,7 @@ def live_calmly(world: World) -> None:
         world.settle()
         truths.at_once(world)
         world.heal()
+        world.order_again()
         truths.verdicts(world)
         truths.orders(world)
         truths.tasks(world)

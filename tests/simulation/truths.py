@@ -95,15 +95,35 @@ def at_once(world: World) -> None:
 
 def verdicts(world: World) -> None:
     """A server on an active node reads what it is."""
-    active = activity(world)
+    active, held = activity(world), false_before_a_move(world)
     for row in sign_rows(world):
         host = world.host_of(row.server_id)
         if not active.get(host.hostname) or not row.sealed:
             continue
         said = row.verdict_at(world.now)
         allowed = expected(host, row, reference(world, row.server_id))
+        if row.server_id in held:
+            allowed = {IsValid.FALSE}
         assert said.is_valid in allowed, f"{row.server_id} is {said}, not {allowed}"
         assert (said.is_valid is not IsValid.FALSE) or said.findings
+
+
+def false_before_a_move(world: World) -> set[str]:
+    """Return the servers that were false when their signs moved, and that nobody has sealed since."""
+    said: dict[str, IsValid] = {}
+    held: set[str] = set()
+    for one in world.plane.store.follow(0, 10_000):
+        match one.event:
+            case of_sign.SignValidated(is_valid=IsValid.UNKNOWN):
+                pass  # a false stays false
+            case of_sign.SignValidated() as event:
+                said[event.server_id] = event.is_valid
+            case of_sign.SignMoved() as event if said.get(event.server_id) is IsValid.FALSE:
+                held.add(event.server_id)
+            case of_sign.SignSealed() | of_sign.SignRevoked() as event:
+                said.pop(event.server_id, None)
+                held.discard(event.server_id)
+    return held
 
 
 def activity(world: World) -> dict[str, bool | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -240,7 +241,28 @@ class World:
             made = self.dice.choice(SIGN_COMMANDS)(
                 actor="user:admin", task_id=self.task_id(), server_id=server_id
             )
-            self.handle(made)
+            self.handle(self._named(made))
+
+    def _named(self, command: ask.SignCommand) -> ask.SignCommand:
+        """Return an order to sign anew with the node that the server is on, as an administrator gives it."""
+        if not isinstance(command, ask.UpdateSign):
+            return command
+        hostname = self.host_of(command.server_id).hostname
+        with self.plane.projections.reading() as tables:
+            found = [one for one in self.plane.projections.nodes.all(tables) if one.hostname == hostname]
+        return replace(command, node_id=found[0].node_id if found else None)
+
+    def order_again(self) -> None:
+        """Have an administrator order anew what was ordered before a sign moved by itself."""
+        with self.plane.projections.reading() as tables:
+            rows = self.plane.projections.signs.page(tables, now=self.now)
+        for row in rows:
+            if row.ordered > row.sealed:
+                order = ask.UpdateSign(
+                    actor="user:admin", task_id=self.task_id(), server_id=row.server_id, node_id=row.node_id
+                )
+                self.handle(order)
+        self.settle()
 
     def create(self, server_id: str) -> None:
         """Sign a server that the control plane knows; of several nodes that report it, where it is."""
