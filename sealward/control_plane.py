@@ -15,6 +15,7 @@ from sealward.commands.handler import Handler
 from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
+from sealward.control.monitoring import Monitor
 from sealward.control.progress import Progress
 from sealward.control.set_aside import CELERY, DECISIONS, RELAY, TELLER, SetAside
 from sealward.control.tokens import Tokens
@@ -29,12 +30,11 @@ from sealward.events.node_queues import BusQueues
 from sealward.events.relay import BusPublisher, FromNow, Relay
 from sealward.events.tls import Tls
 from sealward.http.app import create_app
-from sealward.http.condition import Monitor
+from sealward.http.auth.identity import LocalTokens
+from sealward.http.auth.policy import Defaults
 from sealward.http.door import Door
-from sealward.http.identity import LocalTokens
-from sealward.http.limits import Limits
-from sealward.http.policy import Defaults
-from sealward.http.traffic import Traffic
+from sealward.http.limits.limits import Limits
+from sealward.http.listening.traffic import Traffic
 from sealward.intake import orders
 from sealward.intake.addresses import Addresses
 from sealward.intake.answers import Answers
@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from sealward.events.node_queues import NodeQueues
     from sealward.events.relay import Place
     from sealward.events.store import EventStore
-    from sealward.http.identity import Identify
-    from sealward.http.policy import Policy
+    from sealward.http.auth.identity import Identify
+    from sealward.http.auth.policy import Policy
     from sealward.settings import Settings
 
 
@@ -246,7 +246,7 @@ def _identify(settings: Settings, tokens: Tokens) -> Identify:
     if settings.keystone is None:
         return LocalTokens(tokens)
     with _extra("keystone", "SEALWARD_AUTH"):
-        from sealward.http.keystone import KeystoneTokens  # noqa: PLC0415 - local tokens need no OpenStack
+        from sealward.http.auth.keystone import KeystoneTokens  # noqa: PLC0415 - local tokens need no OpenStack
 
     return KeystoneTokens(settings.keystone)
 
@@ -255,7 +255,7 @@ def _policy(settings: Settings) -> Policy:
     if settings.keystone is None and settings.policy_file is None:
         return Defaults()
     with _extra("keystone", "SEALWARD_POLICY_FILE"):
-        from sealward.http.oslo import OsloPolicy  # noqa: PLC0415 - as above
+        from sealward.http.auth.oslo import OsloPolicy  # noqa: PLC0415 - as above
 
     return OsloPolicy(settings.policy_file)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sealward.control_plane import Core, Worker
 from sealward.events.base import utc_now
 from sealward.events.bus import Bus
-from sealward.http.listener import Listener
+from sealward.http.listening.listener import Listener
 from sealward.node import Node
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from sealward.http.condition import Lag, Monitor
+    from sealward.control.monitoring import Lag, Monitor
     from sealward.settings import Settings
 
 PATIENCE: Final = 5.0

@@ -72,8 +72,8 @@ def _api(args: argparse.Namespace) -> int:
     from sealward.control_plane import Core
     from sealward.events.postgres import NotAllowed, NotMigrated
     from sealward.events.store import StoreUnavailable
-    from sealward.http.listener import Listener
-    from sealward.http.policy import PolicyRefused
+    from sealward.http.auth.policy import PolicyRefused
+    from sealward.http.listening.listener import Listener
     from sealward.settings import SettingRefused
 
     where = settings()

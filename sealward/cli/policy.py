@@ -26,7 +26,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _sample(args: argparse.Namespace) -> int:
     del args
-    from sealward.http.permissions import sample
+    from sealward.http.auth.permissions import sample
 
     print(sample(), end="")
     return 0

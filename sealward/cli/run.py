@@ -52,7 +52,7 @@ def _serve(where: Settings) -> int:
     from sealward.embedded import Embedded
     from sealward.events.codec import EventRefused
     from sealward.events.keys import KeyRefused
-    from sealward.http.policy import PolicyRefused
+    from sealward.http.auth.policy import PolicyRefused
     from sealward.settings import SettingRefused
 
     process = Process(where)

@@ -6,33 +6,33 @@ from typing import TYPE_CHECKING, Any, cast
 
 import falcon
 
-from sealward.http import errors
-from sealward.http.access import Access
-from sealward.http.auth import Authentication, Authorization
+from sealward.http.auth.authentication import Authentication, Authorization
+from sealward.http.auth.identity import NoClaims
 from sealward.http.doubt import Doubts
 from sealward.http.enforcement import Policies
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
-from sealward.http.identity import NoClaims
-from sealward.http.limits import Bounded
+from sealward.http.limits.limits import Bounded
+from sealward.http.listening.traffic import Traffic
 from sealward.http.membership import Membership
 from sealward.http.metrics import Metrics
 from sealward.http.move import Moves
 from sealward.http.node import Nodes
-from sealward.http.openapi import Description
-from sealward.http.operation import Methods, Operation, routes
-from sealward.http.request_id import RequestId
+from sealward.http.operation import errors
+from sealward.http.operation.access_log import Access
+from sealward.http.operation.openapi import Description
+from sealward.http.operation.operation import Methods, Operation, routes
+from sealward.http.operation.request_id import RequestId
 from sealward.http.schema import Schemas
 from sealward.http.server import Servers
 from sealward.http.sign import Signs
 from sealward.http.task import Tasks
-from sealward.http.traffic import Traffic
 from sealward.http.verdict import Verdicts
 from sealward.http.version import Versions
 
 if TYPE_CHECKING:
-    from sealward.http.condition import Monitor
+    from sealward.control.monitoring import Monitor
     from sealward.http.door import Door
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from sealward.commands.handler import Handler
     from sealward.commands.messages import Command
     from sealward.control.leases import Leases
+    from sealward.control.monitoring import Monitor
     from sealward.control.progress import Progress
     from sealward.events.along import Along
     from sealward.events.store import EventStore
-    from sealward.http.condition import Monitor
-    from sealward.http.identity import Identify
-    from sealward.http.limits import Limits
-    from sealward.http.policy import Policy
-    from sealward.http.traffic import Traffic
+    from sealward.http.auth.identity import Identify
+    from sealward.http.auth.policy import Policy
+    from sealward.http.limits.limits import Limits
+    from sealward.http.listening.traffic import Traffic
     from sealward.projections.database import Projections
     from sealward.projections.past import Past
     from sealward.projections.signs import Signs

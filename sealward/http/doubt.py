@@ -11,11 +11,11 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
 from sealward.events.doubt import IN_DOUBT
 from sealward.events.verdict import IsValid
-from sealward.http.answer import Uuid, answer
-from sealward.http.auth import actor
-from sealward.http.operation import Answer, Operation
-from sealward.http.parameter import NODE_ID
-from sealward.http.policy import CHANGES, Rule
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import CHANGES, Rule
+from sealward.http.operation.answer import Uuid, answer
+from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.parameter import NODE_ID
 
 if TYPE_CHECKING:
     from sealward.http.door import Door

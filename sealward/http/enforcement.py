@@ -22,11 +22,11 @@ from sealward.events.policy import (
     effective,
     leaves_open,
 )
-from sealward.http.answer import Position, answer
-from sealward.http.auth import actor
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import GOVERNS, LOOKS, Rule
 from sealward.http.node import UNKNOWN
-from sealward.http.operation import OF_A_SIGN, Answer, Operation
-from sealward.http.policy import GOVERNS, LOOKS, Rule
+from sealward.http.operation.answer import Position, answer
+from sealward.http.operation.operation import OF_A_SIGN, Answer, Operation
 
 if TYPE_CHECKING:
     from sealward.http.door import Door

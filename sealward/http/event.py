@@ -16,11 +16,11 @@ import msgspec
 from sealward.events import cloudevent
 from sealward.events.base import Recorded
 from sealward.events.codec import EVENTS
-from sealward.http.answer import Position, Time, Uuid, answer
-from sealward.http.errors import Problem
-from sealward.http.operation import Answer, Operation
-from sealward.http.parameter import NODE_ID, Query, choice, number, server, time, whole
-from sealward.http.policy import PROOF, Rule
+from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.operation.answer import Position, Time, Uuid, answer
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.parameter import NODE_ID, Query, choice, number, server, time, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from sealward.http.answer import Date, answer, date
-from sealward.http.operation import Answer, Operation
-from sealward.http.parameter import Query, flag
-from sealward.http.policy import PROOF, Rule
+from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.operation.answer import Date, answer, date
+from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.parameter import Query, flag
 
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.condition import Lag
+    from sealward.control.monitoring import Lag
     from sealward.http.door import Door
 
 MOST: Final = 100

@@ -8,10 +8,10 @@ import msgspec
 
 from sealward.commands.errors import NotSigned
 from sealward.events.base import Origin  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.http.answer import Id, Time, answer, link_next
-from sealward.http.operation import OF_A_SIGN, Answer, Operation
-from sealward.http.parameter import LIMIT, Query, whole
-from sealward.http.policy import PROOF, Rule
+from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.operation.answer import Id, Time, answer, link_next
+from sealward.http.operation.operation import OF_A_SIGN, Answer, Operation
+from sealward.http.operation.parameter import LIMIT, Query, whole
 
 if TYPE_CHECKING:
     import falcon

@@ -11,11 +11,11 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.events import keys, values
 from sealward.events.store import StoreUnavailable
-from sealward.http.auth import actor
-from sealward.http.errors import Problem
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.node import UNKNOWN, NodeAnswer
-from sealward.http.operation import Answer, Operation
-from sealward.http.policy import GOVERNS, Rule
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.operation import Answer, Operation
 
 if TYPE_CHECKING:
     from sealward.http.node import Nodes

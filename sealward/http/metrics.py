@@ -20,9 +20,9 @@ from sealward.control.unproven import REASONS
 from sealward.events.codec import EVENTS
 from sealward.events.store import StoreUnavailable
 from sealward.events.verdict import IsValid
-from sealward.http.operation import Answer, Operation
-from sealward.http.parameter import flag
-from sealward.http.policy import LOOKS, Rule
+from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.parameter import flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import falcon
     from prometheus_client.core import Metric
 
-    from sealward.http.condition import Condition, Monitor, NodeCondition
-    from sealward.http.traffic import Traffic
+    from sealward.control.monitoring import Condition, Monitor, NodeCondition
+    from sealward.http.listening.traffic import Traffic
 
 SHOW_METRICS: Final = Rule("metrics:show", "Read the metrics with the nodes' names.", LOOKS)
 DETAILED: Final = flag("detailed", "Name the nodes; needs a token.", SHOW_METRICS)

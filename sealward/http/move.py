@@ -8,10 +8,10 @@ import msgspec
 
 from sealward.commands.errors import NotRegistered, NotSigned
 from sealward.commands.order import OrderMove, order_move
-from sealward.http.answer import AskedId, answer
-from sealward.http.auth import actor
-from sealward.http.operation import Answer, Operation
-from sealward.http.policy import GOVERNS, Rule
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import GOVERNS, Rule
+from sealward.http.operation.answer import AskedId, answer
+from sealward.http.operation.operation import Answer, Operation
 from sealward.http.sign import SignAnswer, shown
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
-from sealward.http.auth import actor
-from sealward.http.operation import TASK, Answer, Operation
-from sealward.http.policy import CHANGES, LOOKS, Rule
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import CHANGES, LOOKS, Rule
+from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
+from sealward.http.operation.operation import TASK, Answer, Operation
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,10 +8,10 @@ import msgspec
 
 from sealward.events import cloudevent
 from sealward.events.codec import EVENTS
-from sealward.http.answer import answer
-from sealward.http.errors import Problem
-from sealward.http.operation import Answer, Operation
-from sealward.http.policy import LOOKS, Rule
+from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.operation.answer import answer
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.operation import Answer, Operation
 
 if TYPE_CHECKING:
     import falcon

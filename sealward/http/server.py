@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.http.answer import Id, Uuid, answer, link_next
-from sealward.http.operation import Answer, Operation
-from sealward.http.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
-from sealward.http.policy import LOOKS, Rule
+from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.operation.answer import Id, Uuid, answer, link_next
+from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
 
 if TYPE_CHECKING:
     import falcon

@@ -11,13 +11,13 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
 from sealward.events.measurement import LIBVIRT_DOMAIN
 from sealward.events.verdict import IsValid
-from sealward.http.answer import AskedId, Date, Id, Uuid, answer, date, link_next
-from sealward.http.auth import actor
-from sealward.http.errors import Problem
-from sealward.http.etag import is_known, only_if, tag
-from sealward.http.operation import OF_A_SIGN, PAST_BUSY, Answer, Operation
-from sealward.http.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
-from sealward.http.policy import CHANGES, LOOKS, Rule
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import CHANGES, LOOKS, Rule
+from sealward.http.operation.answer import AskedId, Date, Id, Uuid, answer, date, link_next
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.etag import is_known, only_if, tag
+from sealward.http.operation.operation import OF_A_SIGN, PAST_BUSY, Answer, Operation
+from sealward.http.operation.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sealward.http.answer import Date, Id, Uuid, answer, date, rfc1123
-from sealward.http.errors import Problem
-from sealward.http.operation import Answer, Operation
-from sealward.http.policy import LOOKS, Rule
+from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.operation import Answer, Operation
 from sealward.projections.tasks import WAITING
 
 if TYPE_CHECKING:

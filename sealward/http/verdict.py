@@ -11,13 +11,13 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
-from sealward.http.answer import Date, Position, Uuid, answer, rfc1123
-from sealward.http.auth import actor
-from sealward.http.errors import Problem
-from sealward.http.etag import is_known, verdict_tag
-from sealward.http.operation import OF_A_SIGN, PAST_BUSY, TASK, Answer, Operation
-from sealward.http.parameter import AT
-from sealward.http.policy import CHANGES, LOOKS, PROOF, Rule
+from sealward.http.auth.authentication import actor
+from sealward.http.auth.policy import CHANGES, LOOKS, PROOF, Rule
+from sealward.http.operation.answer import Date, Position, Uuid, answer, rfc1123
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.etag import is_known, verdict_tag
+from sealward.http.operation.operation import OF_A_SIGN, PAST_BUSY, TASK, Answer, Operation
+from sealward.http.operation.parameter import AT
 from sealward.http.sign import found
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sealward.http.answer import answer
-from sealward.http.operation import Answer, Operation
+from sealward.http.operation.answer import answer
+from sealward.http.operation.operation import Answer, Operation
 
 if TYPE_CHECKING:
     import falcon

@@ -76,7 +76,7 @@ def serve_bare(url: str, port: int) -> None:
     import msgspec
 
     from sealward.events.postgres import Database
-    from sealward.http.listener import Listener
+    from sealward.http.listening.listener import Listener
 
     database = Database(url, search_path="main")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealward.http.allowance import PER_ADDRESS, REMEMBERED, Allowance, Exceeded, Guesses
+from sealward.http.limits.allowance import PER_ADDRESS, REMEMBERED, Allowance, Exceeded, Guesses
 
 
 class Clock:

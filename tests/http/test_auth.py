@@ -11,11 +11,10 @@ import pytest
 from running import ADMIN, WEB, Running, running
 
 from sealward.control.role import Role
-from sealward.http import auth
-from sealward.http.app import calls
-from sealward.http.identity import strip
+from sealward.http import app
+from sealward.http.auth.identity import strip
 
-RULES = {(one.method, one.template): one.rules[0] for one in calls() if one.rules}
+RULES = {(one.method, one.template): one.rules[0] for one in app.calls() if one.rules}
 ROUTES = sorted(one for one in RULES if one[1] != "/metrics")  # which is public unless a setting says not
 PUBLIC = {"/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready", "/openapi.json"}
 
@@ -76,7 +75,9 @@ def test_discovery_and_health_need_no_token(shared: Running, path: str) -> None:
 
 def test_nothing_else_is_public() -> None:
     """Each call has a rule, but those, and the metrics while a setting has them public."""
-    assert {one.template for one in calls() if one.rule is None} == PUBLIC - {"/openapi.json"} | {"/metrics"}
+    assert {one.template for one in app.calls() if one.rule is None} == PUBLIC - {"/openapi.json"} | {
+        "/metrics"
+    }
 
 
 def test_claims_in_other_headers_count_for_nothing(shared: Running) -> None:
@@ -165,7 +166,7 @@ def test_every_order_says_where_it_came_from() -> None:
     """Whatever command the door makes: with the actor go the ids of user, project and request."""
     orders = [
         {word.arg for word in call.keywords}
-        for file in Path(auth.__file__).parent.glob("*.py")
+        for file in Path(app.__file__).parent.glob("*.py")
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and "actor" in {word.arg for word in call.keywords}
     ]

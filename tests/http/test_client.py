@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.http.client import Proxies, client_at
+from sealward.http.listening.client import Proxies, client_at
 
 TRUSTED = [ipaddress.ip_network(one) for one in ("192.0.2.0/24", "2001:db8:1::/48")]
 PROXY, CLIENT = "192.0.2.1", "203.0.113.9"

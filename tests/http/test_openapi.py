@@ -14,8 +14,8 @@ from running import ADMIN, WEB, Running
 
 from sealward.http.app import operations
 from sealward.http.metrics import Metrics
-from sealward.http.openapi import document, refusals
-from sealward.http.operation import Operation
+from sealward.http.operation.openapi import document, refusals
+from sealward.http.operation.operation import Operation
 
 DOCS = Path(__file__).parents[2] / "docs"
 

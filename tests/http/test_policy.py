@@ -15,10 +15,10 @@ from running import WEB, Running, running
 
 from sealward.control.role import Role
 from sealward.control_plane import Core
-from sealward.http.identity import Identity
-from sealward.http.oslo import OsloPolicy, defaults
-from sealward.http.permissions import permissions, sample
-from sealward.http.policy import PERSONAS, Defaults, PolicyRefused, Rule, check
+from sealward.http.auth.identity import Identity
+from sealward.http.auth.oslo import OsloPolicy, defaults
+from sealward.http.auth.permissions import permissions, sample
+from sealward.http.auth.policy import PERSONAS, Defaults, PolicyRefused, Rule, check
 from sealward.settings import SettingRefused, Settings
 
 SAMPLE = Path(__file__).parent.parent.parent / "docs" / "policy.yaml.sample"
@@ -122,7 +122,7 @@ def test_a_file_that_is_wrong_is_refused_at_start(tmp_path: Path, text: str | No
 
 def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the variable that asks for it, and how to get it."""
-    monkeypatch.delitem(sys.modules, "sealward.http.oslo")
+    monkeypatch.delitem(sys.modules, "sealward.http.auth.oslo")
     monkeypatch.setitem(sys.modules, "oslo_policy", None)
 
     message = r"SEALWARD_POLICY_FILE needs oslo_policy: .*sealward\[keystone\]"

@@ -9,8 +9,8 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.http.client import Client, client_at
-from sealward.http.turns import Turns
+from sealward.http.limits.turns import Turns
+from sealward.http.listening.client import Client, client_at
 
 
 @dataclass(eq=False)

@@ -15,10 +15,10 @@ from programs import started
 from running import BATCH, DATABASE, WEB, Answer, Running, running, until
 
 from sealward.control.role import Role
-from sealward.http import keystone
 from sealward.http.app import calls
-from sealward.http.errors import Problem
-from sealward.http.keystone import KeystoneTokens
+from sealward.http.auth import keystone
+from sealward.http.auth.keystone import KeystoneTokens
+from sealward.http.operation.errors import Problem
 from sealward.settings import Keystone as KeystoneSettings
 from sealward.settings import SettingRefused, Settings
 from stack.keystone import PASSWORD

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward import logs
-from sealward.http.client import client_at
+from sealward.http.listening.client import client_at
 
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.client import Client
+    from sealward.http.listening.client import Client
     from sealward.http.metrics import Metrics
 
 log = logging.getLogger("sealward.access")

@@ -19,11 +19,11 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error as Unserved
 
 from sealward import logs
-from sealward.http.access import NOWHERE, Answered, log
-from sealward.http.client import client_at
-from sealward.http.errors import Error, ErrorAnswer
-from sealward.http.parser import Parser
-from sealward.http.request_id import HEADER, new_request_id
+from sealward.http.listening.client import client_at
+from sealward.http.listening.parser import Parser
+from sealward.http.operation.access_log import NOWHERE, Answered, log
+from sealward.http.operation.errors import Error, ErrorAnswer
+from sealward.http.operation.request_id import HEADER, new_request_id
 
 if TYPE_CHECKING:
     import socket

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.http.errors import ErrorAnswer
-from sealward.http.operation import Answer, Operation
-from sealward.http.parameter import PATH, Parameter
+from sealward.http.operation.errors import ErrorAnswer
+from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.parameter import PATH, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
-from sealward.http.errors import Problem
-from sealward.http.parameter import PATH, Parameter, Query
-from sealward.http.request import body
+from sealward.http.operation.body import body
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.parameter import PATH, Parameter, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from sealward.events.along import Along
-    from sealward.http.policy import Rule
+    from sealward.http.auth.policy import Rule
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""

@@ -12,7 +12,7 @@ import msgspec
 from sealward.commands import errors as refusals
 from sealward.commands.handler import TooMuchContention
 from sealward.events.store import StoreUnavailable
-from sealward.http.request_id import name
+from sealward.http.operation.request_id import name
 from sealward.projections.past import PastBusy
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
-from sealward.http.certificate import Certificate
-from sealward.http.client import Proxies, client_at
-from sealward.http.connection import Channel, TlsChannel
-from sealward.http.limits import AT_ONCE
-from sealward.http.request import MAX_BODY
-from sealward.http.traffic import Traffic
-from sealward.http.turns import Lanes
+from sealward.http.limits.limits import AT_ONCE
+from sealward.http.limits.turns import Lanes
+from sealward.http.listening.certificate import Certificate
+from sealward.http.listening.client import Proxies, client_at
+from sealward.http.listening.connection import Channel, TlsChannel
+from sealward.http.listening.traffic import Traffic
+from sealward.http.operation.body import MAX_BODY
 from sealward.settings import Serving
 
 if TYPE_CHECKING:

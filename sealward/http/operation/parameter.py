@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from sealward.http.errors import Problem
-from sealward.http.policy import PROOF, Rule
+from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.operation.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

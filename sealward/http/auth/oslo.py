@@ -9,14 +9,14 @@ import msgspec
 from oslo_config import cfg
 from oslo_policy import policy as oslo
 
-from sealward.http.permissions import permissions
-from sealward.http.policy import PERSONAS, PolicyRefused, check
+from sealward.http.auth.permissions import permissions
+from sealward.http.auth.policy import PERSONAS, PolicyRefused, check
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sealward.http.identity import Identity
-    from sealward.http.policy import Rule
+    from sealward.http.auth.identity import Identity
+    from sealward.http.auth.policy import Rule
 
 
 NOBODY: Final = "!"

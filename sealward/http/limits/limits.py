@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from sealward.http.access import client_of
-from sealward.http.allowance import Allowance, Exceeded, Guesses
-from sealward.http.errors import Problem
+from sealward.http.limits.allowance import Allowance, Exceeded, Guesses
+from sealward.http.operation.access_log import client_of
+from sealward.http.operation.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import falcon
 
-    from sealward.http.identity import Identity
-    from sealward.http.traffic import Traffic
+    from sealward.http.auth.identity import Identity
+    from sealward.http.listening.traffic import Traffic
     from sealward.settings import Limits as Settings
 
 STREAMS: Final = 32

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from waitress.task import ThreadedTaskDispatcher
 
 if TYPE_CHECKING:
-    from sealward.http.connection import Channel
+    from sealward.http.listening.connection import Channel
 
 RESERVED: Final = {"/healthcheck/live": "live", "/healthcheck/ready": "ready", "/healthcheck": "ready"}
 """Path → the lane that answers it and nothing else. `ready` waits for the store, `live` for nothing."""

@@ -22,8 +22,8 @@ from oslo_config import cfg
 
 from sealward.events import typed
 from sealward.events.base import Origin
-from sealward.http.errors import Problem
-from sealward.http.identity import MAX_TOKEN, Identity
+from sealward.http.auth.identity import MAX_TOKEN, Identity
+from sealward.http.operation.errors import Problem
 from sealward.settings import SettingRefused
 
 if TYPE_CHECKING:

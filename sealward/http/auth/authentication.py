@@ -8,14 +8,14 @@ import falcon
 
 from sealward import logs
 from sealward.characters import escaped
-from sealward.http.errors import Problem
-from sealward.http.operation import Route
+from sealward.http.operation.errors import Problem
+from sealward.http.operation.operation import Route
 
 if TYPE_CHECKING:
     from sealward.events.along import Along
-    from sealward.http.identity import Identify, Identity
-    from sealward.http.limits import Limits
-    from sealward.http.policy import Policy, Rule
+    from sealward.http.auth.identity import Identify, Identity
+    from sealward.http.auth.policy import Policy, Rule
+    from sealward.http.limits.limits import Limits
 
 
 MOST_OF_ACTOR: Final = 1100

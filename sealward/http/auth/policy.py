@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sealward.control.role import Role
 
 if TYPE_CHECKING:
-    from sealward.http.identity import Identity
+    from sealward.http.auth.identity import Identity
 
 PERSONAS: Final = {
     Role.ADMIN: "role:admin",

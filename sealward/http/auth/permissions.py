@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.http.app import calls
-from sealward.http.policy import PERSONAS, Rule, check
+from sealward.http.auth.policy import PERSONAS, Rule, check
 
 if TYPE_CHECKING:
-    from sealward.http.operation import Operation
+    from sealward.http.operation.operation import Operation
 
 SAMPLE: Final = """\
 # The policy of Sealward: copy the rules that are to differ, without their #, into the file that

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from sealward.events import typed, values
-from sealward.http.errors import Problem
+from sealward.http.operation.errors import Problem
 
 if TYPE_CHECKING:
     import falcon

@@ -1,0 +1,1 @@
+"""How much a client address and a token may have at a time."""
