@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from sealward.events.enforcement import Action, Outcome
 from sealward.events.policy import OnViolation
 from sealward.node_agent.gate import spool
+from sealward.node_agent.hands import Team
 from sealward.node_agent.not_measured import NotMeasured
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ class Reactions:
         self._wake = wake
         self._violated: dict[str, int] = {}
         self._woken: dict[str, str] = {}
-        self._pool = futures.ThreadPoolExecutor(1, thread_name_prefix="reaction")
+        self._pool = Team(1, "reaction")
 
     def close(self) -> None:
         """End; what libvirt does not answer is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def take_over(self, violated: dict[str, int], claimed: dict[str, set[int]]) -> None:
         """Know which servers are in violation, by the generation of their references, and no others.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -205,3 +207,40 @@ def test_claims_are_known_from_the_beginning(node: Node) -> None:
     node.later(0)
 
     assert node.done == []
+
+
+HANGS = """
+import datetime, pathlib, sys, threading
+from sealward.events.policy import OnViolation, Policy
+from sealward.node_agent import reactions
+from sealward.node_agent.hypervisor import DomainXml
+from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.policies import Policies
+
+class Hypervisor:
+    def describe(self, server_id):
+        return DomainXml("<domain/>", "<domain/>", "libvirt 9.0.0", "QEMU")
+
+reactions.PATIENCE = 0.1
+ledger = Ledger(pathlib.Path(sys.argv[1]) / "ledger.sqlite")
+policies = Policies(ledger)
+policies.set_node(Policy(on_violation=OnViolation.STOP, grace=60.0), 17)
+agent = reactions.Reactions(
+    ledger, Hypervisor(), policies, lambda *_: threading.Event().wait(),
+    clock=lambda: datetime.datetime.now(datetime.UTC), wake=lambda _: None, is_found=lambda _: True,
+)
+agent.violated("server", 1)
+print(agent.step())
+agent.close()
+"""
+
+
+def test_a_libvirt_that_hangs_does_not_keep_the_agent_from_ending(tmp_path: Path) -> None:
+    """The process ends while the call is still being made, which is reported as failed."""
+    done = subprocess.run(  # noqa: S603 - the interpreter that runs the tests
+        [sys.executable, "-c", HANGS, tmp_path], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr.count("Traceback")) == (0, "True\n", 0)
+    (report,) = [json.loads(text) for _, text in spool.waiting(str(tmp_path))]
+    assert (report["outcome"], report["reason"]) == ("failed", "libvirt does not answer")
