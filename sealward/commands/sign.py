@@ -284,7 +284,8 @@ def _reordered(sign: Sign, event: facts.SignUpdated) -> Sign:
 
 
 def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
-    statement = statements.parse(envelopes.parse(event.envelope).payload)
+    sealed = envelopes.parse(event.envelope)
+    statement = statements.parse(sealed.payload, sealed.payload_type)
     return replace(
         sign,
         sealed=event.generation,

@@ -87,7 +87,7 @@ class Statement:
         }
 
 
-def parse(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> Statement:
+def parse(payload: bytes, payload_type: str) -> Statement:
     """Return the statement that a **verified** payload holds; whose signature it bears is not looked at here.
 
     Raises StatementRefused, also when the subject's digest is not that of the sections.

@@ -328,4 +328,5 @@ def test_companions_are_signed(evil: Path, tmp_path: Path) -> None:
     found = seen(domain(f"<emulator>{evil}</emulator>"), tmp_path)
     statement = Statement(SERVER, 1, 1, 1, NOON, found.measurement, found.evidence())
 
-    assert parse(statement.envelope().payload).measurement == found.measurement
+    envelope = statement.envelope()
+    assert parse(envelope.payload, envelope.payload_type).measurement == found.measurement

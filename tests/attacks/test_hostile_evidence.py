@@ -57,7 +57,8 @@ def _sealed(node: Reporter) -> bytes:
     """Return a seal whose evidence is in an encoding that nobody knows."""
     report = reports.parse(envelopes.parse(node.measured(SERVER, 1, NOW, cause="sealed")))
     assert isinstance(report, reports.Measurement)
-    statement = statements.parse(envelopes.parse(report.envelope).payload)
+    envelope = envelopes.parse(report.envelope)
+    statement = statements.parse(envelope.payload, envelope.payload_type)
     sections = {**statement.measurement.sections, "files": "ab" * 32}
     statement = replace(
         statement,

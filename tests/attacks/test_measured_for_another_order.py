@@ -101,7 +101,8 @@ def test_what_was_ordered_is_sealed_and_says_for_which_order(door: Door, node: R
     last = [one for one in door.log() if isinstance(one, SignSealed)][-1]
 
     assert sealed(door) == [*BEFORE, (1, 2, NEXT)]
-    assert statements.parse(envelopes.parse(last.envelope).payload).task_id == NEXT
+    envelope = envelopes.parse(last.envelope)
+    assert statements.parse(envelope.payload, envelope.payload_type).task_id == NEXT
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

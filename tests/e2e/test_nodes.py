@@ -40,7 +40,8 @@ def refusals(sealward: Running) -> list[tuple[str, str | None]]:
 def sealed(sealward: Running, server_id: str = WEB) -> statements.Statement:
     """Return the statement of the reference in force."""
     answer = sealward.ask("GET", f"/v1/sign/{server_id}/envelope")
-    return statements.parse(envelopes.parse(answer.body).payload)
+    envelope = envelopes.parse(answer.body)
+    return statements.parse(envelope.payload, envelope.payload_type)
 
 
 def node_key(data_dir: Path) -> Ed25519PrivateKey:
@@ -197,7 +198,7 @@ def test_the_sealed_envelope_is_signed_by_node_and_authority(tmp_path: Path) -> 
     signers = [keys.public_key((tmp_path / name).read_bytes()) for name in ("authority.pub", "node/key.pub")]
     payload = envelopes.verify(envelope, signers)
 
-    assert statements.parse(payload).server_id == WEB
+    assert statements.parse(payload, envelope.payload_type).server_id == WEB
     assert len(envelope.signatures) == 2
 
 

@@ -11,7 +11,7 @@ from factories import SERVER
 
 from sealward.events.files import Listing
 from sealward.events.measurement import Measurement
-from sealward.events.statement import Statement, StatementRefused, parse
+from sealward.events.statement import PAYLOAD_TYPE, Statement, StatementRefused, parse
 
 STATEMENT = Statement(
     SERVER,
@@ -24,13 +24,19 @@ STATEMENT = Statement(
 )
 
 
+def _parsed(statement: Statement) -> Statement:
+    """Return what is read of a statement that was written."""
+    envelope = statement.envelope()
+    return parse(envelope.payload, envelope.payload_type)
+
+
 def _changed(**fields: object) -> bytes:
     return json.dumps(json.loads(STATEMENT.envelope().payload) | fields).encode()
 
 
 def test_a_statement_survives_its_payload() -> None:
-    """parse(envelope(x).payload) is x."""
-    assert parse(STATEMENT.envelope().payload) == STATEMENT
+    """What is read of the envelope of a statement is that statement."""
+    assert _parsed(STATEMENT) == STATEMENT
 
 
 def test_files_that_are_listed_survive_and_change_no_digest() -> None:
@@ -43,7 +49,7 @@ def test_files_that_are_listed_survive_and_change_no_digest() -> None:
     )
     statement = replace(STATEMENT, measurement=listed)
 
-    assert parse(statement.envelope().payload) == statement
+    assert _parsed(statement) == statement
     assert listed.digest == STATEMENT.measurement.digest
     assert b'"files"' not in STATEMENT.envelope().payload
 
@@ -52,7 +58,7 @@ def test_the_task_that_was_measured_for_is_stated() -> None:
     """It is what the node signs; a statement that nobody asked for has no word of it."""
     asked = replace(STATEMENT, task_id="8f0e7a9c")
 
-    assert parse(asked.envelope().payload) == asked
+    assert _parsed(asked) == asked
     assert json.loads(asked.envelope().payload)["predicate"]["taskId"] == "8f0e7a9c"
     assert b"taskId" not in STATEMENT.envelope().payload
 
@@ -73,7 +79,15 @@ def test_the_subject_is_the_manifest_by_digest() -> None:
 def test_what_is_no_statement_is_refused(payload: bytes) -> None:
     """Garbage, other predicates and a subject that is not the sections' are refused."""
     with pytest.raises(StatementRefused):
-        parse(payload)
+        parse(payload, PAYLOAD_TYPE)
+
+
+def test_a_payload_of_another_type_is_refused() -> None:
+    """Who reads a statement must say of which type it was signed."""
+    with pytest.raises(StatementRefused):
+        parse(STATEMENT.envelope().payload, "text/plain")
+    with pytest.raises(TypeError):
+        parse(STATEMENT.envelope().payload)  # type: ignore[call-arg]  # that is the point
 
 
 def test_a_time_without_zone_is_refused() -> None:
@@ -81,4 +95,4 @@ def test_a_time_without_zone_is_refused() -> None:
     naive = replace(STATEMENT, measured_at=datetime(2026, 1, 2))  # noqa: DTZ001 - that is the point
 
     with pytest.raises(StatementRefused):
-        parse(naive.envelope().payload)
+        _parsed(naive)

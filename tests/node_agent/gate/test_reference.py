@@ -48,7 +48,8 @@ def test_what_it_reads_is_what_was_stated(measurement: Measurement, evidence: by
     """As the reader for hostile text has it."""
     made = Statement(SERVER, 7, 1, 2, NOON, measurement, evidence)
     text = sealed(made, NODE, AUTHORITY)
-    known = statements.parse(envelopes.parse(text).payload)
+    envelope = envelopes.parse(text)
+    known = statements.parse(envelope.payload, envelope.payload_type)
 
     assert read(text) == (known.measurement, known.evidence) == (measurement, evidence)
 
