@@ -2,10 +2,14 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo stack setup setup-dev check test bench schemas secrets digests lock clean
+.PHONY: help run demo stack setup setup-dev check test test-fast bench schemas secrets digests lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
+# More processes than cores: a test often waits for a server.
+TESTERS ?= $(shell expr $$(nproc) + 1)
+PYTEST = $(BIN)/python -m pytest --durations 20
+PARALLEL = $(PYTEST) -n $(TESTERS)
 COMPILE = $(UV) pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 help: ## list the targets
@@ -32,8 +36,14 @@ check: setup-dev ## lint, formatting, types, import rules
 	@echo "== mypy";        $(BIN)/mypy
 	@echo "== imports";     $(BIN)/lint-imports --no-cache --no-logo
 
-test: check ## check, then all tests
-	@echo "== pytest";      $(BIN)/python -m pytest
+test: check ## check, then all tests; those that measure time run last and alone
+	@failed=0; \
+	echo "== pytest";        $(PARALLEL) -m "not alone" || failed=1; \
+	echo "== pytest, alone"; $(PYTEST) -m alone || failed=1; \
+	exit $$failed
+
+test-fast: setup-dev ## the tests that need no hypervisor, no OpenStack and no storm, and measure no time
+	@$(PARALLEL) -m "not alone and not heavy"
 
 bench: setup-dev ## run every benchmark and print all figures beside their bounds; ONLY="append relay" picks some
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)

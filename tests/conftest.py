@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -9,13 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
+import libvirt
 import pytest
 from folders import use_memory
+from scheduling import BySharedServers
 
 from sealward.events import store as stores
 from sealward.events.postgres import migrate, postgres
 from sealward.events.store import EventStore
 from stack.certificates import Certificates, issue
+from stack.libvirtd import why_not
 from stack.postgres import Postgres
 from stack.rabbitmq import RabbitMQ
 
@@ -24,25 +28,20 @@ hypothesis.settings.register_profile("sealward", deadline=None)
 hypothesis.settings.load_profile("sealward")
 use_memory()
 
-SERVERS = ("stack", "cloud")
-"""Fixtures of a session that start many servers: tests that use the same one run in the same process."""
+HEAVY = {"hypervisors", "cloud"}
+"""Fixtures of tests that `make test-fast` leaves out: real hypervisors and a real Keystone."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run tests, let those that share a fixture run in the same process."""
+    """Mark the tests that are heavy by what they need."""
     for one in items:
-        if isinstance(one, pytest.Function) and (group := _group(one)) is not None:
-            one.add_marker(pytest.mark.xdist_group(group))
+        if isinstance(one, pytest.Function) and HEAVY & set(one.fixturenames):
+            one.add_marker(pytest.mark.heavy)
 
 
-def _group(test: pytest.Function) -> str | None:
-    """Return what a test shares with others: a fixture of a session, or fixtures of its module."""
-    scopes = {name: found[-1].scope for name, found in test._fixtureinfo.name2fixturedefs.items()}
-    for name in SERVERS:
-        if scopes.get(name) == "session":
-            return name
-    return test.path.stem if "module" in scopes.values() else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BySharedServers:
+    """Return what gives tests to the processes that run them."""
+    return BySharedServers(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +85,20 @@ def rabbitmq_server(certificates: Certificates) -> Iterator[RabbitMQ]:
     yield server
     server.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def hypervisors() -> Iterator[Path]:
+    """Return a folder for private nodes; skip, or fail in CI, where there can be none."""
+    reason = why_not()
+    if reason is not None and os.environ.get("CI"):
+        pytest.fail(f"CI must test real hypervisors: {reason}")
+    if reason is not None:
+        pytest.skip(reason)
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _memory(_: pytest.FixtureRequest) -> EventStore:

@@ -19,7 +19,7 @@ from sealward.events.measurement import differing
 from sealward.node_agent.gate import hook
 from sealward.node_agent.measure import measure
 from stack.guest import Guest, make_disk
-from stack.libvirtd import Libvirtd, why_not
+from stack.libvirtd import Libvirtd
 
 BASE = "<backingStore type='file'><format type='raw'/><source file='/base'/><backingStore/></backingStore>"
 EVIL = BASE.replace("/base", "/evil")
@@ -69,13 +69,9 @@ def test_what_libvirt_probed_of_a_running_domain_is_no_difference() -> None:
 
 
 @pytest.fixture
-def node() -> Iterator[PrivateNode]:
+def node(hypervisors: Path) -> Iterator[PrivateNode]:
     """Yield a private libvirtd."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="kvm-a-", dir=hypervisors))
     daemon = Libvirtd(folder, "kvm-a")
     one = PrivateNode(daemon)
     try:

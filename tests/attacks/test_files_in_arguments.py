@@ -14,20 +14,16 @@ from running import running, until
 
 from sealward.node_agent.gate import hook
 from stack.guest import Guest
-from stack.libvirtd import Libvirtd, why_not
+from stack.libvirtd import Libvirtd
 
 EMULATOR = '#!/bin/sh\nexec /usr/bin/qemu-system-x86_64 "$@"\n'
 SPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 
 
 @pytest.fixture
-def node() -> Iterator[PrivateNode]:
+def node(hypervisors: Path) -> Iterator[PrivateNode]:
     """Yield a private libvirtd."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="kvm-a-", dir=hypervisors))
     daemon = Libvirtd(folder, "kvm-a")
     one = PrivateNode(daemon)
     try:

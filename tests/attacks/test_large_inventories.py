@@ -60,6 +60,7 @@ def test_an_inventory_beyond_the_bound_is_refused(door: Door, node: Reporter) ->
     assert len(door.log()) == 2
 
 
+@pytest.mark.alone
 def test_the_largest_inventory_is_recorded_fast(door: Door, node: Reporter, store: EventStore) -> None:
     """All of it appears, half of it leaves, all of it runs: each is once through the servers."""
     every = servers(reports.MOST_SERVERS)

@@ -19,7 +19,7 @@ from running import running, until
 
 from sealward.node_agent.gate import hook
 from stack.guest import Guest, make_disk
-from stack.libvirtd import Libvirtd, why_not
+from stack.libvirtd import Libvirtd
 
 SWAP = """#!/bin/sh
 case "$2 $3" in
@@ -83,13 +83,9 @@ def defined(node: PrivateNode) -> Running:
 
 
 @pytest.fixture
-def node() -> Iterator[PrivateNode]:
+def node(hypervisors: Path) -> Iterator[PrivateNode]:
     """Yield a private libvirtd."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="kvm-a-", dir=hypervisors))
     daemon = Libvirtd(folder, "kvm-a")
     one = PrivateNode(daemon)
     try:

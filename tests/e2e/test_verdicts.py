@@ -21,6 +21,7 @@ BRISK = Settings(sweep_interval=0.2, fresh_for=1.0, lease=0.6)
 DEAD_URI = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
 
 
+@pytest.mark.alone
 def test_a_redefined_server_is_false_within_a_second_and_says_why(sealward: Running) -> None:
     """The finding names section, XPath, and the signed and found values."""
     sealward.sign()

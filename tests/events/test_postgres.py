@@ -102,6 +102,7 @@ def test_a_database_of_a_newer_sealward_is_refused(database: str) -> None:
         postgres(database)
 
 
+@pytest.mark.alone
 def test_an_append_wakes_the_waiters_of_other_processes(database: str) -> None:
     """Two stores on one database are two processes: no polling between them."""
     one, other = postgres(database), postgres(database)

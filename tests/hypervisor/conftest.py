@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 from nodes import PrivateNode, Running
 
@@ -22,20 +20,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skipped:
         terminalreporter.section("NOT TESTED on real hypervisors", red=True, bold=True)
         terminalreporter.line(f"{len(skipped)} tests: {why_not()}")
-
-
-@pytest.fixture(scope="session")
-def hypervisors() -> Iterator[Path]:
-    """Return a folder for private nodes; skip, or fail in CI, where there can be none."""
-    reason = why_not()
-    if reason is not None and os.environ.get("CI"):
-        pytest.fail(f"CI must test real hypervisors: {reason}")
-    if reason is not None:
-        pytest.skip(reason)
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    folder = Path(tempfile.mkdtemp(prefix="sw-hv-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _started(hypervisors: Path, hostname: str) -> Iterator[PrivateNode]:

@@ -223,6 +223,7 @@ def test_an_undefined_server_is_unknown(sealward: Sealward, guest: Running) -> N
     until(lambda: sealward.is_valid(guest.server_id) == "unknown")
 
 
+@pytest.mark.alone
 def test_half_of_all_changes_are_known_within_the_bound(node: PrivateNode) -> None:
     """From the end of the change to GET, by event and by file alike."""
     guest = node.run(Guest(node.guests))

@@ -122,6 +122,7 @@ def test_a_good_header_with_a_few_bad_bytes_gives_a_header_or_a_refusal(data: st
     assert found is None or len(found.backing or "") <= qcow2.MAX_NAME
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("image", CORPUS, ids=lambda path: path.stem)
 def test_the_corpus_costs_little(image: Path) -> None:
     """Each image that was found to be nasty is answered within 50 ms and 1 MiB."""
