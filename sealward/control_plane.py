@@ -25,6 +25,7 @@ from sealward.control.untold import Untold
 from sealward.events import aside, keys
 from sealward.events import store as stores
 from sealward.events.base import utc_now
+from sealward.events.inboxes import Inboxes
 from sealward.events.leader import Alone
 from sealward.events.node_queues import BusQueues
 from sealward.events.relay import BusPublisher, FromNow, Relay
@@ -35,7 +36,7 @@ from sealward.http.auth.policy import Defaults
 from sealward.http.door import Door
 from sealward.http.limits.limits import Limits
 from sealward.http.listening.traffic import Traffic
-from sealward.intake import orders
+from sealward.intake import hosts, orders
 from sealward.intake.addresses import Addresses
 from sealward.intake.answers import Answers
 from sealward.intake.assignments import Assignments, AuthorityKeys
@@ -316,7 +317,7 @@ class Worker:
         lease = timedelta(seconds=settings.lease)
         self._parts: list[Part] = [
             Runner(core.store, core.projections, _leader(settings, "projections")),
-            bus.inbox_in_batches(reports.INBOX, intake.take),
+            _inboxes(core, settings, bus, intake),
             bus.inbox_with_headers(orders.INBOX, _orders(core, settings, clock).take),
             answers,
             notes,
@@ -373,6 +374,19 @@ def _orders(core: Core, settings: Settings, clock: Callable[[], datetime]) -> Or
             return projections.tasks.one(tables, task_id) is not None
 
     return Orders(core.handler, hostname_of, is_known, clock)
+
+
+def _inboxes(core: Core, settings: Settings, bus: Bus, intake: Intake) -> Part:
+    """Return what reads the reports of nodes.
+
+    Over a broker each host has an inbox of its own. Agents of earlier versions and hosts that nobody has
+    invited share an inbox, as all do on the bus in the process.
+    """
+    if settings.broker_url is None:
+        return bus.inbox_in_batches(reports.INBOX, intake.take)
+
+    which = hosts.Inboxes(core.store, core.projections).all
+    return Inboxes(bus, intake.take, which=which, rest=intake.rest, leader=_leader(settings, "intake"))
 
 
 def _leader(settings: Settings, role: str) -> Leader:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sealward.events import keys, roles
-from sealward.events.permissions import Permissions, of_node, of_worker, user_of
+from sealward.events.permissions import LIMITS, Permissions, of_node, of_worker, user_of
 from sealward.protocol import joining
 
 WORKER = "sealward-worker"
@@ -85,6 +85,7 @@ def _definitions(users: list[tuple[str, str, Permissions]], *, lazy: bool) -> di
                 "password_hash": _hash(password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": [],
+                "limits": LIMITS if name != WORKER else {},
             }
             for name, password, _ in users
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -13,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from sealward.cli import invitation
 from sealward.cli.place import settings
 from sealward.cli.refusal import Refusal, refusing
-from sealward.events.permissions import of_node, user_of
+from sealward.events.permissions import LIMITS, of_node, user_of
 from sealward.events.values import RFC1123
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ umask 077
 head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n' > {file}.password
 rabbitmqctl --quiet add_user {user} < {file}.password
 rabbitmqctl --quiet set_permissions -p {vhost} {user} {configure} {write} {read}
+rabbitmqctl --quiet set_user_limits {user} {limits}
 printf '{scheme}://%s:%s@{broker}/{path}\\n' {user} "$(cat {file}.password)" > {file}.broker-url
 rm {file}.password
 # Now move {file}.broker-url to the node, readable by its agent alone, and start the agent there with
@@ -42,9 +44,11 @@ EXPELLED: Final = """\
 # Run this where rabbitmqctl reaches the broker, once the node was removed (DELETE /v1/node/{{node_id}}).
 set -eu
 rabbitmqctl --quiet delete_user {user}
-if rabbitmqctl --quiet list_queues -p {vhost} name | grep -Fqx {queue}; then
-    rabbitmqctl --quiet delete_queue -p {vhost} {queue}
-fi
+for queue in {queue} {inbox}; do
+    if rabbitmqctl --quiet list_queues -p {vhost} name | grep -Fqx "$queue"; then
+        rabbitmqctl --quiet delete_queue -p {vhost} "$queue"
+    fi
+done
 # Whoever is connected as that user is cut off. On the host, if there still is one:
 #   systemctl disable --now sealward-agent && sealward gate remove
 # and delete the agent's data directory: its key is worthless now, but nobody's business.
@@ -68,7 +72,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Invite a host to register as a node, once: in the log of SEALWARD_DATABASE_URL, or "
         "SEALWARD_DATA_DIR, and in a file with a secret that its agent needs (SEALWARD_JOIN_FILE). Then "
         "print a shell script for the broker's administrator. It makes a RabbitMQ user who may read this "
-        "node's queue, report, and nothing else, and the URL file that the agent needs.",
+        "node's queue, write to its inbox, and nothing else, and the URL file that the agent needs.",
     )
     enroll.add_argument("hostname", help="as `hostname` prints it on the node")
     enroll.add_argument(
@@ -101,7 +105,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "expel",
         help="print the script that takes the broker's user from a node that was removed",
         description="Print a shell script for the broker's administrator: the counterpart of enroll. It "
-        "deletes the RabbitMQ user of a node that was removed, and the queue that nobody reads any more.",
+        "deletes the RabbitMQ user of a node that was removed, and its queues.",
     )
     expel.add_argument("hostname", help="as the node was called")
     expel.add_argument("--vhost", default="/", help="the broker's virtual host; default: %(default)s")
@@ -119,7 +123,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _enroll(args: argparse.Namespace) -> int:
-    text = script(args.hostname, args.broker)
+    text = script(args.hostname, args.broker, is_uninvited=settings().registration == "open")
     if invitation.has_log(settings()):
         _say_invited(invitation.invite(args))
     else:
@@ -146,7 +150,12 @@ def _uninvite(args: argparse.Namespace) -> int:
 def _expel(args: argparse.Namespace) -> int:
     if not HOSTNAME.fullmatch(args.hostname):
         raise Refusal(f"{args.hostname!r} is no hostname")
-    names = {"user": user_of(args.hostname), "queue": f"sealward.node.{args.hostname}", "vhost": args.vhost}
+    names = {
+        "user": user_of(args.hostname),
+        "queue": f"sealward.node.{args.hostname}",
+        "inbox": f"sealward.reports.{args.hostname}",
+        "vhost": args.vhost,
+    }
     print(EXPELLED.format(**{name: shlex.quote(value) for name, value in names.items()}), end="")
     return 0
 
@@ -180,7 +189,7 @@ def _be_the_owner_of(folder: Path) -> None:
     guarded.enter(folder).close()
 
 
-def script(hostname: str, broker: str) -> str:
+def script(hostname: str, broker: str, *, is_uninvited: bool = False) -> str:
     """Return the script. Raises Refusal."""
     if not HOSTNAME.fullmatch(hostname):
         raise Refusal(f"{hostname!r} is no hostname")
@@ -188,7 +197,7 @@ def script(hostname: str, broker: str) -> str:
     if url.scheme not in ("amqp", "amqps") or not url.hostname or "@" in url.netloc or "'" in broker:
         raise Refusal("--broker: a URL like amqps://broker.example:5671/%2F, without user and password")
     vhost = url.path.removeprefix("/") or "%2F"
-    permissions = of_node(hostname)
+    permissions = of_node(hostname, is_uninvited=is_uninvited)
     return SCRIPT.format(
         file=shlex.quote(hostname),
         user=shlex.quote(user_of(hostname)),
@@ -196,6 +205,7 @@ def script(hostname: str, broker: str) -> str:
         configure=shlex.quote(permissions.configure),
         write=shlex.quote(permissions.write),
         read=shlex.quote(permissions.read),
+        limits=shlex.quote(json.dumps(LIMITS)),
         scheme=url.scheme,
         broker=url.netloc,
         path=quote(vhost, safe="%").replace("%", "%%"),

@@ -23,6 +23,7 @@ REASONS: Final = (
     "report.malformed",
     "report.no-sender",
     "report.not-newer",
+    "report.over-log-quota",
     "report.over-quota",
     "report.wrong-sender",
 )

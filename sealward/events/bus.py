@@ -48,6 +48,8 @@ MISSING_AGAIN: Final = 5.0
 """Seconds between looks for a queue that is missing, and until it is told again that the queue is."""
 NOT_FOUND: Final = 404
 """AMQP's code when a queue is not there."""
+CLOSED: Final = (403, NOT_FOUND)
+"""AMQP's codes when a user may not write to an exchange, and when the exchange is not there."""
 DEAD_LETTERS: Final = "dead-letters"
 """The inbox of messages that cannot be worked on."""
 DETAIL: Final = 1000
@@ -62,6 +64,12 @@ class BusUnavailable(Exception):
     """The broker does not answer now; what was to be sent was not, or it is not known whether it was."""
 
     code = "bus.unavailable"
+
+
+class InboxClosed(BusUnavailable):
+    """The broker has no such inbox, or this user may not write to it."""
+
+    code = "bus.inbox-closed"
 
 
 class Later(Exception):
@@ -95,12 +103,15 @@ class Delivered:
     `user_id` names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id).
     It is None where the publisher has not set the property, and always on `memory://`.
     `redelivered` is set by the broker when it has delivered the message before.
+    `inbox` is the user of the broker who alone may write to the inbox that the message came by. It is None
+    for an inbox that several users may write to.
     """
 
     body: bytes
     headers: Mapping[str, Any]
     sender: str | None = None
     redelivered: bool = False
+    inbox: str | None = None
 
 
 class Bus:
@@ -115,6 +126,8 @@ class Bus:
         self.user: str | None = None if self._in_memory else self._connection.userid
         """This process's user at the broker, whom every message of its own names as the sender."""
         self._namespace = namespace
+        self.prefix = f"{namespace}."
+        """What the names of all queues and exchanges begin with."""
         self._events = kombu.Exchange(f"{namespace}.events", "topic", durable=True)
         self._lock = threading.Lock()
         self._producer: Any = None
@@ -125,9 +138,14 @@ class Bus:
         self._publish(body, exchange="", routing_key=named.name, declare=[named])
 
     def submit(self, inbox: str, body: bytes) -> None:
-        """Put a message into an inbox that somebody else has opened. Raises BusUnavailable."""
+        """Put a message into an inbox that somebody else has opened. Raises InboxClosed, BusUnavailable."""
         named = self._inbox(inbox)
-        self._publish(body, exchange=named.exchange, routing_key=named.name)
+        try:
+            self._publish(body, exchange=named.exchange, routing_key=named.name)
+        except BusUnavailable as away:
+            if getattr(away.__cause__, "code", None) in CLOSED:
+                raise InboxClosed(str(away)) from away
+            raise
 
     def publish(self, routing_key: str, body: bytes) -> None:
         """Publish an event on the topic exchange. Raises BusUnavailable."""
@@ -169,6 +187,10 @@ class Bus:
         inbox.queue_arguments = {"x-single-active-consumer": True}
         return self._consume([self._inbox(DEAD_LETTERS), inbox], on_batch, BATCH)
 
+    def reader(self) -> tuple[kombu.Connection, kombu.Queue]:
+        """Return a connection, not yet opened, and the inbox of the dead, for who reads inboxes by itself."""
+        return self._connection.clone(), self._inbox(DEAD_LETTERS)
+
     def close(self) -> None:
         """Close the publishing connection."""
         with self._lock:
@@ -189,7 +211,7 @@ class Bus:
         with self._lock, reachable(self._connection):
             try:
                 if self._producer is None:
-                    self._producer = kombu.Producer(self._connection)
+                    self._producer = kombu.Producer(self._connection.channel())
                 self._producer.publish(
                     body,
                     content_type="application/json",
@@ -359,7 +381,7 @@ class Consumer:
         while self._held:
             batch = list(itertools.islice(self._held, size))
             try:
-                refused = self._on_batch([_delivered(one) for one in batch])
+                refused = self._on_batch([self._delivered(one) for one in batch])
             except Later as later:
                 log.info("%s: %d messages are tried again: %s", self._queue.name, len(self._held), later)
                 self._stopped.wait(PAUSE)
@@ -377,7 +399,7 @@ class Consumer:
         """Lay the refused with the dead letters, then acknowledge all."""
         for message, poison in zip(batch, refused, strict=True):
             if poison is not None and not isinstance(poison, Dropped):
-                self._bury(_delivered(message), poison)
+                self._bury(self._delivered(message), self._queue_of(message), poison)
         if self._dead_letters is None:
             for message in batch:
                 message.ack()  # kombu's virtual transports take `multiple` for one (5.7)
@@ -386,11 +408,20 @@ class Consumer:
         for _ in batch:
             self._bytes -= len(self._held.popleft().body)
 
-    def _bury(self, message: Delivered, poison: Poison) -> None:
+    def _delivered(self, message: Any) -> Delivered:  # noqa: ANN401 - kombu has no types
+        """Return a message of kombu's as it is handed on."""
+        return _delivered(message)
+
+    def _queue_of(self, message: Any) -> str:  # noqa: ANN401 - kombu has no types
+        """Return the name of the queue that a message of kombu's came by."""
+        del message
+        return str(self._queue.name)
+
+    def _bury(self, message: Delivered, queue: str, poison: Poison) -> None:
         """Lay a message with the dead, and wait until it is safe there; `memory://` has no such place."""
-        log.warning("%s: a message is refused: %s", self._queue.name, poison)
+        log.warning("%s: a message is refused: %s", queue, poison)
         if self._dead_letters is None:
-            log.error("%s: a message was dropped: %s", self._queue.name, poison.reason)
+            log.error("%s: a message was dropped: %s", queue, poison.reason)
             return
         kombu.Producer(self._connection).publish(
             message.body,
@@ -402,7 +433,7 @@ class Consumer:
             message_id=str(uuid.uuid4()),
             **_as_sender(self._connection.userid),
             headers={
-                "sealward-queue": self._queue.name,
+                "sealward-queue": queue,
                 "sealward-sender": message.sender or "",
                 "sealward-reason": poison.reason,
                 "sealward-detail": poison.detail[:DETAIL],

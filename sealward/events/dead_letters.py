@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealward.events.tls import Tls
 
 INBOXES: Final = ("reports", "orders")
-"""The inboxes that letters go back to."""
+"""The inboxes that letters go back to, and those of one user each, whose names go on with a full stop."""
 NOT_FOUND: Final = 404
 """AMQP's code when a queue is not there."""
 
@@ -54,7 +54,7 @@ class DeadLetters:
         self._connection = connect(url, tls)
         self._user = str(self._connection.userid or "")
         self._queue = f"{namespace}.{DEAD_LETTERS}"
-        self._inboxes = {f"{namespace}.{one}" for one in INBOXES}
+        self._inboxes = tuple(f"{namespace}.{one}" for one in INBOXES)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -72,42 +72,52 @@ class DeadLetters:
     def replay(self, chosen: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
         """Put the chosen ones back into the inboxes they came from; return those.
 
-        What is not ours, and what did not come from an inbox, stays where it is. Raises BusUnavailable.
+        What is not ours, what did not come from an inbox, and what came from an inbox that is gone, stays
+        where it is. Raises BusUnavailable.
         """
         return self._take(lambda one: self.goes_back(one) and chosen(one), self._put_back)
 
     def goes_back(self, letter: DeadLetter) -> bool:
         """Say whether a letter may be put back."""
-        return letter.is_ours and letter.queue in self._inboxes
+        return letter.is_ours and any(
+            letter.queue == one or letter.queue.startswith(f"{one}.") for one in self._inboxes
+        )
 
     def drop(self, chosen: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
         """Drop the chosen ones for good. Raises BusUnavailable."""
-        return self._take(chosen, lambda _: None)
+        return self._take(chosen, lambda _: True)
 
     def _take(
-        self, chosen: Callable[[DeadLetter], bool], act: Callable[[DeadLetter], None]
+        self, chosen: Callable[[DeadLetter], bool], act: Callable[[DeadLetter], bool]
     ) -> list[DeadLetter]:
         taken = []
         with self._gotten() as messages:
             for message in messages:
                 letter = self._letter(message)
-                if chosen(letter):
-                    act(letter)
+                if chosen(letter) and act(letter):
                     message.ack()
                     taken.append(letter)
         return taken
 
-    def _put_back(self, letter: DeadLetter) -> None:
-        kombu.Producer(self._connection).publish(
-            letter.body,
-            exchange=letter.queue,  # an inbox is an exchange and a queue of one name
-            routing_key=letter.queue,
-            user_id=self._user,
-            content_type="application/json",
-            content_encoding="binary",
-            delivery_mode=2,
-            mandatory=True,
-        )
+    def _put_back(self, letter: DeadLetter) -> bool:
+        """Put a letter into its inbox; say whether the inbox is there."""
+        try:
+            with self._connection.channel() as channel:
+                kombu.Producer(channel).publish(
+                    letter.body,
+                    exchange=letter.queue,  # an inbox is an exchange and a queue of one name
+                    routing_key=letter.queue,
+                    user_id=self._user,
+                    content_type="application/json",
+                    content_encoding="binary",
+                    delivery_mode=2,
+                    mandatory=True,
+                )
+        except self._connection.channel_errors as refused:
+            if getattr(refused, "code", None) != NOT_FOUND:
+                raise
+            return False
+        return True
 
     def _letter(self, message: Any) -> DeadLetter:  # noqa: ANN401 - kombu has no types
         headers, body = message.headers, message.body

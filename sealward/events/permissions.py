@@ -15,6 +15,11 @@ NOTHING: Final = "^$"
 """Matches no name of a queue or exchange: the default exchange is asked for by the name `amq.default`."""
 
 
+LIMITS: Final = {"max-connections": 6, "max-channels": 12}
+"""What a node's user may open at the broker at once. An agent has two connections with three channels; after
+its network was cut, the broker knows of the earlier ones for some seconds more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Permissions:
     """Regular expressions over names of exchanges and queues: to make, to write to, to read from."""
@@ -38,7 +43,11 @@ def of_worker() -> Permissions:
     return Permissions(own, ".*", own)
 
 
-def of_node(hostname: str) -> Permissions:
-    """Return what the agent of a node may: report, and read its own queue. It makes nothing."""
-    own = re.escape(f"sealward.node.{hostname}")
-    return Permissions(NOTHING, r"^sealward\.reports$", f"^{own}$")
+def of_node(hostname: str, *, is_uninvited: bool = False) -> Permissions:
+    """Return what an agent may: write to its node's inbox, and read its node's queue. It makes nothing.
+
+    A host that is to register uninvited has no inbox before that: it may write to the shared inbox as well.
+    """
+    own, queue = re.escape(f".{hostname}"), re.escape(f"sealward.node.{hostname}")
+    inbox = f"({own})?" if is_uninvited else own
+    return Permissions(NOTHING, rf"^sealward\.reports{inbox}$", f"^{queue}$")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from sealward.events.store import StoreUnavailable
 from sealward.intake import meaning, registrations
 from sealward.intake.following import Following, Where
 from sealward.intake.introductions import Exchange, Introductions
-from sealward.intake.quota import OverQuota, Quota, TooLarge, cost_of
+from sealward.intake.quota import OverLogQuota, OverQuota, Quota, Spent, TooLarge, bytes_of, cost_of
 from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.refusals import Refusals
 from sealward.intake.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
@@ -61,7 +61,7 @@ Refused = (
     reports.ReportMalformed,
     statements.StatementRefused,
 )
-Unheard = (NoSender, WrongSender, NotNewer, OverQuota, TooLarge)
+Unheard = (NoSender, WrongSender, NotNewer, OverQuota, OverLogQuota, TooLarge)
 """Why what was said counts for nothing, whatever it is."""
 
 
@@ -80,7 +80,7 @@ class _Outcome:
     """What to answer to registrations that are not new, by hostname."""
     unproven: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages that nobody answers for, by the broker's user and the reason."""
-    spent: Counter[str] = field(default_factory=Counter)
+    spent: defaultdict[str, Spent] = field(default_factory=lambda: defaultdict(Spent))
     """What the messages of each of the broker's users have cost."""
     looked_at: int = 0
     """Signs of other nodes that inventories have had looked at."""
@@ -88,7 +88,7 @@ class _Outcome:
     def drop(self, message: Delivered | Said, refused: Exception) -> Dropped:
         """Count a message that nobody answers for."""
         dropped = Dropped(_code(refused), str(refused) or str(type(refused).__doc__))
-        self.unproven[message.sender or "", dropped.reason] += 1
+        self.unproven[message.sender or message.inbox or "", dropped.reason] += 1
         return dropped
 
 
@@ -144,23 +144,29 @@ class Intake:
             self._quota.pay(outcome.spent)
         except (StoreUnavailable, BusUnavailable, TooMuchContention) as away:
             for message, one in zip(batch, read, strict=True):
-                if not isinstance(one, OverQuota | NoSender):
-                    self._quota.give_back(message.sender or "", len(message.body))
+                payer = self._senders.payer(message)
+                if payer is not None and not isinstance(one, OverQuota):
+                    self._quota.give_back(payer, len(message.body))
             raise Later(str(away)) from away
         self._answers.take(outcome.registered, outcome.behind)
         self._refusals.remember(outcome.recorded)
         self._introductions.carry_out(outcome.exchange)
         return outcome.answers
 
+    def rest(self, user: str) -> float:
+        """Return for how many seconds no message of a user of the broker is to be taken."""
+        return self._quota.rest(user)
+
     def _read(self, message: Delivered) -> Said | Exception:
         """Return what a message says, or why nobody is known to have said it.
 
-        A message without a sender is not read: nobody would pay for that.
+        A message without a sender is not read: it is nobody's word.
         """
         try:
+            payer = self._senders.payer(message)
+            if payer is not None:
+                self._quota.admit(payer, len(message.body))
             self._senders.vouched(message)
-            if message.sender and not self._senders.is_own(message.sender):
-                self._quota.admit(message.sender, len(message.body))
             said = read(message)
             self._senders.check(said)
         except (*Refused, *Unheard) as refused:
@@ -184,15 +190,20 @@ class Intake:
 
     def _charge(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
         """Hear an envelope at its sender's expense; who is in debt can still say that it is there."""
-        if not one.sender or self._senders.is_own(one.sender):
+        payer = self._senders.payer(one)
+        if payer is None:
             return self._hear(one, decisions, outcome)
-        is_beat = isinstance(one.said, reports.Heartbeat)
-        if not is_beat and not self._quota.may_work(one.sender, outcome.spent[one.sender]):
-            return outcome.drop(one, OverQuota())
-        before = decisions.decided + outcome.looked_at
+        spent = outcome.spent[payer]
+        if not isinstance(one.said, reports.Heartbeat):
+            try:
+                self._quota.check(payer, spent)
+            except (OverQuota, OverLogQuota) as refused:
+                return outcome.drop(one, refused)
+        before = decisions.decided, outcome.looked_at
         answer = self._hear(one, decisions, outcome)
-        work = decisions.decided + outcome.looked_at - before
-        outcome.spent[one.sender] += cost_of(len(one.parts), one.said, work)
+        events, looked_at = decisions.decided - before[0], outcome.looked_at - before[1]
+        spent.work += cost_of(len(one.parts), one.said, events + looked_at)
+        spent.log += bytes_of(one.size, events)
         return answer
 
     def _hear(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:

@@ -62,7 +62,8 @@ class Part:
 class Said:
     """What a node said in one envelope; `parts` are its reports.
 
-    `sender` and `redelivered` are what the broker says of the message that brought it.
+    `sender`, `redelivered` and `inbox` are what the broker says of the message that brought it; `size` is its
+    size in bytes.
     """
 
     said: reports.AnyReport | reports.Bundle | reports.Unread
@@ -70,6 +71,8 @@ class Said:
     parts: Sequence[Part]
     sender: str | None = None
     redelivered: bool = False
+    inbox: str | None = None
+    size: int = 0
 
     def claims(self, pem: str) -> list[tuple[Signed, str]]:
         """Return what the node's key must have signed for all of this to count."""
@@ -97,7 +100,15 @@ def read(message: Delivered) -> Said:
         parts = [_part(one) for one in reports.unbundle(said)]
     except reports.ReportMalformed as malformed:
         said, parts = reports.unread(envelope), [Part(malformed)]
-    return Said(said, Signed(envelope), parts, message.sender, message.redelivered)
+    return Said(
+        said,
+        Signed(envelope),
+        parts,
+        message.sender,
+        message.redelivered,
+        message.inbox,
+        len(message.body),
+    )
 
 
 class Prover:

@@ -78,9 +78,18 @@ class Senders:
     def __init__(self, own: str | None) -> None:
         self._own = own
 
-    def is_own(self, sender: str) -> bool:
+    def is_own(self, sender: str | None) -> bool:
         """Say whether a user of the broker is the control plane's own."""
         return sender == self._own
+
+    def payer(self, message: Delivered | Said) -> str | None:
+        """Return the user of the broker at whose expense a message is taken; None: it costs nobody anything.
+
+        A message in the inbox of one user is at the expense of that user, whether or not it names a sender.
+        """
+        if self.is_own(message.sender):
+            return None
+        return message.inbox or message.sender or None
 
     def is_put_back(self, said: Said) -> bool:
         """Say whether an operator has put a message back."""

@@ -19,6 +19,7 @@ from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor import Hypervisor, open_read_only
 from sealward.node_agent.outbox import Outbox
+from sealward.node_agent.post import Post
 from sealward.node_agent.progress import EVERY, Progress
 from sealward.node_agent.turns import Turns
 from sealward.protocol import reports, telling
@@ -119,9 +120,8 @@ class Runner:
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
-        self._outbox = Outbox(
-            hostname_of(ledger), keyring, lambda body: bus.submit(reports.INBOX, body), Turns(ledger)
-        )
+        hostname = hostname_of(ledger)
+        self._outbox = Outbox(hostname, keyring, Post(bus, hostname), Turns(ledger))
         self._agent = Agent(
             keyring=keyring,
             ledger=ledger,

@@ -13,6 +13,7 @@ from sealward.events.base import Recorded, utc_now
 from sealward.events.codec import EventFromNewerVersion
 from sealward.projections.envelopes import Envelopes
 from sealward.projections.history import History
+from sealward.projections.hosts import Hosts
 from sealward.projections.nodes import Nodes
 from sealward.projections.servers import Servers
 from sealward.projections.set_aside import SetAside
@@ -103,6 +104,7 @@ class Projections:
         self.signs = Signs()
         self.envelopes = Envelopes()
         self.nodes = Nodes()
+        self.hosts = Hosts()
         self.servers = Servers()
         self.tasks = Tasks()
         self.history = History()
@@ -114,6 +116,7 @@ class Projections:
             self.signs,
             self.envelopes,
             self.nodes,
+            self.hosts,
             self.servers,
             self.tasks,
             self.history,

@@ -36,6 +36,18 @@ DELETE FROM main.nodes
 -- name: nodes-fill
 INSERT INTO main.nodes SELECT * FROM shadow.nodes
 
+-- name: hosts-wrong
+SELECT * FROM main.hosts EXCEPT SELECT * FROM shadow.hosts
+
+-- name: hosts-missing
+SELECT * FROM shadow.hosts EXCEPT SELECT * FROM main.hosts
+
+-- name: hosts-clear
+DELETE FROM main.hosts
+
+-- name: hosts-fill
+INSERT INTO main.hosts SELECT * FROM shadow.hosts
+
 -- name: servers-wrong
 SELECT * FROM main.servers EXCEPT SELECT * FROM shadow.servers
 

@@ -22,6 +22,7 @@ FILES: Final = (
     "database",
     "envelopes",
     "history",
+    "hosts",
     "nodes",
     "replay",
     "servers",

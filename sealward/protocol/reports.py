@@ -81,6 +81,11 @@ def queue_of(hostname: str) -> str:
     return f"node.{hostname}"
 
 
+def inbox_of(hostname: str) -> str:
+    """Return the name of the inbox that a node alone writes to."""
+    return f"{INBOX}.{hostname}"
+
+
 class ReportMalformed(ValueError):
     """The message is no report that this version of Sealward knows."""
 

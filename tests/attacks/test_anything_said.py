@@ -40,7 +40,6 @@ from stack.postgres import Postgres
 from stack.processes import end, start, wait_until
 from stack.rabbitmq import RabbitMQ
 
-REPORTS = "sealward.reports"
 ORDERS = "sealward.orders"
 FLOOD = 40
 SERVER = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"
@@ -151,6 +150,11 @@ tables = st.dictionaries(
 )
 
 
+def inbox(hostname: str) -> str:
+    """Return the name of the exchange that a node alone writes to."""
+    return f"sealward.{reports.inbox_of(hostname)}"
+
+
 @dataclass
 class Plane:
     """A control plane over real servers, and two nodes: `evil` says anything, `honest` a heartbeat."""
@@ -194,7 +198,17 @@ class Plane:
         sent.user_id = user_of("kvm-evil")
         with self.channel(user_of("kvm-evil")) as channel:
             for one in bodies:
-                channel.basic_publish(REPORTS, REPORTS, one, sent)
+                channel.basic_publish(inbox("kvm-evil"), inbox("kvm-evil"), one, sent)
+
+    def has_inboxes(self, *hostnames: str) -> bool:
+        """Say whether the control plane has made the inboxes of nodes."""
+        try:
+            with self.channel("guest") as channel:
+                for one in hostnames:
+                    channel.queue_declare(inbox(one), passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+        return True
 
     def order(self, body: bytes, headers: dict[str, Any]) -> None:
         """Publish as a Celery client."""
@@ -209,7 +223,9 @@ class Plane:
         said = reports.Heartbeat(hostname="kvm-honest", boot=boot, seq=seq)
         sender = pika.BasicProperties(user_id=user_of("kvm-honest"))
         with self.channel(user_of("kvm-honest")) as channel:
-            channel.basic_publish(REPORTS, REPORTS, reports.seal(said, self.honest), sender)
+            channel.basic_publish(
+                inbox("kvm-honest"), inbox("kvm-honest"), reports.seal(said, self.honest), sender
+            )
         until(lambda: self.core.leases.seen().get("kvm-honest", since) > since, PATIENCE)
         head = self.core.store.head()
         until(lambda: self.core.projections.position_now() >= head, PATIENCE)
@@ -245,6 +261,7 @@ def plane(
     for hostname, key in (("kvm-evil", made.evil), ("kvm-honest", made.honest)):
         pem = keys.public_pem(key.public_key())
         core.handler.handle(AdmitNode(actor="user:admin", hostname=hostname, public_key=pem))
+    until(lambda: made.has_inboxes("kvm-evil", "kvm-honest"), PATIENCE)
     FINE["registration"]["public_key"] = keys.public_pem(made.evil.public_key())
     yield made
     end(worker)

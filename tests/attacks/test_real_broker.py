@@ -1,4 +1,8 @@
-"""The whole topology on a real broker, attacked by whoever has one node's user there."""
+"""The whole topology on a real broker, attacked by whoever has one node's user there.
+
+The user of the evil node is of an earlier version: it writes to the inbox that such users share.
+`test_one_nodes_flood.py` has users that write to inboxes of their own.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from stack.sealward import Stack
 
 EVIL = "kvm-evil"
 LEASE = "10"
+SHARED = "sealward.reports"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,7 @@ def stack() -> Iterator[Stack]:
     with topology({"SEALWARD_LEASE": LEASE}) as made:
         may = of_node(EVIL)
         made.rabbitmq.ctl("add_user", user_of(EVIL), "secret")
-        made.rabbitmq.ctl("set_permissions", user_of(EVIL), may.configure, may.write, may.read)
+        made.rabbitmq.ctl("set_permissions", user_of(EVIL), may.configure, f"^{SHARED}$", may.read)
         yield made
 
 
@@ -41,12 +46,12 @@ def evil(stack: Stack) -> Iterator[kombu.Connection]:
         yield connection
 
 
-def publish(connection: kombu.Connection, bodies: list[bytes], user: str | None) -> None:
+def publish(connection: kombu.Connection, bodies: list[bytes], user: str | None, inbox: str = SHARED) -> None:
     """Publish reports as fast as one can."""
     producer = kombu.Producer(connection.channel())
     more = {} if user is None else {"user_id": user}
     for body in bodies:
-        producer.publish(body, exchange="sealward.reports", routing_key="sealward.reports", **more)
+        producer.publish(body, exchange=inbox, routing_key=inbox, **more)
 
 
 def dropped(stack: Stack) -> dict[tuple[str, str], int]:
@@ -105,8 +110,8 @@ def test_nobody_can_name_another_user_as_the_sender(stack: Stack, evil: kombu.Co
     with pytest.raises(evil.channel_errors, match="PRECONDITION_FAILED"):
         kombu.Producer(channel).publish(
             victim.inventory(),
-            exchange="sealward.reports",
-            routing_key="sealward.reports",
+            exchange=SHARED,
+            routing_key=SHARED,
             user_id=user_of(victim.hostname),
         )
     publish(evil, [victim.inventory()], None)
@@ -141,7 +146,8 @@ def test_the_node_itself_cannot_say_old_things_again(stack: Stack) -> None:
         stack.start_process("agent-1")  # boot 2, or later
         until(lambda: is_well(stack), 20)
         time.sleep(2)
-        publish(connection, [old.inventory(), old.registration()], user_of(hostname))
+        own = f"sealward.{reports.inbox_of(hostname)}"
+        publish(connection, [old.inventory(), old.registration()], user_of(hostname), own)
         until(counted(stack, user_of(hostname), "report.not-newer", 2), 20)
     assert len(stack.ask("GET", "/v1/server")[1]["servers"]) == 4
     assert is_well(stack)

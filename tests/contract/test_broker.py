@@ -239,14 +239,14 @@ def test_an_enrolled_node_reports_and_hears(enrolled: tuple[str, str]) -> None:
     reported: list[bytes] = []
     heard: list[bytes] = []
     missing: list[None] = []
-    inbox = control.inbox(reports.INBOX, reported.append)
+    inbox = control.inbox(reports.inbox_of("kvm-1"), reported.append)
     inbox.start()
     reader = node.consumer(own, heard.append, lambda: missing.append(None))
     reader.start()
     until(lambda: bool(missing), 15)
     queues.open(own)
     assert queues.put([Letter(own, b"one"), Letter(own, b"two")]) == frozenset()
-    node.submit(reports.INBOX, b"report")
+    node.submit(reports.inbox_of("kvm-1"), b"report")
     until(lambda: reported == [b"report"] and heard == [b"one", b"two"], 15)
     reader.stop()
     inbox.stop()
@@ -264,6 +264,8 @@ def test_an_enrolled_node_may_do_nothing_else(enrolled: tuple[str, str]) -> None
         lambda: node.send(reports.queue_of("kvm-1"), b"by the default exchange"),
         lambda: node.publish("sign.revoked.node.2", b"forged"),
         lambda: node.submit("orders", b"forged"),
+        lambda: node.submit(reports.INBOX, b"in the inbox that others share"),
+        lambda: node.submit(reports.inbox_of("kvm-2"), b"in the inbox of another"),
     ]
     for attempt in tries:
         with pytest.raises(BusUnavailable, match=r"403|ACCESS_REFUSED|access to"):

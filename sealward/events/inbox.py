@@ -1,0 +1,84 @@
+"""An inbox at RabbitMQ: an exchange and a queue of one name, bound to each other.
+
+A user who may write to an exchange chooses the routing keys of its messages. So each sender that must not
+hold up another sender has an exchange of its own, and no other user may write to that exchange.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import amqp.exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OF_ONE_USER: Final = {
+    "x-single-active-consumer": True,
+    "x-max-length": 5_000,
+    "x-max-length-bytes": 16 * 1024 * 1024,
+    "x-overflow": "reject-publish",
+}
+"""The arguments of a queue that one user fills. A full queue refuses what is published, and the publisher
+learns that from the broker's negative confirm (https://www.rabbitmq.com/docs/maxlength). A message that is
+larger than the queue may be is refused always."""
+OF_MANY_USERS: Final = {"x-single-active-consumer": True}
+"""The arguments of a queue that several users fill; a policy of the broker bounds it (docs/broker.md)."""
+LONGEST: Final = 255
+"""Bytes of the longest name that AMQP 0-9-1 has for a queue."""
+OTHERWISE: Final = 406
+"""AMQP's code (precondition failed) when something is there that was declared otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """`user` is the broker's user who alone may write to it; None where several users may."""
+
+    name: str
+    user: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of its queue."""
+        return dict(OF_MANY_USERS if self.user is None else OF_ONE_USER)
+
+
+class Maker:
+    """Makes and deletes inboxes; `channel` opens a channel of the connection. For one thread.
+
+    The broker closes a channel with each refusal. Then the next request goes over a new channel.
+    """
+
+    def __init__(self, channel: Callable[[], Any]) -> None:
+        self._open = channel
+        self._channel: Any = None
+
+    def make(self, name: str, inbox: Inbox) -> None:
+        """Make an inbox of that full name, unless it is there.
+
+        An inbox that was declared otherwise, by another version, is deleted with what is in it and made anew.
+        Raises amqp.exceptions.ChannelError.
+        """
+        try:
+            self._make(name, inbox)
+        except amqp.exceptions.ChannelError as refused:
+            if refused.code != OTHERWISE or inbox.user is None:
+                raise
+            self.delete(name)
+            self._make(name, inbox)
+
+    def delete(self, name: str) -> None:
+        """Delete an inbox with what is in it. Raises amqp.exceptions.ChannelError."""
+        self._ask("queue_delete", name)
+        self._ask("exchange_delete", name)
+
+    def _make(self, name: str, inbox: Inbox) -> None:
+        self._ask("exchange_declare", name, "direct", durable=True, auto_delete=False)
+        self._ask("queue_declare", name, durable=True, auto_delete=False, arguments=inbox.arguments)
+        self._ask("queue_bind", name, name, name)
+
+    def _ask(self, method: str, *words: object, **more: object) -> None:
+        if self._channel is None or not self._channel.is_open:
+            self._channel = self._open()
+        getattr(self._channel, method)(*words, **more)

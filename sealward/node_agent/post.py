@@ -1,0 +1,45 @@
+"""Which inbox of the control plane an agent's reports go to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.bus import BusUnavailable, InboxClosed
+from sealward.protocol import reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.events.bus import Bus
+
+TRIED_AGAIN_AFTER: Final = 10.0
+"""Seconds after which the node's own inbox is tried again, where it was closed."""
+
+
+class Post:
+    """Puts reports into the node's own inbox; into the inbox that all nodes share where that is closed.
+
+    It is closed at a control plane of an earlier version, for a user of the broker that was made by one, and
+    for a host that is not invited. The bus in the process has the shared inbox alone: it has no users.
+    """
+
+    def __init__(self, bus: Bus, hostname: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bus = bus
+        self._own = reports.INBOX if bus.user is None else reports.inbox_of(hostname)
+        self._clock = clock
+        self._shares_until = clock()
+
+    def __call__(self, body: bytes) -> None:
+        """Put a report into an inbox. Raises BusUnavailable."""
+        if self._clock() < self._shares_until:
+            self._bus.submit(reports.INBOX, body)
+            return
+        try:
+            self._bus.submit(self._own, body)
+        except InboxClosed as closed:
+            try:
+                self._bus.submit(reports.INBOX, body)
+            except InboxClosed:
+                raise BusUnavailable(str(closed)) from closed
+            self._shares_until = self._clock() + TRIED_AGAIN_AFTER

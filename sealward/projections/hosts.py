@@ -1,0 +1,48 @@
+"""The hosts that may report: registered nodes, and hosts that are invited to register."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sealward.events import node as of_node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sealward.events.base import Recorded
+    from sealward.projections.tables import Tables
+
+
+class Hosts:
+    """One row for each host that may report.
+
+    A host with an invitation that has expired keeps its row: it may be invited anew at any moment.
+    """
+
+    name = "hosts"
+
+    def reset(self, tables: Tables) -> None:
+        """Begin with no rows."""
+        tables.run("hosts.drop")
+        tables.run("hosts.create")
+
+    def create(self, tables: Tables) -> None:
+        """Make the table where there is none."""
+        tables.run("hosts.create")
+
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
+        """Fold a batch of events, in order, into the rows."""
+        for one in batch:
+            match one.event:
+                case of_node.NodeInvited(hostname=hostname):
+                    tables.run("hosts.add", {"hostname": hostname, "registered": False})
+                case of_node.NodeRegistered(hostname=hostname):
+                    tables.run("hosts.add", {"hostname": hostname, "registered": True})
+                case of_node.NodeUninvited(hostname=hostname):
+                    tables.run("hosts.uninvite", {"hostname": hostname})
+                case of_node.NodeRemoved(hostname=hostname):
+                    tables.run("hosts.remove", {"hostname": hostname})
+
+    def all(self, tables: Tables) -> list[str]:
+        """Return the hostnames."""
+        return [str(found["hostname"]) for found in tables.all("hosts.all")]
