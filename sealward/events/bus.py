@@ -48,8 +48,8 @@ MISSING_AGAIN: Final = 5.0
 """Seconds between looks for a queue that is missing, and until it is told again that the queue is."""
 NOT_FOUND: Final = 404
 """AMQP's code when a queue is not there."""
-CLOSED: Final = (403, NOT_FOUND)
-"""AMQP's codes when a user may not write to an exchange, and when the exchange is not there."""
+CLOSED: Final = (312, 403, NOT_FOUND)
+"""AMQP's codes when an exchange has no queue, may not be written to by the user, or is not there."""
 DEAD_LETTERS: Final = "dead-letters"
 """The inbox of messages that cannot be worked on."""
 DETAIL: Final = 1000
@@ -141,9 +141,9 @@ class Bus:
         """Put a message into an inbox that somebody else has opened. Raises InboxClosed, BusUnavailable."""
         named = self._inbox(inbox)
         try:
-            self._publish(body, exchange=named.exchange, routing_key=named.name)
+            self._publish(body, exchange=named.exchange, routing_key=named.name, mandatory=True)
         except BusUnavailable as away:
-            if getattr(away.__cause__, "code", None) in CLOSED:
+            if getattr(away.__cause__, "reply_code", None) in CLOSED:
                 raise InboxClosed(str(away)) from away
             raise
 
@@ -222,8 +222,17 @@ class Bus:
                     **where,
                 )
             except self._connection.channel_errors:
-                self._producer = None  # the broker closed its channel
+                self._leave_channel()
                 raise
+
+    def _leave_channel(self) -> None:
+        """Publish on another channel from now on.
+
+        The broker has closed this channel, or a confirm is on its way for a message that was returned.
+        """
+        channel, self._producer = self._producer.channel, None
+        with contextlib.suppress(*self._connection.connection_errors, *self._connection.channel_errors):
+            channel.close()
 
 
 def connect(url: str, tls: Tls | None = None, **options: object) -> kombu.Connection:

@@ -74,8 +74,8 @@ class Maker:
         self._ask("exchange_delete", name)
 
     def _make(self, name: str, inbox: Inbox) -> None:
-        self._ask("exchange_declare", name, "direct", durable=True, auto_delete=False)
         self._ask("queue_declare", name, durable=True, auto_delete=False, arguments=inbox.arguments)
+        self._ask("exchange_declare", name, "direct", durable=True, auto_delete=False)
         self._ask("queue_bind", name, name, name)
 
     def _ask(self, method: str, *words: object, **more: object) -> None:

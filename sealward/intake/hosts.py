@@ -19,9 +19,9 @@ SHARED: Final = Inbox(reports.INBOX)
 class Inboxes:
     """Reads the rows of hosts. For one thread.
 
-    The rows can be behind the log, for minutes after an upgrade. A host that is missing in them is gone only
-    when they stand for all that was in the log when it was missed: else its inbox, with what is in it, would be
-    deleted.
+    The rows can be behind the log, for minutes after an upgrade. A host that is missing in the rows is gone
+    only when they stand for all that was in the log when the host was missed. The inbox of a host that is
+    gone is deleted with what is in it.
     """
 
     def __init__(self, store: EventStore, projections: Projections) -> None:
