@@ -150,17 +150,6 @@ class Quota:
         if account.log.look(now) - spent.log < 1:
             raise OverLogQuota
 
-    def check(self, payer: str, spent: Spent) -> None:
-        """Make sure that a user may have more done who has spent so much that is not paid yet.
-
-        Raises OverQuota, OverLogQuota.
-        """
-        now, account = self._clock(), self._of(payer)
-        if account.work.look(now) - spent.work < 1:
-            raise OverQuota
-        if account.log.look(now) - spent.log < 1:
-            raise OverLogQuota
-
     def pay(self, spent: Mapping[str, Spent]) -> None:
         """Take what users have had done."""
         for payer, one in spent.items():

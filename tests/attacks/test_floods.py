@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from door import NOW, Door
 from hypothesis import given
 from hypothesis import strategies as st
-from reporter import Reporter
+from reporter import ORDERED, Reporter
 
+from sealward.events import envelope as envelopes
 from sealward.events.bus import Delivered, Later
+from sealward.events.measurement import Finding
 from sealward.events.store import EventStore, StoreUnavailable
 from sealward.intake import quota
 from sealward.intake.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
@@ -97,6 +102,99 @@ def test_what_names_no_sender_is_not_read(door: Door, flooder: Reporter, honest:
 
     assert answers == ["report.no-sender"] * 6 + [None]
     assert door.counted() == {("", "report.no-sender"): 6}
+
+
+def test_who_names_no_sender_pays_for_the_own_inbox(
+    door: Door, flooder: Reporter, honest: Reporter, clock: Clock
+) -> None:
+    """The broker lets nobody else write there, so that a flood without names is that node's as well."""
+    flood = [Delivered(b"garbage", {}, None, inbox="node.kvm1")] * 300
+    answers = [one for _ in range(40) for one in door.deliver(*flood)]
+    assert answers.count("report.no-sender") == MESSAGES.burst - 1
+    assert door._intake.rest("node.kvm1") > 0
+    assert door._intake.rest("node.kvm2") == 0
+    assert send(door, honest, beat(honest)) == [None]
+    clock.now += door._intake.rest("node.kvm1")
+    assert send(door, flooder, beat(flooder)) == [None]
+
+
+def log_size(store: EventStore) -> int:
+    """Return the bytes of all events."""
+    return sum(len(one.state) for one in store.copy(0, 100_000))
+
+
+def test_large_findings_that_come_and_go_do_not_fill_the_log(  # noqa: PLR0913, PLR0917 - as above
+    door: Door,
+    flooder: Reporter,
+    honest: Reporter,
+    clock: Clock,
+    store: EventStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node may have so many bytes recorded and no more; the rest is refused and counted."""
+    monkeypatch.setattr(quota, "LOG", Allowance(4_000_000, 1_000))
+    door._intake._quota = Quota(clock)
+    (server,) = many = [str(uuid.UUID(int=1))]
+    assert send(door, flooder, flooder.inventory(*many)) == [None]
+    flooder.sign(door.handler, many)
+    assert send(door, flooder, flooder.measured(server, 1, NOW, cause="sealed", task_id=ORDERED)) == [None]
+    before, answers = log_size(store), []
+    for number in range(60):
+        door.now += timedelta(seconds=1)
+        said = found(flooder, server, door.now, 500_000 if number % 2 else 0)
+        answers += send(door, flooder, said)
+
+    assert answers.count(None) >= 4
+    assert answers.count("report.over-log-quota") >= 40
+    assert door.counted()["node.kvm1", "report.over-log-quota"] >= 40
+    assert log_size(store) - before <= 4_000_000 + 700_000
+    assert send(door, flooder, beat(flooder)) == [None]
+    assert send(door, honest, honest.inventory(str(uuid.UUID(int=2)))) == [None]
+    clock.now += 5_000
+    assert send(door, flooder, flooder.inventory()) == [None]
+
+
+def found(node: Reporter, server: str, at: datetime, size: int) -> bytes:
+    """Return a measurement whose findings take so many bytes; with none it is as it was signed."""
+    findings = tuple(Finding("disks", f"/domain/{at}", "x" * 4000, "y" * 4000) for _ in range(size // 8000))
+    measured = reports.parse(envelopes.parse(node.measured(server, 1, at, disk="x" if size else "disk")))
+    assert isinstance(measured, reports.Measurement)
+    return node.seal(msgspec.structs.replace(measured, findings=findings))
+
+
+def test_the_log_grows_by_no_more_than_is_paid(
+    door: Door, flooder: Reporter, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a node says: what it becomes in the log is no larger than what is reckoned for it."""
+    paid: list[int] = []
+    reckon = quota.bytes_of
+
+    def note(size: int, events: int) -> int:
+        paid.append(reckon(size, events))
+        return paid[-1]
+
+    monkeypatch.setattr("sealward.intake.intake.bytes_of", note)
+    many = [str(uuid.UUID(int=number + 1)) for number in range(100)]
+    flooder.sign(door.handler, many)
+
+    def seal(number: int) -> bytes:
+        return flooder.measured(many[number], number + 1, NOW, cause="sealed", task_id=ORDERED)
+
+    later = NOW + timedelta(seconds=1)
+    steps: tuple[Callable[[], bytes], ...] = (
+        lambda: flooder.inventory(*many, running=many),
+        flooder.registration,
+        lambda: flooder.bundle(*[seal(number) for number in range(50)]),
+        *[functools.partial(seal, number) for number in range(50, 100)],
+        lambda: flooder.swept(NOW, "1-100"),
+        lambda: found(flooder, many[0], later, 800_000),
+        flooder.inventory,
+    )
+    for say in steps:
+        before, paid_before = log_size(store), sum(paid)
+        assert send(door, flooder, say()) == [None]
+        assert log_size(store) - before <= sum(paid) - paid_before
+    assert sum(paid) > 1_000_000
 
 
 def test_an_inventory_that_goes_to_and_fro_is_stopped(  # noqa: PLR0913, PLR0917 - two nodes, a clock, a store
