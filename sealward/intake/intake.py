@@ -297,7 +297,7 @@ class Intake:
                     decisions.handle(command)
             case reports.Wanted():
                 self._introductions.admit(node.hostname)
-                self._introductions.wanted(node, report.server_id, decisions, outcome.exchange)
+                self._introductions.wanted(node, report, decisions, outcome.exchange)
             case reports.Leaving():
                 self._introductions.said(report, decisions, outcome.exchange)
             case reports.Inventory():

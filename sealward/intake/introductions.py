@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import (
@@ -76,6 +76,8 @@ class Asked:
     node_id: int
     why: Why
     at: datetime
+    answers: str = ""
+    """The nonce that a start gate has asked with."""
 
     @property
     def question(self) -> tuple[str, str, Why]:
@@ -83,17 +85,26 @@ class Asked:
         return self.hostname, self.server_id, self.why
 
 
+class Answer(NamedTuple):
+    """Whether a start gate is given the reference that it asked for, with the nonce that it `answers`."""
+
+    hostname: str
+    server_id: str
+    answers: str
+    is_given: bool
+
+
 @dataclass(slots=True)
 class Exchange:
     """What one batch of reports leads to, once it is recorded.
 
-    `ask` are questions to homes, `answered` the nonces of questions that are answered. `tell` are answers to
-    start gates: (hostname, server_id, whether it is given the reference).
+    `ask` are questions to homes, `answered` the nonces of questions that are answered; `tell` are answers to
+    start gates.
     """
 
     ask: dict[tuple[str, str, Why], Asked] = field(default_factory=dict)
     answered: list[str] = field(default_factory=list)
-    tell: list[tuple[str, str, bool]] = field(default_factory=list)
+    tell: list[Answer] = field(default_factory=list)
 
 
 class Introductions:
@@ -131,21 +142,34 @@ class Introductions:
         self._counts[hostname, False] += 1
         return self._counts[hostname, False] > AT_MOST
 
-    def wanted(self, node: Node, server_id: str, decisions: Batch, exchange: Exchange) -> None:
+    def wanted(self, node: Node, asked: reports.Wanted, decisions: Batch, exchange: Exchange) -> None:
         """Take the question of a start gate. Raises AnnouncedToAnother."""
-        sign = decisions.sign(server_id)
+        sign = decisions.sign(asked.server_id)
+        no = Answer(node.hostname, asked.server_id, asked.nonce, is_given=False)
         if sign is None or sign.sealed == 0:
-            exchange.tell.append((node.hostname, server_id, False))
+            exchange.tell.append(no)
         elif _may_know(sign, node.node_id):
-            exchange.tell.append((node.hostname, server_id, True))
+            exchange.tell.append(no._replace(is_given=True))
         elif sign.leaving is not None:
-            exchange.tell.append((node.hostname, server_id, False))
+            exchange.tell.append(no)
             raise AnnouncedToAnother
-        elif not self.inquire(node, sign, decisions, exchange, Why.GATE):
-            exchange.tell.append((node.hostname, server_id, False))
+        elif not self.inquire(node, sign, decisions, exchange, Why.GATE, answers=asked.nonce):
+            exchange.tell.append(no)
 
-    def inquire(self, node: Node, sign: Sign, decisions: Batch, exchange: Exchange, why: Why) -> bool:
-        """Have the home of a server asked whether it leaves; say whether the home can and need be asked."""
+    def inquire(  # noqa: PLR0913 - on whose behalf, and why
+        self,
+        node: Node,
+        sign: Sign,
+        decisions: Batch,
+        exchange: Exchange,
+        why: Why,
+        *,
+        answers: str = "",
+    ) -> bool:
+        """Have the home of a server asked whether it leaves; say whether the home can and need be asked.
+
+        `answers` is the nonce that a start gate has asked with.
+        """
         now = self._clock()
         home = decisions.node(sign.hostname)
         if home is None or home.removed or home.lost or home.node_id != sign.node_id:
@@ -157,7 +181,9 @@ class Introductions:
         refused = self._refused.get((node.hostname, sign.server_id))
         if why is Why.GATE and refused is not None and now - refused < ASKED_FOR:
             return False
-        asked = Asked(self._nonce(), sign.server_id, home.hostname, node.hostname, node.node_id, why, now)
+        asked = Asked(
+            self._nonce(), sign.server_id, home.hostname, node.hostname, node.node_id, why, now, answers
+        )
         last = exchange.ask.get(asked.question) or self._open.get(asked.question)
         if last is None or last.home != asked.home or not timedelta(0) <= now - last.at < ASKED_ANEW:
             exchange.ask[asked.question] = asked
@@ -203,9 +229,8 @@ class Introductions:
                 del self._open[answered.question]
         for one in exchange.ask.values():
             self._ask(one)
-        for hostname, server_id, is_given in exchange.tell:
-            write = functools.partial(self._incoming, hostname, server_id, is_given=is_given)
-            self._notes.give(hostname, write)
+        for answer in exchange.tell:
+            self._notes.give(answer.hostname, functools.partial(self._incoming, answer))
 
     def _contradict(
         self, asked: Asked, report: reports.Leaving, decisions: Batch, exchange: Exchange
@@ -236,13 +261,14 @@ class Introductions:
         inquiry = reports.Inquiry(asked.server_id, asked.nonce)
         self._notes.give(asked.home, lambda: inquiry)
 
-    def _incoming(self, hostname: str, server_id: str, *, is_given: bool) -> reports.Incoming:
+    def _incoming(self, answer: Answer) -> reports.Incoming:
         """Return what a start gate is told. Raises StoreUnavailable."""
-        sign = self._sign_of(server_id) if is_given else None
+        sign = self._sign_of(answer.server_id) if answer.is_given else None
         if sign is not None and sign.envelope is None:
             sign = None
-        log.info("%s asked for %s, and is given %s", hostname, server_id, "it" if sign else "nothing")
-        return reports.Incoming(server_id, sign)
+        what = "it" if sign else "nothing"
+        log.info("%s asked for %s, and is given %s", answer.hostname, answer.server_id, what)
+        return reports.Incoming(answer.server_id, sign, answer.answers)
 
 
 def _may_know(sign: Sign, node_id: int) -> bool:
@@ -252,9 +278,11 @@ def _may_know(sign: Sign, node_id: int) -> bool:
     return sign.leaving is not None and sign.leaving.to_node_id == node_id and not sign.verdict.claims
 
 
-def _answer(asked: Asked, *, is_given: bool) -> Iterable[tuple[str, str, bool]]:
+def _answer(asked: Asked, *, is_given: bool) -> Iterable[Answer]:
     """Return what the start gate is told, if it was a start gate that asked."""
-    return [(asked.hostname, asked.server_id, is_given)] if asked.why is Why.GATE else []
+    if asked.why is not Why.GATE:
+        return []
+    return [Answer(asked.hostname, asked.server_id, asked.answers, is_given)]
 
 
 def _refuse(asked: Asked, refused: ReportRefused, decisions: Batch) -> None:

@@ -149,9 +149,9 @@ class Agent:
         if self.registered:
             self._outbox.send(reports.Heartbeat(hostname=self.hostname))
 
-    def _ask(self, server_id: str) -> bool:
+    def _ask(self, server_id: str, nonce: str) -> bool:
         """Ask for a server that is none of this node's; say whether that was possible. For any thread."""
-        return self._say_at_once(reports.Wanted(hostname=self.hostname, server_id=server_id))
+        return self._say_at_once(reports.Wanted(hostname=self.hostname, server_id=server_id, nonce=nonce))
 
     def _say_at_once(self, report: reports.AnyReport) -> bool:
         """Say something by itself; say whether that was possible. For any thread."""

@@ -6,8 +6,10 @@ ledger by then, where the gate finds it; it is not measured, swept or reported b
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +26,10 @@ FRESH: Final = 10.0
 """Seconds for which an answer need not be asked for again: libvirt announces a server, then prepares it."""
 KEPT: Final = 60.0
 """Seconds for which a reference stays in the ledger, at least, although its server does not come."""
+ANSWERED_WITHIN: Final = 20.0
+"""Seconds in which an answer counts: the control plane waits for the home of a server for ten."""
+ASKED: Final = 10_000
+"""Questions, the last ones, whose answers may count."""
 SPARED: Final = 10.0
 """Seconds in which nobody waits again for a control plane that has just given no answer."""
 
@@ -37,16 +43,25 @@ class _Told:
 
 
 class Newcomers:
-    """For any thread. `ask` puts a question to the control plane, and says whether it could."""
+    """For any thread. `ask` asks the control plane about a server, with a nonce; it says whether it could.
+
+    An answer counts when it repeats the nonce of a question about that server, in time and once: whoever can
+    write to the queue of a node can say again what the authority has said before.
+    """
 
     def __init__(
-        self, policies: Policies, ask: Callable[[str], bool], clock: Callable[[], float] = time.monotonic
+        self,
+        policies: Policies,
+        ask: Callable[[str, str], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policies = policies
         self._ask = ask
         self._clock = clock
         self._references: References | None = None
         self._told: dict[str, _Told] = {}
+        self._asked: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        """By nonce which server was asked about, and when."""
         self._heard = threading.Condition()
         self._spared_until = 0.0
 
@@ -67,7 +82,7 @@ class Newcomers:
         since = now if anew else now - FRESH
         if self._is_told(server_id, since):
             return True
-        if not self._ask(server_id):
+        if not self._ask(server_id, self._question(server_id)):
             return False
         patience = seconds if anew or now >= self._spared_until else 0.0
         with self._heard:
@@ -81,6 +96,8 @@ class Newcomers:
 
         A reference that does not verify is no answer: the gate goes on waiting for one.
         """
+        if not self._is_answer(incoming):
+            return
         if incoming.assignment is None or self._keep(incoming.assignment):
             with self._heard:
                 self._told[incoming.server_id] = _Told(self._clock(), incoming.assignment)
@@ -102,6 +119,21 @@ class Newcomers:
             if self._references is not None and name not in self._references:
                 self._references.remove(name)
                 self._policies.forget(name)
+
+    def _question(self, server_id: str) -> str:
+        """Return the nonce of a new question."""
+        nonce = secrets.token_hex(16)
+        with self._heard:
+            self._asked[nonce] = (server_id, self._clock())
+            if len(self._asked) > ASKED:
+                self._asked.popitem(last=False)
+        return nonce
+
+    def _is_answer(self, incoming: reports.Incoming) -> bool:
+        """Say whether this is the answer to a question, for the first time."""
+        with self._heard:
+            server_id, at = self._asked.pop(incoming.answers, ("", 0.0))
+        return server_id == incoming.server_id and self._clock() - at <= ANSWERED_WITHIN
 
     def _keep(self, sign: reports.Assignment) -> bool:
         """Lay a reference beside this node's own; say whether it could be."""

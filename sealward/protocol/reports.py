@@ -253,9 +253,13 @@ Told = (
 
 
 class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
-    """My start gate is asked about a server that is none of mine: say whether and as what it is signed."""
+    """My start gate is asked about a server that is none of mine: say whether and as what it is signed.
+
+    The answer repeats the `nonce`.
+    """
 
     server_id: ServerId
+    nonce: Nonce = ""
 
 
 class Leaving(Report, frozen=True, kw_only=True, tag="leaving"):
@@ -353,11 +357,13 @@ class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
     """The answer to Wanted: the sign of a server that is coming; None where none comes to that node.
 
     None says nothing about whether the server is signed: it is the answer for a server that nobody
-    signed, and for a server whose home does not migrate it to the node that asks.
+    signed, and for a server whose home does not migrate it to the node that asks. An agent that did not ask
+    with the nonce that it `answers` ignores the answer: what was once told is not told again.
     """
 
     server_id: str
     assignment: Assignment | None
+    answers: str = ""
 
 
 class Behind(msgspec.Struct, frozen=True, tag_field="kind", tag="behind"):

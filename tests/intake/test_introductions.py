@@ -59,6 +59,28 @@ def test_a_start_gate_is_told_of_a_server_that_its_home_migrates_out(door: Door,
     assert isinstance(door.log()[-1], SignLeaving)
 
 
+def test_an_answer_repeats_the_nonce_of_its_question(door: Door, node: Reporter) -> None:
+    """At once or after the home was asked, with the reference or without."""
+    _sealed(door, node)
+    other = _other(door)
+
+    def asked(server_id: str, nonce: str) -> bytes:
+        return other.seal(reports.Wanted(hostname="kvm2", server_id=server_id, nonce=nonce))
+
+    unsigned = "0000000b-0000-4000-8000-000000000000"
+    door.take(asked(SERVERS[0], "comes"), asked(SERVERS[1], "stays"), asked(unsigned, "unsigned"))
+    comes, stays = door.inquiries("kvm1")
+    door.take(node.leaving(comes, NOW), node.leaving(stays, NOW, leaving=False), asked(SERVERS[0], "again"))
+    told = [one for one in door.said("kvm2") if isinstance(one, reports.Incoming)]
+
+    assert [(one.server_id, one.answers, one.assignment is not None) for one in told] == [
+        (unsigned, "unsigned", False),
+        (SERVERS[0], "comes", True),
+        (SERVERS[1], "stays", False),
+        (SERVERS[0], "again", True),
+    ]
+
+
 def test_where_the_home_cannot_be_asked_there_is_nothing_to_tell(door: Door, node: Reporter) -> None:
     """It is lost, or was removed: the answer is that about a server which nobody signed."""
     _sealed(door, node)

@@ -39,20 +39,24 @@ def sign(
     return reports.Assignment(7, server_id, generation, generation, "true", (), envelope, STRICT, 3)
 
 
-def said(assignment: reports.Assignment | None, server_id: str = SERVER) -> reports.Incoming:
-    """Return what the control plane says."""
-    return reports.Incoming(server_id, assignment)
+def said(
+    assignment: reports.Assignment | None, server_id: str = SERVER, answers: str = ""
+) -> reports.Incoming:
+    """Return what the control plane says, to a question with that nonce."""
+    return reports.Incoming(server_id, assignment, answers)
 
 
 @dataclass
 class Known:
-    """An agent's newcomers with a clock of their own; `asked` are the questions, which `answers` answer."""
+    """An agent's newcomers with a clock of their own; `asked` are the questions, which `answer` answers."""
 
     ledger: Ledger
     now: float = 100.0
     asked: list[str] = field(default_factory=list)
     answer: reports.Incoming | None = None
     is_reachable: bool = True
+    nonce: str = ""
+    """That of the last question."""
 
     def __post_init__(self) -> None:
         self.policies = Policies(self.ledger)
@@ -64,10 +68,20 @@ class Known:
         """Return the generations of the references in the ledger."""
         return [one.generation for one in self.ledger.entries()]
 
-    def _ask(self, server_id: str) -> bool:
+    def take(self, incoming: reports.Incoming) -> None:
+        """Take what the control plane says to a question of which nobody waits for the answer any more."""
+        nonce = self.newcomers._question(incoming.server_id)
+        self.newcomers.take(msgspec.structs.replace(incoming, answers=nonce))
+
+    def reply(self, incoming: reports.Incoming) -> None:
+        """Take what the control plane says to the last question."""
+        self.newcomers.take(msgspec.structs.replace(incoming, answers=self.nonce))
+
+    def _ask(self, server_id: str, nonce: str) -> bool:
         self.asked.append(server_id)
+        self.nonce = nonce
         if self.answer is not None:
-            self.newcomers.take(self.answer)
+            self.reply(self.answer)
         return self.is_reachable
 
 
@@ -99,7 +113,7 @@ def test_that_nobody_signed_it_is_an_answer(known: Known) -> None:
 
 def test_an_answer_in_time_ends_the_wait(known: Known) -> None:
     """It comes in another thread."""
-    timer = threading.Timer(0.05, known.newcomers.take, [said(sign())])
+    timer = threading.Timer(0.05, known.reply, [said(sign())])
     timer.start()
 
     assert known.newcomers.inquire(SERVER, LONG)
@@ -111,7 +125,7 @@ def test_silence_is_no_answer(known: Known) -> None:
     assert not known.newcomers.inquire(SERVER, 0.01)
     known.is_reachable = False
     assert not known.newcomers.inquire(SERVER, LONG)
-    known.newcomers.take(said(sign()))
+    known.take(said(sign()))
     assert known.newcomers.inquire(SERVER, 0.0)
 
 
@@ -120,7 +134,7 @@ def test_after_silence_nobody_waits_for_a_while(known: Known) -> None:
     known.newcomers.inquire(SERVER, 0.01)
     assert not known.newcomers.inquire("another", LONG)
     known.now += SPARED
-    timer = threading.Timer(0.05, known.newcomers.take, [said(None, "another")])
+    timer = threading.Timer(0.05, known.reply, [said(None, "another")])
     timer.start()
     assert known.newcomers.inquire("another", LONG)
     timer.join()
@@ -143,8 +157,8 @@ def test_an_answer_is_asked_for_again_when_it_is_old_or_must_be_new(known: Known
 
 def test_an_older_generation_does_not_come_back(known: Known) -> None:
     """What was delivered late changes nothing."""
-    known.newcomers.take(said(sign(generation=2)))
-    known.newcomers.take(said(sign(generation=1)))
+    known.take(said(sign(generation=2)))
+    known.take(said(sign(generation=1)))
 
     assert known.generations() == [2]
 
@@ -153,8 +167,8 @@ def test_what_the_authority_did_not_sign_is_no_answer(known: Known) -> None:
     """Nor what is said before the agent knows the authority, nor about another server."""
     known.answer = said(sign(key=STRANGER))
     assert not known.newcomers.inquire(SERVER, 0.01)
-    unready = Newcomers(known.policies, lambda _: True)
-    unready.take(said(sign()))
+    unready = Newcomers(known.policies, lambda *_: True)
+    unready.take(said(sign(), answers=unready._question(SERVER)))
     assert not unready.inquire(SERVER, 0.01)
     assert known.generations() == []
 
@@ -163,7 +177,7 @@ def test_a_nodes_own_servers_are_not_asked_for(known: Known) -> None:
     """What is said of them otherwise changes nothing."""
     known.references.replace_all(entries([sign()]))
     assert known.newcomers.inquire(SERVER, LONG)
-    known.newcomers.take(said(sign(generation=2)))
+    known.take(said(sign(generation=2)))
 
     assert known.asked == []
     assert known.generations() == [1]
@@ -171,7 +185,7 @@ def test_a_nodes_own_servers_are_not_asked_for(known: Known) -> None:
 
 def test_a_telling_leaves_those_that_may_be_coming(known: Known) -> None:
     """Another server's move has everything told anew in between."""
-    known.newcomers.take(said(sign()))
+    known.take(said(sign()))
     known.references.replace_all([], entries(known.newcomers.expected()))
 
     assert known.generations() == [1]
@@ -180,7 +194,7 @@ def test_a_telling_leaves_those_that_may_be_coming(known: Known) -> None:
 
 def test_a_server_that_came_and_went_leaves_nothing(known: Known) -> None:
     """Told of it and then no longer, within moments."""
-    known.newcomers.take(said(sign()))
+    known.take(said(sign()))
     for signs in ([sign()], []):
         known.references.replace_all(entries(signs), entries(known.newcomers.expected()))
         known.newcomers.begin(known.references)
@@ -191,8 +205,8 @@ def test_a_server_that_came_and_went_leaves_nothing(known: Known) -> None:
 def test_a_server_that_does_not_come_is_forgotten(known: Known) -> None:
     """Reference and policy; one that came stays."""
     other = "0000000b-0000-4000-8000-000000000000"
-    known.newcomers.take(said(sign()))
-    known.newcomers.take(said(sign(server_id=other), other))
+    known.take(said(sign()))
+    known.take(said(sign(server_id=other), other))
     known.newcomers.forget()
     assert len(known.generations()) == 2
     known.references.replace_all(entries([sign(server_id=other)]), entries(known.newcomers.expected()))

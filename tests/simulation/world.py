@@ -342,7 +342,7 @@ class World:
             agent = target.agent
 
             def ask_for() -> None:
-                agent._ask(server_id)
+                agent.newcomers.inquire(server_id, 0.0, anew=True)
 
             self._agent_does(target, "asks", ask_for)
 
