@@ -297,6 +297,7 @@ class Worker:
         def heard(batch: Sequence[reports.AnyReport]) -> None:
             core.leases.touch({one.hostname for one in batch}, clock())
             core.progress.hear(batch, clock())
+            kept.hear(batch)
             for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
                 celery.heard(hostname)
 

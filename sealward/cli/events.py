@@ -66,6 +66,8 @@ def _show(args: argparse.Namespace) -> int:
 def _print_one(found: Storage, position: int) -> int:
     if position not in {one.position for one in _all(found)}:
         raise Refusal(f"no event was set aside at {position}; `sealward events set-aside list` shows them")
+    if not position:
+        raise Refusal("what an agent has set aside at 0 is no event of the log; the node's own log says more")
     (entry,) = found.store.copy(position - 1, 1)
     print(f"{entry.position}  {entry.stream}  {entry.version}  {escaped(entry.topic)}")
     print(escaped(entry.state.decode(errors="backslashreplace")))
@@ -79,7 +81,7 @@ def _retry(args: argparse.Namespace) -> int:
 
 def _retried(found: Storage, where: Settings) -> int:
     from sealward.commands.batch import is_readable
-    from sealward.control.set_aside import CELERY, DECISIONS, RELAY, TELLER, SetAside
+    from sealward.control.set_aside import CELERY, DECISIONS, NODE, RELAY, TELLER, SetAside
     from sealward.events.base import utc_now
     from sealward.projections.replay import replay
 
@@ -95,6 +97,8 @@ def _retried(found: Storage, where: Settings) -> int:
         )
         if one.part == DECISIONS:
             is_taken = is_readable(found.store, found.store.copy(one.position - 1, 1)[0])
+        if one.part.startswith(NODE):
+            is_taken = _is_told_anew(found, one.part.removeprefix(NODE))
         if is_taken:
             kept.forget(one.part, one.position)
     after = _all(found)
@@ -110,6 +114,14 @@ def _have_all_told(found: Storage, position: int) -> None:
     with found.projections.reading() as tables:
         hostnames = [one.hostname for one in found.projections.nodes.all(tables)]
     Untold(found.control).note(dict.fromkeys(hostnames, position))
+
+
+def _is_told_anew(found: Storage, hostname: str) -> bool:
+    """Have one node told everything anew; if that breaks its agent again, the agent says so."""
+    from sealward.control.untold import Untold
+
+    Untold(found.control).note({hostname: found.store.head()})
+    return True
 
 
 def _published(position: int, found: Storage, where: Settings) -> bool:

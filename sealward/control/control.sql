@@ -136,10 +136,17 @@ CREATE TABLE IF NOT EXISTS relays_set_aside (
 
 -- name: put-set-aside
 INSERT INTO relays_set_aside (position, part, topic, reason, detail, at) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (position, part) DO UPDATE SET reason = excluded.reason, detail = excluded.detail
+ON CONFLICT (position, part) DO UPDATE
+SET topic = excluded.topic, reason = excluded.reason, detail = excluded.detail
 
 -- name: set-aside
 SELECT position, part, topic, reason, detail, at FROM relays_set_aside ORDER BY position, part
+
+-- name: trim-set-aside
+-- All of a part but so many that were set aside last.
+DELETE FROM relays_set_aside WHERE part = ? AND position NOT IN (
+    SELECT position FROM relays_set_aside WHERE part = ? ORDER BY at DESC, position DESC LIMIT ?
+)
 
 -- name: forget-set-aside
 DELETE FROM relays_set_aside WHERE position = ? AND part = ?

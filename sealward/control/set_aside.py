@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
 from sealward.events.aside import Aside, detail_of, reason_of
+from sealward.protocol import reports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sealward.control.database import ControlDatabase
     from sealward.events import aside
@@ -24,6 +26,12 @@ TELLER: Final = "teller"
 """What tells nodes the events of the log."""
 DECISIONS: Final = "decisions"
 """What decides on commands: it can decide nothing on a stream with such an event."""
+NODE: Final = "node:"
+"""Heads a node's hostname: what its agent has set aside."""
+OF_A_NODE: Final = 100
+"""Events of one node that are kept, the last ones."""
+AT_ONCE: Final = 20
+"""Events of one node that one batch of reports can have kept."""
 
 
 class SetAside:
@@ -42,15 +50,22 @@ class SetAside:
 
     def _put(self, part: str, position: int, topic: str, why: Exception) -> None:
         log.error("%s: event %d (%s) is set aside: %s", part, position, topic, detail_of(why))
-        values = (
-            position,
-            part,
-            escaped(topic, 255),
-            reason_of(why),
-            detail_of(why),
-            self._clock().isoformat(),
-        )
+        self._keep(position, part, topic, (reason_of(why), detail_of(why)))
+
+    def _keep(self, position: int, part: str, topic: str, why: tuple[str, str]) -> None:
+        values = (position, part, escaped(topic, 255), *why, self._clock().isoformat())
         self._database.run("put-set-aside", values)
+
+    def hear(self, batch: Sequence[reports.AnyReport]) -> None:
+        """Keep what agents say that they have set aside."""
+        said: Counter[str] = Counter()
+        for one in batch:
+            if isinstance(one, reports.SetAside) and said[one.hostname] < AT_ONCE:
+                said[one.hostname] += 1
+                self._keep(one.position, NODE + one.hostname, one.about, (one.reason, one.detail))
+        for hostname in said:
+            part = NODE + hostname
+            self._database.run("trim-set-aside", (part, part, OF_A_NODE))
 
     def all(self) -> list[Aside]:
         """Return them, in the order of the log."""

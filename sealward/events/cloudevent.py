@@ -151,6 +151,15 @@ def parse(body: bytes) -> Recorded:
     return Recorded(*where, event)
 
 
+def place_of(body: bytes) -> tuple[int, str]:
+    """Return position and topic of a CloudEvent that cannot be read; (0, "event") where it has none."""
+    try:
+        fields: dict[str, Any] = typed.decode(body, dict[str, Any])
+        return int(fields["sequence"]), str(fields["type"]).removeprefix(TYPE_PREFIX)
+    except (KeyError, TypeError, ValueError, msgspec.MsgspecError):
+        return 0, "event"
+
+
 def _subject(stored: Stored, head: _Head) -> str:
     kind = codec.EVENTS[stored.topic]
     if issubclass(kind, SignEvent):

@@ -39,8 +39,8 @@ FRESH: Final = 2.0
 """Seconds for which a look at the control plane is good: who asks all the time costs no more."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STATES: Final = ("PENDING", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
-PARTS: Final = ("projections", "relay", "celery", "teller", "decisions")
-"""What follows the log, and may set events of it aside."""
+PARTS: Final = ("projections", "relay", "celery", "teller", "decisions", "node")
+"""What follows the log, and may set events of it aside; all nodes are one part."""
 
 
 class Metrics:
@@ -199,7 +199,7 @@ def _lags(found: Condition) -> Iterator[Metric]:
     yield _gauge(
         "set_aside_events",
         "Events that a part of the control plane could not take.",
-        {part: sum(one.part == part for one in found.set_aside) for part in PARTS},
+        {part: sum(one.part.split(":")[0] == part for one in found.set_aside) for part in PARTS},
         "part",
     )
     unproven = CounterMetricFamily(

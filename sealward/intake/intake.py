@@ -289,7 +289,7 @@ class Intake:
                 outcome.registered[report.hostname] = (_registered(report.hostname, decisions), report.nonce)
             case _ if node is None:
                 raise NotRegistered
-            case reports.Heartbeat() | reports.Progress():
+            case reports.Heartbeat() | reports.Progress() | reports.SetAside():
                 if node.lost:
                     command = ask.RegisterNode(
                         actor=f"node:{node.hostname}", hostname=node.hostname, public_key=node.public_key

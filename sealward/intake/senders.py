@@ -28,6 +28,7 @@ STATES: Final = (
     reports.Firmware,
     reports.Enforcement,
     reports.Progress,
+    reports.SetAside,
     reports.Wanted,
     reports.Leaving,
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
+from sealward.events.aside import BROKEN
+from sealward.node_agent.aside import Aside
 from sealward.node_agent.bindings import Bindings
 from sealward.node_agent.departures import Departures
 from sealward.node_agent.enforcement import Enforcement
@@ -64,7 +67,7 @@ class Agent:
     not answered, and a difference is said again.
 
     What it says in one step, which a public method is, leaves together.
-    For one thread; `beat`, `take_at_once`, `newcomers` and `trust` for any.
+    For one thread; `beat`, `take_at_once`, `unsealed`, `newcomers` and `aside` for any.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -89,6 +92,7 @@ class Agent:
         self._firmware = firmware
         self._said_firmware: dict[str, str] | None = None
         self._outbox = outbox
+        self.aside = Aside(self.hostname, outbox.put)
         self._clock = clock
         self._bindings = Bindings(ledger)
         self._validator = Validator(
@@ -164,9 +168,9 @@ class Agent:
         """
         match message:
             case reports.Inquiry():
-                self._departures.take(message)
+                self.aside.attempt("told.inquiry", partial(self._departures.take, message))
             case reports.Incoming():
-                self.newcomers.take(message)
+                self.aside.attempt("told.incoming", partial(self.newcomers.take, message))
             case _:
                 return False
         return True
@@ -174,6 +178,7 @@ class Agent:
     def tick(self) -> None:
         """Look at everything because it is time to; without an answer to its registration, register again."""
         self._ticks += 1
+        self.aside.say_again()
         self._make_up_for_losses()
         if not self.registered or self.registration.waits or self._ticks % ANEW == 0:
             self.register()
@@ -245,14 +250,26 @@ class Agent:
     def _moment(self) -> datetime:
         return self._ledger.next_moment(self._clock())
 
+    def unsealed(self, body: bytes) -> telling.Told | None:
+        """Return what the authority tells this node; None where that is nothing, or cannot be read."""
+        try:
+            return self.trust.unsealed(body, self.hostname)
+        except telling.ToldUnreadable as unreadable:
+            self.aside.put(0, "told", unreadable)
+            return None
+
     def receive(self, body: bytes) -> None:
         """Act on a message, if the authority has signed it for this node."""
-        told = self.trust.unsealed(body, self.hostname)
+        told = self.unsealed(body)
         if told is not None:
             self.hear(told.message)
 
     def hear(self, message: telling.Message) -> None:
-        """Act on what the control plane says."""
+        """Act on what the control plane says; a message that breaks that is set aside."""
+        kind = type(message).__struct_config__.tag
+        self.aside.attempt(f"told.{kind}", partial(self._take, message))
+
+    def _take(self, message: telling.Message) -> None:
         match message:
             case reports.Desired():
                 with self._step():
@@ -362,7 +379,7 @@ class Agent:
         try:
             recorded = cloudevent.parse(bytes(event))
         except codec.EventRefused as refused:
-            log.error("%s does not act on an event: %s", self.hostname, refused)  # noqa: TRY400 - no traceback
+            self._set_aside(*cloudevent.place_of(bytes(event)), refused)
             return
         if self.registration.has_another_key(recorded.event):
             self._hearing.forget()  # what is on its way under the key before counts no more
@@ -372,6 +389,18 @@ class Agent:
                 self._act_on(recorded)
 
     def _act_on(self, recorded: Recorded) -> None:
+        """Act on an event; if that breaks, set the event aside."""
+        try:
+            self._carry_out(recorded)
+        except BROKEN as broken:
+            self._set_aside(recorded.position, recorded.event.topic, broken)
+
+    def _set_aside(self, position: int, topic: str, why: Exception) -> None:
+        """Go on without an event: have this agent told everything anew, which has what the event led to."""
+        self.aside.put(position, topic, why)
+        self.register()
+
+    def _carry_out(self, recorded: Recorded) -> None:
         self.enforcement.hear(recorded)
         event = recorded.event
         match event:

@@ -7,3 +7,9 @@ class NotMeasured(Exception):
     """The server could not be measured; `code` is the reason that its verdict gets."""
 
     code = "not-measured"
+
+
+class MeasuringFailed(NotMeasured):
+    """The agent met something in the server that it is not made for; its log says what."""
+
+    code = "measuring-failed"

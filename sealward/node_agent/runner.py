@@ -199,7 +199,7 @@ class Runner:
 
         What a start gate waits for is taken at once: a job may wait for libvirt, which waits for the gate.
         """
-        told = self._agent.trust.unsealed(body, self.hostname)
+        told = self._agent.unsealed(body)
         if told is None or self._agent.take_at_once(told.message):
             return
         received = Received(told.message)
@@ -213,10 +213,10 @@ class Runner:
         due = time.monotonic() + self._timing.heartbeat
         while not self._stopped.wait(min(EVERY, max(0.0, due - time.monotonic()))):
             if time.monotonic() >= due:
-                self._agent.beat()
+                self._agent.aside.attempt("heartbeat", self._agent.beat)
                 due = time.monotonic() + self._timing.heartbeat
             if self._agent.registered:
-                self._progress.say()
+                self._agent.aside.attempt("progress", self._progress.say)
 
     def _work(self) -> None:
         ticked = time.monotonic()
@@ -228,7 +228,7 @@ class Runner:
                 return
             self._carry_out(batch)
             if time.monotonic() >= due:
-                self._agent.tick()
+                self._agent.aside.attempt("tick", self._agent.tick)
                 ticked = time.monotonic()
 
     def _next_jobs(self, due: float) -> list[Changed | Received | Due | Deaf | Gate | Stop]:
@@ -247,13 +247,14 @@ class Runner:
                 self._receive(job)
         if any(isinstance(job, Deaf) for job in batch):
             self._ask_again()
+        attempt = self._agent.aside.attempt
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:
-            self._agent.look_at(changed)
+            attempt("change", lambda: self._agent.look_at(changed))
         if self._agent.registered and any(isinstance(job, Gate) for job in batch):
-            self._agent.enforcement.look()
+            attempt("gate", self._agent.enforcement.look)
         if batch:
-            self._agent.enforce()
+            attempt("enforce", self._agent.enforce)
 
     def _register(self) -> None:
         self._asked_at = time.monotonic()

@@ -68,9 +68,15 @@ class Trust:
         return self._pems
 
     def unsealed(self, body: bytes, hostname: str) -> telling.Told | None:
-        """Return what the authority tells that node; None where the message is to be ignored."""
+        """Return what the authority tells that node; None where the message is to be ignored.
+
+        Raises ToldUnreadable.
+        """
         try:
             return telling.unseal(body, hostname, self._keys(body))
+        except telling.ToldUnreadable as unreadable:
+            self._refuse(unreadable.code, str(unreadable))
+            raise
         except (telling.NotTold, KeyRefused) as refused:
             self._refuse(refused.code, str(refused))
             return None

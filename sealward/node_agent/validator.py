@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import envelope as envelopes
+from sealward.events.aside import BROKEN
 from sealward.events.binding import is_news, is_violated
 from sealward.events.doubt import in_doubt
 from sealward.events.measurement import differing
@@ -19,7 +21,7 @@ from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.findings import findings, host_bound_findings
 from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
 from sealward.node_agent.measure import Measured, measure
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.not_measured import MeasuringFailed, NotMeasured
 from sealward.node_agent.sealing import Order
 from sealward.node_agent.sweep import Sweep
 from sealward.protocol import reports
@@ -138,7 +140,9 @@ class Validator:
         """
         moment = self._moment()
         try:
-            measured = self._measured(order.server_id)
+            with _measuring(order.server_id):
+                measured = self._measured(order.server_id)
+                explained = _upgraded(before, measured)
         except FilesBeingMeasured as later:
             if self.said.get(order.server_id) not in (EQUAL, later.code):
                 self._report_failure(order, later, moment, "sealed")
@@ -146,7 +150,7 @@ class Validator:
         except NotMeasured as failed:
             self._report_failure(order, failed, moment, "sealed")
             return False
-        self._report(order, measured, moment, "sealed", explained=_upgraded(before, measured))
+        self._report(order, measured, moment, "sealed", explained=explained)
         return True
 
     def refuse(self, server_id: str, sign_id: int, failed: NotMeasured, task_id: str | None) -> None:
@@ -164,7 +168,9 @@ class Validator:
         """
         moment = self._moment()
         try:
-            measured = self._measured(reference.server_id, reference)
+            with _measuring(reference.server_id):
+                measured = self._measured(reference.server_id, reference)
+                self._compare(reference, measured, moment, cause, task_id)
         except NotMeasured as failed:
             if self._is_awaited(reference.server_id, failed):
                 return
@@ -172,8 +178,6 @@ class Validator:
                 self._report_failure(_validation(reference, task_id), failed, moment, cause)
             else:
                 self._say_failure(reference, failed, moment, cause)
-            return
-        self._compare(reference, measured, moment, cause, task_id)
 
     def sweep(
         self,
@@ -190,7 +194,11 @@ class Validator:
         started_at = self._moment()
         sweep = Sweep(sealing)
         for asked in self._asked(references):
-            self._sweep_one(asked, sweep, cause)
+            try:
+                with _measuring(asked.reference.server_id):
+                    self._sweep_one(asked, sweep, cause)
+            except NotMeasured as failed:
+                self._withhold(asked, failed, sweep, cause)
         self._send(sweep.report(self._hostname, started_at, unsigned, cause, task_id))
 
     def withhold_all(
@@ -215,15 +223,7 @@ class Validator:
 
     def _sweep_one(self, asked: _Asked, sweep: Sweep, cause: str) -> None:
         reference, moment = asked.reference, asked.moment
-        try:
-            measured = self._measured_from(asked.xml(), reference.server_id, reference, fresh=False)
-        except NotMeasured as failed:
-            if not self._is_awaited(reference.server_id, failed):
-                self._say_failure(reference, failed, moment, cause)
-                sweep.withhold(failed.code, reference.sign_id)
-            sweep.counts["unknown"] += 1
-            sweep.lines.append(f"{reference.sign_id} {failed.code}")
-            return
+        measured = self._measured_from(asked.xml(), reference.server_id, reference, fresh=False)
         binding = self._bindings.of(reference.server_id)
         verdict = _verdict(reference, measured, binding)
         self._note(reference.server_id, is_different=verdict is not IsValid.TRUE)
@@ -234,16 +234,25 @@ class Validator:
             sweep.withhold("profile-changed", reference.sign_id)
         if verdict is IsValid.TRUE:
             self._bindings.ran(reference.server_id, measured.expanded)
-        if verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
-            sweep.vouched.append(reference.sign_id)
         if (
             not is_recorded
             or binding.is_open
             or is_news(reference.measurement, binding, measured.measurement)
         ):
             self._compare(reference, measured, moment, cause, None)
+        if verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
+            sweep.vouched.append(reference.sign_id)
         sweep.counts[verdict.value] += 1
         sweep.lines.append(f"{reference.sign_id} {_found(measured)}")
+
+    def _withhold(self, asked: _Asked, failed: NotMeasured, sweep: Sweep, cause: str) -> None:
+        """Have a sweep not vouch for a server that could not be measured, or compared."""
+        reference = asked.reference
+        if not self._is_awaited(reference.server_id, failed):
+            self._say_failure(reference, failed, asked.moment, cause)
+            sweep.withhold(failed.code, reference.sign_id)
+        sweep.counts["unknown"] += 1
+        sweep.lines.append(f"{reference.sign_id} {failed.code}")
 
     def _is_recorded(self, server_id: str, measured: Measured, verdict: IsValid) -> bool:
         """Say whether this was said before, and whether what the control plane has recorded agrees."""
@@ -265,7 +274,7 @@ class Validator:
         is_first = binding.is_open or is_news(signed, binding, seen)
         if task_id is None and self.said.get(reference.server_id) == found and not is_first:
             return
-        explained = findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
+        explained = _explained(reference, measured, pairs)
         bound = () if pairs else _bound(reference, measured, is_shown=is_strange or is_first)
         order = _validation(reference, task_id)
         explained = tuple(self._files.localised(one) for one in explained)
@@ -369,6 +378,16 @@ class Validator:
         )
 
 
+@contextlib.contextmanager
+def _measuring(server_id: str) -> Iterator[None]:
+    """Turn whatever breaks on the content of one server into that server's own trouble: MeasuringFailed."""
+    try:
+        yield
+    except BROKEN as broken:
+        log.exception("measuring %s failed", server_id)
+        raise MeasuringFailed from broken
+
+
 def is_as_sealed(assignment: reports.Assignment) -> bool:
     """Say whether finding the server equal would be no news."""
     return assignment.is_valid == "true" or (
@@ -392,13 +411,27 @@ def _upgraded(before: Reference | None, measured: Measured) -> tuple[Finding, ..
     """Return what differs from a reference that another libvirt was measured for."""
     if before is None or before.measurement.hypervisor == measured.measurement.hypervisor:
         return ()
-    pairs = differing(before.measurement, measured.measurement)
-    return findings(before.evidence, measured.evidence(), pairs) if pairs else ()
+    return _explained(before, measured, differing(before.measurement, measured.measurement))
+
+
+def _explained(
+    reference: Reference, measured: Measured, pairs: Collection[tuple[str, str]]
+) -> tuple[Finding, ...]:
+    """Return the findings about what differs; none where that breaks: it is proven without them."""
+    try:
+        return findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
+    except BROKEN:
+        log.exception("what differs in %s cannot be explained", reference.server_id)
+        return ()
 
 
 def _bound(reference: Reference, measured: Measured, *, is_shown: bool) -> tuple[Finding, ...]:
     """Return the findings about host-bound parts, if they are to be shown."""
-    return host_bound_findings(reference.evidence, measured.evidence()) if is_shown else ()
+    try:
+        return host_bound_findings(reference.evidence, measured.evidence()) if is_shown else ()
+    except BROKEN:
+        log.exception("what is host-bound in %s cannot be explained", reference.server_id)
+        return ()
 
 
 def _validation(reference: Reference, task_id: str | None) -> Order:
@@ -417,7 +450,7 @@ def _verdict(reference: Reference, measured: Measured, binding: Binding) -> IsVa
         return IsValid.UNKNOWN
     if is_strange or signed.hypervisor == found.hypervisor:
         return IsValid.FALSE
-    explained = findings(reference.evidence, measured.evidence(), pairs)
+    explained = _explained(reference, measured, pairs)
     return IsValid.UNKNOWN if in_doubt(signed, found, explained) else IsValid.FALSE
 
 

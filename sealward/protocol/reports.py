@@ -237,6 +237,18 @@ class Progress(Report, frozen=True, kw_only=True, tag="progress"):
     readings: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=MAX_READINGS)]
 
 
+class SetAside(Report, frozen=True, kw_only=True, tag="set-aside"):
+    """I could not take the event at `position` of the log, and went on without it.
+
+    `about` is its topic. With the position 0 it is something else that broke, which `about` names.
+    """
+
+    position: Number
+    about: Word
+    reason: Word
+    detail: Line
+
+
 Told = (
     Heartbeat
     | Inventory
@@ -248,6 +260,7 @@ Told = (
     | Objection
     | Reaction
     | Progress
+    | SetAside
 )
 """What a node says that is known."""
 

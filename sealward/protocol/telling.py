@@ -62,6 +62,12 @@ class ToldMalformed(NotTold):
     code = "told.malformed"
 
 
+class ToldUnreadable(NotTold):
+    """The authority has signed a message that this version does not know: upgrade the agent."""
+
+    code = "told.unreadable"
+
+
 class ToldNotVerified(NotTold):
     """No key of the authority that this node knows has signed the message."""
 
@@ -83,14 +89,17 @@ def seal(told: Told, key: Ed25519PrivateKey) -> bytes:
 def unseal(body: bytes, to: str, keys: Iterable[Ed25519PublicKey]) -> Told:
     """Return the message when one of the keys has signed it for the node with that hostname.
 
-    Raises ToldMalformed, ToldNotVerified, ToldToAnother.
+    Raises ToldMalformed, ToldUnreadable, ToldNotVerified, ToldToAnother.
     """
     envelope = _envelope(body)
     try:
         payload = dsse.verify_any(envelope, keys)
     except envelopes.NotVerified as unverified:
         raise ToldNotVerified(str(unverified)) from unverified
-    told = _decoded(payload)
+    try:
+        told = _decoded(payload)
+    except ToldMalformed as unknown:
+        raise ToldUnreadable(str(unknown)) from unknown
     if told.to != to:
         raise ToldToAnother(ToldToAnother.__doc__)
     return told

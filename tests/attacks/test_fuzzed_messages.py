@@ -42,6 +42,7 @@ KINDS = [
     reports.Objection,
     reports.Reaction,
     reports.Progress,
+    reports.SetAside,
     reports.Wanted,
 ]
 HOSTILE: st.SearchStrategy[Any] = st.recursive(

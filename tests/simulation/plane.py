@@ -263,6 +263,9 @@ class Plane:
         return self._assignments.of(Node(1, hostname, "PEM"))
 
     def _heard(self, batch: Sequence[reports.AnyReport]) -> None:
+        for one in batch:
+            assert not isinstance(one, reports.SetAside), one
+            assert not (isinstance(one, reports.Failure) and one.reason == "measuring-failed"), one
         self._leases.touch({report.hostname for report in batch}, self._clock())
 
     def _desire(self, node: Node) -> reports.Desired:

@@ -1,0 +1,56 @@
+"""What an agent could not take: it says so, and goes on without it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.aside import BROKEN, detail_of, reason_of
+from sealward.protocol import reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+HELD: Final = 64
+"""Things set aside that are said once more; of more the oldest are not."""
+
+
+class Aside:
+    """Says what was set aside at once, and once more when everything is looked at: a report can be lost.
+
+    `send` takes a report to the control plane. For any thread.
+    """
+
+    def __init__(self, hostname: str, send: Callable[[reports.AnyReport], None]) -> None:
+        self._hostname = hostname
+        self._send = send
+        self._held: dict[tuple[int, str], reports.SetAside] = {}
+
+    def put(self, position: int, about: str, why: Exception) -> None:
+        """Set aside the event at a position of the log; with 0, whatever `about` names."""
+        log.error("%s sets %s (%d) aside", self._hostname, about, position, exc_info=why)
+        said = reports.SetAside(
+            hostname=self._hostname,
+            position=position,
+            about=about,
+            reason=reason_of(why),
+            detail=detail_of(why),
+        )
+        if len(self._held) < HELD:
+            self._held[position, about] = said
+        self._send(said)
+
+    def attempt(self, about: str, work: Callable[[], object]) -> None:
+        """Do a piece of work; if it breaks, set it aside under that name."""
+        try:
+            work()
+        except BROKEN as broken:
+            self.put(0, about, broken)
+
+    def say_again(self) -> None:
+        """Say once more what was set aside."""
+        held, self._held = self._held, {}
+        for said in held.values():
+            self._send(said)
