@@ -57,6 +57,7 @@ schemas: setup-dev ## write what docs take from the code: schemas of all events,
 		$(BIN)/python -m sealward schema "$$topic" > "docs/schemas/$$topic.json" || exit 1; \
 	done
 	@$(BIN)/python -m sealward openapi > docs/openapi.json
+	@$(BIN)/python -m sealward policy sample > docs/policy.yaml.sample
 	@$(BIN)/python -m stack.tables
 
 digests: setup-dev ## pin the images of compose.yaml and Dockerfile by digest; asks the registry

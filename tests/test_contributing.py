@@ -1,0 +1,43 @@
+"""The page for developers names files and targets that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PATHS = sorted(set(re.findall(r"(?<![\w/])((?:sealward|tests|docs|requirements)/[\w./-]*[\w/])", PAGE)))
+TARGETS = sorted(set(re.findall(r"make ([a-z][a-z-]+)", PAGE)))
+
+
+@pytest.mark.parametrize("path", [one for one in PATHS if "NOUN" not in one])
+def test_a_path_that_the_page_names_is_there(path: str) -> None:
+    """A recipe that leads nowhere costs a newcomer an hour."""
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_that_the_page_names_is_there(target: str) -> None:
+    """As `make help` lists it."""
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("sealward/events/codec.py", "EVENTS"),
+        ("sealward/events/codec.py", "LATE"),
+        ("sealward/events/roles.py", "DECISIONS"),
+        ("sealward/events/roles.py", "ORDERS"),
+        ("sealward/node_agent/profile.py", "SECTIONS"),
+        ("sealward/projections/database.py", "SHAPE"),
+        ("tests/factories.py", "ONE_OF_EACH"),
+    ],
+)
+def test_a_name_that_the_page_tells_to_change_is_there(file: str, name: str) -> None:
+    """In the file that the page names."""
+    assert f"`{name}`" in PAGE
+    assert re.search(rf"^{name}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
