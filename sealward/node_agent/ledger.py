@@ -57,7 +57,7 @@ class Ledger:
             self._database.execute(SQL[table])
         self._last_said = self._moment("last-said")
         self._latest = self._moment("last-moment")
-        self._posted = ""
+        self._posted, self._is_posted = "", False
         self._post()
 
     def close(self) -> None:
@@ -193,7 +193,13 @@ class Ledger:
         return moment
 
     def hear(self, now: datetime) -> None:
-        """Note that the control plane spoke: whatever the clock said before, the ledger is fresh now."""
+        """Note that the control plane spoke: whatever the clock said before, the ledger is fresh now.
+
+        Policies that could not be posted, on a full disk, are posted now.
+        """
+        with self._lock:
+            if not self._is_posted:
+                self._post()
         self.keep_fact("confirmed-at", now.isoformat())
         self._keep_latest(now)
 
@@ -217,8 +223,8 @@ class Ledger:
             for server_id, policy, position in self._database.execute(SQL["policies"])
         }
         text = posted.text(ids, policies)
-        if text != self._posted:
-            posted.post(self.folder, text)
+        self._is_posted = text == self._posted or posted.post(self.folder, text)
+        if self._is_posted:
             self._posted = text
 
     def _put(self, entry: Entry) -> None:

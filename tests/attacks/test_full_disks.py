@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 from running import BATCH, WEB, running, until
 
+from sealward.events.base import utc_now
+from sealward.events.policy import OnDoubt, Policy
 from sealward.node_agent.gate import hook
+from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.policies import Policies
 
 NAME = "instance-00000068"
 
@@ -115,3 +119,19 @@ def test_a_swapped_file_that_cannot_be_recorded_does_not_run(tmp_path: Path) -> 
 
     assert found["refuse"][0] == 1, found
     assert found["observe"][0] == 0, found
+
+
+def test_a_policy_that_found_no_room_is_posted_later(tmp_path: Path) -> None:
+    """The ledger had room for it in a file that it has already, and the posted policy is a new file."""
+    place = tmp_path / "node" / "gate.policy"
+    ledger = Ledger(tmp_path / "node" / "ledger.sqlite")
+    blocked = place.parent / ".gate.policy"
+    blocked.mkdir()
+    Policies(ledger).set_node(Policy(on_start=OnDoubt.REFUSE), 1)
+    before = place.read_text()
+    blocked.rmdir()
+    ledger.hear(utc_now())
+    ledger.close()
+
+    assert "node observe" in before
+    assert "node refuse" in place.read_text()

@@ -23,6 +23,10 @@ import posix
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LIMIT = 4 * 1024 * 1024
 """Bytes of XML that are looked at; more than that is no domain."""
 ASKED = 0.7
@@ -121,30 +125,49 @@ def _decided(start: Start) -> tuple[bool, str]:
 
 
 def _recorded(start: Start, answer: tuple[bool, str, bytes]) -> tuple[bool, str]:
-    """Keep what was read of a server that may start. Raises OSError: later nobody could compare it."""
-    allowed, text, record = answer
-    if allowed and record:
-        import started  # type: ignore[import-not-found]  # noqa: PLC0415 - it lies beside this file
+    """Keep what was read of a server that may start, and see that nobody writes to it.
 
-        started.keep(start.incoming, start.name, record)
-    return allowed, text
+    Raises as `_apart` does, and OSError: later nobody could compare it.
+    """
+    allowed, text, record = answer
+    if not allowed or not record:
+        return allowed, text
+    import started  # type: ignore[import-not-found]  # noqa: PLC0415 - it lies beside this file
+
+    started.keep(start.incoming, start.name, record)
+    allowed, said = _apart(lambda: started.unwritten(start.folder, start.incoming, start.name))
+    if said:
+        _tell(start.socket)
+    return allowed, "\n".join(one for one in (text, said) if one)
 
 
 def _began(start: Start) -> tuple[bool, str]:
     """Decide whether a server that has started may go on, by what was read before: libvirt ends it if not.
 
-    A process apart looks, for a file system may hang; it holds nothing open that libvirt waits for. Raises
-    ValueError where it ends without an answer, and OutOfTime: then the shell script decides by the policy.
+    Raises as `_apart` does: then the shell script decides by the policy.
     """
     import started  # noqa: PLC0415 - as above
 
+    allowed, said = _apart(lambda: started.check(start.folder, start.incoming, start.name, start.paths))
+    _signal.setitimer(_signal.ITIMER_REAL, 0)  # it is decided: the record is of no use any more
+    started.forget(start.incoming, start.name)
+    if said:
+        _tell(start.socket)
+    return allowed, said
+
+
+def _apart(look: "Callable[[], tuple[bool, str]]") -> tuple[bool, str]:
+    """Return what a process apart finds out: a file system may hang. It holds nothing that libvirt waits for.
+
+    Raises ValueError where it ends without an answer, and OutOfTime.
+    """
     reader, writer = posix.pipe()
     if posix.fork() == 0:
         nowhere = posix.open("/dev/null", posix.O_RDWR)
         for standard in range(3):
             posix.dup2(nowhere, standard)
         try:
-            allowed, text = started.check(start.folder, start.incoming, start.name, start.paths)
+            allowed, text = look()
             posix.write(writer, (b"allow" if allowed else b"refuse") + b"\n" + text.encode()[:MOST])
         finally:
             posix._exit(0)  # noqa: SLF001 - as above
@@ -152,13 +175,10 @@ def _began(start: Start) -> tuple[bool, str]:
     answer = b""
     while part := posix.read(reader, 65536):
         answer += part
+    posix.close(reader)
     word, _, said = answer.partition(b"\n")
     if not word:
         raise ValueError("no answer")
-    _signal.setitimer(_signal.ITIMER_REAL, 0)  # it is decided: the record is of no use any more
-    started.forget(start.incoming, start.name)
-    if said:
-        _tell(start.socket)
     return word == b"allow", said.decode(errors="replace")
 
 
@@ -249,8 +269,11 @@ def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str,
         if agent is not None:
             agent.close()
     word, _, rest = answer.partition(b"\n")
-    text, _, record = rest.partition(b"\0")
-    return (word == b"allow", text.decode(), record) if word in {b"allow", b"refuse"} else None
+    text, is_said, rest = rest.partition(b"\0")
+    record, is_whole, _ = rest.partition(b"\0")
+    if word not in {b"allow", b"refuse"} or not is_said or not is_whole:  # an agent that died as it spoke
+        return None
+    return word == b"allow", text.decode(), record
 
 
 def _alone(start: Start, form: bytes) -> tuple[bool, str, bytes]:

@@ -249,7 +249,7 @@ def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one re
         return "hook-unreadable"
     if not found.st_mode & stat.S_IXUSR:
         return "hook-not-executable"
-    if not is_guarded(found, {0, os.geteuid()}):
+    if not _is_protected(hook, found):
         return "hook-not-protected"
     if _digest(text) != receipt.shim:
         return "hook-changed"
@@ -260,6 +260,17 @@ def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one re
     except OSError:
         return "client-missing"
     return "client-changed" if changed else None
+
+
+def _is_protected(hook: Path, found: os.stat_result) -> bool:
+    """Say whether root and this user alone can change a hook, or put another there. Raises OSError."""
+    owners = {0, os.geteuid()}
+    folder, *above = [one.stat() for one in hook.parents]
+    return (
+        is_guarded(found, owners, sticky=False)
+        and is_guarded(folder, owners, sticky=False)
+        and all(is_guarded(one, owners) for one in above)
+    )
 
 
 def _digest(content: bytes) -> str:

@@ -119,7 +119,7 @@ class GateListener:
             return b"allow\n"
         conclusion = self._decided(form, content, lambda: _has_left(asking))
         word = "allow" if conclusion.allowed else "refuse"
-        return f"{word}\n{conclusion.text}\0{conclusion.record}".encode()
+        return f"{word}\n{conclusion.text}\0{conclusion.record}\0".encode()
 
     def _decided(self, form: str, xml: bytes, is_late: Callable[[], bool]) -> Conclusion:
         """Decide, and have an objection reported, unless the hook has done both already."""

@@ -41,8 +41,11 @@ def text(server_ids: Iterable[str], policies: Mapping[str, Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def post(folder: Path, posted: str) -> None:
-    """Put the file in the place of the one before, whole. What cannot be written leaves the old one there."""
+def post(folder: Path, posted: str) -> bool:
+    """Put the file in the place of the one before, whole; say whether it is there.
+
+    What cannot be written leaves the old one there: it has to be posted again.
+    """
     draft = folder / f".{NAME}"
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -53,3 +56,5 @@ def post(folder: Path, posted: str) -> None:
         draft.replace(folder / NAME)
     except (OSError, UnicodeError) as failed:
         log.warning("the start gate's policy is not posted: %s", failed)
+        return False
+    return True

@@ -6,6 +6,9 @@ way. So a file of which ctime alone is another, and owner or libvirt's attribute
 where it is small enough, and else believed. An image that the guest writes to has other times at once: of it
 the header is read once more, which says what is below it.
 
+Who has mapped a file for writing changes it without another stamp. So nobody may have it open for writing,
+before the start and now; and files of the same stamp are read once more, the first 64 MB of them.
+
 Until a file must be read, nothing is imported that is not built into Python or beside this file.
 """
 
@@ -14,12 +17,15 @@ import sys
 
 import fallback  # type: ignore[import-not-found]  # these lie beside this file, which is run where it lies
 from record import NOTHING, Line, Record, Stamp  # type: ignore[import-not-found]
+from writers import is_open_for_writing  # type: ignore[import-not-found]
 
 REASON = "file-replaced"
+WRITTEN = "file-not-compared"
+OPEN = "open for writing"
 FOLDER = "read"
 """The folder of the records, in the one that has the marks. Root's own."""
 AT_ONCE = 64 * 1024 * 1024
-"""Bytes of data of a file that is read once more."""
+"""Bytes of data of a file that is read once more; of all files of which nothing tells of a change."""
 BLOCK = 512
 SHOWN = 8
 KEPT = 100
@@ -53,40 +59,95 @@ def forget(incoming: str, name: str) -> None:
         posix.unlink(place)
 
 
+def unwritten(folder: str, incoming: str, name: str) -> tuple[bool, str]:
+    """Return whether a server may start, and what to say: nobody may have what was read open for writing.
+
+    An objection is left. Raises OSError and ValueError, as `check` does.
+    """
+    record = _record(incoming, name)
+    files = [line for line in record.lines if line.stamp.kind == "file"] if record else []
+    found = [(line, OPEN) for line in files if is_open_for_writing(line.path)]
+    if record is None or not found:
+        return True, ""
+    will = "lets" if not record.refuses else "does not let"
+    text = f"Sealward {will} {name!r} start: somebody has files of it open for writing."
+    return _objected(folder, incoming, name, record, found, (WRITTEN, text))
+
+
 def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool, str]:
     """Return whether a server that has started may go on, and what to say; an objection is left.
 
     The record stays for whoever asked: without an answer the record's policy decides.
     Raises OSError and ValueError where there is a record that cannot be read.
     """
-    place = _place(incoming, name)
-    if place is None or not _is_there(place):
+    record = _record(incoming, name)
+    if record is None:
         return True, ""
-    record = Record.read(fallback.content(place))
-    found = [(line, now) for line in record.lines if (now := _now(line, paths)) is not None]
+    look = _Look(paths)
+    found = [(line, now) for line in record.lines if (now := look.now(line)) is not None]
     if not found:
         return True, ""
+    will = "lets" if not record.refuses else "does not let"
+    text = f"Sealward {will} {name!r} run: its files are not those that were compared before it started."
+    return _objected(folder, incoming, name, record, found, (REASON, text))
+
+
+def _record(incoming: str, name: str) -> Record | None:
+    """Return the record of a start; None where none was kept. Raises OSError, ValueError."""
+    place = _place(incoming, name)
+    return None if place is None or not _is_there(place) else Record.read(fallback.content(place))
+
+
+def _objected(  # noqa: PLR0913, PLR0917 - what an objection says, and where it is left
+    folder: str,
+    incoming: str,
+    name: str,
+    record: Record,
+    found: list[tuple[Line, str]],
+    why: tuple[str, str],
+) -> tuple[bool, str]:
+    """Leave an objection; return whether the policy lets it pass, and what to say. Raises OSError."""
+    reason, text = why
     allowed = not record.refuses
     findings = ",".join(_finding(line, now) for line, now in found[:KEPT])
-    text = fallback.report(name, record.server_id.encode(), REASON, allowed=allowed, findings=findings)
-    fallback.leave(folder, incoming, text)
-    will = "lets" if allowed else "does not let"
-    lines = [f"Sealward {will} {name!r} run: its files are not those that were compared before it started."]
-    lines += [f"  files: {line.name}: {' '.join(line.stamp.words)} -> {now}" for line, now in found[:SHOWN]]
-    return allowed, "\n".join(lines)
+    report = fallback.report(name, record.server_id.encode(), reason, allowed=allowed, findings=findings)
+    fallback.leave(folder, incoming, report)
+    lines = [f"  files: {line.name}: {' '.join(line.stamp.words)} -> {now}" for line, now in found[:SHOWN]]
+    return allowed, "\n".join([text, *lines])
 
 
-def _now(line: Line, paths: list[str]) -> str | None:
-    """Return what is there now in the place of what was read; None where it is the same."""
-    signed = line.stamp
-    try:
-        found = posix.lstat(line.path) if signed.kind == "link" else posix.stat(line.path)
-        now = Stamp.of(signed.kind, found)
-        if now.words == signed.words or _is_explained(line, now, found, paths):
-            return None if _has_its_links(line, paths) else "another header"
-    except OSError as failed:
-        return f"not to be read: {failed.strerror}"
-    return " ".join(now.words)
+class _Look:
+    """One look at all that a record names; `paths` are where Sealward's package is."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._paths = paths
+        self._left = AT_ONCE
+
+    def now(self, line: Line) -> str | None:
+        """Return what is there now in the place of what was read; None where it is the same."""
+        signed = line.stamp
+        try:
+            found = posix.lstat(line.path) if signed.kind == "link" else posix.stat(line.path)
+            now = Stamp.of(signed.kind, found)
+            if now.words == signed.words:
+                is_same = self._is_unchanged(line, found)
+            else:
+                is_same = _is_explained(line, now, found, self._paths)
+            if not is_same:
+                return " ".join(now.words)
+            if signed.kind == "file" and is_open_for_writing(line.path):
+                return OPEN
+            return None if _has_its_links(line, self._paths) else "another header"
+        except OSError as failed:
+            return f"not to be read: {failed.strerror}"
+
+    def _is_unchanged(self, line: Line, found: posix.stat_result) -> bool:
+        """Say whether a file of the same stamp has the same content, as far as there is time to read it."""
+        size = found.st_blocks * BLOCK
+        if line.stamp.kind != "file" or line.root == NOTHING or size > self._left:
+            return True
+        self._left -= size
+        return _root(line.path, self._paths) in {None, str(line.root)}
 
 
 def _is_explained(line: Line, now: Stamp, found: posix.stat_result, paths: list[str]) -> bool:

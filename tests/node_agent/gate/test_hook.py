@@ -200,6 +200,10 @@ def test_the_gate_stands_only_as_it_was_installed(tmp_path: Path) -> None:
     place.chmod(0o777)
     found.append(hook.standing(node))
     place.chmod(0o755)
+    for folder in (place.parent, place.parent.parent):
+        folder.chmod(0o777)
+        found.append(hook.standing(node))
+        folder.chmod(0o755)
     place.write_text(text + "exit 0\n")
     found.append(hook.standing(node))
     place.unlink()
@@ -211,6 +215,8 @@ def test_the_gate_stands_only_as_it_was_installed(tmp_path: Path) -> None:
         (Gate.ABSENT, None),
         (Gate.ACTIVE, None),
         (Gate.DEGRADED, "hook-not-executable"),
+        (Gate.DEGRADED, "hook-not-protected"),
+        (Gate.DEGRADED, "hook-not-protected"),
         (Gate.DEGRADED, "hook-not-protected"),
         (Gate.DEGRADED, "hook-changed"),
         (Gate.DEGRADED, "hook-missing"),
