@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import amqp.exceptions
 import kombu
 
 from sealward.events.bus import DEAD_LETTERS, connect, reachable
@@ -72,8 +73,8 @@ class DeadLetters:
     def replay(self, chosen: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
         """Put the chosen ones back into the inboxes they came from; return those.
 
-        What is not ours, what did not come from an inbox, and what came from an inbox that is gone, stays
-        where it is. Raises BusUnavailable.
+        What is not ours, what did not come from an inbox, and what came from an inbox that is gone or full,
+        stays where it is. Raises BusUnavailable.
         """
         return self._take(lambda one: self.goes_back(one) and chosen(one), self._put_back)
 
@@ -100,7 +101,7 @@ class DeadLetters:
         return taken
 
     def _put_back(self, letter: DeadLetter) -> bool:
-        """Put a letter into its inbox; say whether the inbox is there."""
+        """Put a letter into its inbox; say whether the inbox is there, and takes it."""
         try:
             with self._connection.channel() as channel:
                 kombu.Producer(channel).publish(
@@ -113,6 +114,8 @@ class DeadLetters:
                     delivery_mode=2,
                     mandatory=True,
                 )
+        except amqp.exceptions.MessageNacked:
+            return False
         except self._connection.channel_errors as refused:
             if getattr(refused, "code", None) != NOT_FOUND:
                 raise

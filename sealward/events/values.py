@@ -207,8 +207,8 @@ ServerId = Annotated[
 ]
 RFC1123: Final = rf"{_LABEL}(?:\.{_LABEL})*"
 """https://www.rfc-editor.org/rfc/rfc1123#section-2.1: labels of letters, digits and hyphens."""
-MOST_OF_HOSTNAME: Final = 241
-"""A node's queue, `sealward.node.` and its hostname, has a name that AMQP carries: 255 bytes."""
+MOST_OF_HOSTNAME: Final = 238
+"""A node's inbox, `sealward.reports.` and its hostname, has a name that AMQP carries: 255 bytes."""
 Hostname = Annotated[str, Text(MOST_OF_HOSTNAME, RFC1123, "a hostname as RFC 1123 has it")]
 InstanceName = Annotated[str, Text(255)]
 """libvirt names a file after each domain: no longer name could have one."""

@@ -25,11 +25,15 @@ from sealward.commands.node import Node
 from sealward.control.database import SqliteControl
 from sealward.control.untold import Untold
 from sealward.events import store as stores
+from sealward.events import values
 from sealward.events.amqp_queues import ARGUMENTS, AmqpQueues
 from sealward.events.base import Event, node_stream, utc_now
 from sealward.events.bus import Delivered, connect
+from sealward.events.inbox import LONGEST
 from sealward.events.node import NodeActivated, NodeRegistered, NodeRemoved
 from sealward.events.node_queues import Letter
+from sealward.events.permissions import user_of
+from sealward.events.values import MOST_OF_HOSTNAME
 from sealward.intake import teller as tellers
 from sealward.intake.addresses import Addresses
 from sealward.intake.answers import Answers
@@ -337,3 +341,17 @@ def test_a_node_that_can_have_no_queue_holds_up_nobody(fleet: Fleet) -> None:
     letters = [Letter("n" * 250, b"body"), voice.letter(GOOD, telling.Anew(1))]
     assert fleet.queues[0].put(letters) == {"n" * 250}
     assert fleet.heard(GOOD) == [telling.Anew(1)]
+
+
+def test_every_hostname_has_a_queue_and_an_inbox() -> None:
+    """Names of queues have 255 bytes at most; so have names of users."""
+    longest = "a" * 63 + ".b" * ((MOST_OF_HOSTNAME - 63) // 2)
+    longest += "c" * (MOST_OF_HOSTNAME - len(longest))
+    values.checker(values.Hostname)(longest)
+    named = [
+        f"sealward.{reports.queue_of(longest)}",
+        f"sealward.{reports.inbox_of(longest)}",
+        user_of(longest),
+    ]
+
+    assert max(len(one) for one in named) == LONGEST

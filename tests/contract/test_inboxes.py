@@ -256,6 +256,25 @@ def test_a_dead_letter_goes_back_to_its_own_inbox(
         assert second in letters.all()
 
 
+def test_a_dead_letter_for_a_full_inbox_stays(
+    rabbitmq_server: RabbitMQ, bus: Bus, namespace: str, start: Callable[..., Inboxes]
+) -> None:
+    """Whoever fills an inbox does not end the command of an operator, and no letter is lost."""
+    first = start(Reader())
+    until(lambda: is_open(bus, OTHER), 20)
+    bus.submit(ONE.name, b"bad")
+    with DeadLetters(rabbitmq_server.url, namespace=namespace) as letters:
+        until(lambda: len(letters.all()) == 1, 20)
+        first.stop()
+        for _ in range(16):
+            bus.submit(ONE.name, b"x" * 1024 * 1023)
+        with pytest.raises(BusUnavailable):
+            bus.submit(ONE.name, b"x" * 1024 * 1024)
+        bus.submit(ONE.name, b"x" * 16 * 1024)
+        assert letters.replay(lambda _: True) == []
+        assert [one.body for one in letters.all()] == [b"bad"]
+
+
 def test_what_comes_by_the_shared_inbox_is_nobodys_own(bus: Bus, start: Callable[..., Inboxes]) -> None:
     """The broker says who has sent it, if anybody."""
     reader = Reader()
