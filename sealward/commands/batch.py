@@ -62,7 +62,7 @@ def of_sign(server_id: str) -> Stream:
 @functools.lru_cache(maxsize=KNOWN)
 def of_node(hostname: str) -> Stream:
     """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.fold, nodes.Node, "node/8")
+    return Stream(node_stream(hostname), nodes.fold, nodes.Node, "node/9")
 
 
 def of(command: ask.Command) -> Stream:

@@ -154,6 +154,12 @@ class InvitationUsed(Rejected):
     code = "invitation.used"
 
 
+class InvitationSpent(Rejected):
+    """The invitation was used or revoked: others may know its secret. Move its file away, make another."""
+
+    code = "invitation.spent"
+
+
 class NodeExists(Rejected):
     """A node of this hostname is registered. To name another key for it, PUT that."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward.commands.errors import (
     HostnameTaken,
     InvitationExpired,
     InvitationRevoked,
+    InvitationSpent,
     InvitationUsed,
     NodeExists,
     NodeWasRemoved,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from sealward.events.base import Event
 
 
+SPENT: Final = 1000
+"""Invitations of one hostname that are remembered after they were used or revoked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """Until when a registration counts that this key (PEM) has signed as well."""
@@ -42,7 +47,8 @@ class Invitation:
 def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetime) -> list[Event]:
     """Invite a host that is no node, or no longer; for how long can be said anew until the host comes.
 
-    A host that was invited before and has not come keeps its id. Raises NodeExists, KeyRefused.
+    A host that was invited before and has not come keeps its id. Raises NodeExists, InvitationSpent,
+    KeyRefused.
     """
     known = None if node is None else node.invitation
     if known is not None and (known.public_key, known.revoked) == (command.invitation, False):
@@ -51,6 +57,8 @@ def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetim
             return []
     if node is not None and not node.removed:
         raise NodeExists
+    if node is not None and command.invitation in node.spent:
+        raise InvitationSpent
     invited = facts.NodeInvited(
         timestamp=now,
         actor=command.actor,
@@ -122,4 +130,11 @@ def invited(node: Node | None, event: facts.NodeInvited | facts.NodeUninvited, h
         return replace(host, invitation=Invitation(event.invitation, event.expires_at))
     if node is None or node.invitation is None:
         return host
-    return replace(node, invitation=replace(node.invitation, revoked=True))
+    return replace(spend(node), invitation=replace(node.invitation, revoked=True))
+
+
+def spend(node: Node) -> Node:
+    """Return a host whose invitation, if it has one, lets nobody in any more."""
+    if node.invitation is None or node.invitation.public_key in node.spent:
+        return node
+    return replace(node, spent=(*node.spent, node.invitation.public_key)[-SPENT:])

@@ -102,6 +102,5 @@ def evolve(node: Node, event: facts.NodeKeyReplaced | facts.NodeRemoved) -> Node
     if isinstance(event, facts.NodeKeyReplaced):
         return replace(node, public_key=event.public_key)
     nothing: frozenset[str] = frozenset()
-    return replace(
-        node, removed=True, instances=frozenset(), running=nothing, leaving=nothing, invitation=None
-    )
+    left = replace(invitation.spend(node), invitation=None, removed=True)
+    return replace(left, instances=frozenset(), running=nothing, leaving=nothing)

@@ -77,6 +77,8 @@ class Node:
     """Whether it is none any more, or none yet."""
     invitation: Invitation | None = None
     """The invitation that it was let in by, or may be."""
+    spent: tuple[str, ...] = ()
+    """The keys (PEM) of the last invitations that were used or revoked: they let nobody in any more."""
     recorded: tuple[str, ...] = ()
     """The ids of the last objections and reactions, for the same reason."""
 
@@ -225,10 +227,17 @@ def evolve(node: Node | None, event: Event) -> Node | None:  # noqa: C901, PLR09
     """Return the node after a fact of its stream."""
     match event:
         case facts.NodeRegistered():
-            used = None if node is None else node.invitation
-            return Node(event.node_id, event.hostname, event.public_key, invitation=used)
+            before = node or Node(event.node_id, event.hostname, "")
+            return Node(
+                event.node_id,
+                event.hostname,
+                event.public_key,
+                invitation=before.invitation,
+                spent=before.spent,
+            )
         case facts.NodeInvited() | facts.NodeUninvited():
-            host = Node(event.node_id, event.hostname, "", removed=True)
+            spent = () if node is None else node.spent
+            host = Node(event.node_id, event.hostname, "", removed=True, spent=spent)
             return invitation.invited(node, event, host)
         case facts.NodeKeyReplaced() | facts.NodeRemoved() if node is not None:
             return membership.evolve(node, event)

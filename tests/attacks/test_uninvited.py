@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import Reporter
 
-from sealward.commands.errors import InvitationUsed, NodeExists, NotInvited, Rejected
+from sealward.commands.errors import InvitationSpent, InvitationUsed, NodeExists, NotInvited, Rejected
 from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, UninviteNode
 from sealward.events import envelope as envelopes
 from sealward.events.bus import Delivered
@@ -173,6 +173,33 @@ def test_a_used_invitation_lets_nobody_else_in(door: Door, host: Reporter) -> No
     assert send(door, registration(host, ANOTHER)) == [None]
     (first, again) = registered(door)
     assert again[0] > first[0]
+
+
+def test_a_revoked_invitation_is_not_made_good_again(door: Door, host: Reporter) -> None:
+    """It was revoked because its file leaked; the command that enrolls the host finds that file again."""
+    invite(door)
+    door.handler.handle(UninviteNode(actor="user:root", hostname="kvm1"))
+    with pytest.raises(InvitationSpent):
+        invite(door, hours=24)
+    invite(door, key=ANOTHER)
+    with pytest.raises(InvitationSpent):
+        invite(door)
+    thief = Reporter("kvm1", 1, STRANGER)
+    assert send(door, registration(thief, SECRET)) == ["node.not-invited"]
+    assert send(door, registration(host, ANOTHER)) == [None]
+
+
+def test_a_used_invitation_is_not_made_good_again(door: Door, host: Reporter) -> None:
+    """Whoever had root on a host that was removed has the file that it came with."""
+    for key in (SECRET, ANOTHER):
+        invite(door, key=key)
+        assert send(door, registration(host, key)) == [None]
+        door.handler.handle(RemoveNode(actor="user:root", hostname="kvm1", signed=()))
+    for key in (SECRET, ANOTHER):
+        with pytest.raises(InvitationSpent):
+            invite(door, key=key)
+    thief = Reporter("kvm1", 1, STRANGER)
+    assert send(door, registration(thief, SECRET)) == ["node.removed"]
 
 
 def test_an_invited_host_is_no_node_yet(door: Door, host: Reporter) -> None:

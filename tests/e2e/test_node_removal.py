@@ -231,5 +231,6 @@ def test_what_is_printed_for_the_broker_is_a_script(tmp_path: Path) -> None:
     subprocess.run([str(shutil.which("sh")), "-n", str(tmp_path / "expel.sh")], check=True, timeout=10)  # noqa: S603 - only read
 
     assert "delete_user node.kvm9\n" in done.stdout
-    assert "-p 'the fleet'\"'\"'s' sealward.node.kvm9" in done.stdout
+    assert "for queue in sealward.node.kvm9 sealward.reports.kvm9; do" in done.stdout
+    assert "delete_queue -p 'the fleet'\"'\"'s' \"$queue\"" in done.stdout
     assert command(tmp_path, "node", "expel", "kvm9; reboot").returncode == 2

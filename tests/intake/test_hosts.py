@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from door import NOW, Door
 from reporter import Reporter
 
@@ -24,8 +25,8 @@ def door(store: EventStore) -> Door:
 
 
 def invite(door: Door, host: Reporter) -> None:
-    """Invite a host."""
-    pem = public_pem(host.key.public_key())
+    """Invite a host, each time with another key."""
+    pem = public_pem(Ed25519PrivateKey.generate().public_key())
     expires = NOW + timedelta(hours=1)
     door.handler.handle(
         InviteNode(actor="user:admin", hostname=host.hostname, invitation=pem, expires_at=expires)
