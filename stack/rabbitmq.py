@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from stack.processes import NotStarted, end, free_port, start, wait_until
 if TYPE_CHECKING:
     from stack.certificates import Certificates
 
-PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+DEBIANS: Final = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 CONFIGURATION: Final = """loopback_users.guest = true
 log.file.level = warning
 vm_memory_high_watermark.relative = 0.2
@@ -26,11 +27,22 @@ ssl_options.keyfile = {files.key}
 """
 
 
+def program(name: str = "rabbitmq-server") -> Path:
+    """Return a program of the server: Debian's, or of that which SEALWARD_TEST_RABBITMQ names by its path."""
+    return Path(os.environ.get("SEALWARD_TEST_RABBITMQ", DEBIANS)).with_name(name)
+
+
+def series() -> tuple[int, int]:
+    """Return the first two numbers of the server's version, as its folder is named for it."""
+    major, minor = re.findall(r"rabbitmq_server-(\d+)\.(\d+)", str(program().resolve()))[-1]
+    return int(major), int(minor)
+
+
 class RabbitMQ:
     """A server in a folder of its own. The user is RabbitMQ's `guest`, who may only come over loopback."""
 
     def __init__(self, folder: Path, certificates: Certificates | None = None) -> None:
-        if not PROGRAM.exists():
+        if not program().exists():
             raise NotStarted("no RabbitMQ server here: apt-get install rabbitmq-server")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log = folder / "log"
@@ -75,7 +87,7 @@ class RabbitMQ:
 
     def ctl(self, *words: str) -> str:
         """Run rabbitmqctl; return what it printed."""
-        line = [str(PROGRAM.with_name("rabbitmqctl")), "--quiet", *words]
+        line = [str(program("rabbitmqctl")), "--quiet", *words]
         done = subprocess.run(line, env=self.environment, capture_output=True, timeout=60, check=True)
         return done.stdout.decode()
 
@@ -83,7 +95,7 @@ class RabbitMQ:
         """Start, and wait until it takes connections."""
         if self._epmd is None:  # else the server starts one that outlives it
             self._epmd = start(self._epmd_words, self._log)
-        self._process = start([str(PROGRAM)], self._log, self._env)
+        self._process = start([str(program())], self._log, self._env)
         wait_until(self._answers, self._process, self._log, 60)
 
     def stop(self) -> None:

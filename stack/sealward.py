@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stack.compose import SECRETS, Service, services
 from stack.postgres import SEALWARD, Postgres
 from stack.processes import NotStarted, end, free_port, start, wait_until
-from stack.rabbitmq import RabbitMQ
+from stack.rabbitmq import RabbitMQ, series
 from stack.secrets import make
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Stack:
         self.settings = settings or {}
         self.secrets = folder / "secrets"
         broker = self.rabbitmq.url.replace("guest:guest", "{user}:{password}")
-        make(self.secrets, self.postgres.url(SEALWARD, "{user}:{password}"), broker, socket.gethostname())
+        database = self.postgres.url(SEALWARD, "{user}:{password}")
+        make(self.secrets, database, broker, socket.gethostname(), lazy=series() < (3, 12))
         self.token = (self.secrets / "admin-token").read_text(encoding="ascii").strip()
         self.apis: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

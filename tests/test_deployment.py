@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from sealward.__main__ import main
-from sealward.settings import Settings
+from sealward.settings import Keystone, Settings
+from sealward.settings.declared import declared_by
 from stack import compose
 from stack.sealward import READY
 from stack.secrets import ROLES, make
@@ -42,7 +43,8 @@ def known_settings() -> set[str]:
     """Return the names of all environment variables that Settings reads."""
     asked = Asked()
     Settings.from_env(asked)
-    return asked.names
+    of_keystone = {f"{one.name}{'_FILE' * one.secret}" for one in declared_by(Keystone)}
+    return asked.names | of_keystone
 
 
 def said(*words: str) -> tuple[int, str]:
@@ -167,6 +169,65 @@ def test_a_unit_gives_what_compose_gives(path: Path) -> None:
         "SEALWARD_LISTEN",
     }
     assert credentials == used
+
+
+DROP_INS = sorted((ROOT / "deploy/systemd/drop-ins").glob("*.conf"))
+
+
+def of_unit(drop_in: Path) -> Path:
+    """Return the unit that a drop-in is for."""
+    return next(path for path in UNITS if drop_in.stem.startswith(path.stem.removeprefix("sealward-")))
+
+
+def with_drop_in(drop_in: Path, folder: Path) -> Path:
+    """Put a unit into a folder, with the drop-in where the drop-in itself says; return the unit."""
+    copy = folder / of_unit(drop_in).name
+    copy.write_text(of_unit(drop_in).read_text().replace("/opt/sealward/bin/sealward", sys.executable))
+    (place,) = re.findall(r"/etc/systemd/system/(\S+\.conf)", drop_in.read_text())
+    (folder / place).parent.mkdir()
+    (folder / place).write_text(drop_in.read_text())
+    return copy
+
+
+@pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda path: path.stem)
+def test_systemd_accepts_a_unit_with_a_drop_in(drop_in: Path, tmp_path: Path) -> None:
+    """Its secrets are handed over as the others are, and the unit is exposed no more than before."""
+    copy = with_drop_in(drop_in, tmp_path)
+    pairs = unit(drop_in)
+    credentials = {value.partition(":")[0] for key, value in pairs if key == "LoadCredential"}
+
+    assert said("/usr/bin/systemd-analyze", "verify", "--man=no", str(copy)) == (0, "")
+    assert {key for key, _ in pairs} == {"LoadCredential", "Environment"}
+    assert {value.removeprefix("%d/") for value in variables(pairs).values()} == credentials
+    assert set(variables(pairs)) <= known_settings()
+    assert copy.parent.joinpath(f"{copy.name}.d").is_dir()
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_every_secret_that_a_process_can_have_can_be_handed_to_its_unit(path: Path) -> None:
+    """What the process user may read in a file, whoever took the process may read, too."""
+    own = {drop_in for drop_in in DROP_INS if of_unit(drop_in) == path}
+    handed = {name for one in (path, *own) for name in variables(unit(one))}
+    secret = {
+        "sealward-api": {
+            "SEALWARD_ADMIN_TOKEN_FILE",
+            "SEALWARD_DATABASE_URL_FILE",
+            "SEALWARD_KEYSTONE_PASSWORD_FILE",
+            "SEALWARD_TLS_KEY",
+        },
+        "sealward-worker": {
+            "SEALWARD_AUTHORITY_KEY",
+            "SEALWARD_BROKER_KEY",
+            "SEALWARD_BROKER_URL_FILE",
+            "SEALWARD_DATABASE_URL_FILE",
+        },
+        "sealward-agent": {"SEALWARD_BROKER_KEY", "SEALWARD_BROKER_URL_FILE", "SEALWARD_JOIN_FILE"},
+    }
+    private = {name for name in known_settings() if re.search(r"(_FILE|_KEY)$", name)}
+    public = {"SEALWARD_POLICY_FILE", "SEALWARD_KEYSTONE_CONFIG_FILE"}
+
+    assert secret[path.stem] <= handed
+    assert private - public <= set().union(*secret.values())
 
 
 EXPOSED = 1.5

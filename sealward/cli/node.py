@@ -22,12 +22,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOSTNAME: Final = re.compile(RFC1123)
+ADD_USER: Final = """\
+add_user() ( # NAME FILE: where rabbitmqctl takes a hash, it reads no password from a file (4.0)
+    umask 077
+    if rabbitmqctl --quiet help add_user | grep -q -- --pre-hashed-password; then
+        head -c 4 /dev/urandom > "$2.salt"
+        tr -d '\\n' < "$2" | cat "$2.salt" - > "$2.salted"
+        sha256sum < "$2.salted" | head -c 64 | tr a-f A-F | basenc --base16 -d | cat "$2.salt" - > "$2.hashed"
+        rabbitmqctl --quiet add_user "$1" "$(base64 -w 0 < "$2.hashed")" --pre-hashed-password
+        rm "$2.salt" "$2.salted" "$2.hashed"
+    else
+        rabbitmqctl --quiet add_user "$1" < "$2"
+    fi
+)
+"""
+"""Shell: make a user of RabbitMQ without the password on a command line; there is at most a salted hash.
+
+The hash: https://www.rabbitmq.com/docs/passwords#computing-password-hash.
+"""
 SCRIPT: Final = """\
 # Run this where rabbitmqctl reaches the broker. It prints no secret and leaves none on a command line.
 set -Ceu # what a file's name leads to already is not written to
 umask 077
+{add_user}
 head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n' > {file}.password
-rabbitmqctl --quiet add_user {user} < {file}.password
+add_user {user} {file}.password
 rabbitmqctl --quiet set_permissions -p {vhost} {user} {configure} {write} {read}
 rabbitmqctl --quiet set_user_limits {user} {limits}
 printf '{scheme}://%s:%s@{broker}/{path}\\n' {user} "$(cat {file}.password)" > {file}.broker-url
@@ -199,6 +218,7 @@ def script(hostname: str, broker: str, *, is_uninvited: bool = False) -> str:
     vhost = url.path.removeprefix("/") or "%2F"
     permissions = of_node(hostname, is_uninvited=is_uninvited)
     return SCRIPT.format(
+        add_user=ADD_USER.rstrip(),
         file=shlex.quote(hostname),
         user=shlex.quote(user_of(hostname)),
         vhost=shlex.quote(vhost.replace("%2F", "/").replace("%2f", "/")),

@@ -24,7 +24,7 @@ from sealward.events.node_queues import Letter
 from sealward.events.tls import Tls
 from sealward.protocol import reports
 from stack.certificates import Certificates, issue
-from stack.rabbitmq import PROGRAM, RabbitMQ
+from stack.rabbitmq import RabbitMQ, program
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def enrolled(rabbitmq_server: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
     rabbitmq_server.ctl("set_permissions", "-p", "fleet", "guest", ".*", ".*", ".*")
     control = rabbitmq_server.url.replace("%2F", "fleet")
     folder = tmp_path_factory.mktemp("enroll")
-    (folder / "rabbitmqctl").write_text(f'#!/bin/sh\nexec {PROGRAM.with_name("rabbitmqctl")} "$@"\n')
+    (folder / "rabbitmqctl").write_text(f'#!/bin/sh\nexec {program("rabbitmqctl")} "$@"\n')
     (folder / "rabbitmqctl").chmod(0o755)
     printed = sealward(folder, "node", "enroll", "kvm-1", "--broker", control.replace("guest:guest@", ""))
     path = f"{folder}:{rabbitmq_server.environment['PATH']}"

@@ -17,7 +17,7 @@ from running import DATABASE, WEB, until
 
 from stack.postgres import binaries
 from stack.processes import free_port
-from stack.rabbitmq import PROGRAM
+from stack.rabbitmq import program
 from stack.sealward import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
     """Return what the blocks find their way by; systemctl does nothing, for the stack is no unit."""
     programs = {
         "sealward": f'exec {sys.executable} -m sealward "$@"',
-        "rabbitmqctl": f'exec {PROGRAM.with_name("rabbitmqctl")} "$@"',
+        "rabbitmqctl": f'exec {program("rabbitmqctl")} "$@"',
         "systemctl": 'echo "$@" >> systemctl.log',
     }
     (tmp_path / "bin").mkdir()
