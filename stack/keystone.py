@@ -18,7 +18,7 @@ from stack.processes import NotStarted, end, free_port, start, wait_until
 PYTHON: Final = Path(__file__).parent.parent / ".venv-keystone" / "bin" / "python"
 REGION: Final = "RegionOne"
 PASSWORD: Final = "password-of-a-private-keystone"  # noqa: S105 - made up
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 
 CONFIGURATION: Final = """
 [database]

@@ -36,7 +36,7 @@ def findings(url: str, token: str, folder: Path, examples: int, *, cut_off: bool
         ],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=220,
         check=False,
         cwd=folder,
     )

@@ -219,6 +219,7 @@ def _swap(node: str, victim: str) -> None:
                 step()
 
 
+@pytest.mark.alone  # two processes race
 def test_a_race_is_not_won(tmp_path: Path, data_dir: Path, victim: Path) -> None:
     """Names are looked up once, and what is open is what is written to."""
     before = {one.name for one in tmp_path.iterdir()}

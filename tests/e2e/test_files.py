@@ -147,9 +147,10 @@ def test_long_hashing_seals_by_itself_and_blocks_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """POST answers unknown, the task says what it waits for, other servers go on, and then it is true."""
-    gate, really = threading.Event(), reader.stretches
+    gate, begun, really = threading.Event(), threading.Event(), reader.stretches
 
     def slow(*args: object) -> Iterator[bytes]:
+        begun.set()
         gate.wait(20)
         return really(*args)  # type: ignore[arg-type]  # the same arguments
 
@@ -164,9 +165,10 @@ def test_long_hashing_seals_by_itself_and_blocks_nobody(
         gate.set()
         until(lambda: sealward.is_valid() == "true")
         gate.clear()
+        begun.clear()
         _poke(tmp_path / "base.raw", 5 * MIB)
         task_id = sealward.ask("POST", f"/v1/sign/{WEB}/validate").json["task_id"]
-        time.sleep(0.3)
+        assert begun.wait(10)
 
         assert sealward.is_valid() == "true"  # what is known stands until the file has been read
         assert sealward.task(task_id)["state"] == "PENDING"

@@ -167,6 +167,9 @@ def shown(url: str) -> bytes:
         return connection.getpeercert(binary_form=True) or b""
 
 
+UNUSABLE = "the new certificate cannot be used"
+
+
 def test_a_renewed_certificate_is_taken_into_use(tmp_path: Path) -> None:
     """Without a restart, within seconds; one that cannot be read is not, and the one before stays."""
     first, second = issue(tmp_path / "1"), issue(tmp_path / "2")
@@ -182,12 +185,12 @@ def test_a_renewed_certificate_is_taken_into_use(tmp_path: Path) -> None:
     with started(tmp_path, **settings) as process:
         before = shown(process.url)
         certificate.write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
-        time.sleep(6)
+        until(lambda: bool(shown(process.url)) and UNUSABLE in process.output("err"), 15)
         assert shown(process.url) == before
         put(second)
         until(lambda: shown(process.url) != before, 15)
         errors = process.output("err")
-    assert errors.count("the new certificate cannot be used") == 1
+    assert errors.count(UNUSABLE) == 1
     assert "was renewed" in errors
 
 
