@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sealward.error import SealwardError
 
-class Rejected(Exception):
+
+class Rejected(SealwardError):
     """The command was refused; nothing was written."""
 
     code = "command.rejected"

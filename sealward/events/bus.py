@@ -24,6 +24,7 @@ import amqp.exceptions
 import kombu
 import kombu.exceptions
 
+from sealward.error import SealwardError
 from sealward.events.properties import frames_with_readable_properties
 from sealward.events.tls import Tls
 
@@ -60,7 +61,7 @@ BATCH_BYTES: Final = 32 * 1024 * 1024
 """Bytes of messages beyond which no more are taken from the broker, however few they are."""
 
 
-class BusUnavailable(Exception):
+class BusUnavailable(SealwardError):
     """The broker does not answer now; what was to be sent was not, or it is not known whether it was."""
 
     code = "bus.unavailable"
@@ -72,13 +73,13 @@ class InboxClosed(BusUnavailable):
     code = "bus.inbox-closed"
 
 
-class Later(Exception):
+class Later(SealwardError):
     """The message cannot be worked on now: it shall be delivered again."""
 
     code = "bus.later"
 
 
-class Poison(Exception):
+class Poison(SealwardError):
     """The message can never be worked on as it is. `reason` is a stable code."""
 
     code = "bus.poison"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from sealward.error import SealwardError
 from sealward.events import enforcement, node, sign, typed, values
 from sealward.events.base import Recorded
 
@@ -66,7 +67,7 @@ UPCASTS: dict[tuple[str, int], Upcast] = {}
 """(topic, version) → what turns fields of that version into those of the next."""
 
 
-class EventRefused(ValueError):
+class EventRefused(SealwardError, ValueError):
     """The bytes are no event that this version of Sealward knows."""
 
     code = "event.refused"

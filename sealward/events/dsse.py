@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 
+from sealward.error import SealwardError
 from sealward.events.keyid import keyid
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 
-class NotVerified(ValueError):
+class NotVerified(SealwardError, ValueError):
     """The envelope lacks the valid signature of a key that must have signed it."""
 
     code = "envelope.not-verified"

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
+from sealward.error import SealwardError
 from sealward.events import typed
 from sealward.events.dsse import Envelope, NotVerified, Signature, pae, sign, verify, verify_any
 
@@ -29,7 +30,7 @@ __all__ = [
 MAX_SIGNATURES = 16
 
 
-class EnvelopeRefused(ValueError):
+class EnvelopeRefused(SealwardError, ValueError):
     """The text is no DSSE envelope."""
 
     code = "envelope.malformed"

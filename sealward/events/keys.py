@@ -10,6 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from sealward.error import SealwardError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,7 +22,7 @@ KNOWN: Final = 10_000
 """Public keys that are remembered: a node's is needed for each of its reports."""
 
 
-class KeyRefused(ValueError):
+class KeyRefused(SealwardError, ValueError):
     """The file holds no Ed25519 key in PEM form."""
 
     code = "key.refused"

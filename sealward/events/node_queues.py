@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from sealward.error import SealwardError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sealward.events.bus import Bus
 
 
-class QueueRefused(Exception):
+class QueueRefused(SealwardError):
     """The broker refuses something about one queue: another connection has it to itself, for example.
 
     `status` is AMQP's reply code.

@@ -23,6 +23,7 @@ from eventsourcing.persistence import (
 from psycopg.rows import dict_row, scalar_row, tuple_row
 from psycopg_pool import ConnectionPool
 
+from sealward.error import SealwardError
 from sealward.events.sql import blocks
 from sealward.events.store import EventStore, StoreUnavailable
 
@@ -57,13 +58,13 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html), and the server 
 Connection = psycopg.Connection[dict[str, Any]]
 
 
-class NotMigrated(Exception):
+class NotMigrated(SealwardError):
     """The database has not the schema that this version of Sealward needs: run `sealward migrate`."""
 
     code = "store.not-migrated"
 
 
-class NotAllowed(Exception):
+class NotAllowed(SealwardError):
     """The role that the database's URL names may not do that: use the URL that is made for it."""
 
     code = "store.not-allowed"

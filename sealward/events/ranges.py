@@ -6,11 +6,13 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from sealward.error import SealwardError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-class RangesRefused(ValueError):
+class RangesRefused(SealwardError, ValueError):
     """The text is no ascending list of ranges of positive integers."""
 
     code = "ranges.refused"

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sealward.error import SealwardError
 from sealward.events import typed
 from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.envelope import Envelope
@@ -25,7 +26,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:sealward:measurement:v1"
 
 
-class StatementRefused(ValueError):
+class StatementRefused(SealwardError, ValueError):
     """The payload is no statement about a measurement, or contradicts itself."""
 
     code = "statement.refused"

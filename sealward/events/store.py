@@ -18,6 +18,7 @@ from eventsourcing.persistence import IntegrityError, InterfaceError, Operationa
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
 
+from sealward.error import SealwardError
 from sealward.events import codec
 from sealward.events.aside import Unread
 from sealward.events.base import Event, Recorded, Stored
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     Found = tuple[StoredEvent | None, Sequence[StoredEvent]]
 
 
-class VersionConflict(Exception):
+class VersionConflict(SealwardError):
     """Another writer appended to the stream first: load it again and decide again."""
 
     code = "store.version-conflict"
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(SealwardError):
     """The store does not answer now; what was asked was not done, or it is not known whether it was."""
 
     code = "store.unavailable"

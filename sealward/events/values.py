@@ -27,6 +27,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from sealward.characters import CONTROL
+from sealward.error import SealwardError
 from sealward.events import ranges
 from sealward.events.files import Listing
 from sealward.events.measurement import Finding, Measurement
@@ -45,7 +46,7 @@ DEEPEST: Final = 8
 NOTHING: Final = timedelta(0)
 
 
-class Unfit(ValueError):
+class Unfit(SealwardError, ValueError):
     """A value is not of its type."""
 
     code = "value.unfit"

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sealward.error import SealwardError
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -48,19 +49,19 @@ KNOWN: Final = 10_000
 """Users whose buckets are remembered."""
 
 
-class OverQuota(Exception):
+class OverQuota(SealwardError):
     """The node says more than it may; it is heard again when it has been silent for a while."""
 
     code = "report.over-quota"
 
 
-class OverLogQuota(Exception):
+class OverLogQuota(SealwardError):
     """The node makes the log grow by more than it may; it is heard again when it was calm for a while."""
 
     code = "report.over-log-quota"
 
 
-class TooLarge(Exception):
+class TooLarge(SealwardError):
     """The message is larger than any that an agent sends."""
 
     code = "report.too-large"

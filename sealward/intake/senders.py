@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sealward.error import SealwardError
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
 from sealward.events.permissions import user_of
@@ -35,25 +36,25 @@ STATES: Final = (
 """Reports that say how a node is: out of date as soon as the node has said anything later."""
 
 
-class NoSender(Exception):
+class NoSender(SealwardError):
     """The message names no user of the broker as its sender: publish with the property user_id."""
 
     code = "report.no-sender"
 
 
-class WrongSender(Exception):
+class WrongSender(SealwardError):
     """The message speaks for another node than the one whose user at the broker has published it."""
 
     code = "report.wrong-sender"
 
 
-class NotNewer(Exception):
+class NotNewer(SealwardError):
     """The message is not newer than what was heard of its node last."""
 
     code = "report.not-newer"
 
 
-class Again(Exception):
+class Again(SealwardError):
     """The message was worked on already: the broker, or the agent's client library, has sent it once more."""
 
     code = "report.again"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from lxml import etree
 
+from sealward.error import SealwardError
 from sealward.node_agent import profile
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _BLANKS = " \t\r\n"
 _DIGEST_HEADER = profile.PROFILE.encode() + b"\0"
 
 
-class DomainXmlRefused(ValueError):
+class DomainXmlRefused(SealwardError, ValueError):
     """The domain XML cannot be measured."""
 
     code = "measurement.xml-refused"

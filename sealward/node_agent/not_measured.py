@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sealward.error import SealwardError
 
-class NotMeasured(Exception):
+
+class NotMeasured(SealwardError):
     """The server could not be measured; `code` is the reason that its verdict gets."""
 
     code = "not-measured"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from sealward.error import SealwardError
 from sealward.events.keys import KeyRefused, public_key, public_keys, public_pem
 from sealward.protocol import telling
 from sealward.protocol.reports import Desired
@@ -35,7 +36,7 @@ UNKNOWN: Final = (
 )
 
 
-class AuthorityUnknown(Exception):
+class AuthorityUnknown(SealwardError):
     """This node knows no key of the authority, so that it would believe nobody."""
 
     code = "authority.unknown"

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sealward.error import SealwardError
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 
@@ -23,7 +24,7 @@ PATIENCE: Final = 30.0
 """Seconds that a question waits for the one before it."""
 
 
-class PastBusy(Exception):
+class PastBusy(SealwardError):
     """Another question about the past is being answered; ask again in a moment."""
 
     code = "past.busy"

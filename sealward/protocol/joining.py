@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealward.error import SealwardError
 from sealward.events import typed
 from sealward.events.keys import public_key, public_pem
 
@@ -18,7 +19,7 @@ SEED = 32
 """Bytes of an Ed25519 secret."""
 
 
-class JoinRefused(ValueError):
+class JoinRefused(SealwardError, ValueError):
     """The file is no invitation. `sealward node enroll HOSTNAME` writes one."""
 
     code = "join.refused"

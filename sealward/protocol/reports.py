@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from sealward.characters import escaped
+from sealward.error import SealwardError
 from sealward.events import envelope as envelopes
 from sealward.events import typed, values
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
@@ -86,7 +87,7 @@ def inbox_of(hostname: str) -> str:
     return f"{INBOX}.{hostname}"
 
 
-class ReportMalformed(ValueError):
+class ReportMalformed(SealwardError, ValueError):
     """The message is no report that this version of Sealward knows."""
 
     code = "report.malformed"

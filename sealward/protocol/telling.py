@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sealward.error import SealwardError
 from sealward.events import dsse, typed
 from sealward.events import envelope as envelopes
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
@@ -50,7 +51,7 @@ class Told(msgspec.Struct, frozen=True):
     message: Message
 
 
-class NotTold(ValueError):
+class NotTold(SealwardError, ValueError):
     """The message is not from the authority for this node. It is ignored."""
 
     code = "told.refused"

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from sealward.error import SealwardError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,7 +19,7 @@ YEAR: Final = 365 * 86400
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class SettingRefused(ValueError):
+class SettingRefused(SealwardError, ValueError):
     """A setting has a value that cannot be used."""
 
     code = "settings.refused"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.control.role import Role
+from sealward.error import SealwardError
 
 if TYPE_CHECKING:
     from sealward.http.auth.identity import Identity
@@ -41,7 +42,7 @@ class Rule:
     roles: frozenset[Role]
 
 
-class PolicyRefused(ValueError):
+class PolicyRefused(SealwardError, ValueError):
     """A policy file cannot be used."""
 
     code = "policy.refused"

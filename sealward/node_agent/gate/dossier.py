@@ -7,6 +7,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sealward.error import SealwardError
 from sealward.events.policy import DEFAULT
 from sealward.events.sql import blocks
 from sealward.node_agent import bindings
@@ -27,7 +28,7 @@ PATIENCE: Final = 0.3
 """Seconds to wait for whoever writes to the ledger."""
 
 
-class LedgerUnreadable(Exception):
+class LedgerUnreadable(SealwardError):
     """The ledger cannot be read."""
 
     code = "ledger-unreadable"

@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from sealward.error import SealwardError
 from sealward.node_agent.files.protected import OTHERS, is_guarded
 from sealward.node_agent.gate import apart
 
@@ -28,7 +29,7 @@ LARGEST: Final = 4 * 1024 * 1024
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class PathRefused(Exception):
+class PathRefused(SealwardError):
     """Somebody else could change what is at that path."""
 
     code = "path.refused"

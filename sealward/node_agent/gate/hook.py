@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from sealward.error import SealwardError
 from sealward.events.enforcement import Gate
 from sealward.node_agent.files.protected import is_guarded
 from sealward.node_agent.gate import code, guarded, posted
@@ -131,7 +132,7 @@ CODE: Final = "import sys; sys.path.insert(0, sys.argv[1]); import client; clien
 """What the hook runs, with the folder of the client: so Python keeps it compiled while it is the same."""
 
 
-class HookRefused(Exception):
+class HookRefused(SealwardError):
     """There is something else where the hook should be."""
 
     code = "gate.hook-refused"
