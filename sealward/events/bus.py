@@ -212,7 +212,8 @@ class Bus:
         with self._lock, reachable(self._connection):
             try:
                 if self._producer is None:
-                    self._producer = kombu.Producer(self._connection.channel())
+                    self._producer = kombu.Producer(self._connection)
+                    self._producer.revive(self._connection.channel())
                 self._producer.publish(
                     body,
                     content_type="application/json",
