@@ -289,7 +289,7 @@ class Worker:
             _public_keys(settings.authority_earlier),
         )
         desired = Assignments(core.store, core.projections, authority, settings.wait, clock)
-        voice = Voice(core.authority, clock)
+        voice = Voice(core.authority)
         answers = Answers(desired.of, _queues(settings, bus), voice)
         notes = Notes(_queues(settings, bus), voice)
         untold = Untold(core.control)

@@ -114,7 +114,7 @@ class Door:
         nonces = itertools.count()
         self.queues = Queues()
         self.sent = self.queues.letters
-        voice = Voice(AUTHORITY, lambda: self.now)
+        voice = Voice(AUTHORITY)
         self._answers = Answers(self._desire, self.queues, voice)
         self._notes = Notes(self.queues, voice)
         self._intake = Intake(

@@ -9,20 +9,16 @@ from sealward.protocol import telling
 from sealward.protocol.reports import queue_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 class Voice:
     """Signs with the authority's key. For any thread."""
 
-    def __init__(self, key: Ed25519PrivateKey, clock: Callable[[], datetime]) -> None:
+    def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self._clock = clock
 
     def letter(self, hostname: str, message: telling.Message) -> Letter:
         """Return a message for a node, for the queue that the node reads."""
-        told = telling.Told(hostname, self._clock(), message)
+        told = telling.Told(hostname, message)
         return Letter(queue_of(hostname), telling.seal(told, self._key))

@@ -20,6 +20,8 @@ HELD: Final = 64
 class Aside:
     """Says what was set aside at once, and once more when everything is looked at: a report can be lost.
 
+    The same thing again in between is not said: who repeats a message makes no more reports by that.
+
     `send` takes a report to the control plane. For any thread.
     """
 
@@ -30,6 +32,8 @@ class Aside:
 
     def put(self, position: int, about: str, why: Exception) -> None:
         """Set aside the event at a position of the log; with 0, whatever `about` names."""
+        if (position, about) in self._held:
+            return
         log.error("%s sets %s (%d) aside", self._hostname, about, position, exc_info=why)
         said = reports.SetAside(
             hostname=self._hostname,

@@ -13,7 +13,6 @@ import msgspec
 from sealward.error import SealwardError
 from sealward.events import dsse, typed
 from sealward.events import envelope as envelopes
-from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
 from sealward.protocol.reports import Behind, Desired, Incoming, Inquiry
 
 if TYPE_CHECKING:
@@ -44,10 +43,12 @@ Message = Desired | Behind | Incoming | Inquiry | Happened | Anew
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A message for the node with the hostname `to`. `at` is the control plane's time (aware)."""
+    """A message for the node with the hostname `to`.
+
+    It has no time: positions of the log and nonces order what nodes are told.
+    """
 
     to: str
-    at: Moment
     message: Message
 
 

@@ -27,7 +27,7 @@ from sealward.control.untold import Untold
 from sealward.events import store as stores
 from sealward.events import values
 from sealward.events.amqp_queues import ARGUMENTS, AmqpQueues
-from sealward.events.base import Event, node_stream, utc_now
+from sealward.events.base import Event, node_stream
 from sealward.events.bus import Delivered, connect
 from sealward.events.inbox import LONGEST
 from sealward.events.node import NodeActivated, NodeRegistered, NodeRemoved
@@ -79,7 +79,7 @@ class Fleet:
         self.place = InMemory()
         self.queues = [AmqpQueues(server.url, namespace=self.namespace) for _ in range(2)]
         self.connection = connect(server.url)
-        voice = Voice(AUTHORITY, utc_now)
+        voice = Voice(AUTHORITY)
         self.projections = Projections(SqliteBackend(Path(":memory:")))
         self.teller = Teller(
             self.store,
@@ -276,7 +276,7 @@ def test_who_takes_reports_waits_for_no_node() -> None:
     """Three hundred nodes register while the broker hangs: what they report is in the log at once."""
     door = Door(stores.in_memory())
     hanging = Hanging()
-    answers = Answers(door._desire, hanging, Voice(AUTHORITY, utc_now))
+    answers = Answers(door._desire, hanging, Voice(AUTHORITY))
     door._intake._answers = answers
     answers.start()
     bodies = [Reporter(f"kvm{number}", number).registration() for number in range(1, 301)]
@@ -294,7 +294,7 @@ def test_who_takes_reports_waits_for_no_node() -> None:
 def test_a_node_that_asks_again_and_again_is_answered_once() -> None:
     """With the nonce that it asked with last: what waits for a node is never more than one answer."""
     door = Door(stores.in_memory())
-    answers = Answers(door._desire, door.queues, Voice(DOORS_AUTHORITY, utc_now))
+    answers = Answers(door._desire, door.queues, Voice(DOORS_AUTHORITY))
     for number in range(50):
         answers.take({"kvm1": (Node(1, "kvm1", "PEM"), f"n-{number}")}, {})
     answers.work_off()
@@ -325,7 +325,7 @@ def test_a_letter_that_is_too_large_for_the_broker_holds_up_nobody(
     queues = fleet.queues[0]
     for one in (BAD, GOOD):
         queues.open(queue_of(one))
-    voice = Voice(AUTHORITY, utc_now)
+    voice = Voice(AUTHORITY)
     bodies = {
         BAD: Letter(queue_of(BAD), b"x" * (LIMIT + 1)),
         GOOD: voice.letter(GOOD, telling.Anew(1)),
@@ -337,7 +337,7 @@ def test_a_letter_that_is_too_large_for_the_broker_holds_up_nobody(
 
 def test_a_node_that_can_have_no_queue_holds_up_nobody(fleet: Fleet) -> None:
     """A name of more than 255 bytes is none to AMQP."""
-    voice = Voice(AUTHORITY, utc_now)
+    voice = Voice(AUTHORITY)
     letters = [Letter("n" * 250, b"body"), voice.letter(GOOD, telling.Anew(1))]
     assert fleet.queues[0].put(letters) == {"n" * 250}
     assert fleet.heard(GOOD) == [telling.Anew(1)]

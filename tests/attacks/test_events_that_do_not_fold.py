@@ -209,7 +209,7 @@ def test_a_node_whose_stream_does_not_fold_is_lost_alone(
 def test_a_node_that_cannot_be_answered_holds_up_no_other() -> None:
     """What it has to know cannot be read: the others have their answers and notes."""
     queues = Queues()
-    voice = Voice(AUTHORITY, lambda: NOW)
+    voice = Voice(AUTHORITY)
 
     def desired(node: Node) -> reports.Desired:
         if node.hostname == "kvm1":
@@ -234,9 +234,7 @@ def test_a_broker_that_is_away_is_no_such_thing() -> None:
     """Then the answer waits."""
     queues = Queues()
     queues.is_away = True
-    answers = Answers(
-        lambda _: reports.Desired(1, 1, None, "PEM", (), ()), queues, Voice(AUTHORITY, lambda: NOW)
-    )
+    answers = Answers(lambda _: reports.Desired(1, 1, None, "PEM", (), ()), queues, Voice(AUTHORITY))
     answers.take({"kvm1": (Node(1, "kvm1", "PEM"), "nonce")}, {})
 
     with pytest.raises(BusUnavailable):

@@ -66,7 +66,7 @@ def host(world: World) -> Host:
 
 def told(message: telling.Message, to: str = "kvm1", key: Ed25519PrivateKey = AUTHORITY) -> bytes:
     """Return a message as it stands in a queue."""
-    return telling.seal(telling.Told(to, NOON, message), key)
+    return telling.seal(telling.Told(to, message), key)
 
 
 def enveloped(payload: bytes, kind: str = telling.PAYLOAD_TYPE, key: Ed25519PrivateKey = AUTHORITY) -> bytes:
@@ -104,7 +104,7 @@ def forged(server_id: str) -> dict[str, bytes]:
     event = telling.Happened(msgspec.Raw(revoked(server_id)))
     signed = json.loads(told(LAX))
     other = json.loads(told(LAX, key=STRANGER))
-    good = telling.seal(telling.Told("kvm1", NOON, telling.Anew(1)), AUTHORITY)
+    good = telling.seal(telling.Told("kvm1", telling.Anew(1)), AUTHORITY)
     bodies = {
         "a bare desired": msgspec.json.encode(LAX),
         "a bare event": revoked(server_id),
@@ -116,18 +116,12 @@ def forged(server_id: str) -> dict[str, bytes]:
         "for another node": told(LAX, to="kvm2"),
         "an event for another node": told(event, to="kvm2"),
         "for the same name in another case": told(LAX, to="KVM1"),
-        "under the wrong type": enveloped(
-            msgspec.json.encode(telling.Told("kvm1", NOON, LAX)), "application/json"
-        ),
+        "under the wrong type": enveloped(msgspec.json.encode(telling.Told("kvm1", LAX)), "application/json"),
         "what a report is": enveloped(msgspec.json.encode(LAX), reports.PAYLOAD_TYPE),
         "a payload that is no message": enveloped(b'{"to":"kvm1"}'),
         "a payload that is no JSON": enveloped(b"\xff\x00"),
-        "a moment that says not where it stands": enveloped(
-            b'{"to":"kvm1","at":"2026-01-02T12:00:00","message":{"kind":"anew","position":1}}'
-        ),
-        "a kind that nobody knows": enveloped(
-            b'{"to":"kvm1","at":"2026-01-02T12:00:00Z","message":{"kind":"obey"}}'
-        ),
+        "a position that is a text": enveloped(b'{"to":"kvm1","message":{"kind":"anew","position":"1"}}'),
+        "a kind that nobody knows": enveloped(b'{"to":"kvm1","message":{"kind":"obey"}}'),
         "no signature": json.dumps(signed | {"signatures": []}).encode(),
         "another's signature": json.dumps(signed | {"signatures": other["signatures"]}).encode(),
         "the right keyid": json.dumps(
@@ -300,8 +294,8 @@ def test_a_nodes_real_queue_with_an_administrators_user(stack: Stack) -> None:
     ]
     desired = msgspec.structs.replace(LAX, node_id=node["id"])
     bodies += [
-        telling.seal(telling.Told(hostname, NOON, desired), STRANGER),
-        telling.seal(telling.Told(hostname, NOON, desired), authority),  # an answer that nobody asked for
+        telling.seal(telling.Told(hostname, desired), STRANGER),
+        telling.seal(telling.Told(hostname, desired), authority),  # an answer that nobody asked for
     ]
     put(stack, hostname, bodies)
     until(lambda: waiting(stack, hostname) == 0, 30)

@@ -135,7 +135,7 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
     def desire(node: Node) -> reports.Desired:
         return reports.Desired(node.node_id, store.head(), node.active, "PEM", (), ())
 
-    queues, voice = NoQueues(Bus("memory://", "bench")), Voice(AUTHORITY, utc_now)
+    queues, voice = NoQueues(Bus("memory://", "bench")), Voice(AUTHORITY)
     answers = Answers(desire, queues, voice)
     answers.start()
     return Intake(

@@ -20,6 +20,7 @@ from sealward.events.sign import SignPolicySet
 from sealward.events.store import in_memory
 from sealward.node_agent import validator
 from sealward.node_agent.agent import Agent
+from sealward.node_agent.aside import Aside
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.measure import measure
 from sealward.protocol import reports, telling
@@ -36,7 +37,7 @@ def broken() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def aside(sealward: Running) -> list[tuple[str, str, str]]:
+def listed(sealward: Running) -> list[tuple[str, str, str]]:
     """Return what is set aside: part, what it is, and the reason."""
     found = sealward.ask("GET", "/healthcheck?detailed").json["set_aside"]
     return [(one["part"], one["topic"], one["reason"]) for one in found]
@@ -68,7 +69,7 @@ def test_an_event_that_breaks_an_agent(tmp_path: Path, broken: pytest.MonkeyPatc
         answer = sealward.ask("PUT", f"/v1/sign/{WEB}/policy", {"on_violation": "observe"})
         assert answer.status < 300, answer.body
         part = f"node:{sealward.embedded.agent.hostname}"
-        until(lambda: aside(sealward) == [(part, "sign.policy-set", type(raised).__name__)])
+        until(lambda: listed(sealward) == [(part, "sign.policy-set", type(raised).__name__)])
         health = sealward.ask("GET", "/healthcheck?detailed").json
         sealward.sign(DATABASE)
         sealward.fleet.replace(WEB, DISK, OTHER)
@@ -111,7 +112,7 @@ def test_a_job_that_breaks_does_not_end_the_agent(tmp_path: Path, broken: pytest
         )
         sealward.fleet.replace(WEB, "vda", "vdz")
         part = f"node:{sealward.embedded.agent.hostname}"
-        until(lambda: (part, "change", "LookupError") in aside(sealward))
+        until(lambda: (part, "change", "LookupError") in listed(sealward))
         broken.undo()
         sealward.fleet.replace(WEB, "vdz", "vdy")
         until(lambda: sealward.is_valid() == "false")
@@ -125,12 +126,26 @@ def told(message: dict[str, Any]) -> bytes:
 
 def test_what_a_newer_control_plane_says_is_told_from_what_a_stranger_says() -> None:
     """Only what the authority has signed is worth an operator's time."""
-    message = {"to": "kvm1", "at": "2026-01-02T12:00:00Z", "message": {"kind": "invented"}}
+    message = {"to": "kvm1", "message": {"kind": "invented"}}
 
     with pytest.raises(telling.ToldUnreadable):
         telling.unseal(told(message), "kvm1", [AUTHORITY.public_key()])
     with pytest.raises(telling.ToldNotVerified):
         telling.unseal(told(message), "kvm1", [])
+
+
+def test_what_is_repeated_makes_no_more_reports() -> None:
+    """Until everything is looked at again: then all of it is said once more, in case it was lost."""
+    said: list[reports.AnyReport] = []
+    aside = Aside("kvm1", said.append)
+    for _ in range(100):
+        aside.put(0, "told", telling.ToldUnreadable())
+        aside.put(7, "sign.sealed", KeyError("x"))
+    before = len(said)
+    aside.say_again()
+    aside.say_again()
+
+    assert (before, len(said)) == (2, 4)
 
 
 def test_a_node_fills_a_list_of_bounded_length() -> None:

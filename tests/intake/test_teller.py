@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from door import AUTHORITY, NOW, InMemory, Queues
+from door import AUTHORITY, InMemory, Queues
 from factories import NODE, NOON, event
 
 from sealward.control.database import ControlPlace
@@ -42,7 +42,7 @@ class Told:
         self.teller = Teller(
             self.store,
             self.queues,
-            Voice(AUTHORITY, lambda: NOW),
+            Voice(AUTHORITY),
             place=self.place,
             addresses=Addresses(self.projections, 0.0),
             untold=self.untold,

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from cloud import USERS, Cloud
 from programs import sealward
-from running import BASTION, BATCH, DATABASE, WEB, Running, until
+from running import BASTION, BATCH, DATABASE, WEB, Running, running, until
 
 from sealward.events import keys
+from sealward.node_agent import hypervisor
+from sealward.settings import Settings
 from stack.keystone import PASSWORD
 
 OPENSTACK = str(Path(sys.executable).parent / "openstack")
@@ -254,3 +256,42 @@ def test_os_cloud_names_a_cloud(sign: Command, tmp_path: Path, cloud: Cloud) -> 
         1,
         True,
     )
+
+
+BALLOON = "<memballoon model='virtio'"
+FILLED_IN = f"{BALLOON} freePageReporting='on'"
+
+
+def test_one_command_gets_the_fleet_out_of_doubt(
+    cloud: Cloud, shared: Running, sign: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade of libvirt, of one node or of all; what has changed otherwise stays false."""
+    where: dict[str, Any] = {"settings": Settings(keystone=cloud.settings()), "token": cloud.token("admin")}
+    fleet = (WEB, DATABASE, BATCH)
+    with monkeypatch.context() as older:
+        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
+        with running(tmp_path, **where) as before:
+            for server in fleet:
+                before.sign(server)
+    with running(tmp_path, **where) as upgraded:
+        cloud.register(upgraded.url)
+        try:
+            for server in fleet:
+                upgraded.fleet.replace(server, BALLOON, FILLED_IN)
+                until(lambda server=server: upgraded.is_valid(server) == "unknown")  # type: ignore[misc]  # a default
+            upgraded.fleet.replace(BATCH, f"/{BATCH}/disk", f"/{BATCH}/other")
+            until(lambda: upgraded.is_valid(BATCH) == "false")
+            refused = sign.run("upgrade", "accept", user="rita")
+            elsewhere = sign.json("upgrade", "accept", "--node", "2", user="olga")
+            ordered = sign.json("upgrade", "accept", "--node", "1", user="olga")
+            until(lambda: all(upgraded.is_valid(one["Server ID"]) == "true" for one in ordered))
+            again = sign.json("upgrade", "accept", user="olga")
+            listed = sign.json("list", "--is-valid", "false", user="olga")
+        finally:
+            cloud.register(shared.url)
+
+    assert refused.returncode != 0
+    assert elsewhere == again == []
+    assert {one["Server ID"] for one in ordered} == {WEB, DATABASE}
+    assert all(one["Task ID"] for one in ordered)
+    assert [one["Server ID"] for one in listed] == [BATCH]
