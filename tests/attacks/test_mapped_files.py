@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -174,10 +175,17 @@ def test_half_an_answer_is_none(node: Node, end: str) -> None:
     assert "ledger cannot be read" in said
 
 
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """Yield a folder on a disk: in a file system in memory a store gives no stamp, whatever is done."""
+    with tempfile.TemporaryDirectory(prefix="sw-", dir="/var/tmp") as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize("megabytes", [1, 20])
-def test_a_store_that_follows_the_agents_reading_is_seen(tmp_path: Path, megabytes: int) -> None:
+def test_a_store_that_follows_the_agents_reading_is_seen(on_disk: Path, megabytes: int) -> None:
     """The page was dirty when it was read: it has been written first, so the store gives another stamp."""
-    image = tmp_path / "base.raw"
+    image = on_disk / "base.raw"
     image.write_bytes(os.urandom(1024) * 1024 * megabytes)
     contents = Contents(Cache(None), Mounts(lambda _: None), lambda _: None, 86400)
     contents.start()
