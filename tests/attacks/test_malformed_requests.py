@@ -52,6 +52,7 @@ def test_what_is_made_to_be_misread_is_refused_at_once(standing: Process, raw: b
     assert wire.seconds(standing.url) < SLOW
 
 
+PUBLIC = b"GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
 SMUGGLED = b"GET /v1/server HTTP/1.1\r\nHost: x\r\nX-Smuggled: 1\r\n\r\n"
 
 
@@ -73,6 +74,25 @@ def test_no_request_hides_in_the_body_of_another(standing: Process, head: bytes)
     found = everything(standing.url, sent)
     assert b" 200 " not in found
     assert found.count(b"HTTP/1.1 ") + found.count(b"HTTP/1.0 ") in {1, 2}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1\r\nContent-Length: %d\r\nTransfer-Encoding: chunked" % (len(SMUGGLED) + 5),
+        b"HTTP/1.1\r\ntransfer-encoding: chunked\r\nCONTENT-LENGTH: 5",
+        b"HTTP/1.1\r\nTransfer-Encoding: chunked, chunked",
+        b"HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: Chunked",
+        b"HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
+        b"HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_length_that_is_said_twice_ends_the_connection(standing: Process, head: bytes) -> None:
+    """What follows may be in the body of the first request, as a proxy in front reads it."""
+    sent = b"POST /v1/sign " + head + b"\r\nHost: x\r\n\r\n0\r\n\r\n" + PUBLIC
+    found = everything(standing.url, sent)
+    assert len(re.findall(rb"HTTP/1\.[01] 400 ", found)) == 1
+    assert found.count(b"HTTP/1.") == 1
 
 
 def test_names_with_underscores_are_no_headers(standing: Process) -> None:

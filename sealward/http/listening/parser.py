@@ -3,6 +3,10 @@
 Measured on waitress 3.0.2: `GET a://111… x` with 8,000 digits takes 13 s, a header of 30,000 blanks with a
 wrong byte behind them 14 s, and 32 KiB of either some minutes, in the one thread that serves everybody. Both
 grow with the square of the length, where a line does not match in the end.
+
+A request that says the length of its body twice is refused, and the connection ends. waitress goes by the
+chunks; a proxy in front of it that goes by the other length takes what follows for another request (RFC 9112,
+sections 6.1 and 11.2).
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 BLANK: Final = re.compile(rb"\r\n[ \t]|[ \t]{64}")
 """A header that goes on in the next line (RFC 9112, 5.2), or more blanks than anybody needs."""
+CODING: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*:([^\r\n]*)", re.IGNORECASE)
+LENGTH: Final = re.compile(rb"\r\ncontent-length[ \t]*:", re.IGNORECASE)
+"""The two headers that say how long a body is."""
 WORDS: Final = (2, 3)
 """Words of a request line: method and target, and since HTTP/1.0 the version."""
 
@@ -29,7 +36,15 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             raise ParsingError("Start line is invalid")
         if BLANK.search(header_plus):
             raise ParsingError("A header goes on in the next line, or has too many blanks")
+        codings = CODING.findall(header_plus)
+        if codings and (words[-1] != b"HTTP/1.1" or not _is_plain(codings) or LENGTH.search(header_plus)):
+            raise ParsingError("The length of the body is said twice")
         try:
             super().parse_header(header_plus)
         except ValueError as refused:
             raise ParsingError("Bad URI") from refused
+
+
+def _is_plain(codings: list[bytes]) -> bool:
+    """Say whether a body is in chunks once at most; which codings there are is waitress's to know."""
+    return b",".join(codings).lower().count(b"chunked") <= 1
