@@ -81,15 +81,16 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _say_policy(folder: Path) -> None:
+def _say_policy(folder: Path, hooks: Path) -> None:
     """Say what the node's policy does about starts, as its ledger has it, and what that leaves open."""
     from sealward.events.policy import leaves_open
+    from sealward.node_agent.gate import hook
     from sealward.node_agent.gate.dossier import LedgerUnreadable, read
 
     try:
         policy = read(str(folder), "").policy
     except LedgerUnreadable:
-        print("policy: the node's ledger cannot be read; nothing is refused without it")
+        print(f"policy: the node's ledger cannot be read; {hook.kept_policy(folder, hooks)}")
         return
     print(f"policy: on_start: {policy.on_start}, unsigned: {policy.unsigned}, firmware: {policy.firmware}")
     for one in leaves_open(policy):
@@ -104,5 +105,5 @@ def _status(args: argparse.Namespace) -> int:
     folder = settings().data_dir / "node"
     found = hook.standing(folder)
     print(found.gate if found.reason is None else f"{found.gate}: {found.reason}")
-    _say_policy(folder)
+    _say_policy(folder, hook.HOOKS)
     return 0 if found.gate is Gate.ACTIVE else 1

@@ -64,8 +64,8 @@ class ServerPolicy:
 
 
 UNSIGNED_STARTS: Final = (
-    "Servers that nobody signed may start, also in the place of a signed one that was undefined: "
-    "with its name and its disks under another UUID. Refuse them with unsigned: refuse."
+    "Servers that nobody signed may start, also with copies of a signed server's disks under another UUID "
+    "and name. Refuse them with unsigned: refuse."
 )
 """What `unsigned: allow` leaves open."""
 FIRMWARE_STARTS: Final = (

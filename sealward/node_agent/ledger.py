@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from sealward.events.sql import blocks
 from sealward.node_agent.gate import posted
 from sealward.node_agent.generations import Generations
+from sealward.node_agent.policies import NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 SQL = blocks("sealward.node_agent", "ledger.sql")
@@ -53,6 +54,7 @@ class Ledger:
             "create-reactions",
             "create-bindings",
             "create-expanded",
+            "create-belongings",
         ):
             self._database.execute(SQL[table])
         self._last_said = self._moment("last-said")
@@ -83,6 +85,7 @@ class Ledger:
             self._database.execute(SQL["remove"], (server_id,))
             self._database.execute(SQL["forget-binding"], (server_id,))
             self._database.execute(SQL["forget-expanded"], (server_id,))
+            self._database.execute(SQL["forget-belongings"], (server_id,))
             self._post()
         self._generations.forget(server_id)
 
@@ -94,8 +97,20 @@ class Ledger:
             self._database.execute(SQL["clear"])
             for entry in kept:
                 self._put(entry)
+            self._database.execute(SQL["forget-belongings-of-others"])
             self._post()
         self._generations.replace_all((one.server_id, one.sign_id, one.generation) for one in kept)
+
+    def keep_belongings(self, of: Iterable[tuple[Entry, Callable[[], Iterable[str]]]]) -> None:
+        """Keep what belongs to servers as of an entry of each; it is asked for where it is not kept yet."""
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            for entry, belongings in of:
+                place = (entry.server_id, entry.sign_id, entry.generation)
+                if self._database.execute(SQL["keeps-belongings"], place).fetchone() is None:
+                    self._database.execute(SQL["forget-belongings"], (entry.server_id,))
+                    rows = [(*place, one) for one in belongings()]
+                    self._database.executemany(SQL["keep-belonging"], rows)
 
     def fact(self, name: str) -> str | None:
         """Return a fact that was kept under that name."""
@@ -216,14 +231,21 @@ class Ledger:
         return None if kept is None else datetime.fromisoformat(kept)
 
     def _post(self) -> None:
-        """Post the policies for the start gate; only what is another than before is written."""
+        """Post the policies for the start gate; only what is another than before is written.
+
+        Before the control plane has told the node's policy there is nothing to be posted: a ledger that was
+        made anew must not take the place of what root has kept of the one before.
+        """
         ids = [str(server_id) for (server_id,) in self._database.execute(SQL["server-ids"])]
         policies = {
             str(server_id): (str(policy), position)
             for server_id, policy, position in self._database.execute(SQL["policies"])
         }
+        if NODE not in policies:
+            return
         text = posted.text(ids, policies)
-        self._is_posted = text == self._posted or posted.post(self.folder, text)
+        is_there = text == self._posted and (self.folder / posted.NAME).exists()
+        self._is_posted = is_there or posted.post(self.folder, text)
         if self._is_posted:
             self._posted = text
 

@@ -70,6 +70,36 @@ DELETE FROM bindings WHERE server_id = ?
 -- name: clear-bindings
 DELETE FROM bindings
 
+-- name: create-belongings
+-- What belongs to each server whose reference is here (`node_agent.belongings`), as of that reference.
+CREATE TABLE IF NOT EXISTS belongings (
+    server_id TEXT NOT NULL,
+    sign_id INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    belonging TEXT NOT NULL,
+    PRIMARY KEY (server_id, belonging)
+)
+
+-- name: has-belongings
+SELECT name FROM sqlite_master WHERE name = 'belongings'
+
+-- name: keeps-belongings
+SELECT belonging FROM belongings WHERE server_id = ? AND sign_id = ? AND generation = ? LIMIT 1
+
+-- name: keep-belonging
+INSERT INTO belongings (server_id, sign_id, generation, belonging) VALUES (?, ?, ?, ?)
+
+-- name: forget-belongings
+DELETE FROM belongings WHERE server_id = ?
+
+-- name: forget-belongings-of-others
+DELETE FROM belongings WHERE server_id NOT IN (SELECT server_id FROM entries)
+
+-- name: owners
+-- ? is a JSON array of belongings.
+SELECT server_id, belonging FROM belongings
+WHERE belonging IN (SELECT value FROM json_each(?)) ORDER BY belonging, server_id
+
 -- name: entries
 SELECT server_id, sign_id, generation, envelope FROM entries ORDER BY sign_id
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.evidence import with_files
-from sealward.node_agent import bindings
+from sealward.node_agent import belongings, bindings
 from sealward.node_agent.ledger import Entry
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class References:
         good = [(entry, reference) for entry, reference in read if reference is not None]
         self._ledger.replace_all([*(one for one in beside if self._read(one)), *(entry for entry, _ in good)])
         self._references = {reference.server_id: reference for _, reference in good}
+        self._keep_belongings(good)
 
     def lay_beside(self, entry: Entry) -> bool:
         """Keep the reference of a server that may be coming in the ledger; say whether it is a good one."""
@@ -77,11 +79,17 @@ class References:
         if reference is not None:
             self._ledger.put(entry)
             self._references[server_id] = reference
+            self._keep_belongings([(entry, reference)])
 
     def remove(self, server_id: str) -> None:
         """Forget a server."""
         self._ledger.remove(server_id)
         self._references.pop(server_id, None)
+
+    def _keep_belongings(self, known: Iterable[tuple[Entry, Reference]]) -> None:
+        self._ledger.keep_belongings(
+            (entry, partial(belongings.of_evidence, reference.evidence)) for entry, reference in known
+        )
 
     def _read(self, entry: Entry) -> Reference | None:
         try:

@@ -10,6 +10,8 @@ the start. Any other status is no decision: the shell script decides then, by th
 As `run(["--coming", "SOCKET"])` it has the agent find out about a server that libvirt is about to receive.
 As `run(["--started", …])`, with what else a start has, it compares what QEMU has with what was read.
 
+PATH… may begin with `kept=FILE`: the copy of the posted policy that root keeps.
+
 The posted policy is read before anything else can fail, and whatever fails then leads to it.
 
 It imports what is built into Python alone, for a start waits for it: `socket` and `json` would double it. It
@@ -46,6 +48,8 @@ COMING_FOLDER = "coming"
 MARK_AGE = 60.0
 """Seconds for which a mark tells that a server is received or restored: libvirt prepares it at once."""
 
+KEPT = "kept="
+
 ALLOW, REFUSE = 0, 3
 
 FOR_COMING = 1.5
@@ -65,7 +69,8 @@ class Start:
 
     def __init__(self, socket: str, folder: str, incoming: str, name: str, *paths: str) -> None:
         self.socket, self.folder, self.incoming, self.name = socket, folder, incoming, name
-        self.paths = list(paths)
+        self.paths = [one for one in paths if not one.startswith(KEPT)]
+        self.kept = "".join(one[len(KEPT) :] for one in paths[:1] if one.startswith(KEPT))
         self.read = bytearray(AT_ONCE)
 
     @property
@@ -104,15 +109,18 @@ def _say(text: str) -> None:
 def _decided(start: Start) -> tuple[bool, str]:
     import fallback  # type: ignore[import-not-found]  # noqa: PLC0415 - it lies beside this file
 
-    posted = fallback.Posted(start.folder)
+    posted = fallback.Posted(start.folder, start.kept)
     try:
         _read(start.read)
         form = b"live" if _is_incoming(start.incoming, start.name) else b"config"
-        decided = _recorded(start, _ask(start.socket, form, start.xml, ASKED) or _alone(start, form))
+        answer = _ask(start.socket, form, start.xml, ASKED)
+        decided = _recorded(start, answer or _alone(start, form, must_be_told=posted.is_kept))
+        posted.keep()
         fallback.deliver(start.folder, start.incoming)
     except BaseException as failed:  # noqa: BLE001 - whatever it is, the policy says what to do
         _signal.setitimer(_signal.ITIMER_REAL, 0)
-        reason = "out-of-time" if isinstance(failed, OutOfTime) else "gate-failed"
+        lost = "ledger-unreadable" if posted.is_kept else "gate-failed"
+        reason = "out-of-time" if isinstance(failed, OutOfTime) else lost
     else:
         return decided
     _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
@@ -276,12 +284,15 @@ def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str,
     return word == b"allow", text.decode(), record
 
 
-def _alone(start: Start, form: bytes) -> tuple[bool, str, bytes]:
+def _alone(start: Start, form: bytes, *, must_be_told: bool) -> tuple[bool, str, bytes]:
+    """Decide without the agent. Raises ValueError where nobody can, by a ledger that was told something."""
     gc.disable()  # there will be little to collect before the process ends
     sys.path += start.paths
     from sealward.node_agent.gate import offline  # noqa: PLC0415 - only now it can be found
 
-    allowed, text, record, unsaid = offline.decide(start.folder, form.decode(), start.xml)
+    allowed, text, record, unsaid = offline.decide(
+        start.folder, form.decode(), start.xml, must_be_told=must_be_told
+    )
     if unsaid:
         import fallback  # noqa: PLC0415 - as in `_decided`
 

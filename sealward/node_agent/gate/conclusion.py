@@ -32,6 +32,7 @@ WORDS: Final = {
     Reason.FIRMWARE: "this node's firmware files are not what they were",
     Reason.TIME: "there was no time to compare it",
     Reason.NOT_GIVEN: "its XML never arrived",
+    Reason.PLACE: "nobody signed it, and it has the name or the boot disk of a signed server",
     Reason.REPLACED: "its files are not those that were compared before it started",
     Reason.FAILED: "the comparison failed",
 }
@@ -43,6 +44,7 @@ ADVICE: Final = {
     Reason.MISSING: "The agent fetches it when it reaches the control plane: see that it runs.",
     Reason.ROLLED_BACK: "Start the agent: it fetches the reference in force. Find out who did it.",
     Reason.UNVERIFIED: "Start the agent: it fetches the reference in force. Find out who changed the ledger.",
+    Reason.PLACE: "Give it a name and disks of its own, or revoke the sign of the other: DELETE /v1/sign.",
     Reason.STALE: "Start the agent, and see that it reaches the control plane.",
     Reason.LEDGER: "Start the agent on its data directory.",
     Reason.FIRMWARE: "Find out who changed them: GET /v1/events.",

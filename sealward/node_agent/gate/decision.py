@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.binding import unexplained
 from sealward.events.files import Listing
-from sealward.events.measurement import COMPANIONS, FILES, differing
+from sealward.events.measurement import COMPANIONS, FILES, Finding, differing
 from sealward.events.measurement import CONFIG as MEASURED
 from sealward.events.policy import OnDoubt
-from sealward.node_agent import canonical, profile
+from sealward.node_agent import belongings, canonical, profile
 from sealward.node_agent.findings import findings, host_bound_findings, is_of_unread
 from sealward.node_agent.gate import judge
 from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
-from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, read
+from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, owners, read
 from sealward.node_agent.gate.fallback import server_id
 from sealward.node_agent.gate.judge import Reason
 from sealward.node_agent.gate.reference import Unverified, verified
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from sealward.events.measurement import Finding, Measurement
+    from sealward.events.measurement import Measurement
+    from sealward.node_agent.gate.dossier import Owner
     from sealward.node_agent.gate.reference import Reference
     from sealward.node_agent.gate.stamps import Stamps
 
@@ -61,6 +62,8 @@ def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bo
         dossier = read(folder, server.server_id or "")
     except LedgerUnreadable:
         return conclude_unread(folder, server)
+    if dossier.entry is None and dossier.seen is None:
+        return _of_unsigned(server, dossier, xml, folder, is_answered=is_answered)
     moment = max(now, dossier.last_moment or now)
     start = _Start(folder, form, xml, is_answered, [])
     conclusion = conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
@@ -93,6 +96,31 @@ def _on_unreadable(folder: str, xml: bytes, refused: canonical.DomainXmlRefused)
     except LedgerUnreadable:
         return conclude_unread(folder, server, Reason.UNREADABLE, detail)
     return conclude(server, policy, [(Reason.UNREADABLE, ())], detail)
+
+
+def _of_unsigned(
+    server: Server, dossier: Dossier, xml: bytes, folder: str, *, is_answered: bool
+) -> Conclusion:
+    """Decide about a server that nobody signed, or of which nobody knows (rules 4, 9, 12)."""
+    doubts: list[tuple[Reason, tuple[Finding, ...]]] = []
+    if not dossier.is_firmware_intact:
+        doubts.append((Reason.FIRMWARE, ()))
+    missing = judge.of_standing(dossier, is_answered=is_answered)
+    if missing is not None:
+        doubts.append((missing, ()))
+    policy = dossier.policy
+    found = owners(folder, belongings.places(belongings.had_by(canonical.parse(xml))))
+    if found:
+        refuses = any(one.on_start is OnDoubt.REFUSE for one in found)
+        policy = replace(policy, on_start=OnDoubt.REFUSE if refuses else OnDoubt.OBSERVE)
+        doubts.append((Reason.PLACE, tuple(map(_owned, found))))
+    return conclude(server, policy, doubts)
+
+
+def _owned(owner: Owner) -> Finding:
+    """Return what names a signed server, and what of it the other server has."""
+    section = "identity" if owner.belonging.startswith("name ") else "disks"
+    return Finding(section, "/domain", f"of {owner.server_id}", owner.belonging).printable()
 
 
 def _doubts(

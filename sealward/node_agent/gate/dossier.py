@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,10 +16,10 @@ from sealward.node_agent.mark import CHANGE, SIGNERS, newer
 from sealward.node_agent.policies import NODE, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sealward.events.binding import Binding
-    from sealward.events.policy import Policy
+    from sealward.events.policy import OnDoubt, Policy
 
 SQL: Final = blocks("sealward.node_agent", "ledger.sql") | blocks("sealward.node_agent", "generations.sql")
 ACCEPTED: Final = "firmware-accepted"
@@ -71,6 +72,8 @@ class Dossier(NamedTuple):
     """The digests of what libvirt has expanded for this node whenever the server ran as it was signed."""
     is_put_back: bool = False
     """Whether the ledger is older than what was in its place before."""
+    is_told: bool = True
+    """Whether the control plane ever said what the policy of the node is."""
 
 
 def read(folder: str, server_id: str) -> Dossier:
@@ -100,7 +103,33 @@ def read(folder: str, server_id: str) -> Dossier:
             binding,
             expanded,
             put_back is not None,
+            rows[0] is not None,
         )
+    except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
+        raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
+
+
+class Owner(NamedTuple):
+    """A signed server that something belongs to, and what happens when it starts in doubt."""
+
+    server_id: str
+    belonging: str
+    on_start: OnDoubt
+
+
+def owners(folder: str, belongings: Iterable[str]) -> tuple[Owner, ...]:
+    """Return the signed servers that any of these things belongs to. Raises LedgerUnreadable."""
+    try:
+        with _opened(f"{folder}/ledger.sqlite") as ledger:
+            if ledger.execute(SQL["has-belongings"]).fetchone() is None:
+                return ()  # the hook was upgraded, and the agent has not started since
+            found = ledger.execute(SQL["owners"], (json.dumps(sorted(belongings)),)).fetchall()
+            of_node = ledger.execute(SQL["policy"], (NODE,)).fetchone()
+            return tuple(
+                Owner(server_id, belonging, standing(of_node, own).policy.on_start)
+                for server_id, belonging in found
+                for own in [ledger.execute(SQL["policy"], (server_id,)).fetchone()]
+            )
     except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
 

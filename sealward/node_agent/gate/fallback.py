@@ -21,6 +21,7 @@ ID = frozenset(b"0123456789abcdef-")
 WORDS = {
     "out-of-time": "there was no time to compare it",
     "gate-failed": "the comparison failed",
+    "ledger-unreadable": "this node's ledger is gone, and it refused starts when it was last there",
     "domain-not-given": "its XML never arrived",
     "unanswered": "it is unknown here, and whether it is signed could not be found out",
 }
@@ -33,12 +34,36 @@ ID_KEY = b'"id":"'
 
 
 class Posted:
-    """The posted policy. Where nothing is posted, or nothing that can be read, nothing is refused."""
+    """The posted policy; where none is posted, the copy that root keeps of the last that was.
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        header, *self._lines = content(f"{folder}/{POSTED}").splitlines() or [b""]
-        self.is_there = header == HEADER
+    Without either nothing is refused. `kept` is where root's copy is, beside the hook: whoever takes away the
+    folder of the ledger does not take away the policy.
+    """
+
+    def __init__(self, folder: str, kept: str = "") -> None:
+        self._folder, self._kept = folder, kept
+        self._text = content(f"{folder}/{POSTED}")
+        self.is_kept = bool(kept) and not _is_policy(self._text)
+        if self.is_kept:
+            self._text = content(kept)
+        self.is_there = _is_policy(self._text)
+        self._lines = self._text.splitlines()[1:]
+
+    def keep(self) -> None:
+        """Keep a copy of what is posted, as root. What cannot be written leaves the copy before as it is."""
+        if not self._kept or self.is_kept or content(self._kept) == self._text:
+            return
+        draft = f"{self._kept}.new"
+        try:
+            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
+            file = posix.open(draft, flags, 0o600)
+            try:
+                _write_all(file, self._text)
+            finally:
+                posix.close(file)
+            posix.rename(draft, self._kept)
+        except OSError:
+            return
 
     def of(self, server_id: bytes) -> tuple[bool, bool]:
         """Return whether a start is refused when in doubt, and whether anybody signed the server.
@@ -79,6 +104,10 @@ class Posted:
         except OSError as failed:
             said += f"\n  It could not be recorded: {failed.strerror}."
         return allowed, said
+
+
+def _is_policy(text: bytes) -> bool:
+    return text.partition(b"\n")[0] == HEADER
 
 
 def server_id(xml: bytes) -> bytes:
@@ -172,15 +201,19 @@ def _write(place: str, text: bytes) -> None:
     draft = posix.open(f"{place}/.{name}", flags, 0o600)
     try:
         try:
-            while text:
-                text = text[posix.write(draft, text) :]
-            posix.fsync(draft)
+            _write_all(draft, text)
         finally:
             posix.close(draft)
     except OSError:
         posix.unlink(f"{place}/.{name}")
         raise
     posix.rename(f"{place}/.{name}", f"{place}/{name}.json")
+
+
+def _write_all(file: int, text: bytes) -> None:
+    while text:
+        text = text[posix.write(file, text) :]
+    posix.fsync(file)
 
 
 def become_owner(folder: str) -> None:

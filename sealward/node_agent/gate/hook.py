@@ -20,13 +20,15 @@ from typing import Final
 from sealward.error import SealwardError
 from sealward.events.enforcement import Gate
 from sealward.node_agent.files.protected import is_guarded
-from sealward.node_agent.gate import code, guarded, posted
+from sealward.node_agent.gate import client, code, fallback, guarded, posted
 
 HOOKS: Final = Path("/etc/libvirt/hooks")
 INCOMING: Final = Path("/run/sealward-gate")
 """Where the hook marks which servers are received or restored. Root's own: it writes there as root."""
 MARK: Final = "# The start gate of Sealward."
 NAME: Final = "sealward"
+KEPT: Final = "sealward.policy"
+"""Root's copy of what was posted last, beside the folder of the hook, which keeps it."""
 RECEIPT: Final = "gate.json"
 SHIM: Final = """\
 #!/bin/sh
@@ -76,7 +78,9 @@ if [ "$2" = prepare ]; then
         esac
     fi
     # Python or a part of what it runs is gone, or was killed: the posted policy decides.
-    reason=gate-failed id= policy= unsigned= known= any=
+    reason=gate-failed id= policy= unsigned= known= any= posted={policy} header=
+    {{ read -r header; }} 2>/dev/null <{policy}
+    [ "$header" = {header} ] || posted={kept} reason=ledger-unreadable
     xml=$(timeout 2 head -c 65536 2>/dev/null)
     case $xml in
     *"<uuid>"*) id=${{xml#*<uuid>}} id=${{id%%</uuid>*}} ;;
@@ -93,7 +97,7 @@ if [ "$2" = prepare ]; then
             esac
             [ "$start" != refuse ] || any=refuse
         done
-    }} 2>/dev/null <{policy}
+    }} 2>/dev/null <"$posted"
     # What was killed may have read the XML: it may be any server.
     [ -n "$id" ] || policy=${{any:-$policy}}
     if [ -n "$policy" ] && [ -n "$id" ] && [ -z "$known" ]; then
@@ -166,13 +170,15 @@ def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) 
     if (open_to_others := code.unprotected({0, os.geteuid()})) is not None:
         raise guarded.PathRefused(f"{open_to_others}: others can change it, and libvirt would run it as root")
     guarded.enter(incoming if incoming.exists() else incoming.parent).close()
-    text = shim(folder, socket, incoming).encode()
+    text = shim(folder, socket, incoming, hooks / KEPT).encode()
     path = hooks / "qemu.d" / NAME
     receipt = json.dumps(asdict(Receipt(str(path), _digest(text), code.digest()))).encode()
     with guarded.enter(path.parent, make=0o755) as place:
         _check_ours(place)
         guarded.as_owner(folder, lambda own: own.write(RECEIPT, receipt, 0o600), make=0o700)
         place.write(NAME, text, 0o755)
+    with guarded.enter(hooks):
+        fallback.Posted(str(folder), str(hooks / KEPT)).keep()
     return path
 
 
@@ -186,6 +192,8 @@ def remove(hooks: Path, folder: Path) -> bool:
     with place:
         found = _check_ours(place)
         place.remove(NAME)
+    with guarded.enter(hooks) as above:
+        above.remove(KEPT)
     return found
 
 
@@ -217,7 +225,17 @@ def standing(folder: Path) -> Standing:
     return Standing(Gate.ACTIVE) if reason is None else Standing(Gate.DEGRADED, reason)
 
 
-def shim(folder: Path, socket: Path, incoming: Path) -> str:
+def kept_policy(folder: Path, hooks: Path) -> str:
+    """Say what decides about starts while a ledger cannot be read."""
+    kept = hooks / KEPT
+    if not fallback.Posted(str(folder), str(kept)).is_kept:
+        return "the policy posted beside it decides which servers do not start"
+    if kept.exists():  # root's alone to read
+        return f"root's copy of the policy, {kept}, decides which servers do not start"
+    return "nothing is refused without it"
+
+
+def shim(folder: Path, socket: Path, incoming: Path, kept: Path) -> str:
     """Return the text of the hook."""
     return SHIM.format(
         mark=MARK,
@@ -230,7 +248,8 @@ def shim(folder: Path, socket: Path, incoming: Path) -> str:
         socket=shlex.quote(str(socket.resolve())),
         folder=shlex.quote(str(folder.resolve())),
         incoming=shlex.quote(str(incoming)),
-        paths=" ".join(map(shlex.quote, code.libraries())),
+        kept=shlex.quote(str(kept.resolve())),
+        paths=" ".join(map(shlex.quote, (f"{client.KEPT}{kept.resolve()}", *code.libraries()))),
     )
 
 

@@ -20,7 +20,9 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 10. A file that could not be compared (not read in time, unreadable, missing) is an objection under
    `on_start`; a difference of what could be compared is one for itself (rule 6).
 11. A start of which libvirt gave no XML is recorded and never refused: there is nothing to compare.
-12. Of several objections the first that refuses is given, else the first.
+12. A server that nobody signed, and that has the name or a disk of a signed server, is an objection under the
+   `on_start` of that server: it takes its place.
+13. Of several objections the first that refuses is given, else the first.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class Reason(StrEnum):
     TIME = "out-of-time"
     NOT_GIVEN = "domain-not-given"
     REPLACED = "file-replaced"
+    PLACE = "place-taken"
     FAILED = "gate-failed"
 
 
@@ -86,7 +89,7 @@ def refuses(policy: Policy, reason: Reason) -> bool:
 
 
 def objection(policy: Policy, reasons: Iterable[Reason]) -> Objection | None:
-    """Return the objection to give, if there is any (rules 1, 12)."""
+    """Return the objection to give, if there is any (rules 1, 13)."""
     weighed = (Objection(one, refuses(policy, one)) for one in reasons)
     found = [one for one in weighed if one.refused or one.reason not in _UNKNOWN]
     return next((one for one in found if one.refused), found[0] if found else None)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.gate import decision, spool
 from sealward.node_agent.gate.client import COMING, LEFT, LIMIT
+from sealward.node_agent.gate.fallback import Posted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +118,8 @@ class GateListener:
         if form == LEFT:
             self._left()
             return b"allow\n"
+        if not Posted(self._folder).is_there:
+            return b""  # the ledger is gone, or was never told anything: the hook knows what root has kept
         conclusion = self._decided(form, content, lambda: _has_left(asking))
         word = "allow" if conclusion.allowed else "refuse"
         return f"{word}\n{conclusion.text}\0{conclusion.record}\0".encode()

@@ -31,23 +31,30 @@ class Told(NamedTuple):
     record: str
 
 
-def decide(folder: str, form: str, xml: bytes) -> tuple[bool, str, bytes, bytes]:
+def decide(
+    folder: str, form: str, xml: bytes, *, must_be_told: bool = False
+) -> tuple[bool, str, bytes, bytes]:
     """Return whether a server may start, what to say, the record of what was read, and what is not left.
 
     It is found out in a process apart, which gives up root and can be left behind: a server's files may be
     where whoever touches them never returns. An objection is left in the spool for the agent, by another one.
-    Raises OSError and ValueError where a process ended without an answer.
+    Raises OSError and ValueError where a process ended without an answer: also with `must_be_told`, where
+    the control plane never told the ledger anything.
     """
     moment = datetime.now(UTC).isoformat()
-    found = apart.answer(lambda: json.dumps(_found_out(folder, form, xml, moment)).encode())
+    found = apart.answer(
+        lambda: json.dumps(_found_out(folder, form, xml, moment, must_be_told=must_be_told)).encode()
+    )
     told = Told(*json.loads(found))
     is_left = told.report is None or apart.answer(lambda: _left(folder, told.report)) == LEFT
     unsaid = b"" if is_left else json.dumps(told.report, separators=(",", ":")).encode()
     return told.allowed, told.text, told.record.encode(), unsaid
 
 
-def _found_out(folder: str, form: str, xml: bytes, moment: str) -> Told:
+def _found_out(folder: str, form: str, xml: bytes, moment: str, *, must_be_told: bool) -> Told:
     become_owner(folder)
+    if must_be_told and not read(folder, "").is_told:
+        raise LedgerUnreadable(f"{folder}: the control plane has told it nothing")
     return _told(_decided(folder, form, xml, moment), moment)
 
 

@@ -126,8 +126,16 @@ def test_11_a_start_without_xml_is_never_refused() -> None:
     assert objection(STRICT, [Reason.NOT_GIVEN]) == Objection(Reason.NOT_GIVEN, refused=False)
 
 
+def test_12_who_takes_the_place_of_a_signed_server_is_an_objection() -> None:
+    """Whatever the policy says about servers that nobody signed."""
+    allowed = replace(STRICT, unsigned=Unsigned.ALLOW)
+
+    assert objection(allowed, [Reason.UNSIGNED, Reason.PLACE]) == Objection(Reason.PLACE, refused=True)
+    assert objection(Policy(), [Reason.UNSIGNED, Reason.PLACE]) == Objection(Reason.PLACE, refused=False)
+
+
 @given(POLICIES, REASONS)
-def test_12_an_objection_that_refuses_goes_first(policy: Policy, reasons: list[Reason]) -> None:
+def test_13_an_objection_that_refuses_goes_first(policy: Policy, reasons: list[Reason]) -> None:
     """A start is refused exactly when one of its objections is."""
     given_ = objection(policy, reasons)
 
