@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from door import AUTHORITY, NOW, SERVERS, Door, InMemory
 from hypothesis import given
 from hypothesis import strategies as st
+from programs import sealward
 from reporter import Reporter
 from running import DATABASE, WEB, Running, running, until
 
 from sealward.control.set_aside import OF_A_NODE, SetAside
+from sealward.control.untold import Untold
+from sealward.control_plane import Core
 from sealward.events import envelope as envelopes
 from sealward.events.sign import SignPolicySet
 from sealward.events.store import in_memory
@@ -24,6 +28,7 @@ from sealward.node_agent.aside import Aside
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.measure import measure
 from sealward.protocol import reports, telling
+from sealward.settings import Settings
 
 DISK = "/var/lib/nova/instances/bdfe7b89-4d44-4edb-af5a-de8733aa3eba/disk"
 OTHER = "/var/lib/nova/instances/evil/disk"
@@ -37,9 +42,9 @@ def broken() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def listed(sealward: Running) -> list[tuple[str, str, str]]:
+def listed(node: Running) -> list[tuple[str, str, str]]:
     """Return what is set aside: part, what it is, and the reason."""
-    found = sealward.ask("GET", "/healthcheck?detailed").json["set_aside"]
+    found = node.ask("GET", "/healthcheck?detailed").json["set_aside"]
     return [(one["part"], one["topic"], one["reason"]) for one in found]
 
 
@@ -63,59 +68,59 @@ def test_an_event_that_breaks_an_agent(tmp_path: Path, broken: pytest.MonkeyPatc
     def is_policy(one: object) -> bool:
         return isinstance(getattr(one, "event", None), SignPolicySet)
 
-    with running(tmp_path) as sealward:
-        sealward.sign()
+    with running(tmp_path) as node:
+        node.sign()
         broken.setattr(Enforcement, "hear", breaking(is_policy, raised, Enforcement.hear))
-        answer = sealward.ask("PUT", f"/v1/sign/{WEB}/policy", {"on_violation": "observe"})
+        answer = node.ask("PUT", f"/v1/sign/{WEB}/policy", {"on_violation": "observe"})
         assert answer.status < 300, answer.body
-        part = f"node:{sealward.embedded.agent.hostname}"
-        until(lambda: listed(sealward) == [(part, "sign.policy-set", type(raised).__name__)])
-        health = sealward.ask("GET", "/healthcheck?detailed").json
-        sealward.sign(DATABASE)
-        sealward.fleet.replace(WEB, DISK, OTHER)
-        until(lambda: sealward.is_valid() == "false")
+        part = f"node:{node.embedded.agent.hostname}"
+        until(lambda: listed(node) == [(part, "sign.policy-set", type(raised).__name__)])
+        health = node.ask("GET", "/healthcheck?detailed").json
+        node.sign(DATABASE)
+        node.fleet.replace(WEB, DISK, OTHER)
+        until(lambda: node.is_valid() == "false")
 
         assert "events.set-aside" in health["problems"]
-        assert sealward.is_valid(DATABASE) == "true"
-        metrics = sealward.ask("GET", "/metrics").body.decode()
+        assert node.is_valid(DATABASE) == "true"
+        metrics = node.ask("GET", "/metrics").body.decode()
         assert 'sealward_set_aside_events{part="node"} 1.0' in metrics
-        assert sealward.embedded.agent.hostname not in metrics
+        assert node.embedded.agent.hostname not in metrics
 
 
 def test_a_server_that_breaks_the_measuring(tmp_path: Path, broken: pytest.MonkeyPatch) -> None:
     """It is unknown, and an order to seal it says why; its neighbours are looked at as before."""
-    with running(tmp_path) as sealward:
-        sealward.sign()
-        sealward.sign(DATABASE)
+    with running(tmp_path) as node:
+        node.sign()
+        node.sign(DATABASE)
 
         def is_web(one: object) -> bool:
             return isinstance(one, str) and WEB in one
 
         broken.setattr(validator, "measure", breaking(is_web, KeyError("uuid"), measure))
-        sealward.action("activate")
-        until(lambda: sealward.is_valid() == "unknown")
-        sealward.fleet.replace(DATABASE, "vda", "vdz")
-        until(lambda: sealward.is_valid(DATABASE) == "false")
+        node.action("activate")
+        until(lambda: node.is_valid() == "unknown")
+        node.fleet.replace(DATABASE, "vda", "vdz")
+        until(lambda: node.is_valid(DATABASE) == "false")
 
-        assert sealward.verdict()["reasons"] == ["measuring-failed"]
+        assert node.verdict()["reasons"] == ["measuring-failed"]
         broken.undo()
-        sealward.action("activate")
-        until(lambda: sealward.is_valid() == "true")
+        node.action("activate")
+        until(lambda: node.is_valid() == "true")
 
 
 def test_a_job_that_breaks_does_not_end_the_agent(tmp_path: Path, broken: pytest.MonkeyPatch) -> None:
     """Whatever the job is: the thread lives, and what broke is on the list."""
-    with running(tmp_path) as sealward:
-        sealward.sign()
+    with running(tmp_path) as node:
+        node.sign()
         broken.setattr(
             Agent, "look_at", breaking(lambda one: isinstance(one, set), LookupError("x"), Agent.look_at)
         )
-        sealward.fleet.replace(WEB, "vda", "vdz")
-        part = f"node:{sealward.embedded.agent.hostname}"
-        until(lambda: (part, "change", "LookupError") in listed(sealward))
+        node.fleet.replace(WEB, "vda", "vdz")
+        part = f"node:{node.embedded.agent.hostname}"
+        until(lambda: (part, "change", "LookupError") in listed(node))
         broken.undo()
-        sealward.fleet.replace(WEB, "vdz", "vdy")
-        until(lambda: sealward.is_valid() == "false")
+        node.fleet.replace(WEB, "vdz", "vdy")
+        until(lambda: node.is_valid() == "false")
 
 
 def told(message: dict[str, Any]) -> bytes:
@@ -166,6 +171,31 @@ def test_a_node_fills_a_list_of_bounded_length() -> None:
     assert [one.part for one in found].count("node:kvm1") == OF_A_NODE
     assert max(one.position for one in found) == 400
     assert ("relay", 7) in {(one.part, one.position) for one in found}
+
+
+def test_the_command_line_lists_it_and_has_the_node_told_anew(tmp_path: Path) -> None:
+    """`retry` forgets it and has that node alone ask for everything; at 0 there is no event to show."""
+    data = tmp_path / "data"
+    core = Core(replace(Settings(), data_dir=data))
+    said = reports.SetAside(hostname="kvm1", position=0, about="tick", reason="KeyError", detail="x")
+    try:
+        SetAside(core.control, lambda: NOW).hear([said])
+    finally:
+        core.close()
+    listed = sealward(tmp_path, "events", "set-aside", "list")
+    shown = sealward(tmp_path, "events", "set-aside", "show", "0")
+    retried = sealward(tmp_path, "events", "set-aside", "retry")
+    core = Core(replace(Settings(), data_dir=data))
+    try:
+        untold, left = Untold(core.control).all(), SetAside(core.control, lambda: NOW).all()
+    finally:
+        core.close()
+
+    assert listed.stdout.split()[:2] == ["0", "node:kvm1"]
+    assert shown.returncode == 2
+    assert "no event of the log" in shown.stderr
+    assert (retried.returncode, retried.stdout) == (0, "1 of 1 were taken\n")
+    assert (set(untold), left) == ({"kvm1"}, [])
 
 
 @given(
