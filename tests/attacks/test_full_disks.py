@@ -125,6 +125,7 @@ def test_a_policy_that_found_no_room_is_posted_later(tmp_path: Path) -> None:
     """The ledger had room for it in a file that it has already, and the posted policy is a new file."""
     place = tmp_path / "node" / "gate.policy"
     ledger = Ledger(tmp_path / "node" / "ledger.sqlite")
+    Policies(ledger).set_node(Policy(), 0)
     blocked = place.parent / ".gate.policy"
     blocked.mkdir()
     Policies(ledger).set_node(Policy(on_start=OnDoubt.REFUSE), 1)
