@@ -1,7 +1,9 @@
 """Announced migrations: the home says that a server leaves, for one destination: pure functions.
 
 1. Only the home of a server announces that it leaves; each announcement is for one node.
-2. While a migration is announced, the same destination may be named again, and no other.
+2. While a migration is announced, the same destination may be named again, and no other. When another node
+   asks for the server meanwhile, the announcement is contested: a migration has one destination, and nobody
+   can say which of the two it is. So neither is, until the announcement ends.
 3. An announcement ends when the sign moves, or when the home says later, by its own clock, that the
    server stays.
 4. While a node claims the server, nothing is announced to anybody but that node.
@@ -22,7 +24,7 @@ from sealward.commands.place import refuse_others
 from sealward.events.sign import SignLeaving, SignStayed
 
 if TYPE_CHECKING:
-    from sealward.commands.messages import AnnounceLeaving, EndLeaving
+    from sealward.commands.messages import AnnounceLeaving, ContestLeaving, EndLeaving
     from sealward.commands.sign import Sign
     from sealward.events.base import Event
 
@@ -37,6 +39,7 @@ class Announced(msgspec.Struct, frozen=True):
     to_hostname: str
     announced_at: datetime
     recorded_at: datetime
+    is_contested: bool = False
 
 
 def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: datetime) -> list[Event]:
@@ -67,6 +70,27 @@ def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: dateti
     return [announced]
 
 
+def contest_leaving(sign: Sign | None, command: ContestLeaving, *, now: datetime) -> list[Event]:
+    """Record that a second node asks for a server that leaves; once, whoever asks. Raises NotSigned."""
+    if sign is None:
+        raise NotSigned
+    known = sign.leaving
+    if known is None or known.is_contested or command.by_node_id in {sign.node_id, known.to_node_id}:
+        return []
+    contested = about_sign(
+        SignLeaving,
+        sign,
+        command,
+        now,
+        hostname=sign.hostname,
+        to_node_id=command.by_node_id,
+        to_hostname=command.by_hostname,
+        announced_at=known.announced_at,
+        contested=True,
+    )
+    return [contested]
+
+
 def end_leaving(sign: Sign | None, command: EndLeaving, *, now: datetime) -> list[Event]:
     """Record that a migration which was announced has ended and the server stays.
 
@@ -94,5 +118,7 @@ def evolve(sign: Sign, event: SignLeaving | SignStayed) -> Sign:
     """Return the sign after a fact about an announced migration."""
     if isinstance(event, SignStayed):
         return replace(sign, leaving=None)
+    if event.contested and sign.leaving is not None:
+        return replace(sign, leaving=replace(sign.leaving, is_contested=True))
     announced = Announced(event.to_node_id, event.to_hostname, event.announced_at, event.timestamp)
     return replace(sign, leaving=announced)

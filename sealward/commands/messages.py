@@ -104,6 +104,14 @@ class AnnounceLeaving(PlaceCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContestLeaving(PlaceCommand):
+    """A node asks for a server whose migration was announced for another node; see SignLeaving."""
+
+    by_node_id: int
+    by_hostname: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeaving(PlaceCommand):
     """The home of a server, `node_id`, said at `taken_at` that the server stays."""
 

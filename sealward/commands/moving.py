@@ -24,6 +24,8 @@ def decide(sign: Sign | None, command: ask.PlaceCommand, *, now: datetime) -> li
             return place.move_sign(sign, command, now=now)
         case ask.AnnounceLeaving():
             return leavings.announce_leaving(sign, command, now=now)
+        case ask.ContestLeaving():
+            return leavings.contest_leaving(sign, command, now=now)
         case ask.EndLeaving():
             return leavings.end_leaving(sign, command, now=now)
         case ask.ClaimSign():

@@ -4,13 +4,19 @@ The home of a server is the node that its sign is on. A node other than the home
 server, or has it while the home has not. Rules, each with a test of its name in tests/commands/test_place.py:
 
 1. A node that has a server switched off while its home has it, too, takes no part: it has a leftover.
-2. The destination of a migration that the home has announced gets the sign as soon as it runs the server.
+2. The destination of a migration that the home has announced gets the sign as soon as it runs the server and
+   the home does not: so that whoever asks in the place of the true destination is contested before (see
+   `commands.leaving`). Until then it claims nothing. Where the home does not say so, being lost or slow, the
+   word of the destination is enough when nobody has contested the announcement for a while.
 3. While the home has a server and has not let it go, whoever else runs it claims it, and the sign stays.
 4. A home has let a server go when it no longer has it, or when libvirt there says that the server goes,
-   or went, to another node. Then the sign goes to the node that takes part.
+   or went, to another node. When it does not run there any more, the sign goes to the node that takes part.
 5. A claim that the home has contradicted is not served by the server's leaving alone.
 6. Of several nodes that take part none gets the sign: all of them claim it. A denied claim does not count.
-7. While the destination of an announced migration is awaited, no other node gets the sign.
+   While a migration is announced, a node that has the server paused for it takes part, too, against a node
+   that says that it runs the server.
+7. While the destination of an announced migration is awaited, no other node gets the sign. That of a
+   contested announcement is not awaited.
 8. A home that is lost, or no node any more, keeps the sign, unless the home's policy lets signs follow;
    what it said before it was lost still counts as its word (rules 2 and 4).
 9. An administrator can move a sign whose home is lost, is no node any more, or does not run the server.
@@ -40,6 +46,9 @@ if TYPE_CHECKING:
 AWAITED: Final = timedelta(seconds=60)
 """For how long after its announcement the destination of a migration has precedence when the home has already
 let the server go: longer than an agent's sweep interval is by default."""
+AGREED: Final = timedelta(seconds=10)
+"""How old an uncontested announcement is when the destination's word is enough: the start gate or the agent
+of the true destination asks as soon as libvirt prepares the server there, long before that."""
 
 
 class Standing(NamedTuple):
@@ -50,6 +59,11 @@ class Standing(NamedTuple):
     leaving: bool = False
     is_heard: bool = True
     is_node: bool = True
+
+    @property
+    def has_stopped(self) -> bool:
+        """Say whether the node, as the home of the server, has let it go and does not run it (rule 4)."""
+        return self.let_go and not self.runs
 
     @property
     def let_go(self) -> bool:
@@ -90,15 +104,37 @@ def grounds_for(
     """
     node_id, there = other
     announced = sign.leaving
-    if announced is not None and announced.to_node_id == node_id and there.runs:
+    if is_destination(sign, node_id) and there.runs and not is_early(sign, home, now):
         return Grounds.ANNOUNCED
     is_denied = any(one.node_id == node_id and one.denied for one in sign.verdict.claims)
-    is_awaited = announced is not None and now - announced.recorded_at < AWAITED
+    is_awaited = (
+        announced is not None and not announced.is_contested and now - announced.recorded_at < AWAITED
+    )
     if others.claim or is_denied or is_awaited:
         return None
-    if home.let_go:
+    if home.has_stopped:
         return Grounds.LEFT
     return Grounds.POLICY if not home.is_heard and others.follow_lost else None
+
+
+def is_destination(sign: Sign, node_id: int) -> bool:
+    """Say whether a migration is announced for a node, and no other node has asked for the server."""
+    announced = sign.leaving
+    return announced is not None and announced.to_node_id == node_id and not announced.is_contested
+
+
+def is_early(sign: Sign, home: Standing, now: datetime) -> bool:
+    """Say whether the destination's word is not enough yet: the home has not said that it stops (rule 2)."""
+    announced = sign.leaving
+    is_young = announced is not None and now - announced.recorded_at < AGREED
+    return is_young and home.is_heard and not home.has_stopped
+
+
+def is_rival(sign: Sign, home: Standing, other: Standing, there: Standing) -> bool:
+    """Say whether another node takes part against a node that takes part (rule 6)."""
+    if sign.leaving is not None and other.has and other.leaving:
+        return True
+    return takes_part(home, other) and (other.runs or not there.runs)
 
 
 def gone(before: Node, node: Node) -> list[str]:

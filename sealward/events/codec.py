@@ -57,7 +57,16 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 
-LATE: Final = ("origin", "global_request_id", "running", "taken_at", "grounds", "leaving", "in_doubt")
+LATE: Final = (
+    "origin",
+    "global_request_id",
+    "running",
+    "taken_at",
+    "grounds",
+    "leaving",
+    "in_doubt",
+    "contested",
+)
 """Fields that events of the first version did not have."""
 
 LATE_IN_POLICIES: Final = {"on_loss": "hold"}

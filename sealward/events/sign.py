@@ -168,7 +168,9 @@ class SignLeaving(SignPlaced):
     """The home of a server, `node_id`, said that libvirt migrates the server out.
 
     From then on the node `to_node_id`, and no other, may have the server's reference and get its sign.
-    `announced_at` is when the home looked at its libvirt, by its own clock.
+    `announced_at` is when the home looked at its libvirt, by its own clock. With `contested` another node,
+    `to_node_id`, has asked for the server during a migration that was announced before: from then on neither
+    of the two is believed to be its destination.
     """
 
     topic: ClassVar[str] = "sign.leaving"
@@ -176,6 +178,7 @@ class SignLeaving(SignPlaced):
     to_node_id: Id
     to_hostname: Hostname
     announced_at: Moment
+    contested: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from sealward.commands.batch import of_sign
 from sealward.commands.errors import StreamUnreadable
 from sealward.commands.inventory import names
 from sealward.events.policy import OnLoss
-from sealward.intake.introductions import Why
+from sealward.intake.introductions import Why, contest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -151,7 +151,11 @@ class _Inventory:
     def _is_in_transit(self, server_id: str) -> None:
         """Have the home asked about a migration that no start gate asked about: a claim else."""
         sign = self._decisions.sign(server_id)
-        if sign is not None and sign.node_id != self._node.node_id and sign.leaving is None:
+        if sign is None or sign.node_id == self._node.node_id:
+            return
+        if sign.leaving is not None:
+            contest(self._node, sign, self._decisions)
+        else:
             self._following.inquire(self._node, sign, self._decisions, self._exchange, Why.TRANSIT)
 
     def has_spoken_of(self, server_id: str) -> None:
@@ -164,6 +168,8 @@ class _Inventory:
             self._serve_others(self._decisions.sign(server_id))
             return
         self._end_leaving(sign)
+        if sign.leaving is not None:
+            self._consider_at(sign, sign.leaving.to_hostname)
         self._deny(sign)
         for one in sign.verdict.claims:
             self._settle(sign, one.node_id, one.by)
@@ -178,10 +184,14 @@ class _Inventory:
             return
         hostnames = (one.by for one in sign.verdict.claims)
         for hostname in dict.fromkeys((*hostnames, *self._following.others(sign.node_id, sign.server_id))):
-            node = self._decisions.node(hostname)
-            current = self._decisions.sign(sign.server_id)
-            if node is not None and current is not None and current.node_id == sign.node_id:
-                self._consider(current, node)
+            self._consider_at(sign, hostname)
+
+    def _consider_at(self, sign: Sign, hostname: str) -> None:
+        """Consider a node for a sign, unless the sign has gone to another one meanwhile."""
+        node = self._decisions.node(hostname)
+        current = self._decisions.sign(sign.server_id)
+        if node is not None and current is not None and current.node_id == sign.node_id:
+            self._consider(current, node)
 
     def _consider(self, sign: Sign, node: Node) -> None:
         """Move the sign to a node, or have the node claim the server, if the node takes part."""
@@ -190,11 +200,14 @@ class _Inventory:
         there = place.standing(node, node.node_id, sign.server_id)
         if node.node_id == sign.node_id or not place.takes_part(at_home, there):
             return
+        now = self._following.now()
+        if place.is_destination(sign, node.node_id) and place.is_early(sign, at_home, now):
+            return
         others = place.Others(
             self._is_rivalled(sign, node, at_home, there),
             home is not None and home.policy.on_loss is OnLoss.FOLLOW,
         )
-        grounds = place.grounds_for(sign, (node.node_id, there), at_home, others, self._following.now())
+        grounds = place.grounds_for(sign, (node.node_id, there), at_home, others, now)
         if grounds is None:
             self._claim(sign, node)
             return
@@ -221,7 +234,7 @@ class _Inventory:
             if other is None or other.removed:
                 continue
             rival = place.standing(other, other.node_id, sign.server_id)
-            if place.takes_part(at_home, rival) and (rival.runs or not there.runs):
+            if place.is_rival(sign, at_home, rival, there):
                 return True
         return False
 

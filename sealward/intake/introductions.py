@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sealward.commands import messages as ask
+from sealward.commands import place
 from sealward.commands.errors import (
     AnnouncedToAnother,
     NotComing,
@@ -152,6 +153,7 @@ class Introductions:
             exchange.tell.append(no._replace(is_given=True))
         elif sign.leaving is not None:
             exchange.tell.append(no)
+            contest(node, sign, decisions)
             raise AnnouncedToAnother
         elif not self.inquire(node, sign, decisions, exchange, Why.GATE, answers=asked.nonce):
             exchange.tell.append(no)
@@ -213,6 +215,7 @@ class Introductions:
                 )
             )
         except AnnouncedToAnother as refused:
+            self._is_second(asked, decisions)
             if asked.why is Why.GATE:
                 _refuse(asked, refused, decisions)
             exchange.tell += _answer(asked, is_given=False)
@@ -220,6 +223,12 @@ class Introductions:
             exchange.tell += _answer(asked, is_given=False)  # revoked or moved meanwhile
         else:
             exchange.tell += _answer(asked, is_given=True)
+
+    def _is_second(self, asked: Asked, decisions: Batch) -> None:
+        """Have an announcement contested by a node on whose behalf the home was asked at the same time."""
+        sign, node = decisions.sign(asked.server_id), decisions.node(asked.hostname)
+        if sign is not None and node is not None and asked.why is not Why.CLAIM:
+            contest(node, sign, decisions)
 
     def carry_out(self, exchange: Exchange) -> None:
         """Ask and tell, now that all is recorded."""
@@ -271,11 +280,23 @@ class Introductions:
         return reports.Incoming(answer.server_id, sign, answer.answers)
 
 
+def contest(node: Node, sign: Sign, decisions: Batch) -> None:
+    """Record that a node asks for a server whose migration is announced for another node."""
+    decisions.handle(
+        ask.ContestLeaving(
+            actor=f"node:{node.hostname}",
+            server_id=sign.server_id,
+            by_node_id=node.node_id,
+            by_hostname=node.hostname,
+        )
+    )
+
+
 def _may_know(sign: Sign, node_id: int) -> bool:
     """Say whether a node is the home of a server, or the uncontested destination of its migration."""
     if sign.node_id == node_id:
         return True
-    return sign.leaving is not None and sign.leaving.to_node_id == node_id and not sign.verdict.claims
+    return place.is_destination(sign, node_id) and not sign.verdict.claims
 
 
 def _answer(asked: Asked, *, is_given: bool) -> Iterable[Answer]:

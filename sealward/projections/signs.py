@@ -274,7 +274,7 @@ def _placed(row: SignRow, event: of_sign.SignPlaced) -> SignRow:
         case of_sign.SignMoved():
             return _moved(row, event)
         case of_sign.SignLeaving():
-            return replace(row, leaving_to=event.to_hostname)
+            return row if event.contested else replace(row, leaving_to=event.to_hostname)
         case of_sign.SignStayed():
             return replace(row, leaving_to=None)
         case of_sign.SignClaimed():

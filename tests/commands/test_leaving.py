@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from sealward.commands import place
 from sealward.commands.errors import AnnouncedToAnother, NotSigned, WrongNode
-from sealward.commands.leaving import announce_leaving, end_leaving
-from sealward.commands.messages import AnnounceLeaving, ClaimSign, EndLeaving, MoveSign
+from sealward.commands.leaving import announce_leaving, contest_leaving, end_leaving
+from sealward.commands.messages import AnnounceLeaving, ClaimSign, ContestLeaving, EndLeaving, MoveSign
 from sealward.commands.moving import decide
 from sealward.commands.sign import Sign, evolve
 from sealward.events.sign import Grounds, SignCreated, SignLeaving, SignStayed
@@ -61,6 +61,31 @@ def test_2_one_destination_is_named_and_may_be_again() -> None:
     assert announce_leaving(announced(), announce(), now=NOON) == []
     with pytest.raises(AnnouncedToAnother):
         announce_leaving(announced(), announce(4), now=NOON)
+
+
+def test_2_when_another_node_asks_the_announcement_is_contested_until_it_ends() -> None:
+    """That is recorded once, whoever asks; the same destination contests nothing, nor does the home."""
+
+    def ask_for(by: int) -> ContestLeaving:
+        return ContestLeaving(actor=f"node:kvm{by}", server_id=SERVER, by_node_id=by, by_hostname=f"kvm{by}")
+
+    (contested,) = contest_leaving(announced(), ask_for(4), now=NOON)
+    sign = evolve(announced(), contested)
+    assert isinstance(contested, SignLeaving)
+    assert sign is not None
+    assert sign.leaving is not None
+    end = EndLeaving(actor="node:kvm2", server_id=SERVER, node_id=2, taken_at=NOON + SECOND)
+    (stayed,) = end_leaving(sign, end, now=NOON)
+    ended = evolve(sign, stayed)
+
+    assert (contested.to_hostname, contested.contested, sign.leaving.to_node_id) == ("kvm4", True, 3)
+    assert sign.leaving.is_contested
+    assert contest_leaving(sign, ask_for(5), now=NOON) == []
+    assert contest_leaving(announced(), ask_for(3), now=NOON) == []
+    assert contest_leaving(announced(), ask_for(2), now=NOON) == []
+    assert contest_leaving(signed(), ask_for(4), now=NOON) == []
+    assert ended is not None
+    assert ended.leaving is None
 
 
 def test_3_an_announcement_ends_with_the_move_or_when_the_home_says_later_that_it_stays() -> None:

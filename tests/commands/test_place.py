@@ -14,12 +14,14 @@ from sealward.commands.errors import NodeNotLost
 from sealward.commands.leaving import Announced
 from sealward.commands.node import Node
 from sealward.commands.place import (
+    AGREED,
     AWAITED,
     NO_NODE,
     Others,
     Standing,
     gone,
     grounds_for,
+    is_rival,
     refuse_order,
     standing,
     takes_part,
@@ -51,6 +53,13 @@ def sign(*, to: int | None = None, denied: int | None = None, at: datetime = NOO
     return made
 
 
+def contested() -> Sign:
+    """Return a sign whose migration was announced for a node, and another one has asked for the server."""
+    made = sign(to=OTHER)
+    assert made.leaving is not None
+    return replace(made, leaving=replace(made.leaving, is_contested=True))
+
+
 def word(  # noqa: PLR0913 - each rule changes one of them
     home: Standing,
     other: Standing = RUNS,
@@ -75,11 +84,21 @@ def test_1_a_leftover_takes_no_part() -> None:
 
 
 def test_2_the_announced_destination_gets_the_sign_when_it_runs_the_server() -> None:
-    """Also before the home has said that it no longer does, also when others claim it."""
-    assert word(RUNS, made=sign(to=OTHER)) is Grounds.ANNOUNCED
-    assert word(MIGRATES, made=sign(to=OTHER), claim=True) is Grounds.ANNOUNCED
+    """And its home does not, also when others claim it; without a word of the home after a while."""
+    assert word(IN_TRANSIT, made=sign(to=OTHER), claim=True) is Grounds.ANNOUNCED
+    assert word(LEFT, made=sign(to=OTHER)) is Grounds.ANNOUNCED
     assert word(LOST, made=sign(to=OTHER)) is Grounds.ANNOUNCED
+    for home in (RUNS, MIGRATES, HAS):
+        assert word(home, made=sign(to=OTHER)) is None
+        assert word(home, made=sign(to=OTHER), later=AGREED) is Grounds.ANNOUNCED
     assert word(HAS, HAS, sign(to=OTHER)) is None
+
+
+def test_2_a_contested_announcement_moves_nothing() -> None:
+    """Neither for the node that asked first, nor after a while; what the home lets go is another matter."""
+    for home in (RUNS, MIGRATES, HAS, LOST):
+        assert word(home, made=contested(), later=AGREED) is None
+    assert word(IN_TRANSIT, made=contested()) is Grounds.LEFT
 
 
 def test_3_what_its_home_has_not_let_go_stays() -> None:
@@ -89,11 +108,11 @@ def test_3_what_its_home_has_not_let_go_stays() -> None:
 
 
 def test_4_what_its_home_has_let_go_moves() -> None:
-    """It is there no longer, or libvirt there says that it goes, or went, to another node."""
+    """It is there no longer, or paused for a migration, or it went by one; not while it still runs there."""
     assert word(LEFT) is Grounds.LEFT
     assert word(LEFT, HAS) is Grounds.LEFT
     assert word(IN_TRANSIT) is Grounds.LEFT
-    assert word(MIGRATES) is Grounds.LEFT
+    assert word(MIGRATES) is None
 
 
 def test_5_a_denied_claim_is_not_served_by_the_server_leaving() -> None:
@@ -102,12 +121,18 @@ def test_5_a_denied_claim_is_not_served_by_the_server_leaving() -> None:
 
     assert word(LEFT, made=denied) is None
     assert word(LEFT, made=sign(denied=THIRD)) is Grounds.LEFT
-    assert word(RUNS, made=replace(denied, leaving=sign(to=OTHER).leaving)) is Grounds.ANNOUNCED
+    announced = replace(denied, leaving=sign(to=OTHER).leaving)
+    assert word(IN_TRANSIT, made=announced) is Grounds.ANNOUNCED
 
 
 def test_6_of_several_none_gets_it() -> None:
-    """Nobody can say which of them tells the truth."""
+    """Nobody can say which of them tells the truth; who was asked for may have it paused, and not lie."""
     assert word(LEFT, claim=True) is None
+    assert is_rival(sign(), LEFT, RUNS, RUNS)
+    assert is_rival(sign(), LEFT, HAS, HAS)
+    assert not is_rival(sign(), LEFT, HAS, RUNS)
+    assert not is_rival(sign(), IN_TRANSIT, IN_TRANSIT, RUNS)
+    assert is_rival(contested(), IN_TRANSIT, IN_TRANSIT, RUNS)
     assert word(LOST, claim=True, follow_lost=True) is None
 
 
@@ -155,6 +180,7 @@ def test_no_word_but_that_of_the_home_moves_a_sign(
     if moved is Grounds.ANNOUNCED:
         assert to == OTHER
     if moved is Grounds.LEFT:
+        assert not home.runs
         assert not home.has or home.leaving
         assert doubts == (False, False)
 

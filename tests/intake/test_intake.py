@@ -11,6 +11,7 @@ from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
 from sealward.commands.messages import RevokeSign
+from sealward.commands.place import AGREED
 from sealward.events import envelope as envelopes
 from sealward.events.base import Event, node_stream
 from sealward.events.bus import Later
@@ -290,13 +291,15 @@ def test_a_sign_follows_its_server(door: Door, node: Reporter) -> None:
 
 
 def test_a_sign_goes_to_the_announced_destination_at_once(door: Door, node: Reporter) -> None:
-    """Its home still says that it runs there: that is on its way."""
+    """As soon as both have said so, whichever speaks first; the destination claims nothing meanwhile."""
     other = Reporter("kvm2", 2)
     door.take(node.inventory(*SERVERS, running=SERVERS), other.registration())
     door.take(node.measured(SERVERS[0], 1, NOW), other.inventory(SERVERS[0], running=(), leaving=SERVERS[:1]))
     (inquiry,) = door.inquiries("kvm1")
     door.take(node.leaving(inquiry, NOW))
     assert door.take(other.inventory(SERVERS[0], running=SERVERS[:1])) == [None]
+    assert kinds(door.appends[-1]) == [InstanceAppeared]
+    door.take(node.inventory(*SERVERS, running=SERVERS[1:], leaving=SERVERS[:1]))
 
     assert kinds(door.appends[-1]) == [InstanceAppeared, SignMoved]
     assert [one.grounds for one in door.log() if isinstance(one, SignMoved)] == [Grounds.ANNOUNCED]
@@ -331,6 +334,7 @@ def test_a_sign_goes_back_to_a_node_that_never_missed_its_server(door: Door, nod
     door.take(node.measured(SERVERS[0], 1, NOW), other.wanted(SERVERS[0]))
     (inquiry,) = door.inquiries("kvm1")
     door.take(node.leaving(inquiry, NOW))
+    door.now += AGREED
     door.take(other.inventory(SERVERS[0], running=SERVERS[:1]))
     assert door.take(node.inventory(*SERVERS, running=SERVERS)) == [None]
 

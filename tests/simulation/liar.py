@@ -66,11 +66,6 @@ class Liar:
         own = (one for one in inventories if one.hostname == self.reporter.hostname)
         return {server_id for one in own for server_id, _ in one.instances}
 
-    def asked_in(self, body: bytes) -> set[str]:
-        """Return the servers whose references a message asks for, if it is this node's."""
-        questions = [one for one in said(body) if isinstance(one, reports.Wanted)]
-        return {one.server_id for one in questions if one.hostname == self.reporter.hostname}
-
     def given(self) -> list[str]:
         """Return the servers whose references it was given."""
         read = [msgspec.json.decode(one) for one in self.told]

@@ -221,11 +221,6 @@ class Plane:
         self._do(self._notes.work_off)
         return True
 
-    def asks_a_home(self, server_id: str, hostname: str) -> bool:
-        """Say whether a home has not answered yet what it was asked of a server on behalf of a node."""
-        asked = self._intake._introductions._open
-        return any((name, server) == (hostname, server_id) for name, server, _ in asked)
-
     def relay(self) -> None:
         """Tell nodes what has happened, and those that missed something to ask; answer who waits for it."""
         if self.store.head() > self.place.position:

@@ -361,16 +361,11 @@ class World:
     def _may_leave(self, server_id: str) -> bool:
         """Say whether a server may leave its node: not while a liar's claim to it is not denied.
 
-        Which node has a server that has left is known from those alone that say that they have it. Nor while
-        the liar's question about it is not answered: a node that asks in the very moment in which another
-        node's migration begins is taken for the destination.
+        Which node has a server that has left is known from those alone that say that they have it.
         """
         if self.liar is None:
             return True
-        said = (self.liar.claimed_in(body) | self.liar.asked_in(body) for body in self.network.inbox)
-        if any(server_id in servers for servers in said) or self.plane.asks_a_home(
-            server_id, self.liar.reporter.hostname
-        ):
+        if any(server_id in self.liar.claimed_in(body) for body in self.network.inbox):
             return False  # what it said before is still on its way
         if server_id not in self.liar.claims:
             return True
@@ -390,7 +385,7 @@ class World:
         elif kind < 0.5:
             liar.withdraw([server_id])
             self._say(f"the liar withdraws {server_id[:8]}")
-        elif kind < 0.7 and server_id not in self.migrations:
+        elif kind < 0.7:
             liar.ask(server_id)
             self._say(f"the liar asks for {server_id[:8]}")
         elif kind < 0.85:
