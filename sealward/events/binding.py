@@ -3,7 +3,8 @@
 `node_agent.profile` names the parts of a domain that are bound to its host; a measurement has their digest. A
 move to another node rewrites them, and nothing else does. So:
 
-1. While a server stays on its node these parts must be as they were signed, or as they were recorded last.
+1. While a server stays on its node these parts must be as they were signed, or, once a move was recorded, as
+   they were recorded then: on another node the same path can be another volume.
 2. After a move they may be anything once: the first look on the new node records them.
 3. What opens a server to others is never learned: a door that was not there when the server was signed is a
    violation, moved or not. `node_agent.doors` names them.
@@ -15,7 +16,7 @@ from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the a
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.measurement import Finding
+from sealward.events.measurement import CONFIG, Finding
 
 if TYPE_CHECKING:
     from sealward.events.base import Event
@@ -73,15 +74,26 @@ def is_news(reference: Measurement, binding: Binding, found: Measurement) -> boo
 
 
 def strays(reference: Measurement, binding: Binding, found: Measurement) -> tuple[str, ...]:
-    """Return the forms whose host-bound parts are neither as they were signed nor as they were recorded last.
+    """Return the forms whose host-bound parts are not as they have to be (rule 1).
 
-    None while they may be anything. Each form is accounted for by each form of either: the persistent form of
-    a server that was received is what its running form was, and a server that is off has no running form.
+    None while they may be anything. A form may be what another form is known as: the persistent form of a
+    server that was received is what its running form was, and a server that is off has no running form.
     """
     if is_learnable(reference, binding):
         return ()
-    known = {*reference.host_bound.values(), *binding.recorded.values()}
+    known = _known(reference, binding)
     return tuple(form for form, digest in sorted(found.host_bound.items()) if digest not in known)
+
+
+def _known(reference: Measurement, binding: Binding) -> frozenset[str]:
+    """Return the digests that host-bound parts may have.
+
+    What was signed counts beside what a move recorded only where the persistent form came as it was signed:
+    a cold start makes of it the running form that was signed.
+    """
+    signed, recorded = reference.host_bound, binding.recorded
+    is_as_signed = not recorded or recorded.get(CONFIG) in {None, signed.get(CONFIG)}
+    return frozenset((*recorded.values(), *(signed.values() if is_as_signed else ())))
 
 
 def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:

@@ -196,6 +196,23 @@ def test_what_a_migration_rewrites_is_learned_and_strict_from_then_on(fleet: Fle
     until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
 
 
+def test_after_a_migration_a_cold_start_is_no_violation_and_the_signed_address_is(
+    fleet: Fleet, guest: Running
+) -> None:
+    """What was signed on the other node counts no more; what libvirt makes of the new definition does."""
+    fleet.migrate(guest, more=rewritten(guest, "127.0.0.7"))
+    until(lambda: len(fleet.events(guest, "sign.host-bound-changed")) == 1)
+    guest.domain.destroy()
+    guest.domain.create()
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "true")
+    assert fleet.validate(guest)["result"]["is_valid"] == "true"
+
+    said = {one["is_valid"] for one in fleet.events(guest, "sign.validated")}
+    guest.redefine("127.0.0.7", "127.0.0.1")
+    until(lambda: fleet.sealward.is_valid(guest.server_id) == "false")
+    assert "false" not in said
+
+
 def test_a_migration_that_has_a_console_listen_to_everybody_is_refused(fleet: Fleet, guest: Running) -> None:
     """By the gate of the node that receives it; the server goes on where it was."""
     fleet.refuse_all()

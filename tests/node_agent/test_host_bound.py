@@ -147,6 +147,39 @@ def test_a_running_form_that_comes_and_goes_is_accounted_for() -> None:
     assert strays(signed, received, stopped) == strays(signed, received, running) == ()
 
 
+def test_after_a_move_what_was_signed_elsewhere_counts_no_more() -> None:
+    """The same path on the new node can be another volume: in either form, alone or with the recorded one."""
+    here, there = DOMAIN.format(**HERE), DOMAIN.format(**HERE | {"volume": THERE["volume"]})
+    signed = measure(here, None, "").measurement
+    moved = Binding(measure(there, None, "").measurement.host_bound)
+
+    assert strays(signed, moved, measure(there, there, "").measurement) == ()
+    assert strays(signed, moved, measure(here, None, "").measurement) == ("config",)
+    assert strays(signed, moved, measure(here, here, "").measurement) == ("config",)
+    assert strays(signed, moved, measure(there, here, "").measurement) == ("live",)
+    assert strays(signed, moved, measure(here, there, "").measurement) == ("config",)
+
+
+def test_a_move_that_rewrites_the_running_form_alone_leaves_the_signed_one_good() -> None:
+    """The persistent form came as it was signed: a cold start on the new node makes of it what was signed."""
+    here, there = DOMAIN.format(**HERE), DOMAIN.format(**HERE | {"listen": "10.0.0.9"})
+    signed = measure(here, None, "").measurement
+    moved = Binding(measure(here, there, "").measurement.host_bound)
+
+    assert strays(signed, moved, measure(here, there, "").measurement) == ()
+    assert strays(signed, moved, measure(here, here, "").measurement) == ()
+    assert strays(signed, moved, measure(there, None, "").measurement) == ()
+
+
+def test_a_running_form_that_was_signed_counts_where_the_persistent_form_is_the_signed_one() -> None:
+    """The server was signed while it ran otherwise than it was defined, and was moved while it was off."""
+    config, live = DOMAIN.format(**HERE), DOMAIN.format(**HERE | {"listen": "10.0.0.9"})
+    signed = measure(config, live, "").measurement
+    moved = Binding(measure(config, None, "").measurement.host_bound)
+
+    assert strays(signed, moved, measure(config, live, "").measurement) == ()
+
+
 def test_the_chain_that_a_snapshot_leaves_behind_is_noise_but_its_source_is_not() -> None:
     """After an external snapshot the persistent form has a backingStore; what is red is the new source.
 
