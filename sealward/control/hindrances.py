@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.store import StoreUnavailable
+from sealward.events.loop import Loop
 
 if TYPE_CHECKING:
     from sealward.control.database import ControlDatabase
@@ -22,19 +21,16 @@ class Hindrances:
 
     def __init__(self, database: ControlDatabase, every: float = EVERY) -> None:
         self._database = database
-        self._every = every
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hindrances", daemon=True)
+        waits = "the sessions of the database cannot be looked at"
+        self._loop = Loop("hindrances", self.look, waits, every=every)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Finish what is at hand, then end."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        self._loop.stop()
 
     def look(self) -> None:
         """End the sessions that hold up others now. Raises StoreUnavailable."""
@@ -43,10 +39,3 @@ class Hindrances:
             log.error(
                 "%s: session %d of the database's user %s held up others and was ended", hindrance, pid, login
             )
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._every):
-            try:
-                self.look()
-            except StoreUnavailable as away:
-                log.warning("the database's sessions cannot be looked at: %s", away)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.events import cloudevent
 from sealward.events.aside import only_said
-from sealward.events.bus import BusUnavailable
-from sealward.events.leader import Alone
-from sealward.events.store import StoreUnavailable
+from sealward.events.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -112,21 +109,16 @@ class Relay:
         self._store = store
         self._publisher = publisher
         self._place = place
-        self._leader = leader or Alone()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._loop = Loop("relay", self.copy, "the relay waits", leader=leader)
 
     def start(self) -> None:
         """Begin to publish."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self._loop.stop()
         self._publisher.close()
-        self._leader.close()
 
     def copy(self) -> None:
         """Publish the next batch, once there is one, and keep the place; return soon when there is none.
@@ -138,14 +130,3 @@ class Relay:
             window = _Window(self._store, position)
             self._publisher.publish(window)
             self._place.keep(window.position)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                if self._leader.holds():
-                    self.copy()
-                else:
-                    self._stopped.wait(PAUSE)
-            except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("the relay waits: %s", away)
-                self._stopped.wait(PAUSE)

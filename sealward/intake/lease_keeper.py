@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sealward.commands.errors import NotRegistered, Rejected
 from sealward.commands.messages import LoseNode
 from sealward.events.aside import BROKEN
+from sealward.events.loop import Loop
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -32,25 +32,17 @@ class LeaseKeeper:
         self._lease = lease
         self._clock = clock
         self._patient_until = datetime.min.replace(tzinfo=UTC)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+        seconds = lease.total_seconds()
+        waits = "the leases wait"
+        self._loop = Loop("lease-keeper", self.look, waits, every=seconds / 4, first=seconds)
 
     def start(self) -> None:
         """Begin; nodes that were silent while nobody listened get one lease to be heard."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """End."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
-
-    def _run(self) -> None:
-        seconds = self._lease.total_seconds()
-        self._stopped.wait(seconds)
-        while not self._stopped.is_set():
-            self.look()
-            self._stopped.wait(seconds / 4)
+        self._loop.stop()
 
     def look(self) -> None:
         """Declare lost whoever is silent for too long.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus import BusUnavailable
-from sealward.events.leader import Alone
+from sealward.events.loop import Loop
 from sealward.events.node_queues import QueueRefused
-from sealward.events.store import StoreUnavailable
 from sealward.intake.backoff import Backoff
 from sealward.protocol import telling
 from sealward.protocol.reports import queue_of
@@ -43,22 +40,19 @@ class Reminders:
         self._untold = untold
         self._queues = queues
         self._voice = voice
-        self._leader = leader or Alone()
         self._backoff = backoff or Backoff()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reminders", daemon=True)
+        self._loop = Loop(
+            "reminders", self.remind, "nodes that missed something have to wait", leader=leader, every=EVERY
+        )
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Finish what is at hand, then end."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self._loop.stop()
         self._queues.close()
-        self._leader.close()
 
     def remind(self) -> None:
         """Tell those that missed something and are due. Raises StoreUnavailable, BusUnavailable."""
@@ -90,11 +84,3 @@ class Reminders:
             log.warning("%s cannot be told anything: %s", hostname, refused)
             return False
         return True
-
-    def _run(self) -> None:
-        while not self._stopped.wait(EVERY):
-            try:
-                if self._leader.holds():
-                    self.remind()
-            except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("nodes that missed something have to wait: %s", away)

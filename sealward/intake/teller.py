@@ -8,7 +8,6 @@ up no other, and what is remembered for it is one position.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +17,8 @@ from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.aside import BROKEN, only_said
-from sealward.events.bus import BusUnavailable
-from sealward.events.leader import Alone
+from sealward.events.loop import Loop
 from sealward.events.node_queues import QueueRefused
-from sealward.events.store import StoreUnavailable
 from sealward.intake.backoff import Backoff
 from sealward.protocol import telling
 from sealward.protocol.reports import queue_of
@@ -82,25 +79,20 @@ class Teller:
         self._place = place
         self._addresses = addresses
         self._untold = untold
-        self._leader = leader or Alone()
         self._backoff = backoff or Backoff()
         self._set_aside = set_aside
         self._removed: dict[str, float] = {}
         """By hostname of a removed node, when its queue is to be deleted."""
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
+        self._loop = Loop("teller", self.tell, "nodes are told nothing for now", leader=leader)
 
     def start(self) -> None:
         """Begin to tell."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self._loop.stop()
         self._queues.close()
-        self._leader.close()
 
     def tell(self) -> None:
         """Tell the next events, once there are some, and keep the place; return soon when there are none.
@@ -185,17 +177,6 @@ class Teller:
                 self._queues.delete(queue_of(hostname))
             except QueueRefused as refused:
                 log.warning("the queue of %s, which was removed, stays: %s", hostname, refused)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                if self._leader.holds():
-                    self.tell()
-                else:
-                    self._stopped.wait(PAUSE)
-            except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("nodes are told nothing for now: %s", away)
-                self._stopped.wait(PAUSE)
 
 
 def _node_id(message: cloudevent.Message) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.leader import Alone
-from sealward.events.store import StoreUnavailable
+from sealward.events.loop import Loop
 
 if TYPE_CHECKING:
     from sealward.events.leader import Leader
@@ -29,8 +28,7 @@ class Runner:
         self._store = store
         self._projections = projections
         self._leader = leader or Alone()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="projections", daemon=True)
+        self._loop = Loop("projections", self._keep_up, "the projections wait", leader=self._leader)
 
     def start(self) -> None:
         """Catch up, when it leads, then keep up in the background."""
@@ -38,25 +36,11 @@ class Runner:
             for _ in self._projections.catch_up(self._store):
                 if not self._leader.holds():
                     break
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
-        self._leader.close()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                if self._leader.holds():
-                    self._keep_up()
-                else:
-                    self._stopped.wait(PAUSE)
-            except StoreUnavailable as away:
-                log.warning("the projections wait for the store: %s", away)
-                self._stopped.wait(PAUSE)
+        self._loop.stop()
 
     def _keep_up(self) -> None:
         if self._store.wait_beyond(self._projections.position_now(), LOOK_UP):

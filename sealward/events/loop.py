@@ -1,0 +1,74 @@
+"""A thread that does the same piece of work again and again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.bus import BusUnavailable
+from sealward.events.leader import Alone
+from sealward.events.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.events.leader import Leader
+
+log = logging.getLogger(__name__)
+
+PAUSE: Final = 1.0
+"""Seconds until a store or broker that was away is tried again, and until a process asks again to lead."""
+TO_END: Final = 5.0
+"""Seconds that the piece of work at hand may take when the thread shall end."""
+
+
+class Loop:
+    """A thread that does `work` every so many seconds, as long as this process leads.
+
+    `every` is 0 where the work itself waits for something to do. The first piece of work is done after
+    `first` seconds; where `first` is not given, after `every` seconds. When the store or the broker is away,
+    `waits` and the reason are logged, and the work is tried again.
+    """
+
+    def __init__(  # noqa: PLR0913 - a name, a piece of work, and when it is done
+        self,
+        name: str,
+        work: Callable[[], None],
+        waits: str,
+        *,
+        leader: Leader | None = None,
+        every: float = 0.0,
+        first: float | None = None,
+    ) -> None:
+        self._work = work
+        self._waits = waits
+        self._leader = leader or Alone()
+        self._every = every
+        self._first = every if first is None else first
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the piece of work at hand, then end, and let another process lead."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(TO_END)
+        self._leader.close()
+
+    def _run(self) -> None:
+        pause = self._first
+        while not self._stopped.wait(pause):
+            pause = self._every
+            try:
+                if self._leader.holds():
+                    self._work()
+                else:
+                    self._stopped.wait(PAUSE)
+            except (StoreUnavailable, BusUnavailable) as away:
+                log.warning("%s: %s", self._waits, away)
+                self._stopped.wait(PAUSE)
