@@ -40,6 +40,7 @@ from sealward.intake import hosts, orders
 from sealward.intake.addresses import Addresses
 from sealward.intake.answers import Answers
 from sealward.intake.assignments import Assignments, AuthorityKeys
+from sealward.intake.clients import Clients
 from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
@@ -319,7 +320,7 @@ class Worker:
         self._parts: list[Part] = [
             Runner(core.store, core.projections, _leader(settings, "projections")),
             _inboxes(core, settings, bus, intake),
-            bus.inbox_with_headers(orders.INBOX, _orders(core, settings, clock).take),
+            _clients(core, settings, bus, clock),
             answers,
             notes,
             _relay(core, settings, bus, kept.of(RELAY)),
@@ -359,6 +360,17 @@ class Part(Protocol):
 
     def stop(self) -> None:
         """Finish what is at hand, then end."""
+
+
+def _clients(core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime]) -> Part:
+    """Return what reads the orders of Celery clients: one worker does, so that each client has one quota."""
+    taken = _orders(core, settings, clock)
+    if settings.broker_url is None:
+        return bus.inbox_with_headers(orders.INBOX, taken.take)
+    clients = Clients(taken, settings.celery_clients, Unproven(core.control, clock))
+    return Inboxes(
+        bus, clients.take, which=clients.inboxes, rest=clients.rest, leader=_leader(settings, "orders")
+    )
 
 
 def _orders(core: Core, settings: Settings, clock: Callable[[], datetime]) -> Orders:

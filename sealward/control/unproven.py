@@ -20,6 +20,7 @@ REASONS: Final = (
     "envelope.malformed",
     "envelope.not-verified",
     "key.refused",
+    "order.over-quota",
     "report.malformed",
     "report.no-sender",
     "report.not-newer",

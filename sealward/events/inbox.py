@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import amqp.exceptions
 
+from sealward.events.bus import BATCH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,6 +27,8 @@ learns that from the broker's negative confirm (https://www.rabbitmq.com/docs/ma
 larger than the queue may be is refused always."""
 OF_MANY_USERS: Final = {"x-single-active-consumer": True}
 """The arguments of a queue that several users fill; a policy of the broker bounds it (docs/broker.md)."""
+PREFETCH: Final = 10
+"""Messages of one user that are delivered and not acknowledged."""
 LONGEST: Final = 255
 """Bytes of the longest name that AMQP 0-9-1 has for a queue."""
 OTHERWISE: Final = 406
@@ -33,15 +37,29 @@ OTHERWISE: Final = 406
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """`user` is the broker's user who alone may write to it; None where several users may."""
+    """`user` is the broker's user who alone may write to it; None where several users may.
+
+    Where it is not `is_read_by_one`, the broker gives its messages to several readers.
+    """
 
     name: str
     user: str | None = None
+    is_read_by_one: bool = True
+
+    @property
+    def prefetch(self) -> int:
+        """Return how many of its messages a reader is given before it has acknowledged any.
+
+        An inbox of all nodes needs more than that of one user, whose flood is to be a small part of a batch.
+        """
+        return BATCH if self.user is None and self.is_read_by_one else PREFETCH
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of its queue."""
-        return dict(OF_MANY_USERS if self.user is None else OF_ONE_USER)
+        if self.user is not None:
+            return dict(OF_ONE_USER)
+        return dict(OF_MANY_USERS) if self.is_read_by_one else {}
 
 
 class Maker:

@@ -1,7 +1,7 @@
 """Many inboxes, read by one thread in turns: who fills one inbox holds up no other inbox.
 
-The broker delivers `PREFETCH` messages of each inbox and no more before these are acknowledged. So a message
-waits for that many messages of every other sender at most. A sender in debt (`rest`) is not read until the
+The broker delivers `PREFETCH` messages of a user and no more before these are acknowledged. So a message
+waits for that many messages of every other user at most. A sender in debt (`rest`) is not read until the
 debt is paid: what it sends meanwhile stays in its own queue, which refuses more when it is full.
 
 Of many processes one reads, the leader. Each queue has a single active consumer besides, so that a process
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import amqp.exceptions
 
 from sealward.events.bus import BATCH, BATCH_BYTES, LOOK_UP, PAUSE, Consumer, Delivered
-from sealward.events.inbox import LONGEST, Inbox, Maker
+from sealward.events.inbox import LONGEST, PREFETCH, Inbox, Maker
 from sealward.events.store import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFETCH: Final = 10
-"""Messages of one inbox that are delivered and not acknowledged."""
 LOOK_AROUND: Final = 1.0
 """Seconds between looks for inboxes that came or went, and for senders that may be read again."""
-AT_ONCE: Final = 50
+AT_ONCE: Final = 20
 """Inboxes that are opened between two batches."""
 REFUSED_FOR: Final = 5.0
 """Seconds until an inbox that the broker refused is tried again."""
@@ -67,6 +65,8 @@ class Inboxes(Consumer):
         self._led_at = -KEPT_FOR
         self._look_at = 0.0
         self._channel: Any = None
+        self._prefetch = 0
+        """What the next consumer of the channel is given at once."""
         self._maker = Maker(connection.channel)
         self._known: dict[str, Inbox] = {}
         """All inboxes by the name of their queue."""
@@ -89,7 +89,6 @@ class Inboxes(Consumer):
         self._forget()
         try:
             with self._connection.channel() as self._channel:
-                self._channel.basic_qos(0, PREFETCH, False)  # noqa: FBT003 - amqp's: for each consumer
                 while not self._stopped.is_set() and self._is_up_to_date():
                     self._receive()
                     user_of = {self._queue_of(one): self._user_of(one) for one in self._held}
@@ -104,6 +103,7 @@ class Inboxes(Consumer):
         self._held.clear()
         self._bytes = 0
         self._look_at = 0.0
+        self._prefetch = 0
         self._read.clear()
         self._made.clear()
         self._again.clear()
@@ -150,8 +150,11 @@ class Inboxes(Consumer):
                 self._again[queue] = time.monotonic() + REFUSED_FOR
                 return
             self._made.add(queue)
+        if inbox.prefetch != self._prefetch:
+            self._channel.basic_qos(0, inbox.prefetch, False)  # noqa: FBT003 - for consumers from now on
+            self._prefetch = inbox.prefetch
         self._channel.basic_consume(
-            queue, consumer_tag=queue, callback=self._deliver, on_cancel=self._lose, nowait=False
+            queue, consumer_tag=queue, callback=self._deliver, on_cancel=self._lose, nowait=True
         )
         self._read.add(queue)
         self._again.pop(queue, None)

@@ -63,29 +63,33 @@ class Orders:
         self._is_known = is_known
         self._clock = clock
 
-    def take(self, body: bytes, headers: Mapping[str, Any]) -> None:
-        """Carry out an order, once however often it comes. Raises Poison and Later."""
-        head, action = _read(body, headers)
-        with logs.about(actor=ACTOR, task_id=head.id):
-            self._take(head, action)
+    def take(self, body: bytes, headers: Mapping[str, Any], client: str | None = None) -> None:
+        """Carry out an order, once however often it comes. Raises Poison and Later.
 
-    def _take(self, head: Headers, action: NodeAction) -> None:
+        `client` is the broker's user by whose own inbox it came; the log names that client.
+        """
+        head, action = _read(body, headers)
+        actor = ACTOR if client is None else f"{ACTOR}/{client}"
+        with logs.about(actor=actor, task_id=head.id):
+            self._take(head, action, actor)
+
+    def _take(self, head: Headers, action: NodeAction, actor: str) -> None:
         if head.expires is not None and head.expires <= self._clock():
             log.info("order %s came after its expiry", head.id)
             return
         try:
             if not self._is_known(head.id):
-                self._carry_out(head.id, action)
+                self._carry_out(head.id, action, actor)
         except StoreUnavailable as away:
             raise Later(str(away)) from away
 
-    def _carry_out(self, task_id: str, action: NodeAction) -> None:
+    def _carry_out(self, task_id: str, action: NodeAction, actor: str) -> None:
         hostname = self._hostname_of(action.node_id)
         if hostname is None:
             raise Poison("node.not-found", f"no node has the id {action.node_id}")
         kind = ask.ActivateNode if action.action == "activate" else ask.DeactivateNode
         try:
-            self._handler.handle(kind(actor=ACTOR, task_id=task_id, hostname=hostname))
+            self._handler.handle(kind(actor=actor, task_id=task_id, hostname=hostname))
         except Rejected as rejected:
             raise Poison(rejected.code, str(rejected)) from rejected
 

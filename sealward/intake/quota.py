@@ -110,10 +110,13 @@ class Spent:
 
 
 class Quota:
-    """The buckets of all users. For one thread."""
+    """The buckets of all users; `messages` takes the place of MESSAGES. For one thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, messages: Allowance | None = None
+    ) -> None:
         self._clock = clock
+        self._messages = messages
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     def admit(self, payer: str, size: int) -> None:
@@ -123,11 +126,15 @@ class Quota:
         """
         if self.rest(payer) > 0:
             raise OverQuota
+        self.owe(payer, size)
+        if size > LARGEST:
+            raise TooLarge
+
+    def owe(self, payer: str, size: int) -> None:
+        """Take a message of a user in debt all the same: the debt grows."""
         account = self._of(payer)
         account.messages.left -= 1
         account.bytes.left -= min(size, LARGEST)
-        if size > LARGEST:
-            raise TooLarge
 
     def rest(self, payer: str) -> float:
         """Return the seconds until a message of a user is read again; 0 where the next one is read."""
@@ -162,7 +169,7 @@ class Quota:
         account = self._accounts.get(payer)
         if account is None:
             now = self._clock()
-            buckets = [_Bucket(one, now) for one in (MESSAGES, BYTES, WORK, LOG)]
+            buckets = [_Bucket(one, now) for one in (self._messages or MESSAGES, BYTES, WORK, LOG)]
             account = _Account(*buckets)
             self._accounts[payer] = account
         self._accounts.move_to_end(payer)

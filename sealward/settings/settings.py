@@ -108,6 +108,13 @@ class Settings:
         "which hosts may become nodes over a broker: invited hosts, or every host at first sight "
         "(`open`); see docs/broker.md#who-becomes-a-node",
     )
+    celery_clients: tuple[str, ...] = setting(
+        "SEALWARD_CELERY_CLIENTS",
+        kinds.words,
+        (),
+        "users of the broker who give orders as Celery clients by inboxes of their own; see "
+        "docs/broker.md#users",
+    )
     join_file: Path | None = setting(
         "SEALWARD_JOIN_FILE",
         kinds.path,

@@ -10,8 +10,8 @@ from running import until
 
 from sealward.events.bus import Bus, BusUnavailable, Delivered, InboxClosed, Poison, connect
 from sealward.events.dead_letters import DeadLetters
-from sealward.events.inbox import OF_ONE_USER, Inbox
-from sealward.events.inboxes import PREFETCH, Inboxes
+from sealward.events.inbox import OF_ONE_USER, PREFETCH, Inbox
+from sealward.events.inboxes import Inboxes
 from sealward.events.leader import Alone
 from stack.rabbitmq import RabbitMQ
 

@@ -31,5 +31,5 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Yield the running topology, whose node has reported its servers. Whoever breaks it lets it heal."""
-    with topology(BRISK) as made:
+    with topology(BRISK | {"SEALWARD_CELERY_CLIENTS": "celery-client"}) as made:
         yield made
