@@ -49,12 +49,16 @@ namespaces = []
 cgroup_controllers = []
 remote_display_port_min = {port}
 remote_display_port_max = {last}
+migration_port_min = {incoming}
+migration_port_max = {last_incoming}
 """
 CONSOLES: Final = range(20000, 32000, 20)
 """First ports of the consoles of a node's guests, away from those that systems give out by themselves.
 
 Two daemons that look for a free port at the same moment would take the same one.
 """
+INCOMING: Final = range(10000, 20000, 20)
+"""First ports on which a node's QEMUs wait for guests that migrate to it."""
 USERS: Final = {
     "passwd": ("libvirt-qemu:x:64055:64055:Libvirt Qemu,,,:/var/lib/libvirt:/usr/sbin/nologin",),
     "group": ("libvirt-qemu:x:64055:", "kvm:x:64056:"),
@@ -86,7 +90,8 @@ class Libvirtd:
         self._warm = warm
         self._output = folder / "output"
         self._process: subprocess.Popen[bytes] | None = None
-        self._namespaces: set[str] = set()
+        self._namespaces: dict[str, int] = {}
+        """By their names descriptors of them: while a namespace is open, no other gets its name."""
         for name in (*FOLDERS, "etc/hooks"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         if warm is not None and warm.exists():
@@ -136,7 +141,7 @@ class Libvirtd:
         line = ["unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", script]
         self._process = start(line, self._output)
         wait_until(self._listens, self._process, self._output, PATIENCE)
-        self._namespaces.add(_mount_namespace(Path("/proc", str(self.pid))))
+        self._remember(Path("/proc", str(self.pid), "ns", "mnt"))
 
     def stop(self) -> None:
         """Stop the daemon alone, as an upgrade does: guests go on running."""
@@ -178,13 +183,31 @@ class Libvirtd:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.kill()
+        for descriptor in self._namespaces.values():
+            os.close(descriptor)
+        self._namespaces.clear()
+
+    def _remember(self, namespace: Path) -> None:
+        """Know a namespace of this daemon, in which guests may outlive it."""
+        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        name = str(namespace.readlink())
+        if name in self._namespaces:
+            os.close(descriptor)
+        else:
+            self._namespaces[name] = descriptor
 
     def _configure(self) -> None:
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, str(self.folder))
         conf = LIBVIRTD_CONF.format(host_uuid=host_uuid, log=self.folder / "log" / "libvirtd.log")
         (self.folder / "etc" / "libvirtd.conf").write_text(conf)
         port = CONSOLES[host_uuid.int % len(CONSOLES)]
-        qemu_conf = QEMU_CONF.format(port=port, last=port + CONSOLES.step - 1)
+        incoming = INCOMING[host_uuid.int % len(INCOMING)]
+        qemu_conf = QEMU_CONF.format(
+            port=port,
+            last=port + CONSOLES.step - 1,
+            incoming=incoming,
+            last_incoming=incoming + INCOMING.step - 1,
+        )
         (self.folder / "etc" / "qemu.conf").write_text(qemu_conf)
         for name, needed in USERS.items():
             known = Path("/etc", name).read_text()
