@@ -61,6 +61,12 @@ class Unfit(SealwardError, ValueError):
         return Unfit(self.why, f"{where}{self.path}")
 
 
+SHORT: Final = 100
+"""Characters of a text that is looked at only once while it is remembered."""
+REMEMBERED: Final = 4096
+"""Short texts that each rule remembers as fit: at most 400 KB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Text of at most `most` bytes of UTF-8; without a `pattern`, one line without control characters.
@@ -82,8 +88,11 @@ class Text:
         match = re.compile(self.expression, re.DOTALL).fullmatch
         most, why = self.most, f"must be {self.means}, at most {self.most} bytes"
         is_line = self.pattern is None
+        fit: set[str] = set()
 
         def check(value: Any) -> None:  # noqa: ANN401 - it is what is checked
+            if type(value) is str and value in fit:
+                return
             if not isinstance(value, str) or len(value) > most:
                 raise Unfit(why)
             if value.isascii():
@@ -91,8 +100,17 @@ class Text:
                     raise Unfit(why)
             elif match(value) is None or len(value.encode()) > most:
                 raise Unfit(why)
+            if len(value) <= SHORT:
+                _remember(fit, value)
 
         return check
+
+
+def _remember(fit: set[str], text: str) -> None:
+    """Note a text that is fit: most texts come again, when their event is appended or from the same node."""
+    if len(fit) >= REMEMBERED:
+        fit.clear()
+    fit.add(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,14 +451,13 @@ def _anything(value: Any) -> None:  # noqa: ANN401 - as above
 
 
 _PRINTED: Final = re.compile(f"[^{CONTROL}]*", re.DOTALL).fullmatch
-_SHORT: Final = 100
 _ASCII: Final = bytes(range(0x20, 0x7F))
 
 
 def _is_printed(text: str) -> bool:
     """Say whether a text has no control characters; for ASCII ten times as fast as by the expression."""
     if text.isascii():
-        return text.isprintable() if len(text) < _SHORT else not text.encode().translate(None, _ASCII)
+        return text.isprintable() if len(text) < SHORT else not text.encode().translate(None, _ASCII)
     return _PRINTED(text) is not None
 
 
