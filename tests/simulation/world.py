@@ -11,7 +11,7 @@ from random import Random
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from simulation.host import VERSIONS, Host
 from simulation.liar import Liar
-from simulation.messages import named
+from simulation.messages import named, said
 from simulation.network import Killed, Network, Weather
 from simulation.plane import AUTHORITY_PEM, Plane
 
@@ -19,6 +19,7 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import Rejected
 from sealward.events.store import StoreUnavailable
 from sealward.node_agent.trust import Trust
+from sealward.protocol.reports import Inventory
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 STEPS = 120
@@ -396,11 +397,24 @@ class World:
             liar.announce(server_id, self.now)
 
     def _is_at_home(self, server_id: str) -> bool:
-        """Say whether a server is where its sign is, and stays there."""
+        """Say whether a server is where its sign is, and stays there, and its node has not said otherwise.
+
+        A server that was gone and is back is not at home before its node says so: until then the sign goes to
+        whoever says that it has the server.
+        """
         _, sign = self.plane.handler.together(lambda batch: batch.sign(server_id))
         host = self.host_of(server_id)
         is_there = server_id in host.domains.variants and server_id not in self.migrations
-        return sign is not None and is_there and sign.hostname == host.hostname
+        return sign is not None and is_there and sign.hostname == host.hostname and self._is_known(server_id)
+
+    def _is_known(self, server_id: str) -> bool:
+        """Say whether a server's node has said that it has the server, and says nothing else on the way."""
+        hostname = self.host_of(server_id).hostname
+        _, node = self.plane.handler.together(lambda batch: batch.node(hostname))
+        waiting = (one for body in self.network.inbox for one in said(body))
+        on_the_way = [one for one in waiting if isinstance(one, Inventory) and one.hostname == hostname]
+        listed = [dict(one.instances) for one in on_the_way]
+        return node is not None and all(server_id in one for one in (dict(node.instances), *listed))
 
     def _listen(self) -> None:
         """Let the liar hear what it is told."""
