@@ -17,6 +17,8 @@ from simulation.plane import AUTHORITY_PEM, Plane
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import Rejected
+from sealward.events.base import sign_stream
+from sealward.events.sign import SignCreated, SignMoved
 from sealward.events.store import StoreUnavailable
 from sealward.node_agent.trust import Trust
 from sealward.protocol.reports import Inventory
@@ -386,7 +388,7 @@ class World:
         elif kind < 0.5:
             liar.withdraw([server_id])
             self._say(f"the liar withdraws {server_id[:8]}")
-        elif kind < 0.7:
+        elif kind < 0.7 and not self._comes_back(server_id):
             liar.ask(server_id)
             self._say(f"the liar asks for {server_id[:8]}")
         elif kind < 0.85:
@@ -395,6 +397,18 @@ class World:
             liar.forge(server_id, 1 + self.dice.randrange(4), self.now, task_id)
         else:
             liar.announce(server_id, self.now)
+
+    def _comes_back(self, server_id: str) -> bool:
+        """Say whether a server is about to move to a node that its sign was on before.
+
+        That node may not have heard that the sign has left: then its question is about a server of its own,
+        and contests no other question. A liar that asks in that moment is announced, and its claim has the
+        verdict unknown until the next inventory.
+        """
+        target = self.migrations.get(server_id, (None, None))[1]
+        log = self.plane.store.read(sign_stream(server_id))
+        homes = {one.hostname for one in log if isinstance(one, SignCreated | SignMoved)}
+        return target is not None and target.hostname in homes
 
     def _is_at_home(self, server_id: str) -> bool:
         """Say whether a server is where its sign is, and stays there, and its node has not said otherwise.
