@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands.batch import Batch
+from sealward.commands.context import RequestContext
 from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign
 from sealward.events import envelope as envelopes
@@ -159,8 +160,7 @@ class Reporter:
     def order(self, server_id: str) -> CreateSign:
         """Return the command to sign one of its servers."""
         return CreateSign(
-            actor="user:admin",
-            task_id=task_of(server_id),
+            context=RequestContext(actor="user:admin", task_id=task_of(server_id)),
             server_id=server_id,
             node_id=self.node_id,
             hostname=self.hostname,

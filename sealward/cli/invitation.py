@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.cli.place import existing
 from sealward.cli.refusal import Refusal, refusing
+from sealward.commands.context import RequestContext
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +68,7 @@ def invite(args: argparse.Namespace) -> Path:
     with refusing(JoinRefused, KeyRefused, OSError, Rejected):
         join = _join(file, args, where)
         command = InviteNode(
-            actor=_actor(),
+            context=RequestContext(actor=_actor()),
             hostname=args.hostname,
             invitation=join.invitation,
             expires_at=datetime.now(UTC) + timedelta(hours=args.hours),
@@ -82,7 +83,7 @@ def uninvite(args: argparse.Namespace) -> int:
     from sealward.commands.messages import UninviteNode
 
     with refusing(Rejected):
-        _carry_out(UninviteNode(actor=_actor(), hostname=args.hostname), existing())
+        _carry_out(UninviteNode(context=RequestContext(actor=_actor()), hostname=args.hostname), existing())
     print(f"{args.hostname} is invited no longer")
     return 0
 

@@ -20,13 +20,23 @@ OfNode = TypeVar("OfNode", bound="NodeEvent")
 OfSign = TypeVar("OfSign", bound="SignEvent")
 
 
+def asked_by(command: Command) -> dict[str, Any]:
+    """Return the fields of an event that say who asked for it, in which task and request."""
+    context = command.context
+    return {
+        "actor": context.actor,
+        "task_id": context.task_id,
+        "request_id": context.request_id,
+        "origin": context.origin,
+        "global_request_id": context.global_request_id,
+    }
+
+
 def about_node(kind: type[OfNode], node: Node, command: Command, now: datetime, **said: Any) -> OfNode:  # noqa: ANN401 - fields of any kind
     """State a fact about a node."""
     return kind(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        **asked_by(command),
         node_id=node.node_id,
         hostname=node.hostname,
         **said,
@@ -37,9 +47,7 @@ def about_sign(kind: type[OfSign], sign: Sign, command: Command, now: datetime, 
     """State a fact about a sign."""
     return kind(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        **asked_by(command),
         sign_id=sign.sign_id,
         server_id=sign.server_id,
         node_id=sign.node_id,

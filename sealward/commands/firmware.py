@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sealward.commands.errors import FirmwareIsAnother, FirmwareUnknown
+from sealward.commands.fact import asked_by
 from sealward.events import firmware as firmwares
 from sealward.events import node as facts
 
@@ -64,8 +65,7 @@ def evolve(node: Node, event: facts.NodeFirmwareAccepted | facts.NodeFirmwareCha
 def _accepted(node: Node, command: NodeCommand, files: Mapping[str, str], now: datetime) -> Event:
     return facts.NodeFirmwareAccepted(
         timestamp=now,
-        actor=command.actor,
-        request_id=command.request_id,
+        **asked_by(command),
         node_id=node.node_id,
         hostname=node.hostname,
         digest=firmwares.digest(files),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sealward import logs
@@ -96,9 +95,9 @@ class Handler:
     def _decide(self, state: Any, command: ask.Command) -> list[Event]:  # noqa: ANN401 - of any stream
         match command:
             case ask.SignCommand():
-                return _from(command, self._sign(state, command))
+                return self._sign(state, command)
             case ask.RegisterNode() | ask.NodeCommand():
-                return _from(command, self._node(state, command))
+                return self._node(state, command)
         raise TypeError(command)
 
     def _sign(  # noqa: PLR0911 - one return a command
@@ -175,12 +174,3 @@ class Handler:
                 fresh_until = command.started_at + self._fresh_for
                 return nodes.record_sweep(node, command, now=now, fresh_until=fresh_until)
         raise TypeError(command)
-
-
-def _from(command: ask.Command, events: list[Event]) -> list[Event]:
-    """Let the facts say where the command came from; deciders need not know."""
-    if command.origin is None and command.global_request_id is None:
-        return events
-    return [
-        replace(one, origin=command.origin, global_request_id=command.global_request_id) for one in events
-    ]

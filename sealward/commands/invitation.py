@@ -21,6 +21,7 @@ from sealward.commands.errors import (
     NodeWasRemoved,
     NotInvited,
 )
+from sealward.commands.fact import asked_by
 from sealward.events import node as facts
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
@@ -61,9 +62,7 @@ def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetim
         raise InvitationSpent
     invited = facts.NodeInvited(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        **asked_by(command),
         node_id=node.node_id if node is not None and is_expected(node) else node_id,
         hostname=command.hostname,
         invitation=command.invitation,
@@ -81,9 +80,7 @@ def uninvite(node: Node | None, command: UninviteNode, *, now: datetime) -> list
         raise InvitationUsed
     uninvited = facts.NodeUninvited(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        **asked_by(command),
         node_id=node.node_id,
         hostname=node.hostname,
         keyid=keyid(public_key(node.invitation.public_key)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sealward.commands import invitation
 from sealward.commands import messages as ask
 from sealward.commands.errors import NodeExists, NodeHasSigns, NotRegistered
-from sealward.commands.fact import about_node
+from sealward.commands.fact import about_node, asked_by
 from sealward.events import node as facts
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
@@ -45,9 +45,7 @@ def admit_node(node: Node | None, command: ask.AdmitNode, *, node_id: int, now: 
         raise NodeExists
     registered = facts.NodeRegistered(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        **asked_by(command),
         node_id=node_id,
         hostname=command.hostname,
         public_key=command.public_key,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from sealward.events.base import Origin
+    from sealward.commands.context import RequestContext
     from sealward.events.enforcement import Action, Gate, Outcome
     from sealward.events.envelope import Envelope
     from sealward.events.measurement import Finding
@@ -23,14 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Who asks, for which task, in which HTTP request."""
+    """A request that may be refused, and the context that it was made in."""
 
-    actor: str
-    task_id: str | None = None
-    request_id: str | None = None
-    origin: Origin | None = None
-    global_request_id: str | None = None
-    """The id that a client gave to all requests that belong together."""
+    context: RequestContext
+
+    @property
+    def actor(self) -> str:
+        """Return who asks."""
+        return self.context.actor
+
+    @property
+    def task_id(self) -> str | None:
+        """Return the task that the command belongs to."""
+        return self.context.task_id
+
+    @property
+    def request_id(self) -> str | None:
+        """Return the HTTP request that brought the command."""
+        return self.context.request_id
 
 
 @dataclass(frozen=True, slots=True)

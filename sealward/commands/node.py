@@ -13,7 +13,7 @@ from sealward.commands import inventory, invitation, membership
 from sealward.commands.clock import is_future, is_overtaken, refuse_future
 from sealward.commands.enforcement import remembered
 from sealward.commands.errors import NotRegistered, SweepMalformed
-from sealward.commands.fact import about_node
+from sealward.commands.fact import about_node, asked_by
 from sealward.commands.invitation import Invitation  # noqa: TC001 - snapshots are read by the annotations
 from sealward.commands.membership import member
 from sealward.events import node as facts
@@ -92,9 +92,7 @@ def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now
         invitation.refuse_uninvited(node, command, now)
         registered = facts.NodeRegistered(
             timestamp=now,
-            actor=command.actor,
-            task_id=command.task_id,
-            request_id=command.request_id,
+            **asked_by(command),
             node_id=node_id if node is None else node.node_id,
             hostname=command.hostname,
             public_key=command.public_key,

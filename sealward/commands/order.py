@@ -12,18 +12,14 @@ from sealward.events.sign import Grounds
 
 if TYPE_CHECKING:
     from sealward.commands.batch import Batch
-    from sealward.events.base import Origin
+    from sealward.commands.context import RequestContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderMove:
-    """Move the sign of a server to the node `hostname`; the other fields are those of a command."""
+    """Move the sign of a server to the node `hostname`."""
 
-    actor: str
-    task_id: str | None = None
-    request_id: str | None = None
-    global_request_id: str | None = None
-    origin: Origin | None = None
+    context: RequestContext
     server_id: str
     hostname: str
 
@@ -45,11 +41,7 @@ def order_move(decisions: Batch, order: OrderMove) -> None:
     place.refuse_order(home)
     decisions.handle(
         ask.MoveSign(
-            actor=order.actor,
-            task_id=order.task_id,
-            request_id=order.request_id,
-            global_request_id=order.global_request_id,
-            origin=order.origin,
+            context=order.context,
             server_id=order.server_id,
             node_id=node.node_id,
             hostname=node.hostname,

@@ -23,7 +23,7 @@ from sealward.commands.errors import (
     UnknownGeneration,
     WrongNode,
 )
-from sealward.commands.fact import about_sign
+from sealward.commands.fact import about_sign, asked_by
 from sealward.events import envelope as envelopes
 from sealward.events import sign as facts
 from sealward.events import statement as statements
@@ -99,9 +99,7 @@ def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: da
         raise AlreadySigned
     order = facts.SignCreated(
         timestamp=now,
-        actor=command.actor,
-        task_id=command.task_id,
-        request_id=command.request_id,
+        **asked_by(command),
         sign_id=sign_id,
         server_id=command.server_id,
         node_id=command.node_id,

@@ -11,7 +11,7 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
 from sealward.events.doubt import IN_DOUBT
 from sealward.events.verdict import IsValid
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, Rule
 from sealward.http.operation.answer import Uuid, answer
 from sealward.http.operation.operation import Answer, Operation
@@ -82,11 +82,7 @@ class Doubts:
         """Give one order; None where somebody was faster, or where the order must name the sign's node."""
         task_id = self._door.task_id()
         command = ask.UpdateSign(
-            actor=actor(req),
-            task_id=task_id,
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, task_id),
             server_id=row.server_id,
             in_doubt=True,
         )

@@ -22,7 +22,7 @@ from sealward.events.policy import (
     effective,
     leaves_open,
 )
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import GOVERNS, LOOKS, Rule
 from sealward.http.node import UNKNOWN
 from sealward.http.operation.answer import Position, answer
@@ -142,10 +142,7 @@ class Policies:
     def set_node(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Set the policy of a node."""
         command = ask.SetNodePolicy(
-            actor=actor(req),
-            origin=req.context.identity.origin,
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
+            context=context_of(req),
             hostname=self._node(node_id).hostname,
             policy=Policy(**msgspec.structs.asdict(req.context.body)),
         )
@@ -176,10 +173,7 @@ class Policies:
 
     def _set(self, req: falcon.Request, server_id: str, policy: ServerPolicy) -> None:
         command = ask.SetServerPolicy(
-            actor=actor(req),
-            origin=req.context.identity.origin,
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
+            context=context_of(req),
             server_id=server_id,
             policy=policy,
         )

@@ -11,7 +11,7 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.events import keys, values
 from sealward.events.store import StoreUnavailable
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.node import UNKNOWN, NodeAnswer
 from sealward.http.operation.errors import Problem
@@ -98,11 +98,7 @@ class Membership:
         """Let a node in before its agent registers, or again after it was removed."""
         asked: Newcomer = req.context.body
         command = ask.AdmitNode(
-            actor=actor(req),
-            task_id=None,
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req),
             hostname=_checked(asked.hostname),
             public_key=_canonical(asked.public_key),
         )
@@ -116,11 +112,7 @@ class Membership:
         """Take a node away that has no signs; its agent is refused until it is let in again."""
         node = self._nodes.found(node_id)
         command = ask.RemoveNode(
-            actor=actor(req),
-            task_id=self._door.task_id(),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, self._door.task_id()),
             hostname=node.hostname,
             signed=self._signed(node_id),
         )
@@ -139,11 +131,7 @@ class Membership:
     def replace_key(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Have another key count as a node's: what is signed by the one before is refused from now on."""
         command = ask.ReplaceKey(
-            actor=actor(req),
-            task_id=None,
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req),
             hostname=self._nodes.found(node_id).hostname,
             public_key=_canonical(req.context.body.public_key),
         )

@@ -8,7 +8,7 @@ import msgspec
 
 from sealward.commands.errors import NotRegistered, NotSigned
 from sealward.commands.order import OrderMove, order_move
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.operation.answer import AskedId, answer
 from sealward.http.operation.operation import Answer, Operation
@@ -58,11 +58,7 @@ class Moves:
         if node is None:
             raise NotRegistered
         order = OrderMove(
-            actor=actor(req),
-            task_id=self._door.task_id(),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, self._door.task_id()),
             server_id=server_id,
             hostname=node.hostname,
         )

@@ -13,7 +13,7 @@ from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read
 from sealward.events.keyid import keyid
 from sealward.events.keys import public_key
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, LOOKS, Rule
 from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.operation.operation import TASK, Answer, Operation
@@ -153,11 +153,7 @@ class Nodes:
         node = self.found(node_id)
         kind = ask.ActivateNode if action == "activate" else ask.DeactivateNode
         command = kind(
-            actor=actor(req),
-            task_id=(task_id := self.door.task_id()),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, task_id := self.door.task_id()),
             hostname=node.hostname,
         )
         self.door.carry_out(command)
@@ -166,10 +162,7 @@ class Nodes:
     def accept(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Accept the firmware files that a node found."""
         command = ask.AcceptFirmware(
-            actor=actor(req),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req),
             hostname=self.found(node_id).hostname,
             digest=req.context.body.digest,
         )

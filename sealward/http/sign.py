@@ -11,7 +11,7 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
 from sealward.events.measurement import LIBVIRT_DOMAIN
 from sealward.events.verdict import IsValid
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, LOOKS, Rule
 from sealward.http.operation.answer import AskedId, Date, Id, Uuid, answer, date, link_next
 from sealward.http.operation.errors import Problem
@@ -191,11 +191,7 @@ class Signs:
         """Make a new reference of what the server is now, and wait for its seal."""
         asked = canonical_uuid(req.context.body.server_id)
         command = ask.UpdateSign(
-            actor=actor(req),
-            task_id=self._door.task_id(),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, self._door.task_id()),
             server_id=asked,
             expected=only_if(req, self._door, asked),
             node_id=int(req.context.body.node_id) or None,
@@ -212,11 +208,7 @@ class Signs:
     def revoke(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Take a server off control."""
         command = ask.RevokeSign(
-            actor=actor(req),
-            task_id=self._door.task_id(),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, self._door.task_id()),
             server_id=server_id,
             expected=only_if(req, self._door, server_id),
         )
@@ -289,11 +281,7 @@ def _only(found: Sequence[ServerRow], node_id: float) -> ServerRow:
 
 def _create(server: ServerRow, req: falcon.Request, task_id: str) -> ask.CreateSign:
     return ask.CreateSign(
-        actor=actor(req),
-        task_id=task_id,
-        request_id=req.context.request_id,
-        global_request_id=req.context.global_request_id,
-        origin=req.context.identity.origin,
+        context=context_of(req, task_id),
         server_id=server.server_id,
         node_id=server.node_id,
         hostname=server.hostname,

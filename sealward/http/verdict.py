@@ -11,7 +11,7 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned
 from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
-from sealward.http.auth.authentication import actor
+from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, LOOKS, PROOF, Rule
 from sealward.http.operation.answer import Date, Position, Uuid, answer, rfc1123
 from sealward.http.operation.errors import Problem
@@ -145,11 +145,7 @@ class Verdicts:
     def validate(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Have a server measured and compared now."""
         command = ask.RequestValidation(
-            actor=actor(req),
-            task_id=(task_id := self._door.task_id()),
-            request_id=req.context.request_id,
-            global_request_id=req.context.global_request_id,
-            origin=req.context.identity.origin,
+            context=context_of(req, task_id := self._door.task_id()),
             server_id=server_id,
         )
         self._door.carry_out(command)

@@ -16,6 +16,7 @@ from sealward.commands import claim as claims
 from sealward.commands import messages as ask
 from sealward.commands import place
 from sealward.commands.batch import of_sign
+from sealward.commands.context import by_node
 from sealward.commands.errors import StreamUnreadable
 from sealward.commands.inventory import names
 from sealward.events.policy import OnLoss
@@ -214,7 +215,7 @@ class _Inventory:
         name = names(node.instances)[sign.server_id]
         self._decisions.handle(
             ask.MoveSign(
-                actor=f"node:{node.hostname}",
+                context=by_node(node.hostname),
                 server_id=sign.server_id,
                 node_id=node.node_id,
                 hostname=node.hostname,
@@ -244,7 +245,7 @@ class _Inventory:
             return
         self._decisions.handle(
             ask.ClaimSign(
-                actor=f"node:{node.hostname}",
+                context=by_node(node.hostname),
                 server_id=sign.server_id,
                 by_node_id=node.node_id,
                 by_hostname=node.hostname,
@@ -262,7 +263,7 @@ class _Inventory:
         if not place.takes_part(home, place.standing(by, node_id, sign.server_id)):
             self._decisions.handle(
                 ask.SettleClaim(
-                    actor=f"node:{self._node.hostname}", server_id=sign.server_id, by_node_id=node_id
+                    context=by_node(self._node.hostname), server_id=sign.server_id, by_node_id=node_id
                 )
             )
 
@@ -272,7 +273,7 @@ class _Inventory:
         if sign.leaving is not None and not stays.let_go:
             self._decisions.handle(
                 ask.EndLeaving(
-                    actor=f"node:{self._node.hostname}",
+                    context=by_node(self._node.hostname),
                     server_id=sign.server_id,
                     node_id=self._node.node_id,
                     taken_at=self._taken_at,
@@ -289,7 +290,7 @@ class _Inventory:
                 continue
             self._decisions.handle(
                 ask.ClaimSign(
-                    actor=f"node:{self._node.hostname}",
+                    context=by_node(self._node.hostname),
                     server_id=sign.server_id,
                     by_node_id=one.node_id,
                     by_hostname=one.by,

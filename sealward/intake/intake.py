@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sealward import logs
 from sealward.commands import messages as ask
 from sealward.commands.batch import of_node, of_sign
+from sealward.commands.context import SYSTEM, by_node
 from sealward.commands.errors import (
     MovedAway,
     NodeWasRemoved,
@@ -292,7 +293,7 @@ class Intake:
             case reports.Heartbeat() | reports.Progress() | reports.SetAside():
                 if node.lost:
                     command = ask.RegisterNode(
-                        actor=f"node:{node.hostname}", hostname=node.hostname, public_key=node.public_key
+                        context=by_node(node.hostname), hostname=node.hostname, public_key=node.public_key
                     )
                     decisions.handle(command)
             case reports.Wanted():
@@ -320,7 +321,7 @@ class Intake:
         if self._refusals.is_quiet(refusal, outcome.recorded):
             return
         command = ask.RefuseReport(
-            actor="system", hostname=report.hostname, reason=reason, server_id=server_id
+            context=SYSTEM, hostname=report.hostname, reason=reason, server_id=server_id
         )
         decisions.handle(command)
         outcome.recorded.add(refusal)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sealward.commands import messages as ask
 from sealward.commands import place
+from sealward.commands.context import SYSTEM, by_node
 from sealward.commands.errors import (
     AnnouncedToAnother,
     NotComing,
@@ -206,7 +207,7 @@ class Introductions:
         try:
             decisions.handle(
                 ask.AnnounceLeaving(
-                    actor=f"node:{home.hostname}",
+                    context=by_node(home.hostname),
                     server_id=asked.server_id,
                     node_id=home.node_id,
                     to_node_id=asked.node_id,
@@ -255,7 +256,7 @@ class Introductions:
         elif asked.why is Why.CLAIM and report.has:
             decisions.handle(
                 ask.ClaimSign(
-                    actor=f"node:{asked.home}",
+                    context=by_node(asked.home),
                     server_id=asked.server_id,
                     by_node_id=asked.node_id,
                     by_hostname=asked.hostname,
@@ -284,7 +285,7 @@ def contest(node: Node, sign: Sign, decisions: Batch) -> None:
     """Record that a node asks for a server whose migration is announced for another node."""
     decisions.handle(
         ask.ContestLeaving(
-            actor=f"node:{node.hostname}",
+            context=by_node(node.hostname),
             server_id=sign.server_id,
             by_node_id=node.node_id,
             by_hostname=node.hostname,
@@ -309,7 +310,7 @@ def _answer(asked: Asked, *, is_given: bool) -> Iterable[Answer]:
 def _refuse(asked: Asked, refused: ReportRefused, decisions: Batch) -> None:
     """Record that a node asked for a server that does not come to it."""
     command = ask.RefuseReport(
-        actor="system", hostname=asked.hostname, reason=refused.code, server_id=asked.server_id
+        context=SYSTEM, hostname=asked.hostname, reason=refused.code, server_id=asked.server_id
     )
     try:
         decisions.handle(command)

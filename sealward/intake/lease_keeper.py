@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sealward.commands.context import SYSTEM
 from sealward.commands.errors import NotRegistered, Rejected
 from sealward.commands.messages import LoseNode
 from sealward.events.aside import BROKEN
@@ -60,7 +61,7 @@ class LeaseKeeper:
 
     def _lose(self, hostname: str, moment: datetime) -> None:
         try:
-            self._handler.handle(LoseNode(actor="system", hostname=hostname))
+            self._handler.handle(LoseNode(context=SYSTEM, hostname=hostname))
         except NotRegistered:
             self._leases.forget(hostname, moment)
         except Rejected as refused:

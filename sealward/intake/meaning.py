@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext, by_node
 from sealward.commands.errors import WrongNode
 from sealward.events.keys import public_key
 from sealward.events.node import Withheld
@@ -20,11 +21,11 @@ def of(report: reports.AnyReport, measured: Measured | Exception | None, node: N
 
     Raises ReportMalformed, WrongNode, EnvelopeRefused, StatementRefused.
     """
-    actor = f"node:{node.hostname}"
+    context = by_node(node.hostname, getattr(report, "task_id", None))
     match report:
         case reports.Inventory():
             return ask.RecordInventory(
-                actor=actor,
+                context=context,
                 hostname=node.hostname,
                 instances=report.instances,
                 taken_at=report.taken_at,
@@ -32,13 +33,12 @@ def of(report: reports.AnyReport, measured: Measured | Exception | None, node: N
                 leaving=frozenset(report.leaving),
             )
         case reports.Firmware():
-            return ask.RecordFirmware(actor=actor, hostname=node.hostname, files=report.files)
+            return ask.RecordFirmware(context=context, hostname=node.hostname, files=report.files)
         case reports.Measurement():
             return _measurement(report, measured, node)
         case reports.Failure():
             return ask.RecordFailure(
-                actor=actor,
-                task_id=report.task_id,
+                context=context,
                 server_id=report.server_id,
                 sign_id=report.sign_id,
                 node_id=node.node_id,
@@ -47,11 +47,10 @@ def of(report: reports.AnyReport, measured: Measured | Exception | None, node: N
                 cause=report.cause,
             )
         case reports.Enforcement() | reports.Objection() | reports.Reaction():
-            return _enforcement(report, actor)
+            return _enforcement(report, context)
         case reports.Sweep():
             return ask.RecordSweep(
-                actor=actor,
-                task_id=report.task_id,
+                context=context,
                 hostname=node.hostname,
                 cause=report.cause,
                 started_at=report.started_at,
@@ -64,16 +63,16 @@ def of(report: reports.AnyReport, measured: Measured | Exception | None, node: N
 
 
 def _enforcement(
-    report: reports.Enforcement | reports.Objection | reports.Reaction, actor: str
+    report: reports.Enforcement | reports.Objection | reports.Reaction, context: RequestContext
 ) -> ask.Command:
     match report:
         case reports.Enforcement():
             return ask.RecordEnforcement(
-                actor=actor, hostname=report.hostname, state=report.state, reason=report.reason
+                context=context, hostname=report.hostname, state=report.state, reason=report.reason
             )
         case reports.Objection():
             return ask.RecordObjection(
-                actor=actor,
+                context=context,
                 hostname=report.hostname,
                 objection_id=report.id,
                 server_id=report.server_id,
@@ -85,7 +84,7 @@ def _enforcement(
             )
         case reports.Reaction():
             return ask.RecordReaction(
-                actor=actor,
+                context=context,
                 hostname=report.hostname,
                 reaction_id=report.id,
                 server_id=report.server_id,
@@ -111,8 +110,7 @@ def _measurement(
     if statement.task_id != report.task_id:
         raise reports.ReportMalformed("the statement was made for another task than the report")
     return ask.RecordMeasurement(
-        actor=f"node:{node.hostname}",
-        task_id=report.task_id,
+        context=by_node(node.hostname, report.task_id),
         server_id=report.server_id,
         envelope=measured.signed.envelope,
         key=public_key(node.public_key),

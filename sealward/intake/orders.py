@@ -15,6 +15,7 @@ import msgspec
 
 from sealward import logs
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import Rejected
 from sealward.events import typed, values
 from sealward.events.bus import Later, Poison
@@ -89,7 +90,9 @@ class Orders:
             raise Poison("node.not-found", f"no node has the id {action.node_id}")
         kind = ask.ActivateNode if action.action == "activate" else ask.DeactivateNode
         try:
-            self._handler.handle(kind(actor=actor, task_id=task_id, hostname=hostname))
+            self._handler.handle(
+                kind(context=RequestContext(actor=actor, task_id=task_id), hostname=hostname)
+            )
         except Rejected as rejected:
             raise Poison(rejected.code, str(rejected)) from rejected
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sealward.commands.context import by_node
 from sealward.commands.errors import NotRegistered
 from sealward.commands.messages import RegisterNode
 from sealward.events import envelope as envelopes
@@ -21,7 +22,7 @@ def command(
     """Return the command to register a node, with the invitation that has signed the envelope as well."""
     invitation = None if node is None or node.invitation is None else node.invitation.public_key
     return RegisterNode(
-        actor=f"node:{report.hostname}",
+        context=by_node(report.hostname),
         hostname=report.hostname,
         public_key=report.public_key,
         invitation=invitation if invitation is not None and _has_signed(one, invitation) else None,

@@ -7,6 +7,7 @@ from door import NOW, SERVERS, Door
 from reporter import Reporter
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.events import store as stores
 from sealward.protocol import reports
 
@@ -34,8 +35,12 @@ def door(home: Reporter, liar: Reporter) -> Door:
     made.handler.handle(home.order(SERVER))
     made.handler.handle(liar.order(OTHER))
     assert made.take(home.measured(SERVER, 1, NOW), liar.measured(OTHER, 2, NOW)) == [None, None]
-    made.handler.handle(ask.ActivateNode(actor="user:celery", task_id=ACTIVATE, hostname="kvm1"))
-    made.handler.handle(ask.RequestValidation(actor="user:admin", task_id=VALIDATE, server_id=SERVER))
+    made.handler.handle(
+        ask.ActivateNode(context=RequestContext(actor="user:celery", task_id=ACTIVATE), hostname="kvm1")
+    )
+    made.handler.handle(
+        ask.RequestValidation(context=RequestContext(actor="user:admin", task_id=VALIDATE), server_id=SERVER)
+    )
     return made
 
 

@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import until
 
+from sealward.commands.context import RequestContext
 from sealward.commands.messages import AdmitNode
 from sealward.control.database import ControlPlace
 from sealward.control_plane import Core
@@ -112,6 +113,7 @@ FINE: dict[str, dict[str, Any]] = {
         "taken_at": NOW,
     },
     "progress": {"readings": [{"server_id": SERVER, "bytes_done": 1, "bytes_total": 2}]},
+    "set-aside": {"position": 1, "about": "sign.created", "reason": "event.unfit", "detail": "why"},
     "wanted": {"server_id": SERVER},
     "leaving": {"server_id": SERVER, "nonce": "n", "is_leaving": True},
     "reports": {"reports": [{"kind": "heartbeat", "hostname": "kvm-evil"}]},
@@ -260,7 +262,9 @@ def plane(
     made = Plane(core, url, worker, log, Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
     for hostname, key in (("kvm-evil", made.evil), ("kvm-honest", made.honest)):
         pem = keys.public_pem(key.public_key())
-        core.handler.handle(AdmitNode(actor="user:admin", hostname=hostname, public_key=pem))
+        core.handler.handle(
+            AdmitNode(context=RequestContext(actor="user:admin"), hostname=hostname, public_key=pem)
+        )
     until(lambda: made.has_inboxes("kvm-evil", "kvm-honest"), PATIENCE)
     FINE["registration"]["public_key"] = keys.public_pem(made.evil.public_key())
     yield made

@@ -20,6 +20,7 @@ from reporter import Reporter
 
 from sealward.commands import messages as ask
 from sealward.commands.claim import OFTEN, WITHIN
+from sealward.commands.context import SYSTEM, RequestContext
 from sealward.events import store as stores
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignLeaving, SignMoved, SignSealed, SignStayed
@@ -115,7 +116,7 @@ def test_a_server_that_is_switched_off_is_claimed(fleet: Fleet) -> None:
 
 def test_the_server_of_a_lost_node_is_claimed(fleet: Fleet) -> None:
     """Nobody is there to contradict; only an administrator or a policy can move the sign then."""
-    fleet.handler.handle(ask.LoseNode(actor="system", hostname="kvm1"))
+    fleet.handler.handle(ask.LoseNode(context=SYSTEM, hostname="kvm1"))
     fleet.claim()
     verdict = fleet.verdict(SERVER)
 
@@ -126,7 +127,9 @@ def test_the_server_of_a_lost_node_is_claimed(fleet: Fleet) -> None:
 
 def test_the_server_of_a_node_that_was_removed_is_claimed(fleet: Fleet) -> None:
     """Removed in the moment in which it was signed: its name under another id is another node."""
-    fleet.handler.handle(ask.RemoveNode(actor="user:admin", hostname="kvm1", signed=()))
+    fleet.handler.handle(
+        ask.RemoveNode(context=RequestContext(actor="user:admin"), hostname="kvm1", signed=())
+    )
     fleet.claim()
 
     assert fleet.sign(SERVER).node_id == fleet.home.node_id
@@ -170,7 +173,9 @@ def test_a_change_that_is_found_while_a_claim_is_open_is_false(fleet: Fleet) -> 
 def test_a_forged_measurement_is_not_sealed_at_the_next_put(fleet: Fleet) -> None:
     """Nor is the home's while the claim is open; afterwards the home's is."""
     fleet.claim()
-    fleet.handler.handle(ask.UpdateSign(actor="user:admin", task_id="t-2", server_id=SERVER))
+    fleet.handler.handle(
+        ask.UpdateSign(context=RequestContext(actor="user:admin", task_id="t-2"), server_id=SERVER)
+    )
     forged = fleet.measure(fleet.liar, generation=2, disk="evil", cause="sealed")
     assert fleet.measure(fleet.home, generation=2, cause="sealed", task_id="t-2") == [None]
     sealed = [one.generation for one in fleet.log() if isinstance(one, SignSealed)]
@@ -213,7 +218,7 @@ def test_a_claim_that_is_withdrawn_gives_back_what_was_known_once_it_is_measured
 def test_an_order_to_validate_is_answered_unknown(fleet: Fleet) -> None:
     """The home measured it, and equal; nobody knows whether that server is the one that runs."""
     fleet.claim()
-    order = ask.RequestValidation(actor="user:admin", task_id="t-3", server_id=SERVER)
+    order = ask.RequestValidation(context=RequestContext(actor="user:admin", task_id="t-3"), server_id=SERVER)
     fleet.handler.handle(order)
     fleet.measure(fleet.home, task_id="t-3", cause="requested")
     with fleet.rows() as (projections, tables):
@@ -431,7 +436,9 @@ def test_a_liar_claims_only_so_many_servers_a_minute(fleet: Fleet, monkeypatch: 
 def test_the_claim_of_a_node_that_is_removed_ends(fleet: Fleet) -> None:
     """With the next inventory of the home."""
     fleet.claim()
-    fleet.handler.handle(ask.RemoveNode(actor="user:admin", hostname="kvm2", signed=()))
+    fleet.handler.handle(
+        ask.RemoveNode(context=RequestContext(actor="user:admin"), hostname="kvm2", signed=())
+    )
     fleet.say(fleet.home.inventory(*SERVERS, running=SERVERS))
     fleet.measure(fleet.home)
 

@@ -20,6 +20,7 @@ from reporter import Reporter
 
 from sealward.commands import messages as ask
 from sealward.commands import sign as signs
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import StreamUnreadable
 from sealward.commands.handler import Handler
 from sealward.commands.node import Node
@@ -142,8 +143,10 @@ def test_whatever_folding_raises(
     )
     for _ in range(2):
         with pytest.raises(StreamUnreadable):
-            handler.handle(ask.RequestValidation(actor="user:admin", server_id=BROKEN))
-    handler.handle(ask.RequestValidation(actor="user:admin", server_id=SOUND))
+            handler.handle(
+                ask.RequestValidation(context=RequestContext(actor="user:admin"), server_id=BROKEN)
+            )
+    handler.handle(ask.RequestValidation(context=RequestContext(actor="user:admin"), server_id=SOUND))
 
     assert [(one.position, one.part, one.topic, one.reason) for one in kept.all()] == [
         (position, "decisions", "sign.sealed", type(raised).__name__)

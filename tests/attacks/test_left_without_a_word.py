@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from reporter import ORDERED, Reporter
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import PlaceUnconfirmed
 from sealward.events import store as stores
 from sealward.events.sign import SignMoved, SignSealed
@@ -60,7 +61,9 @@ class Fleet(Door):
 
     def update(self, node_id: int | None = None) -> None:
         """Have an administrator sign anew."""
-        command = ask.UpdateSign(actor="user:admin", task_id="t-2", server_id=SERVER, node_id=node_id)
+        command = ask.UpdateSign(
+            context=RequestContext(actor="user:admin", task_id="t-2"), server_id=SERVER, node_id=node_id
+        )
         self.handler.handle(command)
 
     def seals(self) -> int:
@@ -102,7 +105,9 @@ def test_a_false_stays_false_whatever_the_new_node_measures(fleet: Fleet) -> Non
     fleet.let_go()
     fleet.measure(fleet.liar)
     fleet.say(fleet.liar.swept(fleet.now, "1"))
-    fleet.handler.handle(ask.RequestValidation(actor="user:admin", task_id="t-9", server_id=SERVER))
+    fleet.handler.handle(
+        ask.RequestValidation(context=RequestContext(actor="user:admin", task_id="t-9"), server_id=SERVER)
+    )
     fleet.measure(fleet.liar, task_id="t-9")
 
     verdict = fleet.verdict(SERVER)

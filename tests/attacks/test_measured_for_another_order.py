@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from reporter import Reporter, task_of
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.events import envelope as envelopes
 from sealward.events import statement as statements
 from sealward.events.sign import SignSealed
@@ -46,7 +47,9 @@ def opened(store: EventStore, node: Reporter) -> Door:
     node.sign(made.handler, [SERVER, OTHER])
     assert made.take(node.measured(SERVER, 1, NOW), node.measured(OTHER, 2, NOW)) == [None, None]
     made.now += timedelta(minutes=1)
-    made.handler.handle(ask.UpdateSign(actor="user:admin", task_id=NEXT, server_id=SERVER))
+    made.handler.handle(
+        ask.UpdateSign(context=RequestContext(actor="user:admin", task_id=NEXT), server_id=SERVER)
+    )
     return made
 
 
@@ -86,8 +89,10 @@ def test_the_task_is_what_the_node_has_signed_for(door: Door, node: Reporter) ->
 
 def test_the_order_of_a_sign_before_counts_for_no_later_one(door: Door, node: Reporter) -> None:
     """Revoked and signed anew: the same server, the same generation, another order."""
-    door.handler.handle(ask.RevokeSign(actor="user:admin", server_id=SERVER))
-    door.handler.handle(replace(node.order(SERVER), task_id="anew"))
+    door.handler.handle(ask.RevokeSign(context=RequestContext(actor="user:admin"), server_id=SERVER))
+    door.handler.handle(
+        replace(node.order(SERVER), context=RequestContext(actor="user:admin", task_id="anew"))
+    )
     old = node.measured(SERVER, 3, door.now, task_id=task_of(SERVER), cause="sealed")
 
     assert door.take(old) == ["report.not-ordered"]
@@ -135,7 +140,7 @@ def test_an_order_from_before_orders_had_tasks_is_sealed(store: EventStore, node
     """There is no task to name, and none may be named."""
     door = Door(store)
     door.take(node.registration(), node.inventory(SERVER))
-    door.handler.handle(replace(node.order(SERVER), task_id=None))
+    door.handler.handle(replace(node.order(SERVER), context=RequestContext(actor="user:admin", task_id=None)))
 
     assert door.take(node.measured(SERVER, 1, NOW, task_id="made-up")) == ["report.not-ordered"]
     assert door.take(node.measured(SERVER, 1, NOW, task_id=None)) == [None]

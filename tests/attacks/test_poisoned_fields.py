@@ -18,6 +18,7 @@ from factories import ONE_OF_EACH
 from reporter import Reporter
 
 from sealward.commands.batch import Batch
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import Unrecordable
 from sealward.commands.messages import ActivateNode
 from sealward.events import envelope as envelopes
@@ -290,13 +291,17 @@ def test_a_command_that_cannot_be_recorded_hurts_none_of_its_neighbours(door: Do
         refused.clear()
         for actor, task_id in (("user:a\nb", "t-1"), ("user:b", "t-2")):
             try:
-                batch.handle(ActivateNode(actor=actor, task_id=task_id, hostname="kvm1"))
+                batch.handle(
+                    ActivateNode(context=RequestContext(actor=actor, task_id=task_id), hostname="kvm1")
+                )
             except Unrecordable as unrecordable:
                 refused.append(unrecordable.code)
 
     door.handler.together(work)
     with pytest.raises(Unrecordable, match="actor"):
-        door.handler.handle(ActivateNode(actor="user:a\nb", task_id="t-3", hostname="kvm1"))
+        door.handler.handle(
+            ActivateNode(context=RequestContext(actor="user:a\nb", task_id="t-3"), hostname="kvm1")
+        )
 
     assert refused == ["event.unfit"]
     assert [one.task_id for one in door.log()[-1:]] == ["t-2"]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import Reporter
 
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import InvitationSpent, InvitationUsed, NodeExists, NotInvited, Rejected
 from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, UninviteNode
 from sealward.events import envelope as envelopes
@@ -41,7 +42,7 @@ def host() -> Reporter:
 def invite(door: Door, hostname: str = "kvm1", key: Ed25519PrivateKey = SECRET, hours: float = 1.0) -> None:
     """Invite a host."""
     command = InviteNode(
-        actor="user:root",
+        context=RequestContext(actor="user:root"),
         hostname=hostname,
         invitation=public_pem(key.public_key()),
         expires_at=door.now + timedelta(hours=hours),
@@ -142,17 +143,17 @@ def test_an_invitation_expires(door: Door, host: Reporter) -> None:
 def test_an_invitation_can_be_revoked(door: Door, host: Reporter) -> None:
     """Before it was used; what was used is a node's, which is removed otherwise."""
     invite(door)
-    door.handler.handle(UninviteNode(actor="user:root", hostname="kvm1"))
+    door.handler.handle(UninviteNode(context=RequestContext(actor="user:root"), hostname="kvm1"))
     assert send(door, registration(host, SECRET)) == ["invitation.revoked"]
     with pytest.raises(NotInvited):
-        door.handler.handle(UninviteNode(actor="user:root", hostname="kvm1"))
+        door.handler.handle(UninviteNode(context=RequestContext(actor="user:root"), hostname="kvm1"))
     with pytest.raises(NotInvited):
-        door.handler.handle(UninviteNode(actor="user:root", hostname="kvm7"))
+        door.handler.handle(UninviteNode(context=RequestContext(actor="user:root"), hostname="kvm7"))
     invite(door, key=ANOTHER)
     assert send(door, registration(host, SECRET)) == ["node.not-invited"]
     assert send(door, registration(host, ANOTHER)) == [None]
     with pytest.raises(InvitationUsed):
-        door.handler.handle(UninviteNode(actor="user:root", hostname="kvm1"))
+        door.handler.handle(UninviteNode(context=RequestContext(actor="user:root"), hostname="kvm1"))
 
 
 def test_a_used_invitation_lets_nobody_else_in(door: Door, host: Reporter) -> None:
@@ -165,7 +166,7 @@ def test_a_used_invitation_lets_nobody_else_in(door: Door, host: Reporter) -> No
     with pytest.raises(NodeExists):
         invite(door, key=ANOTHER)
     invite(door)  # the same again is no news
-    door.handler.handle(RemoveNode(actor="user:root", hostname="kvm1", signed=()))
+    door.handler.handle(RemoveNode(context=RequestContext(actor="user:root"), hostname="kvm1", signed=()))
     assert send(door, registration(thief, SECRET)) == ["node.removed"]
     assert send(door, registration(host, SECRET)) == ["node.removed"]
 
@@ -178,7 +179,7 @@ def test_a_used_invitation_lets_nobody_else_in(door: Door, host: Reporter) -> No
 def test_a_revoked_invitation_is_not_made_good_again(door: Door, host: Reporter) -> None:
     """It was revoked because its file leaked; the command that enrolls the host finds that file again."""
     invite(door)
-    door.handler.handle(UninviteNode(actor="user:root", hostname="kvm1"))
+    door.handler.handle(UninviteNode(context=RequestContext(actor="user:root"), hostname="kvm1"))
     with pytest.raises(InvitationSpent):
         invite(door, hours=24)
     invite(door, key=ANOTHER)
@@ -194,7 +195,7 @@ def test_a_used_invitation_is_not_made_good_again(door: Door, host: Reporter) ->
     for key in (SECRET, ANOTHER):
         invite(door, key=key)
         assert send(door, registration(host, key)) == [None]
-        door.handler.handle(RemoveNode(actor="user:root", hostname="kvm1", signed=()))
+        door.handler.handle(RemoveNode(context=RequestContext(actor="user:root"), hostname="kvm1", signed=()))
     for key in (SECRET, ANOTHER):
         with pytest.raises(InvitationSpent):
             invite(door, key=key)
@@ -210,7 +211,7 @@ def test_an_invited_host_is_no_node_yet(door: Door, host: Reporter) -> None:
         == ["node.not-found"] * 2
     )
     pem = public_pem(host.key.public_key())
-    door.handler.handle(AdmitNode(actor="user:root", hostname="kvm1", public_key=pem))
+    door.handler.handle(AdmitNode(context=RequestContext(actor="user:root"), hostname="kvm1", public_key=pem))
     assert send(door, registration(host), host.inventory(*SERVERS)) == [None, None]
 
 
@@ -236,10 +237,14 @@ def test_in_every_history_only_the_invited_come_in(steps: list[str]) -> None:
                     invite(door)
                     open_until = open_until if member else door.now + timedelta(hours=1)
                 case "uninvite":
-                    door.handler.handle(UninviteNode(actor="user:root", hostname="kvm1"))
+                    door.handler.handle(
+                        UninviteNode(context=RequestContext(actor="user:root"), hostname="kvm1")
+                    )
                     open_until = None
                 case "remove":
-                    door.handler.handle(RemoveNode(actor="user:root", hostname="kvm1", signed=()))
+                    door.handler.handle(
+                        RemoveNode(context=RequestContext(actor="user:root"), hostname="kvm1", signed=())
+                    )
                     member = False
                 case "later":
                     door.now += timedelta(minutes=40)

@@ -25,6 +25,7 @@ from simulation.world import NOON, World
 from topology import topology
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.events import envelope as envelopes
 from sealward.events.keys import private_key, public_pem
 from sealward.events.policy import OnDoubt, OnViolation, Policy
@@ -58,7 +59,11 @@ def host(world: World) -> Host:
     world.create(host.server_ids[0])
     world.handle(world.switch(host, ask.ActivateNode))
     world.handle(
-        ask.SetNodePolicy(actor="user:admin", task_id=world.task_id(), hostname=host.hostname, policy=STRICT)
+        ask.SetNodePolicy(
+            context=RequestContext(actor="user:admin", task_id=world.task_id()),
+            hostname=host.hostname,
+            policy=STRICT,
+        )
     )
     world.settle()
     return host
@@ -200,7 +205,9 @@ def test_what_was_told_before_changes_nothing_when_it_is_told_again(world: World
     for policy in (lax, STRICT, lax, STRICT):
         world.handle(
             ask.SetNodePolicy(
-                actor="user:admin", task_id=world.task_id(), hostname=host.hostname, policy=policy
+                context=RequestContext(actor="user:admin", task_id=world.task_id()),
+                hostname=host.hostname,
+                policy=policy,
             )
         )
         world.now_registers(host)

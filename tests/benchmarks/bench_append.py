@@ -25,6 +25,7 @@ from factories import event
 from private import postgres_server
 from reporter import Reporter
 
+from sealward.commands.context import RequestContext
 from sealward.commands.handler import Handler
 from sealward.commands.messages import RequestValidation
 from sealward.events import codec
@@ -67,7 +68,11 @@ def commands(store: EventStore) -> Work:
         server_id = str(uuid.uuid4())
         handler.handle(node.order(server_id))
         for number in range(count):
-            handler.handle(RequestValidation(actor="user:admin", task_id=f"t-{number}", server_id=server_id))
+            handler.handle(
+                RequestValidation(
+                    context=RequestContext(actor="user:admin", task_id=f"t-{number}"), server_id=server_id
+                )
+            )
 
     return work
 

@@ -18,6 +18,7 @@ from bounds import Bound, report
 from private import postgres_server
 from reporter import Reporter
 
+from sealward.commands.context import RequestContext
 from sealward.commands.handler import Handler
 from sealward.commands.messages import RequestValidation
 from sealward.events.base import utc_now
@@ -31,7 +32,9 @@ NODE = Reporter("kvm1", 1)
 
 def command(server_id: str) -> RequestValidation:
     """Return a command that gives one event, whatever there is."""
-    return RequestValidation(actor="user:admin", task_id=str(uuid.uuid4()), server_id=server_id)
+    return RequestValidation(
+        context=RequestContext(actor="user:admin", task_id=str(uuid.uuid4())), server_id=server_id
+    )
 
 
 def mean_ms(handler: Handler, servers: list[str]) -> float:

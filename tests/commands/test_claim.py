@@ -8,15 +8,20 @@ import pytest
 from factories import NOON, ORDER, SERVER
 
 from sealward.commands.claim import OFTEN, WITHIN, claim_sign, settle_claim
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import NotSigned
 from sealward.commands.messages import ClaimSign, SettleClaim
 from sealward.commands.sign import Sign, evolve
 from sealward.events.base import Event
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignCreated
 
-CLAIM = ClaimSign(actor="node:kvm3", server_id=SERVER, by_node_id=3, by_hostname="kvm3")
-DENY = ClaimSign(actor="node:kvm2", server_id=SERVER, by_node_id=3, by_hostname="kvm3", denied=True)
-SETTLE = SettleClaim(actor="node:kvm3", server_id=SERVER, by_node_id=3)
+CLAIM = ClaimSign(
+    context=RequestContext(actor="node:kvm3"), server_id=SERVER, by_node_id=3, by_hostname="kvm3"
+)
+DENY = ClaimSign(
+    context=RequestContext(actor="node:kvm2"), server_id=SERVER, by_node_id=3, by_hostname="kvm3", denied=True
+)
+SETTLE = SettleClaim(context=RequestContext(actor="node:kvm3"), server_id=SERVER, by_node_id=3)
 
 
 def signed() -> Sign:
@@ -47,7 +52,9 @@ def test_1_a_claim_is_recorded_once_and_once_more_when_it_is_denied() -> None:
     assert claim_sign(open_, CLAIM, now=NOON) == []
     assert claim_sign(both, CLAIM, now=NOON) == claim_sign(both, DENY, now=NOON) == []
     assert claim_sign(signed(), DENY, now=NOON) == []
-    own = ClaimSign(actor="node:kvm2", server_id=SERVER, by_node_id=2, by_hostname="kvm2")
+    own = ClaimSign(
+        context=RequestContext(actor="node:kvm2"), server_id=SERVER, by_node_id=2, by_hostname="kvm2"
+    )
     assert claim_sign(signed(), own, now=NOON) == []
     with pytest.raises(NotSigned):
         claim_sign(None, CLAIM, now=NOON)
@@ -73,9 +80,18 @@ def test_3_a_node_that_claims_too_often_has_its_last_claim_stand() -> None:
         sign = after(sign, settle_claim(sign, SETTLE, now=now))
         now += timedelta(seconds=1)
         sign = after(sign, claim_sign(sign, CLAIM, now=now))
-    other = ClaimSign(actor="node:kvm4", server_id=SERVER, by_node_id=4, by_hostname="kvm4")
+    other = ClaimSign(
+        context=RequestContext(actor="node:kvm4"), server_id=SERVER, by_node_id=4, by_hostname="kvm4"
+    )
     sign = after(sign, claim_sign(sign, other, now=now))
 
     assert settle_claim(sign, SETTLE, now=now) == []
     assert settle_claim(sign, SETTLE, now=now + WITHIN) != []
-    assert settle_claim(sign, SettleClaim(actor="node:kvm4", server_id=SERVER, by_node_id=4), now=now) != []
+    assert (
+        settle_claim(
+            sign,
+            SettleClaim(context=RequestContext(actor="node:kvm4"), server_id=SERVER, by_node_id=4),
+            now=now,
+        )
+        != []
+    )

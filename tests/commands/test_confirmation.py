@@ -13,6 +13,7 @@ from msgspec.structs import replace as changed
 
 from sealward.commands import place
 from sealward.commands import sign as decider
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import PlaceUnconfirmed
 from sealward.commands.messages import MoveSign, UpdateSign
 from sealward.commands.sign import Sign, evolve
@@ -35,7 +36,7 @@ def violated() -> Sign:
 def moved(sign: Sign, grounds: Grounds, to: int = OTHER) -> Sign:
     """Return the sign on another node."""
     command = MoveSign(
-        actor=f"node:kvm{to}",
+        context=RequestContext(actor=f"node:kvm{to}"),
         server_id=sign.server_id,
         node_id=to,
         hostname=f"kvm{to}",
@@ -57,7 +58,9 @@ def equal(sign: Sign, second: int = 10, task_id: str | None = None) -> Sign:
 
 def ordered(sign: Sign, node_id: int | None = None) -> Sign:
     """Return the sign after an administrator's order to sign anew."""
-    order = UpdateSign(**ASK | {"task_id": "t-2"}, node_id=node_id)
+    order = UpdateSign(
+        **ASK | {"context": RequestContext(actor="user:admin", task_id="t-2")}, node_id=node_id
+    )
     made = play(sign, decider.update_sign(sign, order, now=NOW + timedelta(seconds=5)))
     assert made is not None
     return made

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealward.commands import node as nodes
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import FirmwareIsAnother, FirmwareUnknown, NotRegistered
 from sealward.commands.messages import AcceptFirmware, RecordFirmware
 from sealward.events import firmware
@@ -29,12 +30,14 @@ def _node(*found: dict[str, str]) -> nodes.Node:
 
 
 def _record(node: nodes.Node | None, files: dict[str, str]) -> list[Event]:
-    command = RecordFirmware(actor="node:kvm1", hostname="kvm1", files=files)
+    command = RecordFirmware(context=RequestContext(actor="node:kvm1"), hostname="kvm1", files=files)
     return nodes.record_firmware(node, command, now=NOON)
 
 
 def _accept(node: nodes.Node | None, files: dict[str, str]) -> list[Event]:
-    command = AcceptFirmware(actor="user:admin", hostname="kvm1", digest=firmware.digest(files))
+    command = AcceptFirmware(
+        context=RequestContext(actor="user:admin"), hostname="kvm1", digest=firmware.digest(files)
+    )
     return nodes.accept_firmware(node, command, now=NOON)
 
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
 from sealward.commands.batch import SNAPSHOT_EVERY
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import AlreadySigned
 from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation, RevokeSign
@@ -35,8 +36,7 @@ def handler(store: EventStore) -> Handler:
 def create(server_id: str = SERVER) -> CreateSign:
     """Return the command to sign a server."""
     return CreateSign(
-        actor="user:admin",
-        task_id="t-1",
+        context=RequestContext(actor="user:admin", task_id="t-1"),
         server_id=server_id,
         node_id=2,
         hostname="kvm2",
@@ -60,8 +60,8 @@ def test_the_facts_say_where_the_command_came_from() -> None:
     """Ids of user and project go into every event of theirs; without them an event says nothing of it."""
     store = stores.in_memory()
     origin = Origin(user_id="u", project_id="p")
-    handler(store).handle(replace(create(), origin=origin))
-    handler(store).handle(RevokeSign(actor="user:admin", server_id=SERVER))
+    handler(store).handle(replace(create(), context=replace(create().context, origin=origin)))
+    handler(store).handle(RevokeSign(context=RequestContext(actor="user:admin"), server_id=SERVER))
 
     assert [one.event.origin for one in store.follow(0)] == [origin, None]
 
@@ -81,7 +81,10 @@ def test_of_many_at_once_every_command_is_recorded_once(tmp_path: Path) -> None:
     """Writers that meet in one stream decide again instead of losing what the other wrote."""
     store = stores.sqlite(tmp_path / "log.sqlite")
     handler(store).handle(create())
-    asks = [RequestValidation(actor="user:admin", task_id=f"t-{n}", server_id=SERVER) for n in range(24)]
+    asks = [
+        RequestValidation(context=RequestContext(actor="user:admin", task_id=f"t-{n}"), server_id=SERVER)
+        for n in range(24)
+    ]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(handler(store).handle, asks))
     requested = [one for one in store.read(sign_stream(SERVER)) if isinstance(one, SignValidationRequested)]
@@ -94,7 +97,7 @@ def test_of_many_at_once_every_command_is_recorded_once(tmp_path: Path) -> None:
 def test_a_node_that_registers_twice_at_once_is_one_node() -> None:
     """A hostname has one stream, so one of the two finds the other's registration."""
     store = stores.in_memory()
-    command = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")
+    command = RegisterNode(context=RequestContext(actor="node:kvm2"), hostname="kvm2", public_key="PEM")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(handler(store).handle, [command] * 8))
 
@@ -107,7 +110,11 @@ def test_a_long_stream_is_loaded_from_its_snapshot() -> None:
     handle = handler(store).handle
     handle(create())
     for number in range(2 * SNAPSHOT_EVERY):
-        handle(RequestValidation(actor="user:admin", task_id=f"t-{number}", server_id=SERVER))
+        handle(
+            RequestValidation(
+                context=RequestContext(actor="user:admin", task_id=f"t-{number}"), server_id=SERVER
+            )
+        )
     kept = store.snapshot(sign_stream(SERVER))
     with pytest.raises(AlreadySigned):
         handle(create())
@@ -127,7 +134,7 @@ def test_a_long_stream_may_end_with_a_revocation() -> None:
     handle = handler(store).handle
     for _ in range(SNAPSHOT_EVERY):
         handle(create())
-        handle(RevokeSign(actor="user:admin", server_id=SERVER))
+        handle(RevokeSign(context=RequestContext(actor="user:admin"), server_id=SERVER))
     kept = store.snapshot(sign_stream(SERVER))
     handle(create())
 

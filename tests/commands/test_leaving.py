@@ -9,6 +9,7 @@ from factories import NOON, ORDER, SERVER
 from msgspec.structs import replace
 
 from sealward.commands import place
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import AnnouncedToAnother, NotSigned, WrongNode
 from sealward.commands.leaving import announce_leaving, contest_leaving, end_leaving
 from sealward.commands.messages import AnnounceLeaving, ClaimSign, ContestLeaving, EndLeaving, MoveSign
@@ -29,7 +30,7 @@ def signed() -> Sign:
 def announce(to: int = 3, by: int = 2) -> AnnounceLeaving:
     """Return the command of a node to announce a migration."""
     return AnnounceLeaving(
-        actor=f"node:kvm{by}",
+        context=RequestContext(actor=f"node:kvm{by}"),
         server_id=SERVER,
         node_id=by,
         to_node_id=to,
@@ -67,14 +68,21 @@ def test_2_when_another_node_asks_the_announcement_is_contested_until_it_ends() 
     """That is recorded once, whoever asks; the same destination contests nothing, nor does the home."""
 
     def ask_for(by: int) -> ContestLeaving:
-        return ContestLeaving(actor=f"node:kvm{by}", server_id=SERVER, by_node_id=by, by_hostname=f"kvm{by}")
+        return ContestLeaving(
+            context=RequestContext(actor=f"node:kvm{by}"),
+            server_id=SERVER,
+            by_node_id=by,
+            by_hostname=f"kvm{by}",
+        )
 
     (contested,) = contest_leaving(announced(), ask_for(4), now=NOON)
     sign = evolve(announced(), contested)
     assert isinstance(contested, SignLeaving)
     assert sign is not None
     assert sign.leaving is not None
-    end = EndLeaving(actor="node:kvm2", server_id=SERVER, node_id=2, taken_at=NOON + SECOND)
+    end = EndLeaving(
+        context=RequestContext(actor="node:kvm2"), server_id=SERVER, node_id=2, taken_at=NOON + SECOND
+    )
     (stayed,) = end_leaving(sign, end, now=NOON)
     ended = evolve(sign, stayed)
 
@@ -92,12 +100,14 @@ def test_3_an_announcement_ends_with_the_move_or_when_the_home_says_later_that_i
     """What the home said before, by its own clock, ends nothing."""
 
     def end(at: timedelta) -> EndLeaving:
-        return EndLeaving(actor="node:kvm2", server_id=SERVER, node_id=2, taken_at=NOON + at)
+        return EndLeaving(
+            context=RequestContext(actor="node:kvm2"), server_id=SERVER, node_id=2, taken_at=NOON + at
+        )
 
     (stayed,) = end_leaving(announced(), end(SECOND), now=NOON)
     stays = evolve(announced(), stayed)
     move = MoveSign(
-        actor="node:kvm3",
+        context=RequestContext(actor="node:kvm3"),
         server_id=SERVER,
         node_id=3,
         hostname="kvm3",
@@ -121,7 +131,9 @@ def test_3_an_announcement_ends_with_the_move_or_when_the_home_says_later_that_i
 
 def test_4_what_another_node_claims_is_announced_to_nobody_else() -> None:
     """To the node that claims it, it may be: that was the destination."""
-    claim = ClaimSign(actor="node:kvm3", server_id=SERVER, by_node_id=3, by_hostname="kvm3")
+    claim = ClaimSign(
+        context=RequestContext(actor="node:kvm3"), server_id=SERVER, by_node_id=3, by_hostname="kvm3"
+    )
     (claimed,) = decide(signed(), claim, now=NOON)
     sign = evolve(signed(), claimed)
     assert sign is not None

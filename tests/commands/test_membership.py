@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sealward.commands import membership
 from sealward.commands import node as nodes
+from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.errors import (
     HostnameTaken,
     NodeExists,
@@ -40,12 +41,14 @@ NODE = nodes.Node(1, "kvm1", PEMS[0])
 
 
 def _replace(node: nodes.Node | None, pem: str) -> list[Event]:
-    command = ReplaceKey(actor="user:admin", request_id="req-1", hostname="kvm1", public_key=pem)
+    command = ReplaceKey(
+        context=RequestContext(actor="user:admin", request_id="req-1"), hostname="kvm1", public_key=pem
+    )
     return membership.replace_key(node, command, now=NOON)
 
 
 def _register(node: nodes.Node, pem: str) -> list[Event]:
-    command = RegisterNode(actor="node:kvm1", hostname="kvm1", public_key=pem)
+    command = RegisterNode(context=RequestContext(actor="node:kvm1"), hostname="kvm1", public_key=pem)
     return nodes.register_node(node, command, node_id=9, now=NOON)
 
 
@@ -103,12 +106,14 @@ def test_no_node_gives_itself_a_key(history: list[tuple[bool, str]]) -> None:
 
 
 def _admit(node: nodes.Node | None, pem: str = PEMS[1]) -> list[Event]:
-    command = AdmitNode(actor="user:admin", hostname="kvm1", public_key=pem)
+    command = AdmitNode(context=RequestContext(actor="user:admin"), hostname="kvm1", public_key=pem)
     return membership.admit_node(node, command, node_id=2, now=NOON)
 
 
 def _remove(node: nodes.Node | None, *signed: str) -> list[Event]:
-    command = RemoveNode(actor="user:admin", task_id="t-1", hostname="kvm1", signed=signed)
+    command = RemoveNode(
+        context=RequestContext(actor="user:admin", task_id="t-1"), hostname="kvm1", signed=signed
+    )
     return membership.remove_node(node, command, now=NOON)
 
 
@@ -125,15 +130,17 @@ def test_a_removed_node_has_nothing_and_is_nobody() -> None:
     node = _after(
         replace(NODE, instances=frozenset([("s-1", "one")]), running=frozenset(["s-1"])), _remove(NODE)
     )
-    refuse = RefuseReport(actor="system", hostname="kvm1", reason="node.removed", server_id=None)
-    inventory = RecordInventory(actor="node:kvm1", hostname="kvm1", instances=(), taken_at=NOON)
+    refuse = RefuseReport(context=SYSTEM, hostname="kvm1", reason="node.removed", server_id=None)
+    inventory = RecordInventory(
+        context=RequestContext(actor="node:kvm1"), hostname="kvm1", instances=(), taken_at=NOON
+    )
 
     assert (node.removed, node.instances, node.running) == (True, frozenset(), frozenset())
     attempts: tuple[Callable[[], object], ...] = (
         lambda: _remove(node),
         lambda: _replace(node, PEMS[1]),
         lambda: nodes.record_inventory(node, inventory, now=NOON),
-        lambda: nodes.lose_node(node, LoseNode(actor="system", hostname="kvm1"), now=NOON),
+        lambda: nodes.lose_node(node, LoseNode(context=SYSTEM, hostname="kvm1"), now=NOON),
     )
     for refused in attempts:
         with pytest.raises(NotRegistered):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import Reporter
 
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import AlreadySigned, NotSigned, Rejected
 from sealward.commands.handler import Handler
 from sealward.commands.memory import Memory, Remembered
@@ -28,9 +29,9 @@ NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 SERVER = str(uuid.UUID(int=1))
 CREATE = Reporter("kvm1", 1).order(SERVER)
-UPDATE = UpdateSign(actor="user:admin", server_id=SERVER)
-REVOKE = RevokeSign(actor="user:admin", server_id=SERVER)
-VALIDATE = RequestValidation(actor="user:admin", server_id=SERVER)
+UPDATE = UpdateSign(context=RequestContext(actor="user:admin"), server_id=SERVER)
+REVOKE = RevokeSign(context=RequestContext(actor="user:admin"), server_id=SERVER)
+VALIDATE = RequestValidation(context=RequestContext(actor="user:admin"), server_id=SERVER)
 
 
 def handler(store: EventStore) -> Handler:

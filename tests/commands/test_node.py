@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealward.commands import node as decider
+from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.errors import HostnameTaken, NotRegistered
 from sealward.commands.messages import (
     ActivateNode,
@@ -23,7 +24,7 @@ from sealward.events.base import Event
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeActivated, NodeLost, NodeReturned
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
-REGISTER = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")
+REGISTER = RegisterNode(context=RequestContext(actor="node:kvm2"), hostname="kvm2", public_key="PEM")
 
 
 def play(node: Node | None, events: list[Event]) -> Node:
@@ -41,13 +42,15 @@ def registered() -> Node:
 
 def inventory(node: Node, *instances: tuple[str, str]) -> list[Event]:
     """Return what follows when the node says that it has those servers."""
-    command = RecordInventory(actor="node:kvm2", hostname="kvm2", instances=instances, taken_at=NOW)
+    command = RecordInventory(
+        context=RequestContext(actor="node:kvm2"), hostname="kvm2", instances=instances, taken_at=NOW
+    )
     return decider.record_inventory(node, command, now=NOW)
 
 
 def test_a_node_registers_once() -> None:
     """The same key again is no news; another key under the hostname is refused."""
-    other = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="OTHER")
+    other = RegisterNode(context=RequestContext(actor="node:kvm2"), hostname="kvm2", public_key="OTHER")
 
     assert registered() == Node(2, "kvm2", "PEM")
     assert decider.register_node(registered(), REGISTER, node_id=3, now=NOW) == []
@@ -57,10 +60,12 @@ def test_a_node_registers_once() -> None:
 
 def test_every_order_is_recorded_and_the_last_one_holds() -> None:
     """Activation is idempotent: said twice the node is as active as before, and both tasks are known."""
-    command = ActivateNode(actor="user:admin", task_id="t-1", hostname="kvm2")
+    command = ActivateNode(context=RequestContext(actor="user:admin", task_id="t-1"), hostname="kvm2")
     once = play(registered(), decider.activate_node(registered(), command, now=NOW))
-    (again,) = decider.activate_node(once, replace(command, task_id="t-2"), now=NOW)
-    off = DeactivateNode(actor="user:admin", task_id="t-3", hostname="kvm2")
+    (again,) = decider.activate_node(
+        once, replace(command, context=RequestContext(actor="user:admin", task_id="t-2")), now=NOW
+    )
+    off = DeactivateNode(context=RequestContext(actor="user:admin", task_id="t-3"), hostname="kvm2")
 
     assert registered().active is None
     assert isinstance(again, NodeActivated)
@@ -70,9 +75,9 @@ def test_every_order_is_recorded_and_the_last_one_holds() -> None:
 
 def test_the_same_order_is_carried_out_once() -> None:
     """A task id that is delivered again, as brokers do, adds nothing to the log."""
-    command = ActivateNode(actor="user:celery", task_id="t-1", hostname="kvm2")
+    command = ActivateNode(context=RequestContext(actor="user:celery", task_id="t-1"), hostname="kvm2")
     node = play(registered(), decider.activate_node(registered(), command, now=NOW))
-    off = DeactivateNode(actor="user:celery", task_id="t-1", hostname="kvm2")
+    off = DeactivateNode(context=RequestContext(actor="user:celery", task_id="t-1"), hostname="kvm2")
 
     assert decider.activate_node(node, command, now=NOW) == []
     assert decider.deactivate_node(node, off, now=NOW) == []
@@ -80,7 +85,7 @@ def test_the_same_order_is_carried_out_once() -> None:
 
 def test_a_node_is_lost_once_and_returns_when_it_registers() -> None:
     """Silence is recorded once; hearing the node again ends it."""
-    command = LoseNode(actor="system", hostname="kvm2")
+    command = LoseNode(context=SYSTEM, hostname="kvm2")
     (lost,) = decider.lose_node(registered(), command, now=NOW)
     silent = play(registered(), [lost])
 
@@ -94,7 +99,9 @@ def test_a_node_is_lost_once_and_returns_when_it_registers() -> None:
 def test_what_is_not_registered_takes_no_orders() -> None:
     """An unknown node is refused."""
     with pytest.raises(NotRegistered):
-        decider.activate_node(None, ActivateNode(actor="user:admin", hostname="kvm9"), now=NOW)
+        decider.activate_node(
+            None, ActivateNode(context=RequestContext(actor="user:admin"), hostname="kvm9"), now=NOW
+        )
 
 
 def test_a_renamed_server_leaves_before_it_appears() -> None:
@@ -123,7 +130,11 @@ def test_that_a_server_begins_or_ceases_to_run_is_recorded_once() -> None:
 
     def said(node: Node, running: frozenset[str] | None) -> list[Event]:
         command = RecordInventory(
-            actor="node:kvm2", hostname="kvm2", instances=one, taken_at=NOW, running=running
+            context=RequestContext(actor="node:kvm2"),
+            hostname="kvm2",
+            instances=one,
+            taken_at=NOW,
+            running=running,
         )
         return decider.record_inventory(node, command, now=NOW)
 

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
+from sealward.commands.context import RequestContext, by_node
 from sealward.commands.errors import (
     FromTheFuture,
     NotRegistered,
@@ -52,10 +53,12 @@ def sign(is_valid: IsValid) -> Sign:
     return known
 
 
-def failure(known: Sign | None, second: int = 1, **what_matters: object) -> list[Any]:
+def failure(
+    known: Sign | None, second: int = 1, task_id: str | None = None, **what_matters: object
+) -> list[Any]:
     """Return what follows from a failure of that second."""
     fields: dict[str, Any] = {
-        "actor": "node:kvm2",
+        "context": by_node("kvm2", task_id),
         "server_id": SERVER,
         "sign_id": 115,
         "node_id": 2,
@@ -66,10 +69,10 @@ def failure(known: Sign | None, second: int = 1, **what_matters: object) -> list
     return list(signs.record_failure(known, RecordFailure(**fields | what_matters), now=NOW))
 
 
-def sweep(node: Node | None = NODE, **what_matters: object) -> list[Any]:
+def sweep(node: Node | None = NODE, task_id: str | None = None, **what_matters: object) -> list[Any]:
     """Return what follows from a sweep."""
     fields: dict[str, Any] = {
-        "actor": "node:kvm2",
+        "context": by_node("kvm2", task_id),
         "hostname": "kvm2",
         "cause": "sweep",
         "started_at": NOW,
@@ -185,7 +188,10 @@ def test_an_inventory_older_than_the_sweep_before_the_last_comes_too_late() -> N
     def taken(second: float) -> RecordInventory:
         moment = NOW + timedelta(seconds=second)
         return RecordInventory(
-            actor="node:kvm2", hostname="kvm2", instances=((SERVER, "i"),), taken_at=moment
+            context=RequestContext(actor="node:kvm2"),
+            hostname="kvm2",
+            instances=((SERVER, "i"),),
+            taken_at=moment,
         )
 
     assert nodes.record_inventory(node, taken(0.5), now=NOW) == []

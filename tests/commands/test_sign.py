@@ -12,6 +12,7 @@ from factories import SERVER
 
 from sealward.commands import place
 from sealward.commands import sign as decider
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import (
     AlreadySigned,
     FilesUnread,
@@ -52,7 +53,7 @@ NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 SIGNED = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0")
 CHANGED = Measurement("libvirt-domain/1", {"boot": "bb"}, {}, "libvirt 9.0.0")
-ASK: dict[str, Any] = {"actor": "user:admin", "task_id": "t-1", "server_id": SERVER}
+ASK: dict[str, Any] = {"context": RequestContext(actor="user:admin", task_id="t-1"), "server_id": SERVER}
 
 
 def play(sign: Sign | None, events: list[Event]) -> Sign | None:
@@ -91,8 +92,7 @@ def report(  # noqa: PLR0913 - each test changes one of them
     statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"", task_id)
     envelope = envelopes.sign(statement.envelope(), NODE)
     command = RecordMeasurement(
-        actor="node:kvm2",
-        task_id=task_id,
+        context=RequestContext(actor="node:kvm2", task_id=task_id),
         server_id=SERVER,
         envelope=envelope,
         key=NODE.public_key(),
@@ -246,7 +246,7 @@ def test_what_a_sweep_passed_over_is_recorded_although_it_is_no_news() -> None:
 
 
 MOVE = MoveSign(
-    actor="node:kvm3",
+    context=RequestContext(actor="node:kvm3"),
     server_id=SERVER,
     node_id=3,
     hostname="kvm3",
@@ -353,7 +353,7 @@ def in_doubt() -> Sign:
     """Return a sign that a libvirt upgrade has left in doubt, and that is ordered to be sealed anew."""
     sign = play(created(), report(created(), OLD))
     sign = play(sign, report(sign, UPGRADED, second=2, findings=(CPU,)))
-    again = UpdateSign(**ASK | {"task_id": "t-2"}, in_doubt=True)
+    again = UpdateSign(**ASK | {"context": RequestContext(actor="user:admin", task_id="t-2")}, in_doubt=True)
     sign = play(sign, decider.update_sign(sign, again, now=NOW))
     assert sign is not None
     return sign

@@ -16,6 +16,7 @@ from storm import Subscriber
 from topology import topology
 
 from sealward.commands.batch import Batch
+from sealward.commands.context import RequestContext
 from sealward.commands.handler import Handler
 from sealward.commands.messages import RecordSweep, RegisterNode
 from sealward.control.database import ControlPlace
@@ -62,7 +63,9 @@ class Hour:
 
         def all_of_them(batch: Batch) -> None:
             for name in self._names:
-                batch.handle(RegisterNode(actor=f"node:{name}", hostname=name, public_key=pem))
+                batch.handle(
+                    RegisterNode(context=RequestContext(actor=f"node:{name}"), hostname=name, public_key=pem)
+                )
 
         self._handler.together(all_of_them)
 
@@ -74,7 +77,7 @@ class Hour:
             for name in self._names:
                 batch.handle(
                     RecordSweep(
-                        actor=f"node:{name}",
+                        context=RequestContext(actor=f"node:{name}"),
                         hostname=name,
                         cause="sweep",
                         started_at=moment,

@@ -163,14 +163,15 @@ def test_identity_headers_never_reach_the_application() -> None:
 
 
 def test_every_order_says_where_it_came_from() -> None:
-    """Whatever command the door makes: with the actor go the ids of user, project and request."""
-    orders = [
-        {word.arg for word in call.keywords}
+    """A command of HTTP is made with the context of its request: actor, ids of user, project and request."""
+    contexts = [
+        ast.unparse(word.value)
         for file in Path(app.__file__).parent.glob("*.py")
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and "actor" in {word.arg for word in call.keywords}
+        if isinstance(call, ast.Call)
+        for word in call.keywords
+        if word.arg == "context"
     ]
-    commands = [words for words in orders if "request_id" in words]
 
-    assert len(commands) >= 6
-    assert all({"origin", "global_request_id"} <= words for words in commands)
+    assert len(contexts) >= 6
+    assert all(one.startswith("context_of(req") for one in contexts)

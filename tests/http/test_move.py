@@ -8,6 +8,7 @@ from typing import Any
 from reporter import Reporter
 from running import DATABASE, WEB, Running, until
 
+from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.messages import LoseNode, RecordInventory
 from sealward.control.role import Role
 from sealward.protocol import reports
@@ -69,7 +70,7 @@ def test_an_administrator_moves_what_a_lost_node_had(sealward: Running) -> None:
     heard, nowhere, unsigned = _move(sealward, 2), _move(sealward, 3), _move(sealward, 2, DATABASE)
     sealward.embedded._node.stop()
     hostname = sealward.ask("GET", "/v1/node/1").json["node"]["hostname"]
-    sealward.embedded.control_plane.handler.handle(LoseNode(actor="system", hostname=hostname))
+    sealward.embedded.control_plane.handler.handle(LoseNode(context=SYSTEM, hostname=hostname))
     moved = sealward.ask("POST", f"/v1/sign/{WEB}/move", {"node_id": 2})
     again = _move(sealward, 2)
     events = sealward.ask("GET", f"/v1/sign/{WEB}/events").json["events"]
@@ -90,7 +91,7 @@ def test_what_has_moved_by_itself_is_signed_anew_where_the_client_says(sealward:
     sealward.embedded._node.stop()
     node = sealward.ask("GET", "/v1/node/1").json["node"]
     gone = RecordInventory(
-        actor=f"node:{node['hostname']}",
+        context=RequestContext(actor=f"node:{node['hostname']}"),
         hostname=node["hostname"],
         instances=(),
         taken_at=datetime.now(UTC),

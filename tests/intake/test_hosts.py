@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from door import NOW, Door
 from reporter import Reporter
 
+from sealward.commands.context import RequestContext
 from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, UninviteNode
 from sealward.events.keys import public_pem
 from sealward.events.store import EventStore
@@ -29,7 +30,12 @@ def invite(door: Door, host: Reporter) -> None:
     pem = public_pem(Ed25519PrivateKey.generate().public_key())
     expires = NOW + timedelta(hours=1)
     door.handler.handle(
-        InviteNode(actor="user:admin", hostname=host.hostname, invitation=pem, expires_at=expires)
+        InviteNode(
+            context=RequestContext(actor="user:admin"),
+            hostname=host.hostname,
+            invitation=pem,
+            expires_at=expires,
+        )
     )
 
 
@@ -64,12 +70,14 @@ def test_a_host_has_an_inbox_from_its_invitation_to_its_removal(door: Door, stor
     invite(door, host)
     invite(door, other)
     assert listed() == ["reports.kvm1", "reports.kvm2"]
-    door.handler.handle(UninviteNode(actor="user:admin", hostname="kvm2"))
+    door.handler.handle(UninviteNode(context=RequestContext(actor="user:admin"), hostname="kvm2"))
     assert listed() == ["reports.kvm1"]
     pem = public_pem(other.key.public_key())
-    door.handler.handle(AdmitNode(actor="user:admin", hostname="kvm2", public_key=pem))
+    door.handler.handle(
+        AdmitNode(context=RequestContext(actor="user:admin"), hostname="kvm2", public_key=pem)
+    )
     assert listed() == ["reports.kvm1", "reports.kvm2"]
-    door.handler.handle(RemoveNode(actor="user:admin", hostname="kvm2", signed=()))
+    door.handler.handle(RemoveNode(context=RequestContext(actor="user:admin"), hostname="kvm2", signed=()))
     assert listed() == ["reports.kvm1"]
     invite(door, other)
     assert listed() == ["reports.kvm1", "reports.kvm2"]

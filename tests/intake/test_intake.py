@@ -10,6 +10,7 @@ import pytest
 from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
+from sealward.commands.context import RequestContext
 from sealward.commands.messages import RevokeSign
 from sealward.commands.place import AGREED
 from sealward.events import envelope as envelopes
@@ -184,7 +185,7 @@ def test_a_refusal_is_recorded_once_in_a_while(door: Door, node: Reporter) -> No
 
 def test_what_came_too_late_is_no_attack(door: Door, node: Reporter) -> None:
     """A report on a sign that was revoked meanwhile is neither refused nor recorded."""
-    door.handler.handle(RevokeSign(actor="user:admin", server_id=SERVERS[0]))
+    door.handler.handle(RevokeSign(context=RequestContext(actor="user:admin"), server_id=SERVERS[0]))
     door.appends.clear()
 
     assert door.take(node.measured(SERVERS[0], 1, NOW), node.measured(SERVERS[1], 2, NOW)) == [None, None]
@@ -224,7 +225,10 @@ def test_of_a_conflict_all_is_decided_anew(door: Door, node: Reporter) -> None:
     def race(events: Sequence[tuple[uuid.UUID, int, Event]]) -> int:
         if not raced:
             raced.append(True)
-            for command in (RevokeSign(actor="user:admin", server_id=SERVERS[0]), node.order(SERVERS[0])):
+            for command in (
+                RevokeSign(context=RequestContext(actor="user:admin"), server_id=SERVERS[0]),
+                node.order(SERVERS[0]),
+            ):
                 door.handler.handle(command)
             with pytest.raises(VersionConflict):
                 appended(events)

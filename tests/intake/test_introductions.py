@@ -6,6 +6,7 @@ import pytest
 from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
+from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.messages import LoseNode, RemoveNode
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignLeaving
@@ -85,9 +86,9 @@ def test_where_the_home_cannot_be_asked_there_is_nothing_to_tell(door: Door, nod
     """It is lost, or was removed: the answer is that about a server which nobody signed."""
     _sealed(door, node)
     other = _other(door)
-    door.handler.handle(LoseNode(actor="system", hostname="kvm1"))
+    door.handler.handle(LoseNode(context=SYSTEM, hostname="kvm1"))
     door.take(other.wanted(SERVERS[0]))
-    door.handler.handle(RemoveNode(actor="user:admin", hostname="kvm1", signed=()))
+    door.handler.handle(RemoveNode(context=RequestContext(actor="user:admin"), hostname="kvm1", signed=()))
     door.take(other.wanted(SERVERS[0]))
 
     assert door.given() == [("kvm2", SERVERS[0], False)] * 2

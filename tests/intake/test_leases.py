@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sealward.commands.context import RequestContext
 from sealward.commands.handler import Handler
 from sealward.commands.messages import RegisterNode
 from sealward.control.database import SqliteControl
@@ -30,7 +31,7 @@ def test_silence_is_recorded_once_and_so_is_the_return(tmp_path: Path) -> None:
     database = SqliteControl(tmp_path / "control")
     leases = Leases(database)
     keeper = LeaseKeeper(leases, handler, LEASE, lambda: now[0])
-    hello = RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM")
+    hello = RegisterNode(context=RequestContext(actor="node:kvm2"), hostname="kvm2", public_key="PEM")
     handler.handle(hello)
     leases.touch({"kvm2"}, NOON)
     for seconds in (10, 30, 31, 60, 90):
@@ -65,7 +66,7 @@ def test_after_the_store_was_away_nodes_get_one_lease_to_be_heard() -> None:
     now = [NOON]
     store = stores.in_memory()
     handler = Handler(store, None, clock=lambda: now[0], fresh_for=timedelta(minutes=15))
-    handler.handle(RegisterNode(actor="node:kvm2", hostname="kvm2", public_key="PEM"))
+    handler.handle(RegisterNode(context=RequestContext(actor="node:kvm2"), hostname="kvm2", public_key="PEM"))
     leases = Away()
     keeper = LeaseKeeper(leases, handler, LEASE, lambda: now[0])
     heads = []

@@ -7,12 +7,15 @@ from simulation.host import Host
 from simulation.world import World
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.events.verdict import IsValid
 
 
 def order(world: World, kind: type[ask.UpdateSign | ask.RequestValidation], server_id: str) -> None:
     """Order something about a server."""
-    world.handle(kind(actor="user:admin", task_id=world.task_id(), server_id=server_id))
+    world.handle(
+        kind(context=RequestContext(actor="user:admin", task_id=world.task_id()), server_id=server_id)
+    )
 
 
 def is_valid(world: World, server_id: str) -> IsValid:

@@ -16,6 +16,7 @@ from simulation.network import Killed, Network, Weather
 from simulation.plane import AUTHORITY_PEM, Plane
 
 from sealward.commands import messages as ask
+from sealward.commands.context import RequestContext
 from sealward.commands.errors import Rejected
 from sealward.events.base import sign_stream
 from sealward.events.sign import SignCreated, SignMoved
@@ -242,7 +243,7 @@ class World:
         else:
             server_id = self.dice.choice(self._server_ids)
             made = self.dice.choice(SIGN_COMMANDS)(
-                actor="user:admin", task_id=self.task_id(), server_id=server_id
+                context=RequestContext(actor="user:admin", task_id=self.task_id()), server_id=server_id
             )
             self.handle(self._named(made))
 
@@ -262,7 +263,9 @@ class World:
         for row in rows:
             if row.ordered > row.sealed:
                 order = ask.UpdateSign(
-                    actor="user:admin", task_id=self.task_id(), server_id=row.server_id, node_id=row.node_id
+                    context=RequestContext(actor="user:admin", task_id=self.task_id()),
+                    server_id=row.server_id,
+                    node_id=row.node_id,
                 )
                 self.handle(order)
         self.settle()
@@ -275,8 +278,7 @@ class World:
         server = next(iter(there or found), None)
         if server is not None and (self.liar is None or server.hostname != self.liar.reporter.hostname):
             command = ask.CreateSign(
-                actor="user:admin",
-                task_id=self.task_id(),
+                context=RequestContext(actor="user:admin", task_id=self.task_id()),
                 server_id=server_id,
                 node_id=server.node_id,
                 hostname=server.hostname,
@@ -287,7 +289,9 @@ class World:
 
     def switch(self, host: Host, kind: type[ask.ActivateNode | ask.DeactivateNode]) -> ask.NodeCommand:
         """Return the command to switch a node's validation."""
-        return kind(actor="user:admin", task_id=self.task_id(), hostname=host.hostname)
+        return kind(
+            context=RequestContext(actor="user:admin", task_id=self.task_id()), hostname=host.hostname
+        )
 
     def handle(self, command: ask.Command) -> None:
         """Give a command, and note how it was answered."""
@@ -537,7 +541,9 @@ class World:
         self.rekeyed.add(host.hostname)
         pem = host.next_key()
         command = ask.ReplaceKey(
-            actor="user:admin", task_id=self.task_id(), hostname=host.hostname, public_key=pem
+            context=RequestContext(actor="user:admin", task_id=self.task_id()),
+            hostname=host.hostname,
+            public_key=pem,
         )
         self.handle(command)
 
