@@ -103,7 +103,13 @@ class Text:
             if len(value) <= SHORT:
                 _remember(fit, value)
 
+        FIT[check] = fit
         return check
+
+
+FIT: Final[dict[Check, set[str]]] = {}
+"""The short texts that a check has found fit: looked at before the check is called."""
+NONE_FIT: Final[frozenset[str]] = frozenset()
 
 
 def _remember(fit: set[str], text: str) -> None:
@@ -375,12 +381,15 @@ def fields_of(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a class
 
 def _fields(kind: Any) -> Check:  # noqa: ANN401 - as above
     known = [(name, checker(hint)) for name, hint in fields_of(kind).items()]
-    checks = [(name, one) for name, one in known if one is not _anything]
+    checks = [(name, FIT.get(one, NONE_FIT), one) for name, one in known if one is not _anything]
 
     def check(value: Any) -> None:  # noqa: ANN401 - as above
-        for name, one in checks:
+        for name, fit, one in checks:
+            entry = getattr(value, name)
+            if type(entry) is str and entry in fit:
+                continue
             try:
-                one(getattr(value, name))
+                one(entry)
             except Unfit as unfit:
                 raise unfit.inside(f".{name}") from None
 
@@ -400,6 +409,8 @@ def _either(kinds: tuple[Any, ...]) -> Check:
         if value is not None:
             inner(value)
 
+    if inner in FIT:
+        FIT[check] = FIT[inner]
     return check
 
 
@@ -433,10 +444,14 @@ def _many(inner: Check, most: int) -> Check:
 
 
 def _mapping(of_key: Check, of_value: Check, most: int) -> Check:
+    fit_keys, fit = FIT.get(of_key, NONE_FIT), FIT.get(of_value, NONE_FIT)
+
     def check(value: Any) -> None:  # noqa: ANN401 - as above
         if len(value) > most:
             raise Unfit(f"must have at most {most} entries")
         for key, entry in value.items():
+            if type(entry) is str and type(key) is str and key in fit_keys and entry in fit:
+                continue
             try:
                 of_key(key)
                 of_value(entry)
