@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import threading
@@ -17,7 +16,7 @@ import msgspec
 from sealward.characters import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 MARGIN: Final = "\n    | "
 """What a line begins with that goes on: no message can look like another one's first line."""
@@ -31,14 +30,21 @@ NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _IDS: ContextVar[Mapping[str, str]] = ContextVar("sealward-ids", default=NOTHING)
 
 
-@contextlib.contextmanager
-def about(**ids: str | None) -> Iterator[None]:
+class about:  # noqa: N801 - it is used as a function; a generator would take three times as long
     """Have every message inside say what it is about: `request_id`, `task_id`, `actor`."""
-    before = _IDS.set(_with(ids))
-    try:
-        yield
-    finally:
-        _IDS.reset(before)
+
+    __slots__ = ("_before", "_ids")
+
+    def __init__(self, **ids: str | None) -> None:
+        self._ids = ids
+
+    def __enter__(self) -> None:
+        """Add the ids."""
+        self._before = _IDS.set(_with(self._ids))
+
+    def __exit__(self, *_: object) -> None:
+        """Take them away again."""
+        _IDS.reset(self._before)
 
 
 def begin(**ids: str | None) -> None:

@@ -6,6 +6,7 @@ https://github.com/secure-systems-lab/dsse (protocol.md)
 from __future__ import annotations
 
 import binascii
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,10 +60,16 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def sign(envelope: Envelope, key: Ed25519PrivateKey) -> Envelope:
     """Return the envelope with the key's signature added; signing twice with one key changes nothing."""
-    made = Signature(keyid(key.public_key()), key.sign(pae(envelope.payload_type, envelope.payload)))
+    made = Signature(_keyid_of(key), key.sign(pae(envelope.payload_type, envelope.payload)))
     if made in envelope.signatures:
         return envelope
     return Envelope(envelope.payload, envelope.payload_type, (*envelope.signatures, made))
+
+
+@functools.lru_cache(maxsize=8)
+def _keyid_of(key: Ed25519PrivateKey) -> str:
+    """Return the id of a key that signs; a process signs with few keys, again and again."""
+    return keyid(key.public_key())
 
 
 def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:

@@ -75,7 +75,7 @@ class Measurement:
 
     def beside(self, reference: Measurement | None) -> Measurement:
         """Return what is compared with a reference: without companions where that lists none."""
-        is_compared = reference is None or reference.companions is not None
+        is_compared = self.companions is None or reference is None or reference.companions is not None
         return self if is_compared else replace(self, companions=None)
 
     @property

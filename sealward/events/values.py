@@ -486,7 +486,8 @@ def _json(value: Any, depth: int = 0) -> None:  # noqa: ANN401 - as above
     elif isinstance(value, dict):
         for key, entry in value.items():
             _json(key, depth + 1)
-            _json(entry, depth + 1)
+            if type(entry) is not str or not _is_printed(entry):
+                _json(entry, depth + 1)
     elif isinstance(value, (list, tuple)):
         for entry in value:
             _json(entry, depth + 1)
