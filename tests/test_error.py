@@ -12,7 +12,12 @@ import sealward
 from sealward.error import SealwardError
 
 CODE = re.compile(r"[a-z]+([.-][a-z]+)*")
-NOT_IMPORTED = ("sealward.__main__", "sealward.osc", "sealward.node_agent.gate.started")
+NOT_IMPORTED = (
+    "sealward.__main__",
+    "sealward.osc",
+    "sealward.node_agent.gate.started",
+    "sealward.node_agent.gate.writers",
+)
 """What runs when it is imported, needs the openstack command, or is run where it lies."""
 SAID_TWICE = {"report.malformed", "report.wrong-node"}
 """Refusals of a report that are found out in two places: where it is read, and where it is decided upon."""

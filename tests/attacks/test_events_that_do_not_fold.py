@@ -20,6 +20,7 @@ from reporter import Reporter
 
 from sealward.commands import messages as ask
 from sealward.commands import sign as signs
+from sealward.commands.batch import of_node, of_sign
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import StreamUnreadable
 from sealward.commands.handler import Handler
@@ -29,7 +30,7 @@ from sealward.control.leases import Leases
 from sealward.control.set_aside import DECISIONS, SetAside
 from sealward.control_plane import Core
 from sealward.events import codec
-from sealward.events.base import Event, node_stream, sign_stream
+from sealward.events.base import Event, sign_stream
 from sealward.events.bus import BusUnavailable
 from sealward.events.sign import SignSealed
 from sealward.events.store import EventStore, Snapshot, sqlite
@@ -175,9 +176,9 @@ def test_what_was_decided_a_moment_ago_and_does_not_fold(store: EventStore, node
 def test_a_snapshot_that_cannot_be_read_costs_a_longer_read(store: EventStore, node: Reporter) -> None:
     """It is no record: the stream is read from its beginning, and `replay` names the snapshot."""
     filled(store, node)
-    for shape in ("sign/8", "sign/9"):
-        store.keep_snapshots([Snapshot(sign_stream(SOUND), 3, shape, b'{"sign_id": "evil"}')])
-    store.keep_snapshots([Snapshot(node_stream("kvm1"), 1, "node/8", b"\xff")])
+    sign, host = of_sign(SOUND), of_node("kvm1")
+    store.keep_snapshots([Snapshot(sign.id, 3, sign.shape, b'{"sign_id": "evil"}')])
+    store.keep_snapshots([Snapshot(host.id, 1, host.shape, b"\xff")])
     door = Door(store)
 
     assert door.take(node.measured(SOUND, 2, NOW + timedelta(seconds=1), disk="evil")) == [None]

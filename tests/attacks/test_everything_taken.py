@@ -20,6 +20,7 @@ from sealward.control.tokens import Tokens
 from sealward.events.base import utc_now
 from stack.sealward import Stack
 
+pytestmark = pytest.mark.alone  # how fast answers come while all else is taken
 QUICK = 2.0
 PAST = "/v1/sign?at=2026-01-02T03:04:05Z"
 WAIT = 12

@@ -16,6 +16,9 @@ from sealward.events.postgres import postgres
 from stack.compose import services
 from stack.sealward import Stack
 
+OF_TESTS = {"SEALWARD_SIMULATION_SEEDS", "SEALWARD_STORM_SEEDS", "SEALWARD_TEST_RABBITMQ"}
+"""What .ci/run and developers set for the tests, and the processes under test inherit."""
+
 
 def signed(stack: Stack, server_id: str, api: str = "api-1") -> dict[str, Any]:
     """Sign a server anew."""
@@ -58,7 +61,8 @@ def started_with(pid: int) -> tuple[str, set[str]]:
     process = Path(f"/proc/{pid}")
     words = process.joinpath("cmdline").read_text().rstrip("\0").split("\0")
     variables = process.joinpath("environ").read_text().split("\0")
-    return words[-1], {one.partition("=")[0] for one in variables if one.startswith("SEALWARD_")}
+    names = {one.partition("=")[0] for one in variables if one.startswith("SEALWARD_")}
+    return words[-1], names - OF_TESTS
 
 
 def test_an_action_is_a_task_that_ends(stack: Stack) -> None:
