@@ -274,6 +274,21 @@ def _authority(settings: Settings) -> Ed25519PrivateKey:
     return key
 
 
+def _heard_by(
+    core: Core, kept: SetAside, celery: CeleryEvents, clock: Callable[[], datetime]
+) -> Callable[[Sequence[reports.AnyReport]], None]:
+    """Return the function that notes reports that were taken, where no event says it."""
+
+    def heard(batch: Sequence[reports.AnyReport]) -> None:
+        core.leases.touch({one.hostname for one in batch}, clock())
+        core.progress.hear(batch, clock())
+        kept.hear(batch)
+        for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
+            celery.heard(hostname)
+
+    return heard
+
+
 class Worker:
     """Projections, relay, intake of reports and leases: any number of processes, each role led by one."""
 
@@ -295,16 +310,9 @@ class Worker:
         notes = Notes(_queues(settings, bus), voice)
         untold = Untold(core.control)
 
-        def heard(batch: Sequence[reports.AnyReport]) -> None:
-            core.leases.touch({one.hostname for one in batch}, clock())
-            core.progress.hear(batch, clock())
-            kept.hear(batch)
-            for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
-                celery.heard(hostname)
-
         intake = Intake(
             core.handler,
-            heard,
+            _heard_by(core, kept, celery, clock),
             clock,
             answers=answers,
             notes=notes,

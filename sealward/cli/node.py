@@ -120,6 +120,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     uninvite.add_argument("hostname", help="as it was invited")
     uninvite.set_defaults(run=_uninvite)
+    _add_expel(verbs)
+    _add_key(verbs)
+
+
+def _add_expel(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     expel = verbs.add_parser(
         "expel",
         help="print the script that takes the broker's user from a node that was removed",
@@ -129,6 +134,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     expel.add_argument("hostname", help="as the node was called")
     expel.add_argument("--vhost", default="/", help="the broker's virtual host; default: %(default)s")
     expel.set_defaults(run=_expel)
+
+
+def _add_key(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     key = verbs.add_parser(
         "key",
         help="print this node's public key, or make the next one",

@@ -176,22 +176,48 @@ def record_measurement(
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
     place.refuse_others(sign, statement.node_id)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
-        if statement.task_id != sign.ordered_task:
-            raise NotOrdered
-        refuse_future(statement.measured_at, now)
-        if statement.measurement.unread:
-            raise FilesUnread
-        if (reason := confirmation.not_sealed_for(sign)) is not None:
-            return _not_sealed(sign, command, reason, now)
-        if sign.is_order_in_doubt and not _is_but_upgraded(sign, command):
-            return _not_as_signed(sign, command, now, fresh_until)
-        return _seal(sign, command, countersign(), now, fresh_until)
+        return _for_order(sign, command, countersign, now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
         raise UnknownGeneration
+    return _compared(sign, sign.reference, command, now, fresh_until)
+
+
+def _for_order(
+    sign: Sign,
+    command: RecordMeasurement,
+    countersign: Callable[[], Envelope],
+    now: datetime,
+    fresh_until: datetime,
+) -> list[Event]:
+    """Seal the generation that is ordered, or say why the order stays open.
+
+    Raises NotOrdered, FromTheFuture, FilesUnread, and what `countersign` raises.
+    """
+    statement = command.statement
+    if statement.task_id != sign.ordered_task:
+        raise NotOrdered
+    refuse_future(statement.measured_at, now)
+    if statement.measurement.unread:
+        raise FilesUnread
+    if (reason := confirmation.not_sealed_for(sign)) is not None:
+        return _not_sealed(sign, command, reason, now)
+    if sign.is_order_in_doubt and not _is_but_upgraded(sign, command):
+        return _not_as_signed(sign, command, now, fresh_until)
+    return _seal(sign, command, countersign(), now, fresh_until)
+
+
+def _compared(
+    sign: Sign, reference: Measurement, command: RecordMeasurement, now: datetime, fresh_until: datetime
+) -> list[Event]:
+    """Judge a measurement against the reference in force; no event where nothing is new and nobody asked.
+
+    Raises FromTheFuture.
+    """
+    statement = command.statement
     judge = partial(
         judged,
         sign.verdict,
-        sign.reference,
+        reference,
         statement.measurement,
         findings=command.findings,
         fresh_until=fresh_until,

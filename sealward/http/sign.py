@@ -83,6 +83,21 @@ class SignList(msgspec.Struct, frozen=True):
     signs: list[Sign]
 
 
+NO_NEW_SIGN: Final = {
+    400: ("server.bad-uuid",),
+    404: ("server.not-found",),
+    409: ("sign.exists", "server.on-several-nodes"),
+    410: ("sign.revoked-meanwhile",),
+}
+"""Status and reasons of a refusal to sign a server."""
+NOT_ANEW: Final = {
+    400: ("server.bad-uuid",),
+    409: ("sign.place-unconfirmed",),
+    410: ("sign.revoked-meanwhile",),
+}
+"""Status and reasons of a refusal to sign a server anew, beside those of every call about a sign."""
+
+
 class Signs:
     """`/sign` and `/sign/{server_id}`."""
 
@@ -109,12 +124,7 @@ class Signs:
                 {201: Answer(SignAnswer, headers=("Location", "ETag"))},
                 rule=Rule("sign:create", "Sign a server.", CHANGES),
                 body=ToSign,
-                refuses={
-                    400: ("server.bad-uuid",),
-                    404: ("server.not-found",),
-                    409: ("sign.exists", "server.on-several-nodes"),
-                    410: ("sign.revoked-meanwhile",),
-                },
+                refuses=NO_NEW_SIGN,
             ),
             Operation(
                 "PUT",
@@ -124,13 +134,7 @@ class Signs:
                 rule=Rule("sign:update", "Sign a server anew: make a new reference.", CHANGES),
                 headers=("If-Match",),
                 body=ToUpdate,
-                refuses=OF_A_SIGN
-                | MISMATCH
-                | {
-                    400: ("server.bad-uuid",),
-                    409: ("sign.place-unconfirmed",),
-                    410: ("sign.revoked-meanwhile",),
-                },
+                refuses=OF_A_SIGN | MISMATCH | NOT_ANEW,
             ),
             Operation(
                 "GET",

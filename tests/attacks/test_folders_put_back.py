@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from gated import Gated, gated_node
 from running import WEB, Running, running, until
 
 from sealward.node_agent.fleet import SampleFleet
-from sealward.node_agent.gate import dossier, hook
+from sealward.node_agent.gate import dossier
 from sealward.node_agent.mark import beside
 from sealward.node_agent.marked import MarkedLedger
 
@@ -22,29 +23,29 @@ OLDER = "older than one that was there before"
 
 
 @dataclass
-class Gated:
-    """A Sealward whose signed server may not start otherwise, its hook, and a copy of its node's folder."""
+class Copied:
+    """A node with a start gate, and a copy of the folder of its agent."""
 
-    sealward: Running
-    place: Path
-    node: Path
+    gate: Gated
     kept: Path
+
+    @property
+    def sealward(self) -> Running:
+        """Return the Sealward of the node."""
+        return self.gate.sealward
+
+    @property
+    def node(self) -> Path:
+        """Return the folder of the node's agent."""
+        return self.gate.node
 
     def starts(self, xml: str) -> subprocess.CompletedProcess[str]:
         """Start a server as libvirt does."""
-        return subprocess.run(  # noqa: S603 - our own script
-            [self.place, "instance-00000068", "prepare", "begin", "-"],
-            input=xml,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
+        return self.gate.starts(xml)
 
     def policy(self, **what: str) -> None:
         """Set the node's policy, and wait until its ledger has it."""
-        position = self.sealward.ask("PUT", "/v1/node/1/policy", what).json["policy"]["position"]
-        until(lambda: self.sealward.embedded.agent.policies.of(WEB).set_by == position)
+        self.gate.policy(**what)
 
     def keep(self) -> None:
         """Copy the folder as it is."""
@@ -67,19 +68,15 @@ class Gated:
 
 
 @pytest.fixture
-def gated(tmp_path: Path) -> Iterator[Gated]:
-    """Yield one whose folder was kept when there was one sign."""
-    node = tmp_path / "sw" / "node"
-    place = hook.install(tmp_path / "hooks", node, node / "gate.sock", tmp_path / "in")
-    with running(tmp_path / "sw") as sealward:
-        sealward.sign()
-        made = Gated(sealward, place, node, tmp_path / "kept")
-        made.policy(on_start="refuse")
+def gated(tmp_path: Path) -> Iterator[Copied]:
+    """Yield a node whose folder was kept when there was one sign."""
+    with gated_node(tmp_path) as gate:
+        made = Copied(gate, tmp_path / "kept")
         made.keep()
         yield made
 
 
-def test_an_old_generation_does_not_start(gated: Gated) -> None:
+def test_an_old_generation_does_not_start(gated: Copied) -> None:
     """Though all in the folder belongs together, and every signature is good."""
     old = gated.sealward.fleet.xml(WEB)
     before = gated.starts(old).returncode
@@ -91,7 +88,7 @@ def test_an_old_generation_does_not_start(gated: Gated) -> None:
     assert (done.returncode, OLDER in done.stderr) == (1, True), done.stderr
 
 
-def test_what_is_in_force_waits_for_its_reference(gated: Gated) -> None:
+def test_what_is_in_force_waits_for_its_reference(gated: Copied) -> None:
     """The folder does not have it; the control plane brings it, and all is as before."""
     gated.sign_anew()
     new = gated.sealward.fleet.xml(WEB)
@@ -107,7 +104,7 @@ def test_what_is_in_force_waits_for_its_reference(gated: Gated) -> None:
     assert OLDER in waited.stderr
 
 
-def test_a_policy_does_not_come_back_either(gated: Gated) -> None:
+def test_a_policy_does_not_come_back_either(gated: Copied) -> None:
     """What was only observed when the folder was kept is refused."""
     gated.policy(on_start="observe")
     gated.keep()
@@ -118,7 +115,7 @@ def test_a_policy_does_not_come_back_either(gated: Gated) -> None:
     assert gated.starts(changed).returncode == 1
 
 
-def test_a_reference_that_was_revoked_does_not_come_back(gated: Gated) -> None:
+def test_a_reference_that_was_revoked_does_not_come_back(gated: Copied) -> None:
     """Nobody vouches for that server any more."""
     old = gated.sealward.fleet.xml(WEB)
     assert gated.sealward.ask("DELETE", f"/v1/sign/{WEB}").status == 204
@@ -129,7 +126,7 @@ def test_a_reference_that_was_revoked_does_not_come_back(gated: Gated) -> None:
     assert (done.returncode, OLDER in done.stderr) == (1, True), done.stderr
 
 
-def test_a_folder_that_missed_nothing_that_matters_goes_on(gated: Gated) -> None:
+def test_a_folder_that_missed_nothing_that_matters_goes_on(gated: Copied) -> None:
     """Its reference is the one in force."""
     xml = gated.sealward.fleet.xml(WEB)
     gated.policy(on_start="refuse", unsigned="refuse")
@@ -139,7 +136,7 @@ def test_a_folder_that_missed_nothing_that_matters_goes_on(gated: Gated) -> None
     assert gated.starts(xml).returncode == 0
 
 
-def test_signers_do_not_come_back(gated: Gated) -> None:
+def test_signers_do_not_come_back(gated: Copied) -> None:
     """A reference that an authority countersigned whose key was taken out of use."""
     old = gated.sealward.fleet.xml(WEB)
     gated.sealward.embedded.agent.stop()
@@ -151,7 +148,7 @@ def test_signers_do_not_come_back(gated: Gated) -> None:
     assert "lacks a valid signature" in gated.starts(old).stderr
 
 
-def test_a_copy_of_itself_is_no_older_one(gated: Gated) -> None:
+def test_a_copy_of_itself_is_no_older_one(gated: Copied) -> None:
     """As a host's own backup, taken and put back while nothing happened."""
     xml = gated.sealward.fleet.xml(WEB)
     gated.put_back()
@@ -161,7 +158,7 @@ def test_a_copy_of_itself_is_no_older_one(gated: Gated) -> None:
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"no database" * 100)])
-def test_without_its_mark_a_folder_counts_as_it_is(gated: Gated, spoil: Callable[[Path], None]) -> None:
+def test_without_its_mark_a_folder_counts_as_it_is(gated: Copied, spoil: Callable[[Path], None]) -> None:
     """That is the limit: whoever puts back the mark as well is noticed by the control plane alone."""
     old = gated.sealward.fleet.xml(WEB)
     gated.sign_anew()
@@ -173,7 +170,7 @@ def test_without_its_mark_a_folder_counts_as_it_is(gated: Gated, spoil: Callable
     assert gated.starts(old).returncode == 0
 
 
-def test_the_mark_is_for_its_owner_alone(gated: Gated) -> None:
+def test_the_mark_is_for_its_owner_alone(gated: Copied) -> None:
     """As all that an agent keeps."""
     assert Path(beside(str(gated.node))).stat().st_mode & 0o077 == 0
     assert isinstance(gated.sealward.fleet, SampleFleet)

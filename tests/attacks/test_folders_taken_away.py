@@ -6,11 +6,11 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running import WEB, Running, running, until
+from gated import Gated, gated_node
+from running import WEB
 
 from sealward.node_agent.gate import hook
 from sealward.node_agent.marked import MarkedLedger
@@ -18,48 +18,17 @@ from sealward.node_agent.marked import MarkedLedger
 OTHER = "5a5a0000-0000-4000-8000-00000000000f"
 
 
-@dataclass
-class Gated:
-    """A node whose signed server may not start changed, and its hook."""
-
-    sealward: Running
-    place: Path
-    node: Path
-    xml: str
-
-    @property
-    def kept(self) -> Path:
-        """Return what root keeps."""
-        return self.place.parents[1] / hook.KEPT
-
-    def starts(self, server_id: str = WEB) -> subprocess.CompletedProcess[str]:
-        """Start a server as libvirt does."""
-        return subprocess.run(  # noqa: S603 - our own script
-            [self.place, "instance-00000068", "prepare", "begin", "-"],
-            input=self.xml.replace(WEB, server_id),
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-
-    def policy(self, **what: str) -> None:
-        """Set the node's policy, and wait until its ledger has it."""
-        position = self.sealward.ask("PUT", "/v1/node/1/policy", what).json["policy"]["position"]
-        until(lambda: self.sealward.embedded.agent.policies.of(WEB).set_by == position)
-
-
 @pytest.fixture
 def gated(tmp_path: Path) -> Iterator[Gated]:
-    """Yield one that refuses, and that has been asked once since."""
-    node = tmp_path / "sw" / "node"
-    place = hook.install(tmp_path / "hooks", node, node / "gate.sock", tmp_path / "in")
-    with running(tmp_path / "sw") as sealward:
-        sealward.sign()
-        made = Gated(sealward, place, node, sealward.fleet.xml(WEB))
-        made.policy(on_start="refuse")
+    """Yield a node that refuses, and whose hook has been asked once since."""
+    with gated_node(tmp_path) as made:
         assert made.starts().returncode == 0
         yield made
+
+
+def kept(gated: Gated) -> Path:
+    """Return where root keeps the policy."""
+    return gated.place.parents[1] / hook.KEPT
 
 
 def take_away(gated: Gated) -> None:
@@ -98,7 +67,7 @@ def without_python(gated: Gated) -> None:
 def test_a_signed_server_does_not_start(gated: Gated, how: Callable[[Gated], None]) -> None:
     """Nothing is left to compare it with. What nobody signed starts as the policy says."""
     how(gated)
-    refused, other = gated.starts(), gated.starts(OTHER)
+    refused, other = gated.starts(), gated.starts(gated.xml.replace(WEB, OTHER))
 
     assert refused.returncode == 1
     assert "ledger" in refused.stderr
@@ -111,7 +80,7 @@ def test_what_nobody_signed_is_refused_where_the_policy_said_so(gated: Gated) ->
     assert gated.starts().returncode == 0
     take_away(gated)
 
-    assert gated.starts(OTHER).returncode == 1
+    assert gated.starts(gated.xml.replace(WEB, OTHER)).returncode == 1
 
 
 def test_a_policy_that_was_taken_back_is_not_kept(gated: Gated) -> None:
@@ -125,9 +94,9 @@ def test_a_policy_that_was_taken_back_is_not_kept(gated: Gated) -> None:
 
 def test_the_copy_is_roots_and_goes_with_the_hook(gated: Gated) -> None:
     """Nobody else reads or writes it."""
-    assert stat.S_IMODE(gated.kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept(gated).stat().st_mode) == 0o600
     hook.remove(gated.place.parents[1], gated.node)
-    assert not gated.kept.exists()
+    assert not kept(gated).exists()
 
 
 def test_a_node_that_was_never_told_anything_refuses_nothing(tmp_path: Path) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running import WEB, Running, running, until
+from gated import Gated, gated_node
+from running import WEB, until
 
 from sealward.node_agent.belongings import had_by, of_evidence, places
 from sealward.node_agent.canonical import parse
-from sealward.node_agent.gate import dossier, hook
+from sealward.node_agent.gate import dossier
 from sealward.node_agent.measure import measure
 
 OTHER = "5a5a0000-0000-4000-8000-00000000000f"
@@ -21,47 +20,23 @@ NAME = "instance-00000068"
 REFUSED = "has the name or the boot disk of a signed server"
 
 
-@dataclass
-class Gated:
-    """A node whose signed server may not start changed, and its hook."""
-
-    sealward: Running
-    place: Path
-    node: Path
-    xml: str
-
-    def starts(self, xml: str) -> subprocess.CompletedProcess[str]:
-        """Start a server as libvirt does."""
-        return subprocess.run(  # noqa: S603 - our own script
-            [self.place, "some-name", "prepare", "begin", "-"],
-            input=xml,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-
-    def policy(self, path: str = "node/1", **what: str) -> None:
-        """Set a policy, and wait until the ledger has it."""
-        self.sealward.ask("PUT", f"/v1/{path}/policy", what)
-        until(lambda: self.sealward.embedded.agent.policies.of(WEB).policy.on_start == what["on_start"])
-
-    def reasons(self, kind: str) -> list[str]:
-        """Return the reasons of the events about starts."""
-        events = self.sealward.ask("GET", f"/v1/events?type={kind}").json["events"]
-        return [one["data"]["reason"] for one in events]
-
-
 @pytest.fixture
 def gated(tmp_path: Path) -> Iterator[Gated]:
-    """Yield one that refuses."""
-    node = tmp_path / "sw" / "node"
-    place = hook.install(tmp_path / "hooks", node, node / "gate.sock", tmp_path / "in")
-    with running(tmp_path / "sw") as sealward:
-        sealward.sign()
-        made = Gated(sealward, place, node, sealward.fleet.xml(WEB))
-        made.policy(on_start="refuse")
+    """Yield a node that refuses."""
+    with gated_node(tmp_path) as made:
         yield made
+
+
+def server_policy(gated: Gated, **what: str) -> None:
+    """Set the policy of the signed server, and wait until the ledger has it."""
+    gated.sealward.ask("PUT", f"/v1/sign/{WEB}/policy", what)
+    until(lambda: gated.sealward.embedded.agent.policies.of(WEB).policy.on_start == what["on_start"])
+
+
+def reasons(gated: Gated, kind: str) -> list[str]:
+    """Return the reasons of the events about starts."""
+    events = gated.sealward.ask("GET", f"/v1/events?type={kind}").json["events"]
+    return [one["data"]["reason"] for one in events]
 
 
 def renamed(xml: str) -> str:
@@ -101,7 +76,7 @@ def test_it_does_not_start(gated: Gated, taking: Callable[[str], str]) -> None:
     """With the agent and without; another server with a name and a disk of its own does."""
     xml = taking(gated.xml)
     with_agent, other = gated.starts(xml), gated.starts(renamed(gated.xml))
-    until(lambda: "place-taken" in gated.reasons("start.refused"))
+    until(lambda: "place-taken" in reasons(gated, "start.refused"))
     gated.sealward.embedded.agent.stop()
     alone, other_alone = gated.starts(xml), gated.starts(renamed(gated.xml))
     Path(f"/tmp/sealward-{OTHER}").unlink(missing_ok=True)  # noqa: S108 - as above
@@ -115,11 +90,11 @@ def test_it_does_not_start(gated: Gated, taking: Callable[[str], str]) -> None:
 
 def test_the_policy_is_that_of_the_signed_server(gated: Gated) -> None:
     """Where that is only observed, the start is recorded."""
-    gated.policy(f"sign/{WEB}", on_start="observe")
+    server_policy(gated, on_start="observe")
     observed = gated.starts(same_name(gated.xml))
-    until(lambda: "place-taken" in gated.reasons("start.tolerated"))
-    gated.policy(on_start="observe")
-    gated.policy(f"sign/{WEB}", on_start="refuse")
+    until(lambda: "place-taken" in reasons(gated, "start.tolerated"))
+    gated.sealward.ask("PUT", "/v1/node/1/policy", {"on_start": "observe"})
+    server_policy(gated, on_start="refuse")
     refused = gated.starts(same_name(gated.xml))
 
     assert (observed.returncode, refused.returncode) == (0, 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import stat
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,20 +24,6 @@ from sealward.events.tls import Tls
 from sealward.protocol import reports
 from stack.certificates import Certificates, issue
 from stack.rabbitmq import RabbitMQ, program
-
-
-@pytest.fixture
-def namespace() -> str:
-    """Return a name that no other test uses."""
-    return uuid.uuid4().hex
-
-
-@pytest.fixture
-def bus(rabbitmq_server: RabbitMQ, namespace: str) -> Iterator[Bus]:
-    """Yield a bus of its own."""
-    made = Bus(rabbitmq_server.url, namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -58,20 +57,6 @@ class Lead:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-@pytest.fixture
-def namespace() -> str:
-    """Return a name that no other test uses."""
-    return uuid.uuid4().hex
-
-
-@pytest.fixture
-def bus(rabbitmq_server: RabbitMQ, namespace: str) -> Iterator[Bus]:
-    """Yield a bus of its own."""
-    made = Bus(rabbitmq_server.url, namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture
