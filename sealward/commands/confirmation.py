@@ -4,11 +4,11 @@ Only nodes say where a server goes, and a node may lie. So the node that got a s
 administrator's order is not believed in everything. Rules, each with a test of its name in
 tests/commands/test_confirmation.py:
 
-1. A server that was false when its sign moved stays false, whatever the grounds of the move: no measurement
+1. A server that was false when its sign moved stays false, on any grounds of the move: no measurement
    of the new node makes it true (`events.verdict`, rule 13).
 2. After a move on the grounds "left" or "policy" nothing is sealed for an order of before the move.
 3. After a move on those grounds, a new order names the node that the sign is on.
-4. A later move by itself, whatever its grounds, ends none of this.
+4. A later move without an administrator's order, on any grounds, ends none of this.
 5. A seal ends all of it, and so does an administrator's order to move the sign.
 """
 

@@ -71,7 +71,7 @@ def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: dateti
 
 
 def contest_leaving(sign: Sign | None, command: ContestLeaving, *, now: datetime) -> list[Event]:
-    """Record that a second node asks for a server that leaves; once, whoever asks. Raises NotSigned."""
+    """Record that a second node asks for a server that leaves, once for an announcement. Raises NotSigned."""
     if sign is None:
         raise NotSigned
     known = sign.leaving

@@ -5,10 +5,10 @@ server, or has it while the home has not. Rules, each with a test of its name in
 
 1. A node that has a server switched off while its home has it, too, takes no part: it has a leftover.
 2. The destination of a migration that the home has announced gets the sign as soon as it runs the server and
-   the home does not: so that whoever asks in the place of the true destination is contested before (see
-   `commands.leaving`). Until then it claims nothing. Where the home does not say so, being lost or slow, the
-   word of the destination is enough when nobody has contested the announcement for a while.
-3. While the home has a server and has not let it go, whoever else runs it claims it, and the sign stays.
+   the home does not, so that a node that asks in the place of the true destination is contested before (see
+   `commands.leaving`). Until then the destination claims nothing. Where the home does not say so, being lost
+   or slow, the word of the destination is enough when nobody has contested the announcement for a while.
+3. While the home has a server and has not let it go, another node that runs it claims it, and the sign stays.
 4. A home has let a server go when it no longer has it, or when libvirt there says that the server goes,
    or went, to another node. When it does not run there any more, the sign goes to the node that takes part.
 5. A claim that the home has contradicted is not served by the server's leaving alone.

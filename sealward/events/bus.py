@@ -104,7 +104,7 @@ class Delivered:
     `user_id` names another user than the connection's (https://www.rabbitmq.com/docs/validated-user-id).
     It is None where the publisher has not set the property, and always on `memory://`.
     `redelivered` is set by the broker when it has delivered the message before.
-    `inbox` is the user of the broker who alone may write to the inbox that the message came by. It is None
+    `inbox` is the broker's user that alone may write to the inbox that the message came by. It is None
     for an inbox that several users may write to.
     """
 
@@ -189,7 +189,7 @@ class Bus:
         return self._consume([self._inbox(DEAD_LETTERS), inbox], on_batch, BATCH)
 
     def reader(self) -> tuple[kombu.Connection, kombu.Queue]:
-        """Return a connection, not yet opened, and the inbox of the dead, for who reads inboxes by itself."""
+        """Return a connection, not yet opened, and the inbox of dead letters: for readers of inboxes."""
         return self._connection.clone(), self._inbox(DEAD_LETTERS)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ OTHERWISE: Final = 406
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """`user` is the broker's user who alone may write to it; None where several users may.
+    """`user` is the broker's user that alone may write to it; None where several users may.
 
     Where it is not `is_read_by_one`, the broker gives its messages to several readers.
     """

@@ -1,8 +1,8 @@
-"""Many inboxes, read by one thread in turns: who fills one inbox holds up no other inbox.
+"""Many inboxes, read by one thread in turns: a user that fills one inbox holds up no other inbox.
 
 The broker delivers `PREFETCH` messages of a user and no more before these are acknowledged. So a message
 waits for that many messages of every other user at most. A sender in debt (`rest`) is not read until the
-debt is paid: what it sends meanwhile stays in its own queue, which refuses more when it is full.
+debt is paid: its messages stay in its own queue meanwhile, which refuses more when it is full.
 
 Of many processes one reads, the leader. Each queue has a single active consumer besides, so that a process
 which does not know yet that it leads no longer cannot have its messages overtaken.

@@ -8,7 +8,8 @@ the header `CC` brings a message to a queue that the routing key does not name
 
 amqp decodes a body by the codec of Python's that `content_encoding` names: `punycode` takes hours for some
 megabytes, and other codecs make text that nobody can encode again. kombu (5.7) unpacks a body whose header
-`compression` says so before anybody looks at it, to whatever size, and raises where it cannot.
+`compression` says so before the message is looked at, to any size, and raises for a body that it cannot
+unpack.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ METHOD: Final = 1
 """The type of the frame that begins a message (AMQP 0-9-1, section 4.2.4)."""
 DELIVERED: Final = pack(">HH", *amqp.spec.Basic.Deliver)
 GOTTEN: Final = pack(">HH", *amqp.spec.Basic.GetOk)
-"""What a frame begins with that brings a message, to a consumer or to whoever asked for one."""
+"""The beginnings of frames that bring a message: to a consumer, and in answer to `basic.get`."""
 TAG: Final = 9
 """Bytes of the delivery tag and of the bit that says whether the message came before."""
 HEADER: Final = 2

@@ -148,7 +148,7 @@ class Quota:
         account.bytes.left += min(size, LARGEST)
 
     def check(self, payer: str, spent: Spent) -> None:
-        """Make sure that a user may have more done who has spent so much that is not paid yet.
+        """Make sure that a user is not in debt, counting what it has `spent` in this batch and not paid yet.
 
         Raises OverQuota, OverLogQuota.
         """

@@ -20,7 +20,7 @@ HELD: Final = 64
 class Aside:
     """Says what was set aside at once, and once more when everything is looked at: a report can be lost.
 
-    The same thing again in between is not said: who repeats a message makes no more reports by that.
+    A thing that is set aside again in between is not said again: a message that is repeated makes one report.
 
     `send` takes a report to the control plane. For any thread.
     """
@@ -31,7 +31,7 @@ class Aside:
         self._held: dict[tuple[int, str], reports.SetAside] = {}
 
     def put(self, position: int, about: str, why: Exception) -> None:
-        """Set aside the event at a position of the log; with 0, whatever `about` names."""
+        """Set aside the event at a position of the log; with 0, the job or message that `about` names."""
         if (position, about) in self._held:
             return
         log.error("%s sets %s (%d) aside", self._hostname, about, position, exc_info=why)

@@ -20,7 +20,7 @@ class Inventory:
 
     `departing` returns the servers whose migration was announced and is under way; it may raise NotMeasured.
     `gone` is called with each server that was reported before and is reported no more: then the control plane
-    knows nothing of it, whatever was said of it before.
+    knows nothing of the server any more.
     """
 
     def __init__(  # noqa: PLR0913 - what it reads, and whom it tells

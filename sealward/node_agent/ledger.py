@@ -208,7 +208,7 @@ class Ledger:
         return moment
 
     def hear(self, now: datetime) -> None:
-        """Note that the control plane spoke: whatever the clock said before, the ledger is fresh now.
+        """Note that the control plane spoke: the ledger is fresh now, also after the clock was wrong.
 
         Policies that could not be posted, on a full disk, are posted now.
         """

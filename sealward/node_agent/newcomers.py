@@ -45,8 +45,8 @@ class _Told:
 class Newcomers:
     """For any thread. `ask` asks the control plane about a server, with a nonce; it says whether it could.
 
-    An answer counts when it repeats the nonce of a question about that server, in time and once: whoever can
-    write to the queue of a node can say again what the authority has said before.
+    An answer counts when it repeats the nonce of a question about that server, in time and once: a user
+    that can write to the queue of a node can repeat messages of the authority.
     """
 
     def __init__(

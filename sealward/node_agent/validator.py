@@ -113,7 +113,7 @@ class Validator:
             self._false.discard(server_id)
 
     def unsay(self, server_id: str) -> None:
-        """Have whatever is found of a server next reported, also if it is what was reported before."""
+        """Have the next finding about a server reported, also if the same was reported before."""
         self.said.pop(server_id, None)
 
     def forget(self, server_id: str) -> None:
@@ -380,7 +380,7 @@ class Validator:
 
 @contextlib.contextmanager
 def _measuring(server_id: str) -> Iterator[None]:
-    """Turn whatever breaks on the content of one server into that server's own trouble: MeasuringFailed."""
+    """Raise MeasuringFailed where the content of a server breaks the agent: other servers go on."""
     try:
         yield
     except BROKEN as broken:

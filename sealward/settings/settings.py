@@ -112,7 +112,7 @@ class Settings:
         "SEALWARD_CELERY_CLIENTS",
         kinds.words,
         (),
-        "users of the broker who give orders as Celery clients by inboxes of their own; see "
+        "users of the broker that give orders as Celery clients, through inboxes of their own; see "
         "docs/broker.md#users",
     )
     join_file: Path | None = setting(
@@ -160,7 +160,7 @@ class Settings:
         "SEALWARD_POLICY_FILE",
         kinds.path,
         None,
-        "rules of oslo.policy that override who may do what: `sealward policy sample`",
+        "rules of oslo.policy that override permissions: `sealward policy sample`",
         shown="the defaults",
     )
     sweep_interval: float = setting(
@@ -184,8 +184,8 @@ class Settings:
         "SEALWARD_METRICS",
         kinds.one_of("public", "token"),
         "public",
-        "who reads `/metrics`: everybody, or clients with a token (`token`); the names of nodes are for "
-        "clients with a token only",
+        "whether `/metrics` is for everybody, or for clients with a token (`token`); the names of nodes are "
+        "for clients with a token only",
     )
     serving: Serving = field(default_factory=Serving)
     log: str = setting(
@@ -245,7 +245,7 @@ class Settings:
     def quiet_after(self) -> float:
         """Return the seconds after which a node is quiet, for three of its heartbeats were not heard.
 
-        Less than ten, whatever the lease: time enough is left for whoever looks at it every other second.
+        Less than ten for any lease: monitoring that looks every other second sees it within ten seconds.
         """
         return 3 * self.heartbeat
 

@@ -1,1 +1,1 @@
-"""Tokens, identities and the rules of who may do what."""
+"""Tokens, identities and permissions."""

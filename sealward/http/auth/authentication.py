@@ -32,7 +32,7 @@ class Authentication:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Find out who asks, for all but public requests; the row that the call will read is asked along."""
+        """Identify the user, for all but public requests; the row that the call reads is asked for along."""
         del resp
         if not isinstance(resource, Route):
             raise falcon.HTTPRouteNotFound

@@ -1,7 +1,7 @@
-"""Who may do what: one list of rules. What it does not name nobody may do.
+"""Permissions of the API: types, roles and defaults. Each call names its own permission.
 
-The rules are plain data, so that local tokens need no policy engine; `oslo_policy` makes oslo.policy's
-defaults of the same list, for Keystone and for whoever overrides rules in a file.
+Rules are plain data, so that local tokens need no policy engine. `oslo` makes oslo.policy's defaults of the
+same rules, for Keystone and for a policy file that overrides rules.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ ID_KEY = b'"id":"'
 class Posted:
     """The posted policy; where none is posted, the copy that root keeps of the last that was.
 
-    Without either nothing is refused. `kept` is where root's copy is, beside the hook: whoever takes away the
-    folder of the ledger does not take away the policy.
+    Without either nothing is refused. `kept` is where root's copy is, beside the hook: when the folder
+    of the ledger is taken away, the policy stays.
     """
 
     def __init__(self, folder: str, kept: str = "") -> None:

@@ -1,13 +1,14 @@
 """Whether what the gate read is what QEMU has: stamps of the files are compared when a server has started.
 
-The gate reads files at libvirt's `prepare`; QEMU opens them later. What changed in between has another stamp
-at `started`, also when it was put back: nobody sets ctime. libvirt itself gives files to QEMU's user on the
-way. So a file of which ctime alone is another, and owner or libvirt's attributes tell why, is read once more
-where it is small enough, and else believed. An image that the guest writes to has other times at once: of it
-the header is read once more, which says what is below it.
+The gate reads files at libvirt's `prepare`; QEMU opens them later. A file that changed in between has
+another stamp at `started`, also when it was put back: nobody sets ctime. libvirt itself gives files to
+QEMU's user on the way. So a file of which ctime alone is another, and owner or libvirt's attributes tell
+why, is read once more where it is small enough, and else believed. An image that the guest writes to has
+other times at once: of it the header is read once more, which says what is below it.
 
-Who has mapped a file for writing changes it without another stamp. So nobody may have it open for writing,
-before the start and now; and files of the same stamp are read once more, the first 64 MB of them.
+A process that has mapped a file for writing changes the file without another stamp. So no process may have
+the file open for writing, before the start and now; and files of the same stamp are read once more, the
+first 64 MB of them.
 
 Until a file must be read, nothing is imported that is not built into Python or beside this file.
 """
@@ -77,7 +78,7 @@ def unwritten(folder: str, incoming: str, name: str) -> tuple[bool, str]:
 def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool, str]:
     """Return whether a server that has started may go on, and what to say; an objection is left.
 
-    The record stays for whoever asked: without an answer the record's policy decides.
+    The record stays for the shell that runs this file: without an answer the record's policy decides.
     Raises OSError and ValueError where there is a record that cannot be read.
     """
     record = _record(incoming, name)

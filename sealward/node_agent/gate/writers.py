@@ -1,7 +1,7 @@
-"""Whether somebody has a file open for writing: Linux grants a lease for reading only where nobody has.
+"""Whether a process has a file open for writing: Linux grants a lease for reading only where no process has.
 
-Who has mapped a file for writing changes its content without another time in its stamp, once the page is
-dirty (Linux 6.18, ext4, observed). A mapping counts as open until it is gone. Root alone is asked.
+A process that has mapped a file for writing changes its content without another time in its stamp, once the
+page is dirty (Linux 6.18, ext4, observed). A mapping counts as open until it is gone. Root alone is asked.
 
 The hook runs this file where it lies: it imports what Python itself brings.
 """
