@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import stat
 import subprocess
@@ -9,11 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kombu
+import pika
 import pytest
 from factories import event, stored
 from programs import sealward
 from running import until
 
+from sealward.events import permissions
 from sealward.events.amqp import AmqpPublisher
 from sealward.events.amqp_queues import AmqpQueues
 from sealward.events.bus import Bus, BusUnavailable, Later, Poison, connect
@@ -280,3 +283,28 @@ def test_an_enrolled_node_makes_no_queue(enrolled: tuple[str, str], name: str) -
     with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
         refused.channel().queue_bind("sealward.node.kvm-1", "sealward.events", "#")
     refused.release()
+
+
+def test_an_enrolled_node_opens_a_few_connections_and_channels(
+    rabbitmq_server: RabbitMQ, enrolled: tuple[str, str]
+) -> None:
+    """As many as the script has set as limits; the broker refuses the next one."""
+    until(lambda: "node.kvm-1" not in rabbitmq_server.ctl("list_connections", "user"), 15)
+    parameters = pika.URLParameters(enrolled[1])
+    with contextlib.ExitStack() as opened:
+        for _ in range(permissions.LIMITS["max-connections"]):
+            connection = pika.BlockingConnection(parameters)
+            opened.callback(_close, connection)
+        with pytest.raises(pika.exceptions.AMQPConnectionError):
+            pika.BlockingConnection(parameters)
+        for _ in range(permissions.LIMITS["max-channels"]):
+            connection.channel()
+        pika.BlockingConnection(pika.URLParameters(enrolled[0])).close()  # another user's is not refused
+        with pytest.raises(pika.exceptions.AMQPError):
+            connection.channel()
+
+
+def _close(connection: pika.BlockingConnection) -> None:
+    """Close a connection, also one that the broker has closed."""
+    if connection.is_open:
+        connection.close()
