@@ -107,6 +107,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         self.arriving = True
         """Whether a request has to arrive: the first one, or one whose first byte is there."""
         self.lingers = self._is_draining = self._is_parked = self._has_left = False
+        self.is_polled = False
+        """Whether poll(2) has been asked about this connection: before that, no event of poll is about it."""
         self.sent = 0
         """Bytes of answers so far."""
         self._reading: tuple[float, int] | None = None
@@ -158,6 +160,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         self._is_parked = self.asked and self.total_outbufs_len > 0
         return self._is_parked
 
+    def readable(self) -> bool:
+        """Say whether more is to be read. From this call on, events of poll(2) are about this connection."""
+        self.is_polled = True
+        return bool(super().readable())
+
     def writable(self) -> bool:
         """Say whether there is something to do as soon as the client reads; asked of all all the time."""
         return bool(self.total_outbufs_len or self._is_parked or self.will_close or self.close_when_flushed)
@@ -187,7 +194,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         """Close, but first let a refused client read why.
 
         A connection that is closed with data unread is reset, and the answer may be lost on the way.
+
+        poll(2) reports descriptors by number. When a round of events begins with the end of one connection,
+        the next connection gets the same number, and the round still has an event of the old connection
+        (POLLNVAL, POLLHUP). A connection that poll was never asked about ignores it.
         """
+        if not self.is_polled:
+            return
         if self.lingers and self.connected:
             self.lingers, self.will_close = False, False
             self._is_draining, self.since = True, time.monotonic()

@@ -181,7 +181,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
     def _close(self, channel: Channel, reason: str) -> None:
         self.traffic.close(reason)
-        channel.lingers = False
+        channel.lingers, channel.is_polled = False, True
         channel.handle_close()
 
 
