@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sealward.commands.handler import Handler
+from sealward.commands.writer.handler import Handler
 from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
@@ -22,34 +22,36 @@ from sealward.control.tokens import Tokens
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.control.untold import Untold
-from sealward.events import aside, keys
-from sealward.events import store as stores
+from sealward.events import set_aside as aside
 from sealward.events.base import utc_now
-from sealward.events.inboxes import Inboxes
-from sealward.events.leader import Alone
-from sealward.events.node_queues import BusQueues
-from sealward.events.relay import BusPublisher, FromNow, Relay
-from sealward.events.tls import Tls
+from sealward.events.bus.inboxes import Inboxes
+from sealward.events.bus.node_queues import BusQueues
+from sealward.events.bus.relay import BusPublisher, FromNow, Relay
+from sealward.events.bus.tls import Tls
+from sealward.events.signing import keys
+from sealward.events.store import store as stores
+from sealward.events.store.leader import Alone
 from sealward.http.app import create_app
 from sealward.http.auth.identity import LocalTokens
 from sealward.http.auth.policy import Defaults
 from sealward.http.door import Door
 from sealward.http.limits.limits import Limits
 from sealward.http.listening.traffic import Traffic
-from sealward.intake import hosts, orders
-from sealward.intake.addresses import Addresses
-from sealward.intake.answers import Answers
-from sealward.intake.assignments import Assignments, AuthorityKeys
+from sealward.intake import orders
 from sealward.intake.clients import Clients
-from sealward.intake.following import Where
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
-from sealward.intake.notes import Notes
 from sealward.intake.orders import Orders
-from sealward.intake.reminders import Reminders
-from sealward.intake.senders import Senders
-from sealward.intake.teller import Teller
-from sealward.intake.voice import Voice
+from sealward.intake.registration.addresses import Addresses
+from sealward.intake.reports import hosts
+from sealward.intake.reports.following import Where
+from sealward.intake.reports.senders import Senders
+from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.assignments import Assignments, AuthorityKeys
+from sealward.intake.telling.notes import Notes
+from sealward.intake.telling.reminders import Reminders
+from sealward.intake.telling.teller import Teller
+from sealward.intake.telling.voice import Voice
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Projections
 from sealward.projections.past import Past
@@ -67,11 +69,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.control.database import ControlDatabase
-    from sealward.events.bus import Bus
-    from sealward.events.leader import Leader
-    from sealward.events.node_queues import NodeQueues
-    from sealward.events.relay import Place
-    from sealward.events.store import EventStore
+    from sealward.events.bus.bus import Bus
+    from sealward.events.bus.node_queues import NodeQueues
+    from sealward.events.bus.relay import Place
+    from sealward.events.store.leader import Leader
+    from sealward.events.store.store import EventStore
     from sealward.http.auth.identity import Identify
     from sealward.http.auth.policy import Policy
     from sealward.settings import Settings
@@ -160,7 +162,7 @@ def control(settings: Settings) -> ControlDatabase:
 
 def _postgres(url: str) -> Storage:
     from sealward.control.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
-    from sealward.events.postgres import postgres  # noqa: PLC0415 - as above
+    from sealward.events.store.postgres import postgres  # noqa: PLC0415 - as above
     from sealward.projections.postgres import PostgresBackend  # noqa: PLC0415 - as above
 
     return Storage(postgres(url), Projections(PostgresBackend(url)), PostgresControl(url))
@@ -413,7 +415,7 @@ def _inboxes(core: Core, settings: Settings, bus: Bus, intake: Intake) -> Part:
 def _leader(settings: Settings, role: str) -> Leader:
     if settings.database_url is None:
         return Alone()
-    from sealward.events.postgres_leader import PostgresLeader  # noqa: PLC0415 - SQLite needs no psycopg
+    from sealward.events.store.postgres_leader import PostgresLeader  # noqa: PLC0415 - SQLite needs no psycopg
 
     return PostgresLeader(settings.database_url, role)
 
@@ -432,7 +434,7 @@ def _queues(settings: Settings, bus: Bus) -> NodeQueues:
     """Return the queues of nodes, for one thread."""
     if settings.broker_url is None:
         return BusQueues(bus)
-    from sealward.events.amqp_queues import AmqpQueues  # noqa: PLC0415 - as for the relay
+    from sealward.events.bus.amqp_queues import AmqpQueues  # noqa: PLC0415 - as for the relay
 
     return AmqpQueues(settings.broker_url, Tls.of(settings))
 
@@ -449,7 +451,7 @@ def _tellers_place(core: Core, settings: Settings) -> Place:
 def _relay(core: Core, settings: Settings, bus: Bus, set_aside: aside.SetAside) -> Relay:
     if settings.broker_url is None:
         return Relay(core.store, BusPublisher(bus, set_aside), FromNow(core.store))
-    from sealward.events.amqp import AmqpPublisher  # noqa: PLC0415 - the bus in the process needs no pika
+    from sealward.events.bus.amqp import AmqpPublisher  # noqa: PLC0415 - the bus in the process needs no pika
 
     place = ControlPlace(core.control, "relay")
     publisher = AmqpPublisher(settings.broker_url, Tls.of(settings), set_aside)

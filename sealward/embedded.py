@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sealward.control_plane import Core, Worker
 from sealward.events.base import utc_now
-from sealward.events.bus import Bus
+from sealward.events.bus.bus import Bus
 from sealward.http.listening.listener import Listener
 from sealward.node import Node
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sealward.node_agent.fleet import SampleFleet
+    from sealward.node_agent.hypervisor.fleet import SampleFleet
     from sealward.settings import Settings
 
 

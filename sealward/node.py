@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from sealward.events.base import utc_now
 from sealward.node_agent.actions import acting_on, acting_with, writable
-from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor import open_read_only
-from sealward.node_agent.joining import joined
-from sealward.node_agent.keyring import KeyFolder
-from sealward.node_agent.marked import MarkedLedger
+from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
+from sealward.node_agent.hypervisor.hypervisor import open_read_only
+from sealward.node_agent.ledger.keyring import KeyFolder
+from sealward.node_agent.ledger.marked import MarkedLedger
+from sealward.node_agent.messages.joining import joined
+from sealward.node_agent.messages.trust import PinnedTrust, believed_before
 from sealward.node_agent.runner import Runner, Timing, hostname_of
-from sealward.node_agent.trust import PinnedTrust, believed_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from sealward.events.bus import Bus
+    from sealward.events.bus.bus import Bus
     from sealward.node_agent.reactions import Act
     from sealward.settings import Settings
 

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from sealward.events import keys, roles
-from sealward.events.permissions import LIMITS, Permissions, of_node, of_worker, user_of
+from sealward.events.bus.permissions import LIMITS, Permissions, of_node, of_worker, user_of
+from sealward.events.signing import keys
+from sealward.events.store import roles
 from sealward.protocol import joining
 
 WORKER = "sealward-worker"

@@ -15,9 +15,9 @@ import pytest
 from folders import use_memory
 from scheduling import BySharedServers
 
-from sealward.events import store as stores
-from sealward.events.postgres import migrate, postgres
-from sealward.events.store import EventStore
+from sealward.events.store import store as stores
+from sealward.events.store.postgres import migrate, postgres
+from sealward.events.store.store import EventStore
 from stack.certificates import Certificates, issue
 from stack.libvirtd import why_not
 from stack.postgres import Postgres

@@ -13,23 +13,23 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands.handler import Handler
 from sealward.commands.node import Node
+from sealward.commands.writer.handler import Handler
 from sealward.control.database import SqliteControl
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.events.base import Event
-from sealward.events.bus import BusUnavailable, Delivered, Poison
+from sealward.events.bus.bus import BusUnavailable, Delivered, Poison
+from sealward.events.bus.node_queues import Letter, QueueRefused
 from sealward.events.node import InstanceAppeared, InstanceLeft
-from sealward.events.node_queues import Letter, QueueRefused
-from sealward.events.store import EventStore
+from sealward.events.store.store import EventStore
 from sealward.events.verdict import Verdict
-from sealward.intake.answers import Answers
-from sealward.intake.following import Where
 from sealward.intake.intake import Intake
-from sealward.intake.notes import Notes
-from sealward.intake.senders import Senders
-from sealward.intake.voice import Voice
+from sealward.intake.reports.following import Where
+from sealward.intake.reports.senders import Senders
+from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.notes import Notes
+from sealward.intake.telling.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.signs import SignRow
 from sealward.projections.sqlite import SqliteBackend

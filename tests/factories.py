@@ -10,7 +10,7 @@ from typing import Any
 
 from sealward.events import codec, enforcement, node, sign
 from sealward.events.base import Event, Recorded, Stored
-from sealward.events.measurement import Finding
+from sealward.events.comparison.measurement import Finding
 from sealward.events.policy import OnDoubt, OnViolation, Policy, ServerPolicy, Unsigned
 from sealward.events.verdict import IsValid
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands.batch import Batch
 from sealward.commands.context import RequestContext
-from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign
-from sealward.events import envelope as envelopes
-from sealward.events import keys
-from sealward.events.measurement import LIBVIRT_DOMAIN, Finding, Measurement
-from sealward.events.statement import Statement
+from sealward.commands.writer.batch import Batch
+from sealward.commands.writer.handler import Handler
+from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Finding, Measurement
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import keys
+from sealward.events.signing.statement import Statement
 from sealward.protocol import reports
 
 SECTIONS = ("boot", "cpu", "devices", "disks", "features", "identity", "memory", "network", "security")

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from sealward.control.role import Role
 from sealward.embedded import Embedded
 from sealward.events.base import utc_now
-from sealward.node_agent.fleet import SampleFleet
+from sealward.node_agent.hypervisor.fleet import SampleFleet
 from sealward.settings import Settings
 
 WEB = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"

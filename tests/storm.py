@@ -19,7 +19,7 @@ import pika
 from running import BASTION, BATCH, DATABASE, WEB
 
 from sealward.events import cloudevent
-from sealward.events.amqp import EXCHANGE
+from sealward.events.bus.amqp import EXCHANGE
 from stack.sealward import Stack
 
 SERVERS = (WEB, DATABASE, BATCH, BASTION)

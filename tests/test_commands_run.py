@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from programs import PATIENCE, sealward, started
 from running import DATABASE, WEB, until
 
-from sealward.events.keys import public_pem
+from sealward.events.signing.keys import public_pem
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

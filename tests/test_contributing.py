@@ -30,9 +30,9 @@ def test_a_target_that_the_page_names_is_there(target: str) -> None:
     [
         ("sealward/events/codec.py", "EVENTS"),
         ("sealward/events/codec.py", "LATE"),
-        ("sealward/events/roles.py", "DECISIONS"),
-        ("sealward/events/roles.py", "ORDERS"),
-        ("sealward/node_agent/profile.py", "SECTIONS"),
+        ("sealward/events/store/roles.py", "DECISIONS"),
+        ("sealward/events/store/roles.py", "ORDERS"),
+        ("sealward/node_agent/measuring/profile.py", "SECTIONS"),
         ("sealward/projections/database.py", "SHAPE"),
         ("tests/factories.py", "ONE_OF_EACH"),
     ],

@@ -10,10 +10,10 @@ import pytest
 from programs import sealward
 from running import running
 
-from sealward.events import store as stores
 from sealward.events.base import node_stream
 from sealward.events.node import NodeInvited, NodeUninvited
-from sealward.node_agent.joining import joined
+from sealward.events.store import store as stores
+from sealward.node_agent.messages.joining import joined
 from sealward.protocol import joining
 
 

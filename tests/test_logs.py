@@ -17,7 +17,7 @@ from programs import TOKEN, started
 from running import WEB, until
 
 from sealward import logs
-from sealward.commands.handler import Handler
+from sealward.commands.writer.handler import Handler
 from sealward.intake.orders import Orders
 
 

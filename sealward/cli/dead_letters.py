@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from sealward.events.dead_letters import DeadLetter, DeadLetters
+    from sealward.events.bus.dead_letters import DeadLetter, DeadLetters
 
 
 ALONE: Final = "the user of SEALWARD_BROKER_URL has not set it aside, or not from an inbox; it can be dropped"
@@ -100,9 +100,9 @@ def _chosen(args: argparse.Namespace) -> Callable[[DeadLetter], bool]:
 
 @contextlib.contextmanager
 def _letters() -> Iterator[DeadLetters]:
-    from sealward.events.bus import BusUnavailable
-    from sealward.events.dead_letters import DeadLetters
-    from sealward.events.tls import Tls
+    from sealward.events.bus.bus import BusUnavailable
+    from sealward.events.bus.dead_letters import DeadLetters
+    from sealward.events.bus.tls import Tls
 
     where = settings()
     with refusing(BusUnavailable), DeadLetters(broker(where), Tls.of(where)) as letters:

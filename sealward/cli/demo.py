@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from sealward.node_agent.fleet import SampleFleet
+    from sealward.node_agent.hypervisor.fleet import SampleFleet
 
 WEB: Final = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"
 DATABASE: Final = "ee57ad11-5c74-4e49-bf2d-46858570b3a1"

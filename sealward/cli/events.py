@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.control_plane import Storage
-    from sealward.events.aside import Aside
+    from sealward.events.set_aside import Aside
     from sealward.settings import Settings
 
 
@@ -80,7 +80,7 @@ def _retry(args: argparse.Namespace) -> int:
 
 
 def _retried(found: Storage, where: Settings) -> int:
-    from sealward.commands.batch import is_readable
+    from sealward.commands.writer.batch import is_readable
     from sealward.control.set_aside import CELERY, DECISIONS, NODE, RELAY, TELLER, SetAside
     from sealward.events.base import utc_now
     from sealward.projections.replay import replay
@@ -126,8 +126,8 @@ def _is_told_anew(found: Storage, hostname: str) -> bool:
 
 def _published(position: int, found: Storage, where: Settings) -> bool:
     """Say whether the broker has taken an event now. Subscribers know it as late by its sequence."""
-    from sealward.events.amqp import AmqpPublisher
-    from sealward.events.tls import Tls
+    from sealward.events.bus.amqp import AmqpPublisher
+    from sealward.events.bus.tls import Tls
 
     if where.broker_url is None:
         return True
@@ -152,9 +152,9 @@ def _all(found: Storage) -> list[Aside]:
 
 def _with_storage(work: Callable[[Storage, Settings], int]) -> int:
     from sealward.control_plane import storage
-    from sealward.events.bus import BusUnavailable
-    from sealward.events.postgres import NotAllowed, NotMigrated
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.bus.bus import BusUnavailable
+    from sealward.events.store.postgres import NotAllowed, NotMigrated
+    from sealward.events.store.store import StoreUnavailable
 
     where = existing()
     with refusing(NotMigrated, NotAllowed, StoreUnavailable, BusUnavailable):

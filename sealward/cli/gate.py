@@ -85,7 +85,7 @@ def _say_policy(folder: Path, hooks: Path) -> None:
     """Say what the node's policy does about starts, as its ledger has it, and what that leaves open."""
     from sealward.events.policy import leaves_open
     from sealward.node_agent.gate import hook
-    from sealward.node_agent.gate.dossier import LedgerUnreadable, read
+    from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, read
 
     try:
         policy = read(str(folder), "").policy

@@ -55,8 +55,8 @@ def _api(url: str) -> int:
 
 
 def _broker(where: Settings) -> None:
-    from sealward.events.bus import BusUnavailable, connect, reachable
-    from sealward.events.tls import Tls
+    from sealward.events.bus.bus import BusUnavailable, connect, reachable
+    from sealward.events.bus.tls import Tls
 
     connection = connect(where.broker_url or "", Tls.of(where))
     try:
@@ -71,8 +71,8 @@ def _broker(where: Settings) -> None:
 
 def _store(where: Settings) -> None:
     from sealward.control_plane import monitor, storage
-    from sealward.events.postgres import NotAllowed, NotMigrated
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.store.postgres import NotAllowed, NotMigrated
+    from sealward.events.store.store import StoreUnavailable
 
     try:
         found = storage(where)

@@ -58,7 +58,7 @@ def invite(args: argparse.Namespace) -> Path:
     """Invite a host; return the file that its agent needs. Raises Refusal."""
     from sealward.commands.errors import Rejected
     from sealward.commands.messages import InviteNode
-    from sealward.events.keys import KeyRefused
+    from sealward.events.signing.keys import KeyRefused
     from sealward.protocol.joining import JoinRefused
 
     if not 0 < args.hours <= MOST_HOURS:
@@ -108,7 +108,7 @@ def _join(file: Path, args: argparse.Namespace, where: Settings) -> Join:
 
 def _authority(file: Path | None, where: Settings) -> str:
     """Return the authority's public key (PEM)."""
-    from sealward.events import keys
+    from sealward.events.signing import keys
 
     own = where.authority_key or where.data_dir / "authority.pem"
     public = file or where.data_dir / "authority.pub"
@@ -132,11 +132,11 @@ def _actor() -> str:
 
 
 def _carry_out(command: Command, where: Settings) -> None:
-    from sealward.commands.handler import Handler
+    from sealward.commands.writer.handler import Handler
     from sealward.control_plane import storage
     from sealward.events.base import utc_now
-    from sealward.events.postgres import NotMigrated
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.store.postgres import NotMigrated
+    from sealward.events.store.store import StoreUnavailable
 
     with refusing(StoreUnavailable, NotMigrated):
         found = storage(where)

@@ -12,7 +12,7 @@ from sealward.cli.refusal import refusing
 if TYPE_CHECKING:
     import argparse
 
-    from sealward.node_agent.measure import Measured
+    from sealward.node_agent.measuring.measure import Measured
 
 A_DAY: Final = 86400.0
 """Seconds that a command waits for files to be read."""
@@ -59,8 +59,8 @@ def _measure(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from sealward.events.measurement import differing
-    from sealward.node_agent.findings import findings
+    from sealward.events.comparison.measurement import differing
+    from sealward.node_agent.measuring.findings import findings
 
     signed, found = (_from_file(path) for path in args.xml)
     sections = differing(signed.measurement, found.measurement)
@@ -72,21 +72,21 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _from_file(path: Path) -> Measured:
-    from sealward.node_agent.canonical import DomainXmlRefused
-    from sealward.node_agent.measure import measure
+    from sealward.node_agent.measuring.canonical import DomainXmlRefused
+    from sealward.node_agent.measuring.measure import measure
 
     with refusing(DomainXmlRefused):
         return measure(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), None, "")
 
 
 def _from_libvirt(uri: str, name: str) -> Measured:
-    from sealward.node_agent.canonical import DomainXmlRefused
-    from sealward.node_agent.files.cache import Cache
+    from sealward.node_agent.files.content.cache import Cache
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.files.refusals import refusal
-    from sealward.node_agent.hypervisor import describe
-    from sealward.node_agent.measure import measure
-    from sealward.node_agent.not_measured import NotMeasured
+    from sealward.node_agent.hypervisor.hypervisor import describe
+    from sealward.node_agent.measuring.canonical import DomainXmlRefused
+    from sealward.node_agent.measuring.measure import measure
+    from sealward.node_agent.measuring.not_measured import NotMeasured
 
     files = FileMeasurer(Cache(None), lambda _: None, A_DAY, patience=A_DAY)
     files.start()

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from sealward.cli import invitation
 from sealward.cli.place import settings
 from sealward.cli.refusal import Refusal, refusing
-from sealward.events.permissions import LIMITS, of_node, user_of
+from sealward.events.bus.permissions import LIMITS, of_node, user_of
 from sealward.events.values import RFC1123
 
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ def _expel(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    from sealward.events.keys import KeyRefused
+    from sealward.events.signing.keys import KeyRefused
     from sealward.node_agent.gate.guarded import PathRefused
-    from sealward.node_agent.keyring import KeyFolder
+    from sealward.node_agent.ledger.keyring import KeyFolder
 
     folder = settings().data_dir / "node"
     with refusing(KeyRefused, PathRefused, OSError):

@@ -48,9 +48,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _migrate(args: argparse.Namespace) -> int:
     del args
     from sealward.control_plane import storage
-    from sealward.events.postgres import NotAllowed, NotMigrated, migrate
-    from sealward.events.roles import grant, is_bounded
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.store.postgres import NotAllowed, NotMigrated, migrate
+    from sealward.events.store.roles import grant, is_bounded
+    from sealward.events.store.store import StoreUnavailable
 
     where = settings()
     with refusing(NotMigrated, NotAllowed, StoreUnavailable):
@@ -70,8 +70,8 @@ def _migrate(args: argparse.Namespace) -> int:
 def _api(args: argparse.Namespace) -> int:
     del args
     from sealward.control_plane import Core
-    from sealward.events.postgres import NotAllowed, NotMigrated
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.store.postgres import NotAllowed, NotMigrated
+    from sealward.events.store.store import StoreUnavailable
     from sealward.http.auth.policy import PolicyRefused
     from sealward.http.listening.listener import Listener
     from sealward.settings import SettingRefused
@@ -96,12 +96,12 @@ def _api(args: argparse.Namespace) -> int:
 def _worker(args: argparse.Namespace) -> int:
     del args
     from sealward.control_plane import Core, Worker
-    from sealward.events.bus import Bus
+    from sealward.events.bus.bus import Bus
+    from sealward.events.bus.tls import Tls
     from sealward.events.codec import EventRefused
-    from sealward.events.keys import KeyRefused
-    from sealward.events.postgres import NotAllowed, NotMigrated
-    from sealward.events.store import StoreUnavailable
-    from sealward.events.tls import Tls
+    from sealward.events.signing.keys import KeyRefused
+    from sealward.events.store.postgres import NotAllowed, NotMigrated
+    from sealward.events.store.store import StoreUnavailable
 
     where = settings()
     _database(where)
@@ -122,9 +122,9 @@ def _worker(args: argparse.Namespace) -> int:
 
 def _agent(args: argparse.Namespace) -> int:
     del args
-    from sealward.events.bus import Bus
-    from sealward.events.keys import KeyRefused
-    from sealward.events.tls import Tls
+    from sealward.events.bus.bus import Bus
+    from sealward.events.bus.tls import Tls
+    from sealward.events.signing.keys import KeyRefused
     from sealward.node import Node
     from sealward.protocol.joining import JoinRefused
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from sealward.control_plane import Storage
-    from sealward.events.store import EventStore
+    from sealward.events.store.store import EventStore
     from sealward.projections.signs import SignRow
 
 MAX_SHOWN: Final = 20
@@ -42,8 +42,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _replay(args: argparse.Namespace) -> int:
     from sealward.control_plane import storage
-    from sealward.events.postgres import NotAllowed, NotMigrated
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.store.postgres import NotAllowed, NotMigrated
+    from sealward.events.store.store import StoreUnavailable
 
     with refusing(NotMigrated, NotAllowed, StoreUnavailable):
         found = storage(existing())
@@ -58,7 +58,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 def _is_sound(store: EventStore) -> bool:
     """Say what does not fit together, and whether all does."""
-    from sealward.commands.soundness import flaws
+    from sealward.commands.writer.soundness import flaws
 
     found = list(flaws(store))
     for flaw in found[:MAX_SHOWN]:

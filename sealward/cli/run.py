@@ -51,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
 def _serve(where: Settings) -> int:
     from sealward.embedded import Embedded
     from sealward.events.codec import EventRefused
-    from sealward.events.keys import KeyRefused
+    from sealward.events.signing.keys import KeyRefused
     from sealward.http.auth.policy import PolicyRefused
     from sealward.settings import SettingRefused
 

@@ -91,8 +91,8 @@ def _list(args: argparse.Namespace) -> int:
 def _tokens() -> Iterator[Tokens]:
     from sealward.control.tokens import Tokens
     from sealward.control_plane import control
-    from sealward.events.postgres import NotAllowed
-    from sealward.events.store import StoreUnavailable
+    from sealward.events.store.postgres import NotAllowed
+    from sealward.events.store.store import StoreUnavailable
 
     with refusing(StoreUnavailable, NotAllowed):
         database = control(own())

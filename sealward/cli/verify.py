@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from sealward.events.dsse import Envelope
+    from sealward.events.signing.dsse import Envelope
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,9 +40,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sealward.events import envelope as envelopes
-    from sealward.events import statement as statements
-    from sealward.events.keys import KeyRefused
+    from sealward.events.signing import envelope as envelopes
+    from sealward.events.signing import statement as statements
+    from sealward.events.signing.keys import KeyRefused
 
     with refusing(envelopes.EnvelopeRefused, KeyRefused, OSError):
         text = sys.stdin.buffer.read() if str(args.envelope) == "-" else args.envelope.read_bytes()
@@ -68,7 +68,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _distinct(paths: Sequence[Path]) -> list[Ed25519PublicKey]:
     """Return the keys in the files, each once. Raises KeyRefused, OSError, and Refusal for two in a file."""
-    from sealward.events.keys import public_key
+    from sealward.events.signing.keys import public_key
 
     found: dict[bytes, Ed25519PublicKey] = {}
     for path in paths:
@@ -87,7 +87,7 @@ def _repeated(files: Sequence[Path], keys: Sequence[Ed25519PublicKey]) -> str:
 
 
 def _has_signed(envelope: Envelope, key: Ed25519PublicKey) -> bool:
-    from sealward.events.envelope import NotVerified, verify
+    from sealward.events.signing.envelope import NotVerified, verify
 
     try:
         verify(envelope, [key])

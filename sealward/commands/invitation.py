@@ -23,8 +23,8 @@ from sealward.commands.errors import (
 )
 from sealward.commands.fact import asked_by
 from sealward.events import node as facts
-from sealward.events.keyid import keyid
-from sealward.events.keys import public_key
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import public_key
 
 if TYPE_CHECKING:
     from sealward.commands.messages import InviteNode, RegisterNode, UninviteNode

@@ -10,8 +10,8 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import NodeExists, NodeHasSigns, NotRegistered
 from sealward.commands.fact import about_node, asked_by
 from sealward.events import node as facts
-from sealward.events.keyid import keyid
-from sealward.events.keys import public_key
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import public_key
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.commands.context import RequestContext
+    from sealward.events.comparison.measurement import Finding
     from sealward.events.enforcement import Action, Gate, Outcome
-    from sealward.events.envelope import Envelope
-    from sealward.events.measurement import Finding
     from sealward.events.node import Withheld
     from sealward.events.policy import Policy, ServerPolicy
     from sealward.events.sign import Grounds
-    from sealward.events.statement import Statement
+    from sealward.events.signing.envelope import Envelope
+    from sealward.events.signing.statement import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from sealward.commands import claim as claims
-from sealward.commands import confirmation, moving, place
-from sealward.commands import leaving as leavings
 from sealward.commands.clock import dated, refuse_future
 from sealward.commands.errors import (
     AlreadySigned,
@@ -24,14 +21,17 @@ from sealward.commands.errors import (
     WrongNode,
 )
 from sealward.commands.fact import about_sign, asked_by
-from sealward.events import envelope as envelopes
+from sealward.commands.moves import claim as claims
+from sealward.commands.moves import confirmation, moving, place
+from sealward.commands.moves import leaving as leavings
 from sealward.events import sign as facts
-from sealward.events import statement as statements
-from sealward.events.binding import AS_SIGNED, Binding, after, is_news, is_violated
-from sealward.events.doubt import IN_DOUBT, may_be_sealed
-from sealward.events.evidence import with_files
-from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
+from sealward.events.comparison.binding import AS_SIGNED, Binding, after, is_news, is_violated
+from sealward.events.comparison.doubt import IN_DOUBT, may_be_sealed
+from sealward.events.comparison.evidence import with_files
+from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.policy import AS_NODE, ServerPolicy
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
 from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, judged, recorded, withheld
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         UpdateSign,
     )
     from sealward.events.base import Event
-    from sealward.events.envelope import Envelope
+    from sealward.events.signing.envelope import Envelope
 
 
 REMEMBERED: Final = 16

@@ -7,14 +7,14 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sealward.events.sql import blocks
-from sealward.events.store import available
+from sealward.events.store.sql import blocks
+from sealward.events.store.store import available
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
 
 SQL = blocks("sealward.control", "control.sql")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.aside import Unread
+from sealward.events.set_aside import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sealward.control.leases import Leases
     from sealward.control.set_aside import SetAside
     from sealward.control.unproven import Count, Unproven
-    from sealward.events.aside import Aside
-    from sealward.events.store import EventStore
+    from sealward.events.set_aside import Aside
+    from sealward.events.store.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.nodes import NodeRow
     from sealward.projections.signs import Tally

@@ -9,13 +9,13 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from sealward.control.database import SQL, NameTaken
-from sealward.events.postgres import Database
-from sealward.events.sql import blocks
+from sealward.events.store.postgres import Database
+from sealward.events.store.sql import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
 
 STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blocks(
     "sealward.control", "control.postgres.sql"

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
-from sealward.events.aside import Aside, detail_of, reason_of
+from sealward.events.set_aside import Aside, detail_of, reason_of
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sealward.control.database import ControlDatabase
-    from sealward.events import aside
+    from sealward.events import set_aside as aside
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sealward.control.database import ControlDatabase
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
 
 
 class TokenExists(Rejected):

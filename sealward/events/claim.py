@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.events.measurement import Finding
+from sealward.events.comparison.measurement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

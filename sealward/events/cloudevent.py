@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sealward.events import codec, schema, typed
-from sealward.events.aside import BROKEN
 from sealward.events.base import Recorded, Stored
 from sealward.events.node import NodeEvent
+from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealward.events.aside import SetAside
+    from sealward.events.set_aside import SetAside
 
 SOURCE = "/sealward"
 TYPE_PREFIX = "io.sealward."

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
-from sealward.events.measurement import Finding  # noqa: TC001 - as above
+from sealward.events.comparison.measurement import Finding  # noqa: TC001 - as above
 from sealward.events.node import NodeEvent
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
     Code,

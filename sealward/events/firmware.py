@@ -8,7 +8,7 @@ from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the a
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sealward.events.measurement import Finding
+from sealward.events.comparison.measurement import Finding
 
 MAX_FINDINGS = 200
 

@@ -6,14 +6,14 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus import BusUnavailable
-from sealward.events.leader import Alone
-from sealward.events.store import StoreUnavailable
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.store.leader import Alone
+from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.leader import Leader
+    from sealward.events.store.leader import Leader
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sealward.events.base import Event, Moment
-from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.policy import Policy  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
     Code,

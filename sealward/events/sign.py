@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 from sealward.events.base import Event, Moment
-from sealward.events.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.policy import ServerPolicy  # noqa: TC001 - as above
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
     Code,

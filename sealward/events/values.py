@@ -29,8 +29,8 @@ import msgspec
 from sealward.characters import CONTROL
 from sealward.error import SealwardError
 from sealward.events import ranges
-from sealward.events.files import Listing
-from sealward.events.measurement import Finding, Measurement
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import Finding, Measurement
 from sealward.events.policy import Policy, ServerPolicy
 
 Check = Callable[[Any], None]

@@ -36,14 +36,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from sealward.events.binding import AS_SIGNED, unexplained
 from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
-from sealward.events.doubt import IN_DOUBT, in_doubt
-from sealward.events.measurement import LIVE, Finding, differing
+from sealward.events.comparison.binding import AS_SIGNED, unexplained
+from sealward.events.comparison.doubt import IN_DOUBT, in_doubt
+from sealward.events.comparison.measurement import LIVE, Finding, differing
 
 if TYPE_CHECKING:
-    from sealward.events.binding import Binding
-    from sealward.events.measurement import Measurement
+    from sealward.events.comparison.binding import Binding
+    from sealward.events.comparison.measurement import Measurement
     from sealward.events.sign import SignValidated
 
 NEVER = datetime.min.replace(tzinfo=UTC)

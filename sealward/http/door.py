@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from sealward.commands.batch import Batch
-    from sealward.commands.handler import Handler
     from sealward.commands.messages import Command
+    from sealward.commands.writer.batch import Batch
+    from sealward.commands.writer.handler import Handler
     from sealward.control.leases import Leases
     from sealward.control.monitoring import Monitor
     from sealward.control.progress import Progress
-    from sealward.events.along import Along
-    from sealward.events.store import EventStore
+    from sealward.events.store.round_trip import Along
+    from sealward.events.store.store import EventStore
     from sealward.http.auth.identity import Identify
     from sealward.http.auth.policy import Policy
     from sealward.http.limits.limits import Limits

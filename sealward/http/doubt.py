@@ -9,7 +9,7 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
-from sealward.events.doubt import IN_DOUBT
+from sealward.events.comparison.doubt import IN_DOUBT
 from sealward.events.verdict import IsValid
 from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, Rule

@@ -9,8 +9,9 @@ import falcon
 import msgspec
 
 from sealward.commands import messages as ask
-from sealward.events import keys, values
-from sealward.events.store import StoreUnavailable
+from sealward.events import values
+from sealward.events.signing import keys
+from sealward.events.store.store import StoreUnavailable
 from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.node import UNKNOWN, NodeAnswer

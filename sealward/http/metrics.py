@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from sealward.control.unproven import REASONS
 from sealward.events.codec import EVENTS
-from sealward.events.store import StoreUnavailable
+from sealward.events.store.store import StoreUnavailable
 from sealward.events.verdict import IsValid
 from sealward.http.auth.policy import LOOKS, Rule
 from sealward.http.operation.operation import Answer, Operation

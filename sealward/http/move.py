@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealward.commands.errors import NotRegistered, NotSigned
-from sealward.commands.order import OrderMove, order_move
+from sealward.commands.moves.order import OrderMove, order_move
 from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.operation.answer import AskedId, answer

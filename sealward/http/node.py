@@ -9,10 +9,10 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
 from sealward.events import values  # noqa: TC001 - as below
+from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read off the annotations
-from sealward.events.keyid import keyid
-from sealward.events.keys import public_key
-from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import public_key
 from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, LOOKS, Rule
 from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123

@@ -9,7 +9,7 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
-from sealward.events.measurement import LIBVIRT_DOMAIN
+from sealward.events.comparison.measurement import LIBVIRT_DOMAIN
 from sealward.events.verdict import IsValid
 from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, LOOKS, Rule
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
     from sealward.http.door import Door
     from sealward.projections.servers import ServerRow
     from sealward.projections.signs import SignRow

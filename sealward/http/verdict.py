@@ -9,7 +9,7 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned
-from sealward.events.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
+from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 from sealward.http.auth.context import context_of
 from sealward.http.auth.policy import CHANGES, LOOKS, PROOF, Rule
@@ -21,7 +21,7 @@ from sealward.http.operation.parameter import AT
 from sealward.http.sign import found
 
 if TYPE_CHECKING:
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
     from sealward.http.door import Door
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sealward import logs
 from sealward.commands import messages as ask
-from sealward.commands.batch import of_node, of_sign
 from sealward.commands.context import SYSTEM, by_node
 from sealward.commands.errors import (
     MovedAway,
@@ -21,35 +20,37 @@ from sealward.commands.errors import (
     StreamUnreadable,
     UnknownGeneration,
 )
-from sealward.commands.handler import TooMuchContention
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
-from sealward.events.bus import BusUnavailable, Dropped, Later, Poison
-from sealward.events.keys import KeyRefused
-from sealward.events.store import StoreUnavailable
-from sealward.intake import meaning, registrations
-from sealward.intake.following import Following, Where
-from sealward.intake.introductions import Exchange, Introductions
-from sealward.intake.quota import OverLogQuota, OverQuota, Quota, Spent, TooLarge, bytes_of, cost_of
-from sealward.intake.reading import Measured, Part, Prover, Said, Signed, read
-from sealward.intake.refusals import Refusals
-from sealward.intake.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
+from sealward.commands.writer.batch import of_node, of_sign
+from sealward.commands.writer.handler import TooMuchContention
+from sealward.events.bus.bus import BusUnavailable, Dropped, Later, Poison
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.signing.keys import KeyRefused
+from sealward.events.store.store import StoreUnavailable
+from sealward.intake.registration import registrations
+from sealward.intake.registration.introductions import Exchange, Introductions
+from sealward.intake.reports import meaning
+from sealward.intake.reports.following import Following, Where
+from sealward.intake.reports.quota import OverLogQuota, OverQuota, Quota, Spent, TooLarge, bytes_of, cost_of
+from sealward.intake.reports.reading import Measured, Part, Prover, Said, Signed, read
+from sealward.intake.reports.refusals import Refusals
+from sealward.intake.reports.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sealward.commands.batch import Batch, Stream
-    from sealward.commands.handler import Handler
     from sealward.commands.node import Node
+    from sealward.commands.writer.batch import Batch, Stream
+    from sealward.commands.writer.handler import Handler
     from sealward.control.unproven import Unproven
-    from sealward.events.bus import Delivered
-    from sealward.intake.answers import Answers
-    from sealward.intake.introductions import SignOf
-    from sealward.intake.notes import Notes
-    from sealward.intake.refusals import Refusal
-    from sealward.intake.senders import LastTurns, Senders
+    from sealward.events.bus.bus import Delivered
+    from sealward.intake.registration.introductions import SignOf
+    from sealward.intake.reports.refusals import Refusal
+    from sealward.intake.reports.senders import LastTurns, Senders
+    from sealward.intake.telling.answers import Answers
+    from sealward.intake.telling.notes import Notes
 
 
 log = logging.getLogger(__name__)

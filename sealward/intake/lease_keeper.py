@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from sealward.commands.context import SYSTEM
 from sealward.commands.errors import NotRegistered, Rejected
 from sealward.commands.messages import LoseNode
-from sealward.events.aside import BROKEN
 from sealward.events.loop import Loop
-from sealward.events.store import StoreUnavailable
+from sealward.events.set_aside import BROKEN
+from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.commands.handler import Handler
+    from sealward.commands.writer.handler import Handler
     from sealward.control.leases import Leases
 
 log = logging.getLogger(__name__)

@@ -18,14 +18,14 @@ from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import Rejected
 from sealward.events import typed, values
-from sealward.events.bus import Later, Poison
-from sealward.events.store import StoreUnavailable
+from sealward.events.bus.bus import Later, Poison
+from sealward.events.store.store import StoreUnavailable
 from sealward.events.values import Id, TaskId, Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sealward.commands.handler import Handler
+    from sealward.commands.writer.handler import Handler
 
 log = logging.getLogger(__name__)
 

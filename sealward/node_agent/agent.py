@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final
 from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.aside import BROKEN
-from sealward.node_agent.aside import Aside
-from sealward.node_agent.bindings import Bindings
-from sealward.node_agent.departures import Departures
+from sealward.events.set_aside import BROKEN
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
-from sealward.node_agent.hearing import Hearing
-from sealward.node_agent.hypervisor import NotSealed
+from sealward.node_agent.hypervisor.departures import Departures
+from sealward.node_agent.hypervisor.hypervisor import NotSealed
 from sealward.node_agent.inventory import Inventory
-from sealward.node_agent.newcomers import Newcomers
-from sealward.node_agent.references import References, entries
-from sealward.node_agent.registration import Registration
+from sealward.node_agent.ledger.bindings import Bindings
+from sealward.node_agent.ledger.newcomers import Newcomers
+from sealward.node_agent.ledger.references import References, entries
+from sealward.node_agent.messages.hearing import Hearing
+from sealward.node_agent.messages.registration import Registration
 from sealward.node_agent.sealing import Order, Sealing
+from sealward.node_agent.set_aside import Aside
 from sealward.node_agent.validator import EQUAL, Validator, is_as_sealed, is_away
 from sealward.protocol import reports, telling
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from sealward.node_agent.enforcement import Means
     from sealward.node_agent.files.firmware import Firmware
     from sealward.node_agent.files.measurer import FileMeasurer
-    from sealward.node_agent.hypervisor import Hypervisor
-    from sealward.node_agent.keyring import Keyring
-    from sealward.node_agent.ledger import Ledger
-    from sealward.node_agent.outbox import Outbox
-    from sealward.node_agent.references import Reference
-    from sealward.node_agent.trust import Trust
+    from sealward.node_agent.hypervisor.hypervisor import Hypervisor
+    from sealward.node_agent.ledger.keyring import Keyring
+    from sealward.node_agent.ledger.ledger import Ledger
+    from sealward.node_agent.ledger.references import Reference
+    from sealward.node_agent.messages.outbox import Outbox
+    from sealward.node_agent.messages.trust import Trust
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from sealward.events.enforcement import Gate, ReactionTaken, Started
 from sealward.events.verdict import IsValid
 from sealward.node_agent.gate import hook, spool
 from sealward.node_agent.gate.hook import Standing
-from sealward.node_agent.policies import Policies
+from sealward.node_agent.ledger.policies import Policies
 from sealward.node_agent.reactions import Reactions
 from sealward.protocol import reports
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.events.base import Recorded
-    from sealward.node_agent.hypervisor import Hypervisor
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.hypervisor.hypervisor import Hypervisor
+    from sealward.node_agent.ledger.ledger import Ledger
     from sealward.node_agent.reactions import Act
 
 log = logging.getLogger(__name__)

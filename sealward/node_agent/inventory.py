@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sealward.node_agent.hypervisor import Hypervisor
-    from sealward.node_agent.references import References
+    from sealward.node_agent.hypervisor.hypervisor import Hypervisor
+    from sealward.node_agent.ledger.references import References
 
 
 class Inventory:

@@ -21,14 +21,14 @@ from sealward.events.enforcement import Action, Outcome
 from sealward.events.policy import OnViolation
 from sealward.node_agent.gate import spool
 from sealward.node_agent.hands import Team
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.node_agent.hypervisor import Hypervisor
-    from sealward.node_agent.ledger import Ledger
-    from sealward.node_agent.policies import Policies, Standing
+    from sealward.node_agent.hypervisor.hypervisor import Hypervisor
+    from sealward.node_agent.ledger.ledger import Ledger
+    from sealward.node_agent.ledger.policies import Policies, Standing
 
     Act = Callable[[str, Action], None]
 

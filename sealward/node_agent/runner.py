@@ -10,18 +10,18 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus import Later
+from sealward.events.bus.bus import Later
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
-from sealward.node_agent.gate.judge import Reason
+from sealward.node_agent.gate.decision.judge import Reason
 from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.gate.watch import GateWatch
-from sealward.node_agent.hypervisor import Hypervisor, open_read_only
-from sealward.node_agent.outbox import Outbox
-from sealward.node_agent.post import Post
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor, open_read_only
+from sealward.node_agent.messages.outbox import Outbox
+from sealward.node_agent.messages.post import Post
+from sealward.node_agent.messages.turns import Turns
 from sealward.node_agent.progress import EVERY, Progress
-from sealward.node_agent.turns import Turns
 from sealward.protocol import reports, telling
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     import libvirt
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.events.bus import Bus
+    from sealward.events.bus.bus import Bus
     from sealward.node_agent.files.measurer import FileMeasurer
-    from sealward.node_agent.gate.conclusion import Conclusion
-    from sealward.node_agent.keyring import Keyring
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.gate.decision.conclusion import Conclusion
+    from sealward.node_agent.ledger.keyring import Keyring
+    from sealward.node_agent.ledger.ledger import Ledger
+    from sealward.node_agent.messages.trust import Trust
     from sealward.node_agent.reactions import Act
-    from sealward.node_agent.trust import Trust
 
 LOOK_UP: Final = 0.1
 """Seconds after which whoever waits for a job looks whether the agent ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.aside import BROKEN, detail_of, reason_of
+from sealward.events.set_aside import BROKEN, detail_of, reason_of
 from sealward.protocol import reports
 
 if TYPE_CHECKING:

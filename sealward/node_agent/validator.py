@@ -8,20 +8,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events import envelope as envelopes
-from sealward.events.aside import BROKEN
-from sealward.events.binding import is_news, is_violated
-from sealward.events.doubt import in_doubt
-from sealward.events.measurement import differing
-from sealward.events.statement import Statement
+from sealward.events.comparison.binding import is_news, is_violated
+from sealward.events.comparison.doubt import in_doubt
+from sealward.events.comparison.measurement import differing
+from sealward.events.set_aside import BROKEN
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.statement import Statement
 from sealward.events.verdict import IsValid
-from sealward.node_agent.calls import DomainLocked
-from sealward.node_agent.canonical import DomainXmlRefused
 from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
-from sealward.node_agent.findings import findings, host_bound_findings
-from sealward.node_agent.hypervisor import DomainUnreadable, HypervisorGone
-from sealward.node_agent.measure import Measured, measure
-from sealward.node_agent.not_measured import MeasuringFailed, NotMeasured
+from sealward.node_agent.hypervisor.calls import DomainLocked
+from sealward.node_agent.hypervisor.hypervisor import DomainUnreadable, HypervisorGone
+from sealward.node_agent.measuring.canonical import DomainXmlRefused
+from sealward.node_agent.measuring.findings import findings, host_bound_findings
+from sealward.node_agent.measuring.measure import Measured, measure
+from sealward.node_agent.measuring.not_measured import MeasuringFailed, NotMeasured
 from sealward.node_agent.sealing import Order
 from sealward.node_agent.sweep import Sweep
 from sealward.protocol import reports
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
-    from sealward.events.binding import Binding
-    from sealward.events.measurement import Finding
-    from sealward.node_agent.bindings import Bindings
+    from sealward.events.comparison.binding import Binding
+    from sealward.events.comparison.measurement import Finding
     from sealward.node_agent.files.measurer import FileMeasurer
-    from sealward.node_agent.hypervisor import DomainXml, Hypervisor
-    from sealward.node_agent.keyring import Keyring
-    from sealward.node_agent.measure import Files
-    from sealward.node_agent.references import Reference
+    from sealward.node_agent.hypervisor.hypervisor import DomainXml, Hypervisor
+    from sealward.node_agent.ledger.bindings import Bindings
+    from sealward.node_agent.ledger.keyring import Keyring
+    from sealward.node_agent.ledger.references import Reference
+    from sealward.node_agent.measuring.measure import Files
 
 log = logging.getLogger(__name__)
 

@@ -15,15 +15,15 @@ import msgspec
 
 from sealward.events import codec
 from sealward.events import node as of_node
-from sealward.events.aside import BROKEN, only_said
+from sealward.events.set_aside import BROKEN, only_said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from sealward.events.aside import SetAside
     from sealward.events.base import Event, Stored
-    from sealward.events.bus import Bus
+    from sealward.events.bus.bus import Bus
+    from sealward.events.set_aside import SetAside
     from sealward.projections.database import Projections
     from sealward.projections.tables import Tables
     from sealward.projections.tasks import TaskRow

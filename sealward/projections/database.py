@@ -8,9 +8,9 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sealward.events.aside import BROKEN, Unread, detail_of
 from sealward.events.base import Recorded, utc_now
 from sealward.events.codec import EventFromNewerVersion
+from sealward.events.set_aside import BROKEN, Unread, detail_of
 from sealward.projections.envelopes import Envelopes
 from sealward.projections.history import History
 from sealward.projections.hosts import Hosts
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sealward.events.along import Along
-    from sealward.events.store import EventStore
+    from sealward.events.store.round_trip import Along
+    from sealward.events.store.store import EventStore
     from sealward.projections.tables import Tables, Values
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import msgspec
 
 from sealward.events import node as of_node
 from sealward.events import typed
+from sealward.events.comparison.measurement import Finding  # noqa: TC001 - rows are read by the annotations
 from sealward.events.enforcement import EnforcementChanged, Gate
-from sealward.events.measurement import Finding  # noqa: TC001 - rows are read by the annotations
 from sealward.events.policy import DEFAULT, Policy
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from sealward.events.store import EventStore
+    from sealward.events.store.store import EventStore
     from sealward.projections.signs import Signs
     from sealward.projections.tables import Tables
 

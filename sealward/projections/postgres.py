@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, LiteralString
 import msgspec
 import psycopg
 
-from sealward.events.along import Along
-from sealward.events.postgres import REFUSALS, Database, Listener
+from sealward.events.store.postgres import REFUSALS, Database, Listener
+from sealward.events.store.round_trip import Along
 from sealward.projections.tables import NOTHING, positional, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sealward.events.postgres import Connection
+    from sealward.events.store.postgres import Connection
     from sealward.projections.tables import Row, Tables, Values
 
 A_LOT: Final = 200

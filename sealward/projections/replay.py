@@ -10,7 +10,7 @@ from sealward.projections.database import Projections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.store import EventStore
+    from sealward.events.store.store import EventStore
     from sealward.projections.tables import Tables
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.leader import Alone
 from sealward.events.loop import Loop
+from sealward.events.store.leader import Alone
 
 if TYPE_CHECKING:
-    from sealward.events.leader import Leader
-    from sealward.events.store import EventStore
+    from sealward.events.store.leader import Leader
+    from sealward.events.store.store import EventStore
     from sealward.projections.database import Projections
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
-from sealward.events.aside import Aside, detail_of, reason_of
+from sealward.events.set_aside import Aside, detail_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

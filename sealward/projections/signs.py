@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from sealward.events import node as of_node
 from sealward.events import ranges, typed
 from sealward.events import sign as of_sign
-from sealward.events.binding import AS_SIGNED, Binding, after
 from sealward.events.claim import Claim
+from sealward.events.comparison.binding import AS_SIGNED, Binding, after
 from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import (
     NEVER,
@@ -33,8 +33,8 @@ from sealward.projections.tables import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sealward.events.along import Along
     from sealward.events.base import Event, Recorded
+    from sealward.events.store.round_trip import Along
     from sealward.projections.database import Backend
     from sealward.projections.tables import Row, Tables
 

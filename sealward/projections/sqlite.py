@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.store import available
+from sealward.events.store.store import available
 from sealward.projections.tables import SqliteTables, statements
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Protocol
 
-from sealward.events.sql import blocks
+from sealward.events.store.sql import blocks
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.error import SealwardError
 from sealward.events import typed
-from sealward.events.keys import public_key, public_pem
+from sealward.events.signing.keys import public_key, public_pem
 
 if TYPE_CHECKING:
     from pathlib import Path

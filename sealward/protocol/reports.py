@@ -13,13 +13,13 @@ import msgspec
 
 from sealward.characters import escaped
 from sealward.error import SealwardError
-from sealward.events import envelope as envelopes
 from sealward.events import typed, values
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
-from sealward.events.binding import AS_SIGNED, Binding
+from sealward.events.comparison.binding import AS_SIGNED, Binding
+from sealward.events.comparison.measurement import Finding
 from sealward.events.enforcement import Action, Gate, Outcome
-from sealward.events.measurement import Finding
 from sealward.events.policy import AS_NODE, DEFAULT, Policy, ServerPolicy
+from sealward.events.signing import envelope as envelopes
 from sealward.events.values import (
     Code,
     Count,

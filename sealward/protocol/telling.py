@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sealward.error import SealwardError
-from sealward.events import dsse, typed
-from sealward.events import envelope as envelopes
+from sealward.events import typed
+from sealward.events.signing import dsse
+from sealward.events.signing import envelope as envelopes
 from sealward.protocol.reports import Behind, Desired, Incoming, Inquiry
 
 if TYPE_CHECKING:

@@ -24,23 +24,23 @@ from running import until
 from sealward.commands.node import Node
 from sealward.control.database import SqliteControl
 from sealward.control.untold import Untold
-from sealward.events import store as stores
 from sealward.events import values
-from sealward.events.amqp_queues import ARGUMENTS, AmqpQueues
 from sealward.events.base import Event, node_stream
-from sealward.events.bus import Delivered, connect
-from sealward.events.inbox import LONGEST
+from sealward.events.bus.amqp_queues import ARGUMENTS, AmqpQueues
+from sealward.events.bus.bus import Delivered, connect
+from sealward.events.bus.inbox import LONGEST
+from sealward.events.bus.node_queues import Letter
+from sealward.events.bus.permissions import user_of
 from sealward.events.node import NodeActivated, NodeRegistered, NodeRemoved
-from sealward.events.node_queues import Letter
-from sealward.events.permissions import user_of
+from sealward.events.store import store as stores
 from sealward.events.values import MOST_OF_HOSTNAME
-from sealward.intake import teller as tellers
-from sealward.intake.addresses import Addresses
-from sealward.intake.answers import Answers
-from sealward.intake.backoff import Backoff
-from sealward.intake.reminders import Reminders
-from sealward.intake.teller import Teller
-from sealward.intake.voice import Voice
+from sealward.intake.registration.addresses import Addresses
+from sealward.intake.telling import teller as tellers
+from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.backoff import Backoff
+from sealward.intake.telling.reminders import Reminders
+from sealward.intake.telling.teller import Teller
+from sealward.intake.telling.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import reports, telling
@@ -209,7 +209,7 @@ def test_a_queue_that_another_holds_is_left_alone_for_longer_each_time(fleet: Fl
 
 def test_a_queue_that_hangs_holds_up_nobody(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """It confirms nothing, as one whose host is down: for the others that costs one batch some seconds."""
-    monkeypatch.setattr("sealward.events.amqp_queues.CONFIRMED_WITHIN", 1.0)
+    monkeypatch.setattr("sealward.events.bus.amqp_queues.CONFIRMED_WITHIN", 1.0)
     fleet.queues[0].open(queue_of(BAD))
     name = fleet.name(BAD)
     fleet.server.ctl(

@@ -8,7 +8,7 @@ from reporter import Reporter
 
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
-from sealward.events import store as stores
+from sealward.events.store import store as stores
 from sealward.protocol import reports
 
 SERVER, OTHER = SERVERS[:2]

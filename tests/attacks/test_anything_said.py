@@ -29,11 +29,11 @@ from sealward.commands.context import RequestContext
 from sealward.commands.messages import AdmitNode
 from sealward.control.database import ControlPlace
 from sealward.control_plane import Core
-from sealward.events import envelope as envelopes
-from sealward.events import keys
-from sealward.events.dead_letters import DeadLetters
-from sealward.events.permissions import of_node, user_of
-from sealward.events.postgres import migrate
+from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.bus.permissions import of_node, user_of
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import keys
+from sealward.events.store.postgres import migrate
 from sealward.intake.orders import TASK
 from sealward.protocol import reports
 from sealward.settings import Settings

@@ -14,7 +14,7 @@ from door import SERVERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealward.commands.place import AGREED
+from sealward.commands.moves.place import AGREED
 from sealward.events.sign import SignLeaving, SignMoved
 from sealward.events.verdict import IsValid
 

@@ -6,10 +6,10 @@ import pytest
 from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
-from sealward.events.bus import Delivered, Dropped
+from sealward.events.bus.bus import Delivered, Dropped
+from sealward.events.bus.permissions import user_of
 from sealward.events.node import NodeReportRefused
-from sealward.events.permissions import user_of
-from sealward.events.store import EventStore
+from sealward.events.store.store import EventStore
 from sealward.protocol import reports
 
 OWN = "sealward-worker"

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from reporter import Reporter
 
 from sealward.commands import messages as ask
-from sealward.commands.claim import OFTEN, WITHIN
 from sealward.commands.context import SYSTEM, RequestContext
-from sealward.events import store as stores
+from sealward.commands.moves.claim import OFTEN, WITHIN
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignLeaving, SignMoved, SignSealed, SignStayed
+from sealward.events.store import store as stores
 from sealward.events.verdict import IsValid
-from sealward.intake import following, introductions
+from sealward.intake.registration import introductions
+from sealward.intake.reports import following
 from sealward.protocol import reports
 
 SERVER = SERVERS[0]

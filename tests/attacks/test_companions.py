@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from images import qemu_img
 
-from sealward.events.binding import AS_SIGNED, is_violated
-from sealward.events.measurement import COMPANIONS, FILES, Measurement, differing
-from sealward.events.statement import Statement, parse
+from sealward.events.comparison.binding import AS_SIGNED, is_violated
+from sealward.events.comparison.measurement import COMPANIONS, FILES, Measurement, differing
+from sealward.events.signing.statement import Statement, parse
 from sealward.events.verdict import UNSEALED, IsValid, judged
 from sealward.node_agent.files import offline
+from sealward.node_agent.files.content.remembered import Remembered
 from sealward.node_agent.files.protected import is_protected
-from sealward.node_agent.files.remembered import Remembered
-from sealward.node_agent.findings import findings
-from sealward.node_agent.measure import Measured, measure
+from sealward.node_agent.measuring.findings import findings
+from sealward.node_agent.measuring.measure import Measured, measure
 
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 SERVER = "5a5a0000-0000-4000-8000-000000000001"

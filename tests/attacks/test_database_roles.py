@@ -15,14 +15,14 @@ from factories import ONE_OF_EACH, event
 
 from sealward.control.postgres import PostgresControl
 from sealward.control.turns import LastTurns
-from sealward.events import roles
 from sealward.events.base import Event
 from sealward.events.codec import EVENTS
 from sealward.events.node import NodeActivated, NodeRegistered, NodeReturned, NodeSwept
-from sealward.events.postgres import NotAllowed, migrate, postgres
-from sealward.events.postgres_leader import LOCKS, PostgresLeader
 from sealward.events.sign import SignCreated, SignPolicySet, SignValidated
-from sealward.events.store import EventStore, Snapshot, VersionConflict
+from sealward.events.store import roles
+from sealward.events.store.postgres import NotAllowed, migrate, postgres
+from sealward.events.store.postgres_leader import LOCKS, PostgresLeader
+from sealward.events.store.store import EventStore, Snapshot, VersionConflict
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
 from sealward.protocol.reports import Turn

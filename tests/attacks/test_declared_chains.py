@@ -15,9 +15,9 @@ from nodes import PrivateNode, Running
 from running import Running as Sealward
 from running import running, until
 
-from sealward.events.measurement import differing
+from sealward.events.comparison.measurement import differing
 from sealward.node_agent.gate import hook
-from sealward.node_agent.measure import measure
+from sealward.node_agent.measuring.measure import measure
 from stack.guest import Guest, make_disk
 from stack.libvirtd import Libvirtd
 

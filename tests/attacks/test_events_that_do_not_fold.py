@@ -20,24 +20,24 @@ from reporter import Reporter
 
 from sealward.commands import messages as ask
 from sealward.commands import sign as signs
-from sealward.commands.batch import of_node, of_sign
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import StreamUnreadable
-from sealward.commands.handler import Handler
 from sealward.commands.node import Node
-from sealward.commands.soundness import flaws
+from sealward.commands.writer.batch import of_node, of_sign
+from sealward.commands.writer.handler import Handler
+from sealward.commands.writer.soundness import flaws
 from sealward.control.leases import Leases
 from sealward.control.set_aside import DECISIONS, SetAside
 from sealward.control_plane import Core
 from sealward.events import codec
 from sealward.events.base import Event, sign_stream
-from sealward.events.bus import BusUnavailable
+from sealward.events.bus.bus import BusUnavailable
 from sealward.events.sign import SignSealed
-from sealward.events.store import EventStore, Snapshot, sqlite
-from sealward.intake.answers import Answers
+from sealward.events.store.store import EventStore, Snapshot, sqlite
 from sealward.intake.lease_keeper import LeaseKeeper
-from sealward.intake.notes import Notes
-from sealward.intake.voice import Voice
+from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.notes import Notes
+from sealward.intake.telling.voice import Voice
 from sealward.protocol import reports
 from sealward.settings import Settings
 

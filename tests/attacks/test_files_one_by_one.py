@@ -16,10 +16,12 @@ from fuse import hung
 from images import qemu_img
 from running import WEB, Running, running, until
 
-from sealward.node_agent import canonical, validator
-from sealward.node_agent.files import measurer, offline, reader
-from sealward.node_agent.files.cache import Cache
+from sealward.node_agent import validator
+from sealward.node_agent.files import measurer, offline
+from sealward.node_agent.files.content import reader
+from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.measuring import canonical
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import ORDERED, Reporter
 
-from sealward.events import envelope as envelopes
-from sealward.events.bus import Delivered, Later
-from sealward.events.measurement import Finding
-from sealward.events.store import EventStore, StoreUnavailable
-from sealward.intake import quota
-from sealward.intake.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
+from sealward.events.bus.bus import Delivered, Later
+from sealward.events.comparison.measurement import Finding
+from sealward.events.signing import envelope as envelopes
+from sealward.events.store.store import EventStore, StoreUnavailable
+from sealward.intake.reports import quota
+from sealward.intake.reports.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
 from sealward.protocol import reports
 
 OWN = "sealward-worker"

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gated import Gated, gated_node
 from running import WEB, Running, running, until
 
-from sealward.node_agent.fleet import SampleFleet
-from sealward.node_agent.gate import dossier
-from sealward.node_agent.mark import beside
-from sealward.node_agent.marked import MarkedLedger
+from sealward.node_agent.gate.decision import dossier
+from sealward.node_agent.hypervisor.fleet import SampleFleet
+from sealward.node_agent.ledger.mark import beside
+from sealward.node_agent.ledger.marked import MarkedLedger
 
 OLDER = "older than one that was there before"
 

@@ -13,7 +13,7 @@ from gated import Gated, gated_node
 from running import WEB
 
 from sealward.node_agent.gate import hook
-from sealward.node_agent.marked import MarkedLedger
+from sealward.node_agent.ledger.marked import MarkedLedger
 
 OTHER = "5a5a0000-0000-4000-8000-00000000000f"
 

@@ -15,8 +15,8 @@ from running import BATCH, WEB, running, until
 from sealward.events.base import utc_now
 from sealward.events.policy import OnDoubt, Policy
 from sealward.node_agent.gate import hook
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.policies import Policies
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.policies import Policies
 
 NAME = "instance-00000068"
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from reporter import Reporter
 from strategies import drawn
 
-from sealward.events import envelope as envelopes
 from sealward.events import values
-from sealward.events.amqp import AmqpPublisher
-from sealward.events.bus import Poison
-from sealward.events.postgres import postgres
-from sealward.events.store import EventStore
+from sealward.events.bus.amqp import AmqpPublisher
+from sealward.events.bus.bus import Poison
+from sealward.events.signing import envelope as envelopes
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore
 from sealward.intake.orders import TASK, Orders
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend

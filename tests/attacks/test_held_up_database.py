@@ -13,11 +13,11 @@ from factories import event
 
 from sealward.control.hindrances import Hindrances
 from sealward.control.postgres import PostgresControl
-from sealward.events import roles
 from sealward.events.base import node_stream
 from sealward.events.node import NodeRegistered, NodeReturned
-from sealward.events.postgres import migrate, postgres
-from sealward.events.store import EventStore, StoreUnavailable
+from sealward.events.store import roles
+from sealward.events.store.postgres import migrate, postgres
+from sealward.events.store.store import EventStore, StoreUnavailable
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
 from stack.postgres import SEALWARD, Postgres

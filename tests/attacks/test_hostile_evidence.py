@@ -12,12 +12,12 @@ import pytest
 from door import NOW, SERVERS, Door
 from reporter import Reporter
 
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
-from sealward.events import store as stores
-from sealward.events.evidence import UNLISTED, with_files
-from sealward.events.files import ALL
-from sealward.events.measurement import LIBVIRT_DOMAIN, Measurement
+from sealward.events.comparison.evidence import UNLISTED, with_files
+from sealward.events.comparison.files import ALL
+from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.store import store as stores
 from sealward.events.verdict import IsValid
 from sealward.protocol import reports
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
 from sealward.__main__ import main
-from sealward.events.envelope import sign
-from sealward.events.keys import public_pem
-from sealward.events.measurement import Measurement
-from sealward.events.statement import Statement
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing.envelope import sign
+from sealward.events.signing.keys import public_pem
+from sealward.events.signing.statement import Statement
 
 ONE, OTHER, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
 PEM = public_pem(ONE.public_key())

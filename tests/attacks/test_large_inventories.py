@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from reporter import Reporter
 
 from sealward.commands import node as nodes
-from sealward.events.bus import Delivered
+from sealward.events.bus.bus import Delivered
 from sealward.events.node import InstanceAppeared, InstanceLeft
-from sealward.events.store import EventStore
-from sealward.intake.quota import Quota
+from sealward.events.store.store import EventStore
+from sealward.intake.reports.quota import Quota
 from sealward.protocol import reports
 
 OWN = "sealward-worker"

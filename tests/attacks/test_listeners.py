@@ -12,12 +12,12 @@ from itertools import product
 
 import pytest
 
-from sealward.events.binding import AS_SIGNED, Binding, doors_opened, is_violated
-from sealward.events.measurement import Measurement, differing
+from sealward.events.comparison.binding import AS_SIGNED, Binding, doors_opened, is_violated
+from sealward.events.comparison.measurement import Measurement, differing
 from sealward.events.verdict import UNSEALED, IsValid, judged
-from sealward.node_agent.findings import findings
-from sealward.node_agent.gate.judge import Reason, of_difference
-from sealward.node_agent.measure import Measured, measure
+from sealward.node_agent.gate.decision.judge import Reason, of_difference
+from sealward.node_agent.measuring.findings import findings
+from sealward.node_agent.measuring.measure import Measured, measure
 
 PLACE = "<video/>"
 """Where a device is added to the domain."""

@@ -16,8 +16,8 @@ import pytest
 from running import WEB
 
 from sealward.node_agent.files import offline
-from sealward.node_agent.files.cache import RACY, Cache
-from sealward.node_agent.files.contents import Contents, Terms
+from sealward.node_agent.files.content.cache import RACY, Cache
+from sealward.node_agent.files.content.contents import Contents, Terms
 from sealward.node_agent.files.mounts import Mounts
 from sealward.node_agent.gate import hook
 from sealward.node_agent.gate.record import Line, Record, Stamp

@@ -17,10 +17,10 @@ from reporter import Reporter, task_of
 
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
 from sealward.events.sign import SignSealed
-from sealward.events.store import EventStore, in_memory
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.store.store import EventStore, in_memory
 from sealward.node_agent.sealing import Order, Sealing
 from sealward.protocol import reports
 

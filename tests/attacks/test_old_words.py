@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporter import Reporter, ever_later
 
-from sealward.events import envelope as envelopes
-from sealward.events.bus import Delivered
+from sealward.events.bus.bus import Delivered
 from sealward.events.enforcement import Gate
-from sealward.events.keys import public_pem
-from sealward.events.store import EventStore, in_memory
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.turns import Turns
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.keys import public_pem
+from sealward.events.store.store import EventStore, in_memory
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.messages.turns import Turns
 from sealward.protocol import reports
 
 USER = "node.kvm1"

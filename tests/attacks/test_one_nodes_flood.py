@@ -18,12 +18,12 @@ from reporter import Reporter
 from running import until
 from topology import topology
 
-from sealward.events.bus import Bus, BusUnavailable, InboxClosed, connect
-from sealward.events.keys import public_pem
+from sealward.events.bus.bus import Bus, BusUnavailable, InboxClosed, connect
+from sealward.events.bus.permissions import of_node, user_of
 from sealward.events.node import InstanceAppeared
-from sealward.events.permissions import of_node, user_of
-from sealward.events.postgres import postgres
-from sealward.events.store import EventStore
+from sealward.events.signing.keys import public_pem
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore
 from sealward.protocol import reports
 from stack.processes import end
 from stack.sealward import Stack

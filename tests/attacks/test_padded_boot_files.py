@@ -13,7 +13,8 @@ import pytest
 from images import qemu_img
 from running import WEB, Running, running, until
 
-from sealward.node_agent.gate import filed, hook
+from sealward.node_agent.gate import hook
+from sealward.node_agent.gate.decision import filed
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk'"

@@ -10,10 +10,10 @@ import pytest
 from gated import Gated, gated_node
 from running import WEB, until
 
-from sealward.node_agent.belongings import had_by, of_evidence, places
-from sealward.node_agent.canonical import parse
-from sealward.node_agent.gate import dossier
-from sealward.node_agent.measure import measure
+from sealward.node_agent.gate.decision import dossier
+from sealward.node_agent.measuring.belongings import had_by, of_evidence, places
+from sealward.node_agent.measuring.canonical import parse
+from sealward.node_agent.measuring.measure import measure
 
 OTHER = "5a5a0000-0000-4000-8000-00000000000f"
 NAME = "instance-00000068"

@@ -17,19 +17,19 @@ from door import NOW, SERVERS, Door
 from factories import ONE_OF_EACH
 from reporter import Reporter
 
-from sealward.commands.batch import Batch
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import Unrecordable
 from sealward.commands.messages import ActivateNode
-from sealward.events import envelope as envelopes
-from sealward.events import store as stores
+from sealward.commands.writer.batch import Batch
 from sealward.events import values
 from sealward.events.base import Event, node_stream
-from sealward.events.bus import Poison
+from sealward.events.bus.bus import Poison
+from sealward.events.comparison.measurement import Finding
 from sealward.events.enforcement import Action, Gate, Outcome
-from sealward.events.measurement import Finding
 from sealward.events.sign import SignValidated
-from sealward.events.store import EventStore
+from sealward.events.signing import envelope as envelopes
+from sealward.events.store import store as stores
+from sealward.events.store.store import EventStore
 from sealward.events.values import Unfit
 from sealward.intake.orders import TASK, Orders
 from sealward.protocol import reports

@@ -27,11 +27,11 @@ from running import until
 
 from sealward.control_plane import Core, Worker
 from sealward.events import codec, values
-from sealward.events.amqp import EXCHANGE
 from sealward.events.base import Recorded
-from sealward.events.bus import Bus, connect
-from sealward.events.postgres import postgres
-from sealward.events.store import EventStore, sqlite
+from sealward.events.bus.amqp import EXCHANGE
+from sealward.events.bus.bus import Bus, connect
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore, sqlite
 from sealward.events.verdict import IsValid
 from sealward.projections.database import Backend, Projections
 from sealward.projections.postgres import PostgresBackend

@@ -8,9 +8,9 @@ import pytest
 from door import SERVERS, Door
 from reporter import Reporter
 
-from sealward.events import store as stores
 from sealward.events.node import NodeReportRefused
-from sealward.intake import introductions
+from sealward.events.store import store as stores
+from sealward.intake.registration import introductions
 from sealward.protocol import reports
 
 SERVER = SERVERS[0]

@@ -18,9 +18,9 @@ from reporter import Reporter, ever_later
 from running import until
 from topology import topology
 
-from sealward.events.bus import connect
-from sealward.events.keys import private_key
-from sealward.events.permissions import of_node, user_of
+from sealward.events.bus.bus import connect
+from sealward.events.bus.permissions import of_node, user_of
+from sealward.events.signing.keys import private_key
 from sealward.protocol import reports
 from stack.sealward import Stack
 
@@ -171,6 +171,6 @@ def test_a_huge_inventory_holds_up_nobody(stack: Stack, evil: kombu.Connection) 
 
 
 def _pem(key: Ed25519PrivateKey) -> str:
-    from sealward.events.keys import public_pem  # noqa: PLC0415
+    from sealward.events.signing.keys import public_pem  # noqa: PLC0415
 
     return public_pem(key.public_key())

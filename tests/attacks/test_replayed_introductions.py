@@ -14,13 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import NOON, SERVER
 
-from sealward.events import envelope as envelopes
-from sealward.events.measurement import Measurement
-from sealward.events.statement import Statement
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.newcomers import ANSWERED_WITHIN, FRESH, KEPT, Newcomers
-from sealward.node_agent.policies import Policies
-from sealward.node_agent.references import References
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.statement import Statement
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.newcomers import ANSWERED_WITHIN, FRESH, KEPT, Newcomers
+from sealward.node_agent.ledger.policies import Policies
+from sealward.node_agent.ledger.references import References
 from sealward.protocol import reports
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reporter import Reporter
 
 from sealward.events import ranges
-from sealward.events import store as stores
 from sealward.events.node import NodeSwept
+from sealward.events.store import store as stores
 from sealward.protocol import reports
 
 SIGNS = 300

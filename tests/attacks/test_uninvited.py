@@ -15,11 +15,11 @@ from reporter import Reporter
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import InvitationSpent, InvitationUsed, NodeExists, NotInvited, Rejected
 from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, UninviteNode
-from sealward.events import envelope as envelopes
-from sealward.events.bus import Delivered
-from sealward.events.keys import public_pem
+from sealward.events.bus.bus import Delivered
 from sealward.events.node import NodeInvited, NodeRegistered
-from sealward.events.store import EventStore, in_memory
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.keys import public_pem
+from sealward.events.store.store import EventStore, in_memory
 from sealward.protocol import reports
 
 OWN = "sealward-worker"

@@ -18,9 +18,9 @@ import pika.data
 import pytest
 from running import until
 
-from sealward.events.amqp_queues import AmqpQueues
-from sealward.events.bus import Bus, Delivered
-from sealward.events.dead_letters import DeadLetters
+from sealward.events.bus.amqp_queues import AmqpQueues
+from sealward.events.bus.bus import Bus, Delivered
+from sealward.events.bus.dead_letters import DeadLetters
 from stack.rabbitmq import RabbitMQ
 
 PACKED = zlib.compress(bytes(256 * 1024 * 1024))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sealward.events.doubt import MOST, SECTIONS, in_doubt
-from sealward.events.measurement import Finding, Measurement, differing
+from sealward.events.comparison.doubt import MOST, SECTIONS, in_doubt
+from sealward.events.comparison.measurement import Finding, Measurement, differing
 from sealward.events.verdict import UNSEALED, IsValid, equal, judged
-from sealward.node_agent.findings import findings
-from sealward.node_agent.gate.judge import Reason, of_difference
-from sealward.node_agent.measure import Measured, measure
+from sealward.node_agent.gate.decision.judge import Reason, of_difference
+from sealward.node_agent.measuring.findings import findings
+from sealward.node_agent.measuring.measure import Measured, measure
 
 SIGNED = Path(__file__).parent.parent / "assets" / "domains" / "real1-qemu.9-stopped.inactive.xml"
 OLD, NEW = "libvirt 9.0.0", "libvirt 9.0.1"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sealward.events.binding import AS_SIGNED, Binding, doors_opened, is_violated
-from sealward.node_agent.doors import BEYOND, EVERYBODY, reach_of
-from sealward.node_agent.gate.judge import Reason, of_difference
-from sealward.node_agent.measure import measure
+from sealward.events.comparison.binding import AS_SIGNED, Binding, doors_opened, is_violated
+from sealward.node_agent.gate.decision.judge import Reason, of_difference
+from sealward.node_agent.measuring.doors import BEYOND, EVERYBODY, reach_of
+from sealward.node_agent.measuring.measure import measure
 
 ANY = "0.0.0.0"  # noqa: S104 - nobody binds to it
 DOMAIN = """<domain type='kvm'>

@@ -16,12 +16,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import WEB, running
 
-from sealward.commands.soundness import flaws
+from sealward.commands.writer.soundness import flaws
 from sealward.events.base import node_stream
-from sealward.events.keys import public_pem
-from sealward.events.postgres import migrate, postgres
-from sealward.events.store import EventStore
-from sealward.events.store import sqlite as sqlite_store
+from sealward.events.signing.keys import public_pem
+from sealward.events.store.postgres import migrate, postgres
+from sealward.events.store.store import EventStore
+from sealward.events.store.store import sqlite as sqlite_store
 
 
 @dataclass
@@ -87,7 +87,7 @@ def log(database: str, lived: list[tuple[uuid.UUID, int, str, bytes]]) -> Copied
 
 def forged(fields: dict[str, Any]) -> None:
     """Sign what was measured with another key: the sealed digest is another, too."""
-    from sealward.events.envelope import parse, sign  # noqa: PLC0415 - here alone
+    from sealward.events.signing.envelope import parse, sign  # noqa: PLC0415 - here alone
 
     envelope = parse(fields["envelope"])
     fields["envelope"] = sign(
@@ -175,7 +175,7 @@ def test_a_snapshot_with_another_key(log: Copied, lived: object, state: str) -> 
             "SELECT stream, max(version) FROM events WHERE topic = 'node.policy-set' GROUP BY 1"
         )
         stream, version = row.fetchone() or (node_stream("vm"), 0)
-    from sealward.commands.batch import of_node  # noqa: PLC0415 - here alone
+    from sealward.commands.writer.batch import of_node  # noqa: PLC0415 - here alone
 
     log.run("DELETE FROM snapshots")
     shape = of_node("vm").shape

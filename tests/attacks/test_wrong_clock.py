@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from factories import NOON, SERVER
 
-from sealward.node_agent.gate.dossier import read
-from sealward.node_agent.gate.judge import is_stale
-from sealward.node_agent.ledger import BACK, Ledger
+from sealward.node_agent.gate.decision.dossier import read
+from sealward.node_agent.gate.decision.judge import is_stale
+from sealward.node_agent.ledger.ledger import BACK, Ledger
 
 WEEK = timedelta(days=7)
 YEAR = timedelta(days=366)

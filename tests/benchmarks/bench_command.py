@@ -19,10 +19,10 @@ from private import postgres_server
 from reporter import Reporter
 
 from sealward.commands.context import RequestContext
-from sealward.commands.handler import Handler
 from sealward.commands.messages import RequestValidation
+from sealward.commands.writer.handler import Handler
 from sealward.events.base import utc_now
-from sealward.events.postgres import postgres
+from sealward.events.store.postgres import postgres
 
 LENGTH = 1000
 COMMANDS = 100

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bounds import Bound, report
 
-from sealward.node_agent.files import reader, tree
+from sealward.node_agent.files.content import reader, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

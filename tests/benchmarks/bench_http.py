@@ -27,8 +27,8 @@ from sealward.control.postgres import PostgresControl
 from sealward.control.role import Role
 from sealward.control.tokens import Tokens
 from sealward.events.base import sign_stream, utc_now
-from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignSealed, SignValidated
+from sealward.events.store.postgres import postgres
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
 from stack.processes import end, free_port, start, wait_until
@@ -75,7 +75,7 @@ def serve_bare(url: str, port: int) -> None:
     import falcon
     import msgspec
 
-    from sealward.events.postgres import Database
+    from sealward.events.store.postgres import Database
     from sealward.http.listening.listener import Listener
 
     database = Database(url, search_path="main")

@@ -19,10 +19,10 @@ import pika
 from bounds import Bound, report
 from private import rabbitmq_server
 
-from sealward.events.bus import Bus, Delivered, Poison
-from sealward.events.inbox import Inbox
-from sealward.events.inboxes import Inboxes
-from sealward.events.leader import Alone
+from sealward.events.bus.bus import Bus, Delivered, Poison
+from sealward.events.bus.inbox import Inbox
+from sealward.events.bus.inboxes import Inboxes
+from sealward.events.store.leader import Alone
 from stack.rabbitmq import RabbitMQ
 
 NODES = 1_000

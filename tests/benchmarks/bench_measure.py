@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bounds import Bound, report
 from lxml import etree
 
-from sealward.node_agent.measure import measure
+from sealward.node_agent.measuring.measure import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,9 +30,9 @@ from private import postgres_server
 from sealward.events import codec
 from sealward.events.base import Event, Recorded, node_stream, sign_stream
 from sealward.events.node import InstanceAppeared, NodeRegistered
-from sealward.events.postgres import postgres
 from sealward.events.sign import SignCreated, SignSealed, SignUpdated, SignValidated
-from sealward.events.store import EventStore
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore
 from sealward.projections import database as projections_database
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend, PostgresTables

@@ -23,10 +23,10 @@ from running import until
 from sealward.control.database import ControlPlace
 from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent
-from sealward.events.amqp import EXCHANGE, AmqpPublisher
-from sealward.events.postgres import postgres
-from sealward.events.relay import Relay
-from sealward.events.store import EventStore
+from sealward.events.bus.amqp import EXCHANGE, AmqpPublisher
+from sealward.events.bus.relay import Relay
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore
 
 EVENTS = 20_000
 SINGLE = 1_500

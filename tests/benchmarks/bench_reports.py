@@ -26,30 +26,30 @@ from private import postgres_server
 from reporter import Reporter
 
 from sealward.cli.process import collect_seldom
-from sealward.commands.handler import Handler
 from sealward.commands.node import Node
+from sealward.commands.writer.handler import Handler
 from sealward.control.leases import Leases
 from sealward.control.postgres import PostgresControl
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
-from sealward.events import envelope as envelopes
 from sealward.events.base import utc_now
-from sealward.events.bus import BATCH, Bus, Delivered
-from sealward.events.node_queues import BusQueues, Letter
-from sealward.events.permissions import user_of
-from sealward.events.postgres import postgres
+from sealward.events.bus.bus import BATCH, Bus, Delivered
+from sealward.events.bus.node_queues import BusQueues, Letter
+from sealward.events.bus.permissions import user_of
 from sealward.events.sign import SignCreated
-from sealward.events.store import EventStore
-from sealward.intake.answers import Answers
-from sealward.intake.following import Where
+from sealward.events.signing import envelope as envelopes
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore
 from sealward.intake.intake import Intake
-from sealward.intake.notes import Notes
-from sealward.intake.senders import Senders
-from sealward.intake.voice import Voice
-from sealward.node_agent.keyring import Keyring
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.outbox import Outbox
-from sealward.node_agent.turns import Turns
+from sealward.intake.reports.following import Where
+from sealward.intake.reports.senders import Senders
+from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.notes import Notes
+from sealward.intake.telling.voice import Voice
+from sealward.node_agent.ledger.keyring import Keyring
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.messages.outbox import Outbox
+from sealward.node_agent.messages.turns import Turns
 from sealward.protocol import reports
 
 NODES = 12

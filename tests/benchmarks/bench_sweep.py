@@ -26,14 +26,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from private import folder
 
 from sealward.events.base import utc_now
-from sealward.node_agent.bindings import Bindings
-from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor import Hypervisor, open_read_only
-from sealward.node_agent.keyring import Keyring
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.references import Reference
+from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor, open_read_only
+from sealward.node_agent.ledger.bindings import Bindings
+from sealward.node_agent.ledger.keyring import Keyring
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.references import Reference
 from sealward.node_agent.validator import EQUAL, Validator
 from sealward.protocol import reports
 from stack.guest import Guest

@@ -23,7 +23,7 @@ from bounds import Bound, report
 from private import folder
 from running import BASTION, BATCH, DATABASE, WEB, until
 
-from sealward.events.bus import Bus
+from sealward.events.bus.bus import Bus
 from sealward.node import Node
 from sealward.settings import Settings
 from stack.postgres import SEALWARD

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sealward.events.postgres import migrate
+from sealward.events.store.postgres import migrate
 from stack.postgres import Postgres
 from stack.rabbitmq import RabbitMQ
 

@@ -14,7 +14,7 @@ from keystoneauth1.exceptions import ConnectFailure
 from running import ADMIN, DATABASE, WEB, Running, running, until
 
 from sealward.client import Client, RequestRefused, StreamBroken, connect
-from sealward.events import envelope as envelopes
+from sealward.events.signing import envelope as envelopes
 
 
 @pytest.fixture(scope="module")

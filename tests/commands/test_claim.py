@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from factories import NOON, ORDER, SERVER
 
-from sealward.commands.claim import OFTEN, WITHIN, claim_sign, settle_claim
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import NotSigned
 from sealward.commands.messages import ClaimSign, SettleClaim
+from sealward.commands.moves.claim import OFTEN, WITHIN, claim_sign, settle_claim
 from sealward.commands.sign import Sign, evolve
 from sealward.events.base import Event
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignCreated

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from sealward.commands import place
 from sealward.commands import sign as decider
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import PlaceUnconfirmed
 from sealward.commands.messages import MoveSign, UpdateSign
+from sealward.commands.moves import place
 from sealward.commands.sign import Sign, evolve
 from sealward.events.sign import Grounds, SignSealed, SignValidated
 from sealward.events.verdict import IsValid

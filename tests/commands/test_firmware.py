@@ -14,7 +14,7 @@ from sealward.commands.messages import AcceptFirmware, RecordFirmware
 from sealward.events import firmware
 from sealward.events import node as facts
 from sealward.events.base import Event
-from sealward.events.measurement import Finding
+from sealward.events.comparison.measurement import Finding
 
 GOOD = {"/fw/CODE.fd": "a", "/fw/VARS.fd": "b"}
 EVIL = {"/fw/CODE.fd": "evil", "/fw/new": "c"}

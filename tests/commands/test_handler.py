@@ -12,17 +12,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
-from sealward.commands.batch import SNAPSHOT_EVERY
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import AlreadySigned
-from sealward.commands.handler import Handler
 from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation, RevokeSign
 from sealward.commands.sign import Sign, evolve
-from sealward.events import store as stores
+from sealward.commands.writer.batch import SNAPSHOT_EVERY
+from sealward.commands.writer.handler import Handler
 from sealward.events.base import Origin, node_stream, sign_stream
 from sealward.events.node import NodeRegistered
 from sealward.events.sign import SignCreated, SignValidationRequested
-from sealward.events.store import EventStore
+from sealward.events.store import store as stores
+from sealward.events.store.store import EventStore
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)

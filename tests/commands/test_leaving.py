@@ -8,12 +8,12 @@ import pytest
 from factories import NOON, ORDER, SERVER
 from msgspec.structs import replace
 
-from sealward.commands import place
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import AnnouncedToAnother, NotSigned, WrongNode
-from sealward.commands.leaving import announce_leaving, contest_leaving, end_leaving
 from sealward.commands.messages import AnnounceLeaving, ClaimSign, ContestLeaving, EndLeaving, MoveSign
-from sealward.commands.moving import decide
+from sealward.commands.moves import place
+from sealward.commands.moves.leaving import announce_leaving, contest_leaving, end_leaving
+from sealward.commands.moves.moving import decide
 from sealward.commands.sign import Sign, evolve
 from sealward.events.sign import Grounds, SignCreated, SignLeaving, SignStayed
 

@@ -30,10 +30,10 @@ from sealward.commands.messages import (
     RemoveNode,
     ReplaceKey,
 )
-from sealward.events import keys
 from sealward.events import node as facts
 from sealward.events.base import Event
-from sealward.events.keyid import keyid
+from sealward.events.signing import keys
+from sealward.events.signing.keyid import keyid
 
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([one]) * 32).public_key() for one in range(1, 5))
 PEMS = tuple(keys.public_pem(key) for key in KEYS)

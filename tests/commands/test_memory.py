@@ -15,14 +15,14 @@ from reporter import Reporter
 
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import AlreadySigned, NotSigned, Rejected
-from sealward.commands.handler import Handler
-from sealward.commands.memory import Memory, Remembered
 from sealward.commands.messages import RequestValidation, RevokeSign, SignCommand, UpdateSign
-from sealward.events import store as stores
+from sealward.commands.writer.handler import Handler
+from sealward.commands.writer.memory import Memory, Remembered
 from sealward.events.base import Event, sign_stream
-from sealward.events.postgres import migrate, postgres
 from sealward.events.sign import SignCreated, SignEvent, SignUpdated
-from sealward.events.store import EventStore, Loaded, StoreUnavailable
+from sealward.events.store import store as stores
+from sealward.events.store.postgres import migrate, postgres
+from sealward.events.store.store import EventStore, Loaded, StoreUnavailable
 from stack.postgres import Postgres
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sealward.commands.errors import NodeNotLost
-from sealward.commands.leaving import Announced
-from sealward.commands.node import Node
-from sealward.commands.place import (
+from sealward.commands.moves.leaving import Announced
+from sealward.commands.moves.place import (
     AGREED,
     AWAITED,
     NO_NODE,
@@ -26,6 +25,7 @@ from sealward.commands.place import (
     standing,
     takes_part,
 )
+from sealward.commands.node import Node
 from sealward.commands.sign import Sign, evolve
 from sealward.events.claim import Claim
 from sealward.events.sign import Grounds, SignCreated

@@ -26,9 +26,9 @@ from sealward.commands.errors import (
 from sealward.commands.messages import RecordFailure, RecordInventory, RecordSweep
 from sealward.commands.node import Node
 from sealward.commands.sign import Sign, evolve
-from sealward.events import envelope as envelopes
 from sealward.events.node import NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignValidated
+from sealward.events.signing import envelope as envelopes
 from sealward.events.verdict import IsValid
 from sealward.protocol import reports
 

@@ -10,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
 
-from sealward.commands import place
 from sealward.commands import sign as decider
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import (
@@ -30,11 +29,11 @@ from sealward.commands.messages import (
     RevokeSign,
     UpdateSign,
 )
+from sealward.commands.moves import place
 from sealward.commands.sign import Sign, evolve
-from sealward.events import envelope as envelopes
 from sealward.events.base import Event
-from sealward.events.files import Listing
-from sealward.events.measurement import Finding, Measurement
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import Finding, Measurement
 from sealward.events.sign import (
     PASSED_OVER,
     Grounds,
@@ -45,7 +44,8 @@ from sealward.events.sign import (
     SignValidated,
     SignValidationRequested,
 )
-from sealward.events.statement import Statement
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.statement import Statement
 from sealward.events.verdict import IsValid
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

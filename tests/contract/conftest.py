@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sealward.events.bus import Bus
+from sealward.events.bus.bus import Bus
 from stack.rabbitmq import RabbitMQ
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from running import until
 
-from sealward.events import bus as buses
-from sealward.events.bus import Bus, Delivered, Later, Poison
-from sealward.events.dead_letters import DeadLetters
+from sealward.events.bus import bus as buses
+from sealward.events.bus.bus import Bus, Delivered, Later, Poison
+from sealward.events.bus.dead_letters import DeadLetters
 from stack.rabbitmq import RabbitMQ
 
 INBOX = "reports"

@@ -16,14 +16,14 @@ from factories import event, stored
 from programs import sealward
 from running import until
 
-from sealward.events import permissions
-from sealward.events.amqp import AmqpPublisher
-from sealward.events.amqp_queues import AmqpQueues
-from sealward.events.bus import Bus, BusUnavailable, Later, Poison, connect
-from sealward.events.dead_letters import DeadLetters
+from sealward.events.bus import permissions
+from sealward.events.bus.amqp import AmqpPublisher
+from sealward.events.bus.amqp_queues import AmqpQueues
+from sealward.events.bus.bus import Bus, BusUnavailable, Later, Poison, connect
+from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.bus.node_queues import Letter
+from sealward.events.bus.tls import Tls
 from sealward.events.node import NodeActivated
-from sealward.events.node_queues import Letter
-from sealward.events.tls import Tls
 from sealward.protocol import reports
 from stack.certificates import Certificates, issue
 from stack.rabbitmq import RabbitMQ, program

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from strategies import drawn
 
 from sealward.events import cloudevent, codec, values
-from sealward.events import store as stores
-from sealward.events.amqp import EXCHANGE, AmqpPublisher
 from sealward.events.base import Event, node_stream, sign_stream
-from sealward.events.bus import Bus, connect
+from sealward.events.bus.amqp import EXCHANGE, AmqpPublisher
+from sealward.events.bus.bus import Bus, connect
+from sealward.events.bus.relay import BusPublisher
 from sealward.events.node import NodeEvent, NodeRegistered
-from sealward.events.postgres import migrate, postgres
-from sealward.events.relay import BusPublisher
 from sealward.events.sign import SignCreated, SignEvent
-from sealward.events.store import EventStore
+from sealward.events.store import store as stores
+from sealward.events.store.postgres import migrate, postgres
+from sealward.events.store.store import EventStore
 from sealward.projections.celery_events import EXCHANGE as CELERY
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.database import Backend, Projections

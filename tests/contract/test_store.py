@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from factories import ONE_OF_EACH, event
 
-from sealward.events import store as stores
 from sealward.events.base import node_stream, sign_stream
 from sealward.events.node import NodeActivated
 from sealward.events.sign import SignCreated, SignRevoked
-from sealward.events.store import EventStore, Loaded, Snapshot, VersionConflict
+from sealward.events.store import store as stores
+from sealward.events.store.store import EventStore, Loaded, Snapshot, VersionConflict
 
 STREAM = sign_stream("s")
 CREATED, REVOKED = event(SignCreated), event(SignRevoked)

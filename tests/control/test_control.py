@@ -9,7 +9,7 @@ import pytest
 
 from sealward.control.database import ControlDatabase, ControlPlace, SqliteControl
 from sealward.control.postgres import PostgresControl
-from sealward.events.along import Along
+from sealward.events.store.round_trip import Along
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -19,14 +19,14 @@ from running import DATABASE, WEB, Running, running, until
 from sealward.control.set_aside import OF_A_NODE, SetAside
 from sealward.control.untold import Untold
 from sealward.control_plane import Core
-from sealward.events import envelope as envelopes
 from sealward.events.sign import SignPolicySet
-from sealward.events.store import in_memory
+from sealward.events.signing import envelope as envelopes
+from sealward.events.store.store import in_memory
 from sealward.node_agent import validator
 from sealward.node_agent.agent import Agent
-from sealward.node_agent.aside import Aside
 from sealward.node_agent.enforcement import Enforcement
-from sealward.node_agent.measure import measure
+from sealward.node_agent.measuring.measure import measure
+from sealward.node_agent.set_aside import Aside
 from sealward.protocol import reports, telling
 from sealward.settings import Settings
 

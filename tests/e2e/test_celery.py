@@ -18,8 +18,8 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from running import BASTION, BATCH, until
 
-from sealward.events.dead_letters import DeadLetters
-from sealward.node_agent.fleet import sample_uri
+from sealward.events.bus.dead_letters import DeadLetters
+from sealward.node_agent.hypervisor.fleet import sample_uri
 from stack.processes import end, free_port, start
 from stack.sealward import Stack
 

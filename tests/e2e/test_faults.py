@@ -15,8 +15,8 @@ import pytest
 from programs import Process, sealward, started
 from running import BASTION, BATCH, DATABASE, WEB, running, until
 
-from sealward.events import store as stores
 from sealward.events.sign import SignCreated, SignEvent, SignRevoked, SignUpdated
+from sealward.events.store import store as stores
 from sealward.settings import Settings
 
 SERVERS = (WEB, DATABASE, BATCH, BASTION)

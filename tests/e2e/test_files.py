@@ -14,7 +14,8 @@ from fuse import Slow, hung
 from images import qemu_img
 from running import BATCH, WEB, Running, running, until
 
-from sealward.node_agent.files import measurer, reader
+from sealward.node_agent.files import measurer
+from sealward.node_agent.files.content import reader
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.watching import LOOK_UP
 from sealward.settings import Settings

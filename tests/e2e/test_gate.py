@@ -12,8 +12,9 @@ from pathlib import Path
 from running import DATABASE, until
 
 from sealward.events.policy import OnDoubt, Unsigned
-from sealward.node_agent.fleet import SampleFleet, sample_uri
-from sealward.node_agent.gate import dossier, hook
+from sealward.node_agent.gate import hook
+from sealward.node_agent.gate.decision import dossier
+from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
 from stack.sealward import Stack
 
 

@@ -8,8 +8,8 @@ import libvirt
 import pytest
 from running import DATABASE, WEB, running, until
 
-from sealward.node_agent import hypervisor
-from sealward.node_agent.hypervisor import DomainXml
+from sealward.node_agent.hypervisor import hypervisor
+from sealward.node_agent.hypervisor.hypervisor import DomainXml
 
 WIDE = "".join(f"<a xmlns='urn:{number}'/>" for number in range(600))
 HOSTILE = {

@@ -16,11 +16,11 @@ from programs import sealward as command
 from running import DATABASE, WEB, Running, running, until
 
 from sealward.control.role import Role
-from sealward.events import envelope as envelopes
-from sealward.events import keys
 from sealward.events.base import utc_now
-from sealward.events.keyid import keyid
-from sealward.node_agent.keyring import KeyFolder
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import keys
+from sealward.events.signing.keyid import keyid
+from sealward.node_agent.ledger.keyring import KeyFolder
 from sealward.protocol import reports
 
 STRANGER = keys.public_pem(Ed25519PrivateKey.from_private_bytes(b"s" * 32).public_key())

@@ -14,9 +14,9 @@ from reporter import Reporter
 from running import BASTION, DATABASE, WEB, Running, running, until
 
 from sealward.control.role import Role
-from sealward.events import keys
 from sealward.events.base import node_stream, utc_now
 from sealward.events.node import NodeReportRefused
+from sealward.events.signing import keys
 from sealward.projections.replay import replay
 from sealward.protocol import reports
 from sealward.settings import Settings

@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import BASTION, DATABASE, WEB, Running, running, until
 
-from sealward.events import envelope as envelopes
-from sealward.events import keys
-from sealward.events import statement as statements
 from sealward.events.base import node_stream, utc_now
 from sealward.events.node import NodeReportRefused
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import keys
+from sealward.events.signing import statement as statements
 from sealward.protocol import reports
 from sealward.settings import Settings
 

@@ -15,17 +15,18 @@ from running import BATCH, DATABASE, WEB, until
 from storm import Subscriber
 from topology import topology
 
-from sealward.commands.batch import Batch
 from sealward.commands.context import RequestContext
-from sealward.commands.handler import Handler
 from sealward.commands.messages import RecordSweep, RegisterNode
+from sealward.commands.writer.batch import Batch
+from sealward.commands.writer.handler import Handler
 from sealward.control.database import ControlPlace
 from sealward.control.postgres import PostgresControl
-from sealward.events import cloudevent, keys
-from sealward.events.amqp import STREAM
+from sealward.events import cloudevent
 from sealward.events.base import utc_now
-from sealward.events.postgres import postgres
-from sealward.events.store import EventStore
+from sealward.events.bus.amqp import STREAM
+from sealward.events.signing import keys
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore
 from stack.sealward import Stack
 
 NODES = 340

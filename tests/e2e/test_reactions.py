@@ -6,8 +6,8 @@ from pathlib import Path
 
 from running import WEB, Running, running, until
 
-from sealward.node_agent.fleet import SampleFleet
-from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.hypervisor.fleet import SampleFleet
+from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.reactions import DONE
 
 

@@ -20,21 +20,21 @@ import pytest
 from running import until
 from storm import SERVERS, Answers, Fleet, Storm, Subscriber
 
-from sealward.events import envelope as envelopes
 from sealward.events import node as of_node
 from sealward.events import ranges
 from sealward.events import sign as of_sign
-from sealward.events import statement as statements
 from sealward.events import verdict as rules
 from sealward.events.base import Event, Recorded, utc_now
-from sealward.events.dead_letters import DeadLetters
-from sealward.events.measurement import differing
-from sealward.events.postgres import postgres
-from sealward.events.store import EventStore, StoreUnavailable
+from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.comparison.measurement import differing
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.store.postgres import postgres
+from sealward.events.store.store import EventStore, StoreUnavailable
 from sealward.events.verdict import UNSEALED, IsValid, Verdict
-from sealward.node_agent.fleet import sample_uri
-from sealward.node_agent.hypervisor import describe
-from sealward.node_agent.measure import measure
+from sealward.node_agent.hypervisor.fleet import sample_uri
+from sealward.node_agent.hypervisor.hypervisor import describe
+from sealward.node_agent.measuring.measure import measure
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
 from sealward.projections.replay import replay

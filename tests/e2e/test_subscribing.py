@@ -19,7 +19,7 @@ from celery import Celery
 from running import BATCH, WEB, until
 
 from sealward.cli.node import ADD_USER
-from sealward.events.permissions import of_worker
+from sealward.events.bus.permissions import of_worker
 from stack.processes import end, start
 from stack.rabbitmq import program, series
 from stack.sealward import Stack

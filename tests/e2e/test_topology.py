@@ -11,8 +11,8 @@ import pika
 from running import BASTION, BATCH, DATABASE, WEB, until
 
 from sealward.events import cloudevent
-from sealward.events.amqp import EXCHANGE, STREAM
-from sealward.events.postgres import postgres
+from sealward.events.bus.amqp import EXCHANGE, STREAM
+from sealward.events.store.postgres import postgres
 from stack.compose import services
 from stack.sealward import Stack
 

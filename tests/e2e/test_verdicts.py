@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from running import BATCH, DATABASE, WEB, Running, running, until
 
-from sealward.node_agent import hypervisor
-from sealward.node_agent.fleet import SampleFleet
+from sealward.node_agent.hypervisor import hypervisor
+from sealward.node_agent.hypervisor.fleet import SampleFleet
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"

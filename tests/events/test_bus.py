@@ -12,10 +12,10 @@ from factories import event
 from running import until
 
 from sealward.events import cloudevent
-from sealward.events import store as stores
-from sealward.events.bus import Bus
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.relay import BusPublisher, FromNow, Relay
 from sealward.events.node import NodeActivated
-from sealward.events.relay import BusPublisher, FromNow, Relay
+from sealward.events.store import store as stores
 
 
 @pytest.fixture

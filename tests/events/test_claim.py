@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealward.events.claim import Claim, ended, opened
-from sealward.events.measurement import Finding
+from sealward.events.comparison.measurement import Finding
 from sealward.events.verdict import (
     UNSEALED,
     IsValid,

@@ -14,9 +14,9 @@ from securesystemslib.dsse import Envelope as StockEnvelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key, SSlibKey  # type: ignore[attr-defined]  # re-exported unmarked
 
-from sealward.events.envelope import Envelope, EnvelopeRefused, NotVerified, pae, parse, sign, verify
-from sealward.events.keyid import keyid
-from sealward.events.keys import KeyRefused, private_key, public_key, public_pem
+from sealward.events.signing.envelope import Envelope, EnvelopeRefused, NotVerified, pae, parse, sign, verify
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import KeyRefused, private_key, public_key, public_pem
 
 NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)

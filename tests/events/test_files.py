@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.events.evidence import with_files
-from sealward.events.files import ALL, Listing, changed, listed
-from sealward.events.measurement import Measurement, differing
+from sealward.events.comparison.evidence import with_files
+from sealward.events.comparison.files import ALL, Listing, changed, listed
+from sealward.events.comparison.measurement import Measurement, differing
 
 KERNEL = {"role": "kernel", "path": "/boot/vmlinuz", "content": "k"}
 INITRD = {"role": "initrd", "path": "/boot/initrd", "content": "i"}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from sealward.events.measurement import Finding, Measurement, differing
+from sealward.events.comparison.measurement import Finding, Measurement, differing
 
 
 def _measurement(sections: dict[str, str], live: dict[str, str] | None = None) -> Measurement:

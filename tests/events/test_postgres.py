@@ -16,8 +16,8 @@ import pytest
 from factories import event
 
 from sealward.events.node import NodeActivated
-from sealward.events.postgres import MIGRATIONS, SQL, Database, NotMigrated, migrate, postgres
-from sealward.events.store import EventStore, StoreUnavailable
+from sealward.events.store.postgres import MIGRATIONS, SQL, Database, NotMigrated, migrate, postgres
+from sealward.events.store.store import EventStore, StoreUnavailable
 from stack.certificates import Certificates, issue
 from stack.postgres import Postgres
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealward.events.sql import blocks
+from sealward.events.store.sql import blocks
 
 
 def test_a_comment_is_no_part_of_a_statement() -> None:

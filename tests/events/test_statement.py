@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from factories import SERVER
 
-from sealward.events.files import Listing
-from sealward.events.measurement import Measurement
-from sealward.events.statement import PAYLOAD_TYPE, Statement, StatementRefused, parse
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing.statement import PAYLOAD_TYPE, Statement, StatementRefused, parse
 
 STATEMENT = Statement(
     SERVER,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace as changed
 
-from sealward.events.files import Listing
-from sealward.events.measurement import BEING_MEASURED, Finding, Measurement
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import BEING_MEASURED, Finding, Measurement
 from sealward.events.sign import SignValidated
 from sealward.events.verdict import (
     UNSEALED,

@@ -12,8 +12,8 @@ from factories import SERVER, event
 from sealward.control.role import Role
 from sealward.control_plane import Core
 from sealward.events.base import sign_stream
-from sealward.events.postgres import Connection, Database
 from sealward.events.sign import SignCreated, SignSealed
+from sealward.events.store.postgres import Connection, Database
 from sealward.settings import Settings
 
 NOWHERE = "ee57ad11-5c74-4e49-bf2d-46858570b3a1"

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from running import BATCH, DATABASE, WEB, Running, running, until
 
 from sealward.control.role import Role
-from sealward.events.store import StoreUnavailable
+from sealward.events.store.store import StoreUnavailable
 from sealward.settings import Settings
 from stack.processes import end, free_port, start
 

@@ -13,7 +13,7 @@ from running import Running as Sealward
 from running import running, until
 
 from sealward.node_agent.gate import hook
-from sealward.node_agent.gate.dossier import read
+from sealward.node_agent.gate.decision.dossier import read
 from stack.guest import Guest
 
 QEMU = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"

@@ -13,7 +13,7 @@ import pytest
 from nodes import CONFIG, PrivateNode, Running, watching
 from running import until
 
-from sealward.node_agent import hypervisor
+from sealward.node_agent.hypervisor import hypervisor
 from stack.guest import Guest
 
 HUNG_FOR = 3.0

@@ -17,10 +17,10 @@ from nodes import CONFIG, PrivateNode, Running, watching
 from running import Running as Sealward
 from running import until
 
-from sealward.events.bus import BusUnavailable
+from sealward.events.bus.bus import BusUnavailable
 from sealward.node import Node
 from sealward.node_agent.gate import hook
-from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.runner import Changed
 from stack.guest import Guest, make_disk
 

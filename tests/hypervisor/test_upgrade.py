@@ -9,8 +9,8 @@ import pytest
 from nodes import PrivateNode
 from running import running, until
 
-from sealward.node_agent import hypervisor
 from sealward.node_agent.gate import hook
+from sealward.node_agent.hypervisor import hypervisor
 from stack.guest import Guest
 
 

@@ -6,8 +6,8 @@ import pytest
 from door import SERVERS, Door
 from reporter import Reporter
 
-from sealward.events.store import EventStore
-from sealward.intake import reading
+from sealward.events.store.store import EventStore
+from sealward.intake.reports import reading
 
 
 @pytest.fixture(params=[1, reading.MANY], ids=["proved-ahead", "proved-when-decided"])

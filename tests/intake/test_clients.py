@@ -9,13 +9,13 @@ import pytest
 from door import NOW, Door
 from reporter import Reporter
 
-from sealward.events.bus import Delivered, Later
+from sealward.events.bus.bus import Delivered, Later
 from sealward.events.node import NodeActivated, NodeDeactivated
-from sealward.events.store import EventStore, StoreUnavailable
+from sealward.events.store.store import EventStore, StoreUnavailable
 from sealward.intake import clients
 from sealward.intake.clients import Clients
 from sealward.intake.orders import TASK, Orders
-from sealward.intake.quota import LARGEST, Allowance
+from sealward.intake.reports.quota import LARGEST, Allowance
 
 OWN = "celery-own"
 

@@ -12,9 +12,9 @@ from reporter import Reporter
 
 from sealward.commands.context import RequestContext
 from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, UninviteNode
-from sealward.events.keys import public_pem
-from sealward.events.store import EventStore
-from sealward.intake.hosts import SHARED, Inboxes
+from sealward.events.signing.keys import public_pem
+from sealward.events.store.store import EventStore
+from sealward.intake.reports.hosts import SHARED, Inboxes
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 

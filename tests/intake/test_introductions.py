@@ -10,8 +10,8 @@ from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.messages import LoseNode, RemoveNode
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignLeaving
-from sealward.events.store import StoreUnavailable
-from sealward.intake import introductions
+from sealward.events.store.store import StoreUnavailable
+from sealward.intake.registration import introductions
 from sealward.protocol import reports
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands.context import RequestContext
-from sealward.commands.handler import Handler
 from sealward.commands.messages import RegisterNode
+from sealward.commands.writer.handler import Handler
 from sealward.control.database import SqliteControl
 from sealward.control.leases import Leases
-from sealward.events import store as stores
 from sealward.events.base import node_stream
 from sealward.events.node import NodeLost, NodeReturned
-from sealward.events.store import StoreUnavailable
+from sealward.events.store import store as stores
+from sealward.events.store.store import StoreUnavailable
 from sealward.intake.lease_keeper import LeaseKeeper
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -13,13 +13,13 @@ from sealward.control.untold import Untold
 from sealward.events import cloudevent
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events import store as stores
 from sealward.events.base import Event, node_stream
-from sealward.events.bus import BusUnavailable
-from sealward.events.store import StoreUnavailable
-from sealward.intake.addresses import Addresses
-from sealward.intake.teller import Teller
-from sealward.intake.voice import Voice
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.store import store as stores
+from sealward.events.store.store import StoreUnavailable
+from sealward.intake.registration.addresses import Addresses
+from sealward.intake.telling.teller import Teller
+from sealward.intake.telling.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import telling

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from sealward.node_agent import canonical, profile
-from sealward.node_agent.canonical import DomainXmlRefused
+from sealward.node_agent.measuring import canonical, profile
+from sealward.node_agent.measuring.canonical import DomainXmlRefused
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"
 DEFINED = (DOMAINS / "real1-qemu.1-defined.inactive.xml").read_bytes()

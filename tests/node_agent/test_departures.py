@@ -8,9 +8,9 @@ from typing import cast
 
 from factories import NOON, SERVER
 
-from sealward.node_agent.calls import DomainLocked
-from sealward.node_agent.departures import LOOK_AGAIN, Departures
-from sealward.node_agent.hypervisor import Departure, Hypervisor
+from sealward.node_agent.hypervisor.calls import DomainLocked
+from sealward.node_agent.hypervisor.departures import LOOK_AGAIN, Departures
+from sealward.node_agent.hypervisor.hypervisor import Departure, Hypervisor
 from sealward.protocol import reports
 
 ASKED = reports.Inquiry(SERVER, "nonce")

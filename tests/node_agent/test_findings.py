@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealward.events.measurement import Finding, differing
-from sealward.node_agent.findings import MAX_FINDINGS, MAX_VALUE, findings
-from sealward.node_agent.measure import Measured, measure
+from sealward.events.comparison.measurement import Finding, differing
+from sealward.node_agent.measuring.findings import MAX_FINDINGS, MAX_VALUE, findings
+from sealward.node_agent.measuring.measure import Measured, measure
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"
 DEFINED = (DOMAINS / "real1-qemu.1-defined.inactive.xml").read_text()

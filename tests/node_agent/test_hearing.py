@@ -6,7 +6,7 @@ from factories import NODE, recorded
 
 from sealward.events.base import Recorded
 from sealward.events.node import NodeActivated
-from sealward.node_agent.hearing import KEPT, Hearing
+from sealward.node_agent.messages.hearing import KEPT, Hearing
 
 
 def events(first: int, last: int) -> list[Recorded]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sealward.events.binding import AS_SIGNED, Binding, is_news, is_violated, strays
-from sealward.events.measurement import Measurement, differing
-from sealward.node_agent.findings import findings, host_bound_findings
-from sealward.node_agent.measure import Measured, measure
+from sealward.events.comparison.binding import AS_SIGNED, Binding, is_news, is_violated, strays
+from sealward.events.comparison.measurement import Measurement, differing
+from sealward.node_agent.measuring.findings import findings, host_bound_findings
+from sealward.node_agent.measuring.measure import Measured, measure
 
 DOMAIN = """<domain type='kvm'>
   <name>instance-1</name>

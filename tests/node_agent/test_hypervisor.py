@@ -9,8 +9,14 @@ import libvirt
 import pytest
 from running import BATCH, DATABASE, WEB, until
 
-from sealward.node_agent.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor import DomainNotFound, Hypervisor, HypervisorGone, _running, describe
+from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
+from sealward.node_agent.hypervisor.hypervisor import (
+    DomainNotFound,
+    Hypervisor,
+    HypervisorGone,
+    _running,
+    describe,
+)
 
 DEAD = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from factories import NOON, SERVER
 
-from sealward.node_agent.hypervisor import Hypervisor
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.inventory import Inventory
 from sealward.protocol import reports
 

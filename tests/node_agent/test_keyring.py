@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.events import keys
-from sealward.node_agent import keyring
-from sealward.node_agent.keyring import KeyFolder, Keyring
+from sealward.events.signing import keys
+from sealward.node_agent.ledger import keyring
+from sealward.node_agent.ledger.keyring import KeyFolder, Keyring
 
 OTHER = keys.public_pem(Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32).public_key())
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.node_agent.ledger import BACK, Entry, Ledger
+from sealward.node_agent.ledger.ledger import BACK, Entry, Ledger
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

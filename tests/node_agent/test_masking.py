@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from sealward.node_agent.masking import mask_text, mask_tree
+from sealward.node_agent.measuring.masking import mask_text, mask_tree
 
 SECRETS = st.text("ABCDEFGHXYZ0123456789_-", min_size=8, max_size=30)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sealward.events.measurement import differing
-from sealward.node_agent import canonical
-from sealward.node_agent.canonical import DomainXmlRefused
-from sealward.node_agent.findings import findings
-from sealward.node_agent.measure import Files, measure, unmeasured
+from sealward.events.comparison.measurement import differing
+from sealward.node_agent.measuring import canonical
+from sealward.node_agent.measuring.canonical import DomainXmlRefused
+from sealward.node_agent.measuring.findings import findings
+from sealward.node_agent.measuring.measure import Files, measure, unmeasured
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"
 SAME_AS_DEFINED = ("1b-redefined", "2-running", "3-booted")

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import until
 
-from sealward.events import envelope as envelopes
-from sealward.events.bus import BusUnavailable
-from sealward.node_agent.keyring import Keyring
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.outbox import ROOM, Outbox
-from sealward.node_agent.turns import Turns
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.signing import envelope as envelopes
+from sealward.node_agent.ledger.keyring import Keyring
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.messages.outbox import ROOM, Outbox
+from sealward.node_agent.messages.turns import Turns
 from sealward.protocol import reports
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)

@@ -9,8 +9,8 @@ from pathlib import Path
 from factories import SERVER
 
 from sealward.events.policy import AS_NODE, DEFAULT, OnDoubt, OnViolation, Policy, ServerPolicy
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.policies import NODE, Policies, Standing
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.policies import NODE, Policies, Standing
 
 STRICT = Policy(on_start=OnDoubt.REFUSE, on_violation=OnViolation.STOP, grace=5)
 

@@ -15,9 +15,9 @@ from factories import NOON, SERVER
 from sealward.events.enforcement import Action
 from sealward.events.policy import OnViolation, Policy
 from sealward.node_agent.gate import spool
-from sealward.node_agent.hypervisor import DomainXml, Hypervisor, HypervisorGone
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.policies import Policies
+from sealward.node_agent.hypervisor.hypervisor import DomainXml, Hypervisor, HypervisorGone
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.policies import Policies
 from sealward.node_agent.reactions import ActionFailed, Reactions
 
 STOP = Policy(on_violation=OnViolation.STOP, grace=60.0)
@@ -213,9 +213,9 @@ HANGS = """
 import datetime, pathlib, sys, threading
 from sealward.events.policy import OnViolation, Policy
 from sealward.node_agent import reactions
-from sealward.node_agent.hypervisor import DomainXml
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.policies import Policies
+from sealward.node_agent.hypervisor.hypervisor import DomainXml
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.policies import Policies
 
 class Hypervisor:
     def describe(self, server_id):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.node_agent.keyring import Keyring
-from sealward.node_agent.registration import Registration
+from sealward.node_agent.ledger.keyring import Keyring
+from sealward.node_agent.messages.registration import Registration
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -9,15 +9,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import NOON, SERVER
 
-from sealward.events import envelope as envelopes
-from sealward.events.keys import KeyRefused, public_key, public_keys, public_pem
-from sealward.events.measurement import Measurement
-from sealward.events.statement import Statement
-from sealward.node_agent.gate.dossier import Dossier, Sealed
-from sealward.node_agent.gate.reference import Unverified, verified
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.references import References, entries
-from sealward.node_agent.trust import PINNED, PinnedTrust, believed_before
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.keys import KeyRefused, public_key, public_keys, public_pem
+from sealward.events.signing.statement import Statement
+from sealward.node_agent.gate.decision.dossier import Dossier, Sealed
+from sealward.node_agent.gate.decision.reference import Unverified, verified
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.references import References, entries
+from sealward.node_agent.messages.trust import PINNED, PinnedTrust, believed_before
 from sealward.protocol import reports, telling
 
 OLD, NEW, STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))

@@ -15,8 +15,8 @@ from cloud import USERS, Cloud
 from programs import sealward
 from running import BASTION, BATCH, DATABASE, WEB, Running, running, until
 
-from sealward.events import keys
-from sealward.node_agent import hypervisor
+from sealward.events.signing import keys
+from sealward.node_agent.hypervisor import hypervisor
 from sealward.settings import Settings
 from stack.keystone import PASSWORD
 

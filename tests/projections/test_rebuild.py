@@ -17,11 +17,11 @@ from factories import NOON, ONE_OF_EACH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sealward.events import store as stores
 from sealward.events.base import Event, Origin, node_stream, sign_stream
 from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
 from sealward.events.sign import SignEvent, SignOrdered
-from sealward.events.store import EventStore
+from sealward.events.store import store as stores
+from sealward.events.store.store import EventStore
 from sealward.events.verdict import IsValid
 from sealward.projections import database as projections_database
 from sealward.projections import postgres as in_postgresql

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sealward.events.base import Event
-from sealward.events.binding import Binding
+from sealward.events.comparison.binding import Binding
 from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignMoved, SignRevoked, SignSealed, SignUpdated, SignValidated
 from sealward.events.verdict import IsValid

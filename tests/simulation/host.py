@@ -11,27 +11,27 @@ from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.events.keys import public_pem
-from sealward.events.measurement import Finding, Measurement
+from sealward.events.comparison.measurement import Finding, Measurement
+from sealward.events.signing.keys import public_pem
 from sealward.node_agent.agent import Agent
-from sealward.node_agent.calls import DomainLocked
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.hypervisor import (
+from sealward.node_agent.hypervisor.calls import DomainLocked
+from sealward.node_agent.hypervisor.hypervisor import (
     Departure,
     DomainNotFound,
     DomainXml,
     Hypervisor,
     HypervisorGone,
 )
-from sealward.node_agent.keyring import Keyring
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.measure import Files, measure, unmeasured
-from sealward.node_agent.not_measured import NotMeasured
-from sealward.node_agent.outbox import Outbox
-from sealward.node_agent.trust import Trust
-from sealward.node_agent.turns import Turns
+from sealward.node_agent.ledger.keyring import Keyring
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.measuring.measure import Files, measure, unmeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
+from sealward.node_agent.messages.outbox import Outbox
+from sealward.node_agent.messages.trust import Trust
+from sealward.node_agent.messages.turns import Turns
 
 NAMESPACE = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d0ffff")
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(8))

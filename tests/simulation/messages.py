@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.events import envelope as envelopes
-from sealward.events.keyid import keyid
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.keyid import keyid
 from sealward.protocol import reports, telling
 
 

@@ -8,8 +8,8 @@ from random import Random
 
 from simulation.messages import speaker
 
-from sealward.events.bus import BusUnavailable
-from sealward.events.node_queues import Letter
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.node_queues import Letter
 
 AT_ONCE = 4
 """Reports that workers hold beside each other: so many may overtake."""

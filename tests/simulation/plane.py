@@ -14,27 +14,27 @@ from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from simulation.network import Answered, Deliveries, Killed, Network
 
-from sealward.commands.handler import Handler
 from sealward.commands.node import Node
+from sealward.commands.writer.handler import Handler
 from sealward.control.leases import Leases
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.control.untold import Untold
-from sealward.events.bus import BusUnavailable, Delivered, Later, Poison
-from sealward.events.keys import public_pem
-from sealward.events.store import EventStore, NextId, StoreUnavailable
-from sealward.intake.addresses import Addresses
-from sealward.intake.answers import Answers
-from sealward.intake.assignments import Assignments, AuthorityKeys
-from sealward.intake.backoff import Backoff
-from sealward.intake.following import Where
+from sealward.events.bus.bus import BusUnavailable, Delivered, Later, Poison
+from sealward.events.signing.keys import public_pem
+from sealward.events.store.store import EventStore, NextId, StoreUnavailable
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
-from sealward.intake.notes import Notes
-from sealward.intake.reminders import Reminders
-from sealward.intake.senders import NEVER, Senders
-from sealward.intake.teller import Teller
-from sealward.intake.voice import Voice
+from sealward.intake.registration.addresses import Addresses
+from sealward.intake.reports.following import Where
+from sealward.intake.reports.senders import NEVER, Senders
+from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.assignments import Assignments, AuthorityKeys
+from sealward.intake.telling.backoff import Backoff
+from sealward.intake.telling.notes import Notes
+from sealward.intake.telling.reminders import Reminders
+from sealward.intake.telling.teller import Teller
+from sealward.intake.telling.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import reports

@@ -11,12 +11,12 @@ from simulation.messages import apart
 from simulation.plane import in_memory, rows
 from simulation.world import World
 
-from sealward.events import envelope as envelopes
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events import statement as statements
-from sealward.events.measurement import Measurement, differing
-from sealward.events.statement import Statement
+from sealward.events.comparison.measurement import Measurement, differing
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.signing.statement import Statement
 from sealward.events.verdict import IsValid
 from sealward.projections.signs import SignRow
 from sealward.protocol import reports

@@ -20,8 +20,8 @@ from sealward.commands.context import RequestContext
 from sealward.commands.errors import Rejected
 from sealward.events.base import sign_stream
 from sealward.events.sign import SignCreated, SignMoved
-from sealward.events.store import StoreUnavailable
-from sealward.node_agent.trust import Trust
+from sealward.events.store.store import StoreUnavailable
+from sealward.node_agent.messages.trust import Trust
 from sealward.protocol.reports import Inventory
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

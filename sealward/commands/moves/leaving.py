@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from sealward.commands.clock import is_overtaken, refuse_future
 from sealward.commands.errors import AnnouncedToAnother, NotSigned
 from sealward.commands.fact import about_sign
-from sealward.commands.place import refuse_others
+from sealward.commands.moves.place import refuse_others
 from sealward.events.sign import SignLeaving, SignStayed
 
 if TYPE_CHECKING:

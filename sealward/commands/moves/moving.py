@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealward.commands import claim as claims
-from sealward.commands import leaving as leavings
 from sealward.commands import messages as ask
-from sealward.commands import place
+from sealward.commands.moves import claim as claims
+from sealward.commands.moves import leaving as leavings
+from sealward.commands.moves import place
 from sealward.events import sign as facts
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealward.commands import messages as ask
-from sealward.commands import place
 from sealward.commands.errors import NotSigned, NotThere
+from sealward.commands.moves import place
 from sealward.events.sign import Grounds
 
 if TYPE_CHECKING:
-    from sealward.commands.batch import Batch
     from sealward.commands.context import RequestContext
+    from sealward.commands.writer.batch import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

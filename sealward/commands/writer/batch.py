@@ -13,20 +13,20 @@ from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.errors import StreamUnreadable, Unrecordable
-from sealward.commands.memory import Memory, Remembered
-from sealward.commands.unreadable import Unreadable
+from sealward.commands.writer.memory import Memory, Remembered
+from sealward.commands.writer.unreadable import Unreadable
 from sealward.events import codec, typed, values
-from sealward.events.aside import BROKEN
 from sealward.events.base import KNOWN, node_stream, sign_stream
+from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent
-from sealward.events.store import Snapshot
+from sealward.events.store.store import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from sealward.events.base import Event, Stored
-    from sealward.events.store import EventStore, Loaded
+    from sealward.events.store.store import EventStore, Loaded
 
     Decide = Callable[[Any, ask.Command], list[Event]]
 

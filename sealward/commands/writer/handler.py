@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sealward import logs
-from sealward.commands import enforcement, membership, moving
+from sealward.commands import enforcement, membership
 from sealward.commands import messages as ask
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
-from sealward.commands.batch import Batch
 from sealward.commands.errors import Rejected
-from sealward.commands.memory import Memory
-from sealward.commands.unreadable import Unreadables
-from sealward.events import envelope as envelopes
-from sealward.events.aside import only_said
-from sealward.events.store import VersionConflict
+from sealward.commands.moves import moving
+from sealward.commands.writer.batch import Batch
+from sealward.commands.writer.memory import Memory
+from sealward.commands.writer.unreadable import Unreadables
+from sealward.events.set_aside import only_said
+from sealward.events.signing import envelope as envelopes
+from sealward.events.store.store import VersionConflict
 from sealward.events.values import Unfit
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.events.aside import SetAside
     from sealward.events.base import Event
-    from sealward.events.envelope import Envelope
-    from sealward.events.store import EventStore
+    from sealward.events.set_aside import SetAside
+    from sealward.events.signing.envelope import Envelope
+    from sealward.events.store.store import EventStore
 
 ATTEMPTS: Final = 20
 Done = TypeVar("Done")

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sealward.commands.batch import of_node, of_sign
+from sealward.commands.writer.batch import of_node, of_sign
 from sealward.events import codec, typed
-from sealward.events.aside import BROKEN
-from sealward.events.envelope import EnvelopeRefused, NotVerified, parse, verify
-from sealward.events.keys import KeyRefused, public_key
 from sealward.events.node import NodeEvent, NodeKeyReplaced, NodeRegistered, NodeSwept
+from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent, SignSealed, SignValidated
-from sealward.events.statement import StatementRefused
-from sealward.events.statement import parse as stated
+from sealward.events.signing.envelope import EnvelopeRefused, NotVerified, parse, verify
+from sealward.events.signing.keys import KeyRefused, public_key
+from sealward.events.signing.statement import StatementRefused
+from sealward.events.signing.statement import parse as stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from sealward.commands.batch import Stream
+    from sealward.commands.writer.batch import Stream
     from sealward.events.base import Event, Stored
-    from sealward.events.store import EventStore, Snapshot
+    from sealward.events.store.store import EventStore, Snapshot
 
 LONGEST: Final = timedelta(days=366)
 """How long a true may live: SEALWARD_FRESH_FOR takes a year at most."""

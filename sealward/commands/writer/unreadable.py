@@ -6,14 +6,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.aside import only_said
+from sealward.events.set_aside import only_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from sealward.events.aside import SetAside
-    from sealward.events.store import EventStore
+    from sealward.events.set_aside import SetAside
+    from sealward.events.store.store import EventStore
 
 REMEMBERED: Final = 1000
 """Events that are not set aside again by this process."""

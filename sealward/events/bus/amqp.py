@@ -17,17 +17,17 @@ import pika.exceptions
 from pika.exchange_type import ExchangeType
 
 from sealward.events import cloudevent
-from sealward.events.amqp_session import Session, parameters
-from sealward.events.aside import BROKEN, only_said
-from sealward.events.bus import BusUnavailable
+from sealward.events.bus.amqp_session import Session, parameters
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.set_aside import BROKEN, only_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sealward.events.aside import SetAside
     from sealward.events.base import Stored
+    from sealward.events.bus.tls import Tls
     from sealward.events.cloudevent import Message
-    from sealward.events.tls import Tls
+    from sealward.events.set_aside import SetAside
 
 EXCHANGE: Final = "sealward.events"
 STREAM: Final = "sealward.audit"

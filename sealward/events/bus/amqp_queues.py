@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pika
 
-from sealward.events.amqp import PIECE, UNFIT
-from sealward.events.amqp_session import Session, parameters
-from sealward.events.bus import BusUnavailable, connect, reachable
-from sealward.events.node_queues import QueueRefused
+from sealward.events.bus.amqp import PIECE, UNFIT
+from sealward.events.bus.amqp_session import Session, parameters
+from sealward.events.bus.bus import BusUnavailable, connect, reachable
+from sealward.events.bus.node_queues import QueueRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import kombu
 
-    from sealward.events.node_queues import Letter
-    from sealward.events.tls import Tls
+    from sealward.events.bus.node_queues import Letter
+    from sealward.events.bus.tls import Tls
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 
-from sealward.events.bus import BusUnavailable
-from sealward.events.tls import Tls
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.tls import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

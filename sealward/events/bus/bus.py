@@ -25,8 +25,8 @@ import kombu
 import kombu.exceptions
 
 from sealward.error import SealwardError
-from sealward.events.properties import frames_with_readable_properties
-from sealward.events.tls import Tls
+from sealward.events.bus.properties import frames_with_readable_properties
+from sealward.events.bus.tls import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

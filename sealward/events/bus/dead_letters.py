@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import amqp.exceptions
 import kombu
 
-from sealward.events.bus import DEAD_LETTERS, connect, reachable
+from sealward.events.bus.bus import DEAD_LETTERS, connect, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealward.events.tls import Tls
+    from sealward.events.bus.tls import Tls
 
 INBOXES: Final = ("reports", "orders")
 """The inboxes that letters go back to, and those of one user each, whose names go on with a full stop."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import amqp.exceptions
 
-from sealward.events.bus import BATCH
+from sealward.events.bus.bus import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

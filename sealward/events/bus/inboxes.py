@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import amqp.exceptions
 
-from sealward.events.bus import BATCH, BATCH_BYTES, LOOK_UP, PAUSE, Consumer, Delivered
-from sealward.events.inbox import LONGEST, PREFETCH, Inbox, Maker
-from sealward.events.store import StoreUnavailable
+from sealward.events.bus.bus import BATCH, BATCH_BYTES, LOOK_UP, PAUSE, Consumer, Delivered
+from sealward.events.bus.inbox import LONGEST, PREFETCH, Inbox, Maker
+from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sealward.events.bus import Bus, OnBatch
-    from sealward.events.leader import Leader
+    from sealward.events.bus.bus import Bus, OnBatch
+    from sealward.events.store.leader import Leader
 
 log = logging.getLogger(__name__)
 

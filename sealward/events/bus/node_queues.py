@@ -9,7 +9,7 @@ from sealward.error import SealwardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.events.bus import Bus
+    from sealward.events.bus.bus import Bus
 
 
 class QueueRefused(SealwardError):

@@ -6,17 +6,17 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.events import cloudevent
-from sealward.events.aside import only_said
 from sealward.events.loop import Loop
+from sealward.events.set_aside import only_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealward.events.aside import SetAside
     from sealward.events.base import Stored
-    from sealward.events.bus import Bus
-    from sealward.events.leader import Leader
-    from sealward.events.store import EventStore
+    from sealward.events.bus.bus import Bus
+    from sealward.events.set_aside import SetAside
+    from sealward.events.store.leader import Leader
+    from sealward.events.store.store import EventStore
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the a
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.measurement import CONFIG, Finding
+from sealward.events.comparison.measurement import CONFIG, Finding
 
 if TYPE_CHECKING:
     from sealward.events.base import Event
-    from sealward.events.measurement import Measurement
+    from sealward.events.comparison.measurement import Measurement
 
 MOST_DOORS: Final = 50
 """Doors that findings name at most: a node can say what it likes."""

@@ -20,12 +20,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.measurement import differing
+from sealward.events.comparison.measurement import differing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealward.events.measurement import Finding, Measurement
+    from sealward.events.comparison.measurement import Finding, Measurement
 
 MOST: Final = 200
 """Findings that are made for one section of one form at most."""

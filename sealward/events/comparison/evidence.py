@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
 
-from sealward.events.files import ALL, Listing, listed
-from sealward.events.measurement import CONFIG, FILES, LIVE
+from sealward.events.comparison.files import ALL, Listing, listed
+from sealward.events.comparison.measurement import CONFIG, FILES, LIVE
 
 if TYPE_CHECKING:
-    from sealward.events.measurement import Measurement
+    from sealward.events.comparison.measurement import Measurement
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Bytes of inflated evidence that are read."""

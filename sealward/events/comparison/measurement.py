@@ -10,7 +10,7 @@ from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the a
 from dataclasses import dataclass, field, replace
 
 from sealward.characters import escaped
-from sealward.events.files import Listing, changed
+from sealward.events.comparison.files import Listing, changed
 
 CONFIG = "config"
 LIVE = "live"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidSignature
 
 from sealward.error import SealwardError
-from sealward.events.keyid import keyid
+from sealward.events.signing.keyid import keyid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ import msgspec
 
 from sealward.error import SealwardError
 from sealward.events import typed
-from sealward.events.dsse import Envelope, NotVerified, Signature, pae, sign, verify, verify_any
+from sealward.events.signing.dsse import Envelope, NotVerified, Signature, pae, sign, verify, verify_any
 
 __all__ = [
     "Envelope",

@@ -17,9 +17,9 @@ import msgspec
 from sealward.error import SealwardError
 from sealward.events import typed
 from sealward.events.base import Moment  # noqa: TC001 - as above
-from sealward.events.envelope import Envelope
-from sealward.events.files import Listing  # noqa: TC001 - as above
-from sealward.events.measurement import Measurement
+from sealward.events.comparison.files import Listing  # noqa: TC001 - as above
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing.envelope import Envelope
 from sealward.events.values import TaskId  # noqa: TC001 - rules and wire form are read off the annotations
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -24,8 +24,8 @@ from psycopg.rows import dict_row, scalar_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from sealward.error import SealwardError
-from sealward.events.sql import blocks
-from sealward.events.store import EventStore, StoreUnavailable
+from sealward.events.store.sql import blocks
+from sealward.events.store.store import EventStore, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from eventsourcing.persistence import Subscription
 
-    from sealward.events.store import Counted, Found, Load, NextId
+    from sealward.events.store.store import Counted, Found, Load, NextId
 
 log = logging.getLogger(__name__)
 
-SQL: Final = blocks("sealward.events", "postgres.sql")
+SQL: Final = blocks("sealward.events.store", "postgres.sql")
 MIGRATIONS: Final = sum(name.startswith("migration-") for name in SQL)
 CHANNEL: Final = "sealward_log"
 POOL: Final = 20

@@ -15,11 +15,11 @@ from psycopg.rows import dict_row
 
 from sealward.events.codec import EVENTS
 from sealward.events.node import NodeInvited, NodeRegistered
-from sealward.events.postgres import reachable
 from sealward.events.sign import SignCreated, SignEvent
-from sealward.events.sql import blocks
+from sealward.events.store.postgres import reachable
+from sealward.events.store.sql import blocks
 
-SQL: Final = blocks("sealward.events", "roles.sql")
+SQL: Final = blocks("sealward.events.store", "roles.sql")
 API: Final = "sealward_api"
 WORKER: Final = "sealward_worker"
 DECISIONS: Final = frozenset(

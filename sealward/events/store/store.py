@@ -20,9 +20,9 @@ from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecor
 
 from sealward.error import SealwardError
 from sealward.events import codec
-from sealward.events.aside import Unread
 from sealward.events.base import Event, Recorded, Stored
-from sealward.events.sql import blocks
+from sealward.events.set_aside import Unread
+from sealward.events.store.sql import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -332,7 +332,7 @@ def sqlite(path: Path) -> EventStore:
 
 
 def _sqlite_sequence(datastore: SQLiteDatastore) -> NextId:
-    statements = blocks("sealward.events", "sqlite.sql")
+    statements = blocks("sealward.events.store", "sqlite.sql")
     with datastore.transaction(commit=True) as cursor:
         cursor.execute(statements["create-sequences"])
 

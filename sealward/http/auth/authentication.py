@@ -12,7 +12,7 @@ from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Route
 
 if TYPE_CHECKING:
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
     from sealward.http.auth.identity import Identify, Identity
     from sealward.http.auth.policy import Policy, Rule
     from sealward.http.limits.limits import Limits

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import falcon
 
     from sealward.control.tokens import Tokens
-    from sealward.events.along import Along
     from sealward.events.base import Origin
+    from sealward.events.store.round_trip import Along
 
 MAX_TOKEN: Final = 4096
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
     from sealward.settings import Keystone
 
 log = logging.getLogger(__name__)

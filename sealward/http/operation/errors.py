@@ -10,8 +10,8 @@ import falcon
 import msgspec
 
 from sealward.commands import errors as refusals
-from sealward.commands.handler import TooMuchContention
-from sealward.events.store import StoreUnavailable
+from sealward.commands.writer.handler import TooMuchContention
+from sealward.events.store.store import StoreUnavailable
 from sealward.http.operation.request_id import name
 from sealward.projections.past import PastBusy
 

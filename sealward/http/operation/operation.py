@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from sealward.events.along import Along
+    from sealward.events.store.round_trip import Along
     from sealward.http.auth.policy import Rule
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.store import StoreUnavailable
+from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from sealward.projections.database import Projections

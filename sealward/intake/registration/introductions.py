@@ -17,7 +17,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sealward.commands import messages as ask
-from sealward.commands import place
 from sealward.commands.context import SYSTEM, by_node
 from sealward.commands.errors import (
     AnnouncedToAnother,
@@ -28,16 +27,17 @@ from sealward.commands.errors import (
     TooManyQuestions,
     WrongNode,
 )
+from sealward.commands.moves import place
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from sealward.commands.batch import Batch
     from sealward.commands.node import Node
     from sealward.commands.sign import Sign
-    from sealward.intake.notes import Notes
+    from sealward.commands.writer.batch import Batch
+    from sealward.intake.telling.notes import Notes
 
     SignOf = Callable[[str], reports.Assignment | None]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from sealward.commands.context import by_node
 from sealward.commands.errors import NotRegistered
 from sealward.commands.messages import RegisterNode
-from sealward.events import envelope as envelopes
-from sealward.events.keys import KeyRefused, public_key
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing.keys import KeyRefused, public_key
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from sealward.commands.node import Node
-    from sealward.intake.reading import Said
+    from sealward.intake.reports.reading import Said
 
 
 def command(

@@ -12,24 +12,24 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.commands import claim as claims
 from sealward.commands import messages as ask
-from sealward.commands import place
-from sealward.commands.batch import of_sign
 from sealward.commands.context import by_node
 from sealward.commands.errors import StreamUnreadable
 from sealward.commands.inventory import names
+from sealward.commands.moves import claim as claims
+from sealward.commands.moves import place
+from sealward.commands.writer.batch import of_sign
 from sealward.events.policy import OnLoss
-from sealward.intake.introductions import Why, contest
+from sealward.intake.registration.introductions import Why, contest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from sealward.commands.batch import Batch
     from sealward.commands.node import Node
     from sealward.commands.sign import Sign
-    from sealward.intake.introductions import Exchange, Introductions
+    from sealward.commands.writer.batch import Batch
+    from sealward.intake.registration.introductions import Exchange, Introductions
 
     Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
     AlsoAt = Callable[[int, str], Sequence[str]]

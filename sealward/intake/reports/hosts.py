@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.inbox import Inbox
-from sealward.events.permissions import user_of
+from sealward.events.bus.inbox import Inbox
+from sealward.events.bus.permissions import user_of
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
-    from sealward.events.store import EventStore
+    from sealward.events.store.store import EventStore
     from sealward.projections.database import Projections
 
 SHARED: Final = Inbox(reports.INBOX)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext, by_node
 from sealward.commands.errors import WrongNode
-from sealward.events.keys import public_key
 from sealward.events.node import Withheld
-from sealward.intake.reading import Measured
+from sealward.events.signing.keys import public_key
+from sealward.intake.reports.reading import Measured
 from sealward.protocol import reports
 
 if TYPE_CHECKING:

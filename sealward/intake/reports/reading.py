@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
 from sealward.events import values
-from sealward.events.keys import KeyRefused, public_key
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.signing.keys import KeyRefused, public_key
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.events.bus import Delivered
-    from sealward.events.envelope import Envelope
-    from sealward.events.statement import Statement
+    from sealward.events.bus.bus import Delivered
+    from sealward.events.signing.envelope import Envelope
+    from sealward.events.signing.statement import Statement
 
 THREADS: Final = 2
 """Threads that verify: `cryptography` (50) lets go of the interpreter's lock meanwhile."""

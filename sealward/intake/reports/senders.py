@@ -6,17 +6,17 @@ import functools
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.error import SealwardError
-from sealward.events.keyid import keyid
-from sealward.events.keys import public_key
-from sealward.events.permissions import user_of
+from sealward.events.bus.permissions import user_of
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import public_key
 from sealward.protocol import reports
 from sealward.protocol.reports import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sealward.events.bus import Delivered
-    from sealward.intake.reading import Said
+    from sealward.events.bus.bus import Delivered
+    from sealward.intake.reports.reading import Said
 
 NEVER: Final = Turn(0, 0)
 """What stands for the last turn of a key that was never heard; no turn that counts is equal to it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.events import store as stores
 from sealward.events.policy import DEFAULT
+from sealward.events.store import store as stores
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.node import Node
-    from sealward.events.store import EventStore
+    from sealward.events.store.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.signs import SignRow
 

@@ -6,11 +6,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus import BusUnavailable
-from sealward.events.store import StoreUnavailable
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from sealward.events.node_queues import NodeQueues
+    from sealward.events.bus.node_queues import NodeQueues
 
 
 log = logging.getLogger(__name__)

@@ -9,18 +9,18 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.aside import BROKEN
-from sealward.events.bus import BusUnavailable
-from sealward.events.store import StoreUnavailable
-from sealward.intake.backoff import Backoff
-from sealward.intake.desk import Desk
+from sealward.events.bus.bus import BusUnavailable
+from sealward.events.set_aside import BROKEN
+from sealward.events.store.store import StoreUnavailable
+from sealward.intake.telling.backoff import Backoff
+from sealward.intake.telling.desk import Desk
 from sealward.protocol.reports import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.node_queues import NodeQueues
-    from sealward.intake.voice import Voice
+    from sealward.events.bus.node_queues import NodeQueues
+    from sealward.intake.telling.voice import Voice
     from sealward.protocol import telling
 
     Write = Callable[[], telling.Message]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.bus.node_queues import QueueRefused
 from sealward.events.loop import Loop
-from sealward.events.node_queues import QueueRefused
-from sealward.intake.backoff import Backoff
+from sealward.intake.telling.backoff import Backoff
 from sealward.protocol import telling
 from sealward.protocol.reports import queue_of
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealward.control.untold import Untold
-    from sealward.events.leader import Leader
-    from sealward.events.node_queues import NodeQueues
-    from sealward.intake.voice import Voice
+    from sealward.events.bus.node_queues import NodeQueues
+    from sealward.events.store.leader import Leader
+    from sealward.intake.telling.voice import Voice
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ import msgspec
 from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.aside import BROKEN, only_said
+from sealward.events.bus.node_queues import QueueRefused
 from sealward.events.loop import Loop
-from sealward.events.node_queues import QueueRefused
-from sealward.intake.backoff import Backoff
+from sealward.events.set_aside import BROKEN, only_said
+from sealward.intake.telling.backoff import Backoff
 from sealward.protocol import telling
 from sealward.protocol.reports import queue_of
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sealward.control.untold import Untold
-    from sealward.events.aside import SetAside
     from sealward.events.base import Event, Stored
-    from sealward.events.leader import Leader
-    from sealward.events.node_queues import Letter, NodeQueues
-    from sealward.events.relay import Place
-    from sealward.events.store import EventStore
-    from sealward.intake.addresses import Addresses
-    from sealward.intake.voice import Voice
+    from sealward.events.bus.node_queues import Letter, NodeQueues
+    from sealward.events.bus.relay import Place
+    from sealward.events.set_aside import SetAside
+    from sealward.events.store.leader import Leader
+    from sealward.events.store.store import EventStore
+    from sealward.intake.registration.addresses import Addresses
+    from sealward.intake.telling.voice import Voice
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealward.events.node_queues import Letter
+from sealward.events.bus.node_queues import Letter
 from sealward.protocol import telling
 from sealward.protocol.reports import queue_of
 

@@ -25,7 +25,7 @@ from sealward.node_agent.files.refusals import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.ledger.ledger import Ledger
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 from lxml import etree
 
 from sealward.characters import escaped
-from sealward.events.files import UNREAD
-from sealward.events.measurement import COMPANIONS
-from sealward.node_agent.files import chain, inventory
-from sealward.node_agent.files.companions import Reading, companions
+from sealward.events.comparison.files import UNREAD
+from sealward.events.comparison.measurement import COMPANIONS
+from sealward.node_agent.files.discovery import chain, inventory
+from sealward.node_agent.files.discovery.companions import Reading, companions
 from sealward.node_agent.files.refusals import FileMissing, FilesNotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealward.node_agent.files.companions import Facts
+    from sealward.node_agent.files.discovery.companions import Facts
 
 
 _NO_CHARACTERS: Final = {0xFFFE: "?", 0xFFFF: "?"}

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from lxml import etree
 
-from sealward.node_agent import canonical
-from sealward.node_agent.files.contents import Contents, Terms
+from sealward.node_agent.files.content.contents import Contents, Terms
 from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
 from sealward.node_agent.files.refusals import FilesUnresponsive
 from sealward.node_agent.files.watch import FileWatch
-from sealward.node_agent.measure import unmeasured
+from sealward.node_agent.measuring import canonical
+from sealward.node_agent.measuring.measure import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.measurement import Finding
-    from sealward.node_agent.files.cache import Cache
-    from sealward.node_agent.measure import Files
+    from sealward.events.comparison.measurement import Finding
+    from sealward.node_agent.files.content.cache import Cache
+    from sealward.node_agent.measuring.measure import Files
 
 T = TypeVar("T")
 

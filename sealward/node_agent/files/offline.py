@@ -11,16 +11,16 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sealward.node_agent.files import reader
-from sealward.node_agent.files.chain import opened
+from sealward.node_agent.files.content import reader
+from sealward.node_agent.files.content.stamp import Stamp
+from sealward.node_agent.files.discovery.chain import opened
 from sealward.node_agent.files.look import Look
 from sealward.node_agent.files.refusals import FileChanging, FileUnreadable
-from sealward.node_agent.files.stamp import Stamp
 
 if TYPE_CHECKING:
-    from sealward.node_agent.files.chain import Layer
-    from sealward.node_agent.files.remembered import Remembered
-    from sealward.node_agent.measure import Files
+    from sealward.node_agent.files.content.remembered import Remembered
+    from sealward.node_agent.files.discovery.chain import Layer
+    from sealward.node_agent.measuring.measure import Files
 
 AT_ONCE = 64 * 1024 * 1024
 """Bytes of data that are read at once, known or not: 40 ms where SHA-256 is done by the processor."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealward.events.measurement import BEING_MEASURED
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.events.comparison.measurement import BEING_MEASURED
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

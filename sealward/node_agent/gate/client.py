@@ -291,7 +291,7 @@ def _alone(start: Start, form: bytes, *, must_be_told: bool) -> tuple[bool, str,
     from sealward.node_agent.gate import sparing  # noqa: PLC0415 - only now it can be found
 
     sparing.defer("inspect")  # `dataclasses` imports it, and needs it for classes without a docstring alone
-    from sealward.node_agent.gate import offline  # noqa: PLC0415 - as above
+    from sealward.node_agent.gate.decision import offline  # noqa: PLC0415 - as above
 
     allowed, text, record, unsaid = offline.decide(
         start.folder, form.decode(), start.xml, must_be_told=must_be_told

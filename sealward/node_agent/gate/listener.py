@@ -15,18 +15,19 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.canonical import DomainXmlRefused
-from sealward.node_agent.gate import decision, spool
+from sealward.node_agent.gate import spool
 from sealward.node_agent.gate.client import COMING, LEFT, LIMIT
+from sealward.node_agent.gate.decision import decision
 from sealward.node_agent.gate.fallback import Posted
+from sealward.node_agent.measuring.canonical import DomainXmlRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from sealward.node_agent.gate.conclusion import Conclusion
-    from sealward.node_agent.newcomers import Newcomers
+    from sealward.node_agent.gate.decision.conclusion import Conclusion
+    from sealward.node_agent.ledger.newcomers import Newcomers
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.policies import NODE, standing
+from sealward.node_agent.ledger.policies import NODE, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

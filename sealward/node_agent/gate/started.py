@@ -176,8 +176,8 @@ def _has_its_links(line: Line, paths: list[str]) -> bool:
         return True
     sys.path += [one for one in paths if one not in sys.path]
     try:
-        from sealward.node_agent.files.chain import links_of  # noqa: PLC0415 - only now it can be found
-        from sealward.node_agent.not_measured import NotMeasured  # noqa: PLC0415 - as above
+        from sealward.node_agent.files.discovery.chain import links_of  # noqa: PLC0415 - only now it can be found
+        from sealward.node_agent.measuring.not_measured import NotMeasured  # noqa: PLC0415 - as above
     except ImportError:
         return False
     try:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sealward.node_agent.hands import Hands
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

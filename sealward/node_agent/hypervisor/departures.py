@@ -10,14 +10,14 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sealward.node_agent.hypervisor import Departure, Hypervisor
+    from sealward.node_agent.hypervisor.hypervisor import Departure, Hypervisor
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import libvirt
 
 from sealward.characters import escaped
-from sealward.node_agent.calls import Calls
-from sealward.node_agent.folders import Folders
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.hypervisor.calls import Calls
+from sealward.node_agent.hypervisor.folders import Folders
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

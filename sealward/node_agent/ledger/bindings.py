@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.binding import AS_SIGNED, Binding, after
+from sealward.events.comparison.binding import AS_SIGNED, Binding, after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sealward.events.sign import SignEvent
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.ledger.ledger import Ledger
 
 COMING: Final = Binding(is_open=True)
 """The binding of a server that may be coming: what a move rewrites may be anything."""

@@ -11,13 +11,13 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.sql import blocks
+from sealward.events.store.sql import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-SQL: Final = blocks("sealward.node_agent", "generations.sql")
+SQL: Final = blocks("sealward.node_agent.ledger", "generations.sql")
 
 
 class Generations:

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.keys import KeyRefused, private_key, public_pem, publish
+from sealward.events.signing.keys import KeyRefused, private_key, public_pem, publish
 
 if TYPE_CHECKING:
     from pathlib import Path

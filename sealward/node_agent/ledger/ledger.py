@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.sql import blocks
+from sealward.events.store.sql import blocks
 from sealward.node_agent.gate import posted
-from sealward.node_agent.generations import Generations
-from sealward.node_agent.policies import NODE
+from sealward.node_agent.ledger.generations import Generations
+from sealward.node_agent.ledger.policies import NODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-SQL = blocks("sealward.node_agent", "ledger.sql")
+SQL = blocks("sealward.node_agent.ledger", "ledger.sql")
 _TICK = timedelta(microseconds=1)
 BACK: Final = timedelta(seconds=60)
 """How far a clock may go back without a later moment being given an earlier time."""

@@ -11,14 +11,16 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.events.sql import blocks
-from sealward.node_agent.generations import Generations
+from sealward.events.store.sql import blocks
+from sealward.node_agent.ledger.generations import Generations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-SQL: Final = blocks("sealward.node_agent", "ledger.sql") | blocks("sealward.node_agent", "generations.sql")
+SQL: Final = blocks("sealward.node_agent.ledger", "ledger.sql") | blocks(
+    "sealward.node_agent.ledger", "generations.sql"
+)
 CHANGE: Final = "change"
 """The fact, in ledger and mark, that counts changes."""
 SIGNERS: Final = "signers"

@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealward.node_agent.ledger import Ledger
-from sealward.node_agent.mark import CHANGE, SIGNERS, Mark, beside
+from sealward.node_agent.ledger.ledger import Ledger
+from sealward.node_agent.ledger.mark import CHANGE, SIGNERS, Mark, beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sealward.node_agent.ledger import Entry
+    from sealward.node_agent.ledger.ledger import Entry
 
 log = logging.getLogger(__name__)
 

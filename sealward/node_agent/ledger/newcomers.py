@@ -13,13 +13,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.references import entries
+from sealward.node_agent.ledger.references import entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.node_agent.policies import Policies
-    from sealward.node_agent.references import References
+    from sealward.node_agent.ledger.policies import Policies
+    from sealward.node_agent.ledger.references import References
     from sealward.protocol import reports
 
 FRESH: Final = 10.0

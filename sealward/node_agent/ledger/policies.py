@@ -19,7 +19,7 @@ from sealward.events.policy import (
 )
 
 if TYPE_CHECKING:
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.ledger.ledger import Ledger
 
 NODE: Final = ""
 """What the ledger has in the place of a server_id for the node's own policy."""

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
-from sealward.events.evidence import with_files
-from sealward.node_agent import belongings, bindings
-from sealward.node_agent.ledger import Entry
+from sealward.events.comparison.evidence import with_files
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.node_agent.ledger import bindings
+from sealward.node_agent.ledger.ledger import Entry
+from sealward.node_agent.measuring import belongings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from sealward.events.measurement import Measurement
-    from sealward.node_agent.ledger import Ledger
+    from sealward.events.comparison.measurement import Measurement
+    from sealward.node_agent.ledger.ledger import Ledger
     from sealward.protocol import reports
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from lxml import etree
 
 from sealward.error import SealwardError
-from sealward.node_agent import profile
+from sealward.node_agent.measuring import profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

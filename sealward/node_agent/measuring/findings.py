@@ -11,10 +11,10 @@ import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
-from sealward.events.doubt import MOST
-from sealward.events.files import UNREAD
-from sealward.events.measurement import COMPANIONS, CONFIG, FILES, LIVE, Finding
-from sealward.node_agent import canonical, masking, profile
+from sealward.events.comparison.doubt import MOST
+from sealward.events.comparison.files import UNREAD
+from sealward.events.comparison.measurement import COMPANIONS, CONFIG, FILES, LIVE, Finding
+from sealward.node_agent.measuring import canonical, masking, profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

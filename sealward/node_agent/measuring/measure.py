@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from lxml import etree
 
-from sealward.events.files import ALL, Listing, listed
-from sealward.events.measurement import CONFIG, FILES, LIVE, Measurement
-from sealward.node_agent import canonical, masking, profile
-from sealward.node_agent.doors import hidden_doors, open_doors
+from sealward.events.comparison.files import ALL, Listing, listed
+from sealward.events.comparison.measurement import CONFIG, FILES, LIVE, Measurement
+from sealward.node_agent.measuring import canonical, masking, profile
+from sealward.node_agent.measuring.doors import hidden_doors, open_doors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

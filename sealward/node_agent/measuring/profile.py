@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sealward.events.measurement import LIBVIRT_DOMAIN
+from sealward.events.comparison.measurement import LIBVIRT_DOMAIN
 
 PROFILE = LIBVIRT_DOMAIN
 

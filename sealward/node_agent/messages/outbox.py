@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus import BusUnavailable
+from sealward.events.bus.bus import BusUnavailable
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.node_agent.keyring import Keyring
-    from sealward.node_agent.turns import Turns
+    from sealward.node_agent.ledger.keyring import Keyring
+    from sealward.node_agent.messages.turns import Turns
 
 log = logging.getLogger(__name__)
 

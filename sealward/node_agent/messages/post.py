@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus import BusUnavailable, InboxClosed
+from sealward.events.bus.bus import BusUnavailable, InboxClosed
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.bus import Bus
+    from sealward.events.bus.bus import Bus
 
 TRIED_AGAIN_AFTER: Final = 10.0
 """Seconds after which the node's own inbox is tried again, where it was closed."""

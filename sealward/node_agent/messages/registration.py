@@ -6,8 +6,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.keys import public_pem
 from sealward.events.node import NodeKeyReplaced
+from sealward.events.signing.keys import public_pem
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sealward.events.base import Event
-    from sealward.node_agent.keyring import Keyring
+    from sealward.node_agent.ledger.keyring import Keyring
 
 log = logging.getLogger(__name__)
 

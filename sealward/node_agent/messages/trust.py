@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealward.error import SealwardError
-from sealward.events.keys import KeyRefused, public_key, public_keys, public_pem
+from sealward.events.signing.keys import KeyRefused, public_key, public_keys, public_pem
 from sealward.protocol import telling
 from sealward.protocol.reports import Desired
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

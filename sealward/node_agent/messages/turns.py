@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sealward.protocol.reports import Turn
 
 if TYPE_CHECKING:
-    from sealward.node_agent.ledger import Ledger
+    from sealward.node_agent.ledger.ledger import Ledger
 
 BOOT: Final = "boot"
 """The name of the ledger's fact that counts the starts of the agent."""

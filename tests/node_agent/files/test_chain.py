@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from images import BACKING_FORMAT, DATA_FILE, header, qemu_img
 
-from sealward.node_agent.files import chain
+from sealward.node_agent.files.discovery import chain
 from sealward.node_agent.files.refusals import (
     ChainTooDeep,
     FileMissing,
@@ -21,7 +21,7 @@ from sealward.node_agent.files.refusals import (
     ImageMalformed,
     ImageNameRefused,
 )
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 ROOT = Path("/")
 

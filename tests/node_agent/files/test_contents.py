@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from running import until
 
-from sealward.node_agent.files import contents as contents_module
-from sealward.node_agent.files import reader, tree
-from sealward.node_agent.files.cache import Cache, Stamp
-from sealward.node_agent.files.contents import Contents, Terms
+from sealward.node_agent.files.content import contents as contents_module
+from sealward.node_agent.files.content import reader, tree
+from sealward.node_agent.files.content.cache import Cache, Stamp
+from sealward.node_agent.files.content.contents import Contents, Terms
 from sealward.node_agent.files.mounts import Mounts
 from sealward.node_agent.files.refusals import (
     FileChanging,
@@ -272,7 +272,7 @@ def test_a_change_has_an_offset(place: Place, tmp_path: Path) -> None:
 
 def test_only_the_newest_leaves_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache does not grow for ever, and a file that nobody reads any more is forgotten."""
-    monkeypatch.setattr("sealward.node_agent.files.cache.MAX_LEAVES", 64)
+    monkeypatch.setattr("sealward.node_agent.files.content.cache.MAX_LEAVES", 64)
     cache = Cache(None)
     for number in range(4):
         cache.put_leaves(f"root{number}", bytes(32), number)

@@ -12,7 +12,7 @@ import pytest
 from sealward.node_agent.files import firmware as firmware_module
 from sealward.node_agent.files.firmware import Firmware, holds
 from sealward.node_agent.files.refusals import FilesBeingMeasured, FileUnreadable
-from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.ledger.ledger import Ledger
 
 T = TypeVar("T")
 

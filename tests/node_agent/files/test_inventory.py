@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sealward.node_agent import canonical
-from sealward.node_agent.files.inventory import BootFile, Disk, Unfollowed, Volume, boot_files, disks
+from sealward.node_agent.files.discovery.inventory import (
+    BootFile,
+    Disk,
+    Unfollowed,
+    Volume,
+    boot_files,
+    disks,
+)
 from sealward.node_agent.files.refusals import DiskKindUnknown, NetworkDisk
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring import canonical
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 DOMAINS = Path(__file__).parents[2] / "assets" / "domains"
 

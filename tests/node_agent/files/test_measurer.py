@@ -9,13 +9,13 @@ import pytest
 from images import qemu_img
 from running import until
 
-from sealward.events.measurement import Finding
-from sealward.node_agent import canonical
+from sealward.events.comparison.measurement import Finding
 from sealward.node_agent.files import measurer as measurer_module
-from sealward.node_agent.files.cache import Cache
-from sealward.node_agent.files.contents import Terms
+from sealward.node_agent.files.content.cache import Cache
+from sealward.node_agent.files.content.contents import Terms
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.files.refusals import FileMissing, NetworkDisk
+from sealward.node_agent.measuring import canonical
 
 SERVER = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"
 MIB = 1024 * 1024

@@ -12,8 +12,9 @@ from fuse import Slow, hung
 from lxml import etree
 from running import until
 
-from sealward.node_agent.files import contents, measurer, mounts
-from sealward.node_agent.files.cache import Cache
+from sealward.node_agent.files import measurer, mounts
+from sealward.node_agent.files.content import contents
+from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import NO_SERVER, FileMeasurer
 from sealward.node_agent.files.mounts import Mounts, _mounts
@@ -23,7 +24,7 @@ from sealward.node_agent.files.refusals import (
     FileUnreadable,
     refusal,
 )
-from sealward.node_agent.ledger import Ledger
+from sealward.node_agent.ledger.ledger import Ledger
 
 MIB = 1024 * 1024
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from sealward.node_agent import canonical
 from sealward.node_agent.files import offline
-from sealward.node_agent.files.cache import Cache, Stamp
+from sealward.node_agent.files.content.cache import Cache, Stamp
+from sealward.node_agent.files.content.remembered import Remembered
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.files.refusals import FileMissing, FilesBeingMeasured
-from sealward.node_agent.files.remembered import Remembered
+from sealward.node_agent.measuring import canonical
 
 MIB = 1024 * 1024
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images import BACKING_FORMAT, DATA_FILE, header
 
-from sealward.node_agent.files import qcow2
+from sealward.node_agent.files.discovery import qcow2
 from sealward.node_agent.files.refusals import ImageMalformed, ImageNameRefused
 
 CORPUS = sorted((Path(__file__).parents[2] / "assets" / "images").glob("*.qcow2"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sealward.node_agent.files import reader, tree
+from sealward.node_agent.files.content import reader, tree
 from sealward.node_agent.files.refusals import FileChanging
 
 MIB = 1024 * 1024

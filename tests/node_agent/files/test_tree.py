@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.node_agent.files import tree
+from sealward.node_agent.files.content import tree
 
 VECTORS = json.loads((Path(__file__).parents[2] / "assets" / "files" / "tree.json").read_text())
 

@@ -15,10 +15,10 @@ from images import qemu_img
 from running import WEB, Running, running, until
 
 from sealward.events.enforcement import Gate
-from sealward.node_agent.fleet import SampleFleet
 from sealward.node_agent.gate import hook
-from sealward.node_agent.gate.conclusion import Conclusion
+from sealward.node_agent.gate.decision.conclusion import Conclusion
 from sealward.node_agent.gate.hook import HookRefused, Standing
+from sealward.node_agent.hypervisor.fleet import SampleFleet
 from sealward.settings import Settings
 
 SECRET = "hunter2-of-the-hook"  # noqa: S105 - made up, to be looked for

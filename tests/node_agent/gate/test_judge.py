@@ -10,11 +10,11 @@ from factories import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.events.files import Listing
-from sealward.events.measurement import Measurement
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import Measurement
 from sealward.events.policy import OnDoubt, Policy, Unsigned
-from sealward.node_agent.gate.dossier import Dossier, Sealed
-from sealward.node_agent.gate.judge import (
+from sealward.node_agent.gate.decision.dossier import Dossier, Sealed
+from sealward.node_agent.gate.decision.judge import (
     Objection,
     Reason,
     is_stale,

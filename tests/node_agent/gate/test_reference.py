@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sealward
-from sealward.events import envelope as envelopes
-from sealward.events import statement as statements
-from sealward.events.measurement import Measurement
-from sealward.events.statement import Statement
-from sealward.node_agent.gate.dossier import Dossier, Sealed
-from sealward.node_agent.gate.reference import Reference, Unverified, verified
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing import envelope as envelopes
+from sealward.events.signing import statement as statements
+from sealward.events.signing.statement import Statement
+from sealward.node_agent.gate.decision.dossier import Dossier, Sealed
+from sealward.node_agent.gate.decision.reference import Reference, Unverified, verified
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -103,7 +103,7 @@ def test_a_decision_alone_loads_nothing_that_it_can_do_without(modules: str, mor
     package = Path(sealward.__path__[0]).parent
     code = (
         f"import sys; sys.path += {[str(package), *sys.path]!r}\n"
-        f"from sealward.node_agent.gate import {modules}\n"
+        f"from sealward.node_agent.gate.decision import {modules}\n"
         f"print(sorted({heavy!r} & set(sys.modules)))"
     )
     done = subprocess.run(  # noqa: S603 - our own code

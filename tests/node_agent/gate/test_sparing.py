@@ -29,9 +29,9 @@ def said(code: str) -> str:
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="there `dataclasses` uses it for every class")
 def test_what_reads_source_code_is_not_loaded() -> None:
     """A fifth of the time that the hook needs to be ready: each start waits for it."""
-    loaded = said("from sealward.node_agent.gate import offline\nprint(*sys.modules)").split()
+    loaded = said("from sealward.node_agent.gate.decision import offline\nprint(*sys.modules)").split()
 
-    assert "sealward.node_agent.gate.offline" in loaded
+    assert "sealward.node_agent.gate.decision.offline" in loaded
     assert {"ast", "dis", "tokenize", "linecache"}.isdisjoint(loaded)
 
 

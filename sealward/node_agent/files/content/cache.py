@@ -12,9 +12,9 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sealward.events.sql import blocks
-from sealward.node_agent.files import tree
-from sealward.node_agent.files.stamp import Known, Stamp
+from sealward.events.store.sql import blocks
+from sealward.node_agent.files.content import tree
+from sealward.node_agent.files.content.stamp import Known, Stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ __all__ = ["MAX_LEAVES", "RACY", "Cache", "Known", "Stamp"]
 
 log = logging.getLogger(__name__)
 
-SQL = blocks("sealward.node_agent.files", "cache.sql")
+SQL = blocks("sealward.node_agent.files.content", "cache.sql")
 MAX_LEAVES: Final = 256 * 1024 * 1024
 """Bytes of leaves that are kept: enough for 32 TiB of images."""
 RACY: Final = 2.0

@@ -17,9 +17,9 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.files import reader, tree
-from sealward.node_agent.files.cache import RACY, Cache, Stamp
-from sealward.node_agent.files.chain import opened, reading
+from sealward.node_agent.files.content import reader, tree
+from sealward.node_agent.files.content.cache import RACY, Cache, Stamp
+from sealward.node_agent.files.discovery.chain import opened, reading
 from sealward.node_agent.files.refusals import (
     FileChanging,
     FilesBeingMeasured,
@@ -27,7 +27,7 @@ from sealward.node_agent.files.refusals import (
     FileUnreadable,
 )
 from sealward.node_agent.hands import Team
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.files import tree
+from sealward.node_agent.files.content import tree
 from sealward.node_agent.files.refusals import FileChanging, FilesBeingMeasured
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.sql import blocks
-from sealward.node_agent.files.stamp import Known
+from sealward.events.store.sql import blocks
+from sealward.node_agent.files.content.stamp import Known
 
 if TYPE_CHECKING:
-    from sealward.node_agent.files.stamp import Stamp
+    from sealward.node_agent.files.content.stamp import Stamp
 
-SQL: Final = blocks("sealward.node_agent.files", "cache.sql")
+SQL: Final = blocks("sealward.node_agent.files.content", "cache.sql")
 
 
 class Remembered:

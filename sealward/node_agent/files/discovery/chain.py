@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.files import qcow2
+from sealward.node_agent.files.discovery import qcow2
 from sealward.node_agent.files.refusals import (
     ChainTooDeep,
     FileMissing,
     FileUnreadable,
     ImageFormatUnknown,
 )
-from sealward.node_agent.not_measured import NotMeasured
+from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

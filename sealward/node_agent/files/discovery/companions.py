@@ -26,9 +26,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from lxml import etree
 
-from sealward.events.files import UNREAD
-from sealward.node_agent import profile
-from sealward.node_agent.files import chain, inventory, options
+from sealward.events.comparison.files import UNREAD
+from sealward.node_agent.files.discovery import chain, inventory, options
 from sealward.node_agent.files.protected import is_protected
 from sealward.node_agent.files.refusals import (
     DiskKindUnknown,
@@ -37,6 +36,7 @@ from sealward.node_agent.files.refusals import (
     FileUnreadable,
     NetworkDisk,
 )
+from sealward.node_agent.measuring import profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
-from sealward.node_agent import profile
-from sealward.node_agent.files.arguments import read_by_qemu
-from sealward.node_agent.files.chain import UNDECLARED, UNSTATED, Declared
+from sealward.node_agent.files.discovery.arguments import read_by_qemu
+from sealward.node_agent.files.discovery.chain import UNDECLARED, UNSTATED, Declared
 from sealward.node_agent.files.refusals import DiskKindUnknown, FilesNotMeasured, NetworkDisk
+from sealward.node_agent.measuring import profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from sealward.node_agent.files.arguments import NAMED, WHOLE, is_on, read_by_qemu, settings
-from sealward.node_agent.files.chain import UNSTATED
+from sealward.node_agent.files.discovery.arguments import NAMED, WHOLE, is_on, read_by_qemu, settings
+from sealward.node_agent.files.discovery.chain import UNSTATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

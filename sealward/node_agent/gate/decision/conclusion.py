@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.node_agent.gate.judge import Reason, objection
+from sealward.node_agent.gate.decision.judge import Reason, objection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealward.events.measurement import Finding
+    from sealward.events.comparison.measurement import Finding
     from sealward.events.policy import Policy
 
 SHOWN: Final = 8

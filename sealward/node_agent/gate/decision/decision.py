@@ -9,29 +9,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.events.binding import unexplained
-from sealward.events.files import Listing
-from sealward.events.measurement import COMPANIONS, FILES, Finding, differing
-from sealward.events.measurement import CONFIG as MEASURED
+from sealward.events.comparison.binding import unexplained
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import COMPANIONS, FILES, Finding, differing
+from sealward.events.comparison.measurement import CONFIG as MEASURED
 from sealward.events.policy import OnDoubt
-from sealward.node_agent import belongings, canonical, profile
-from sealward.node_agent.findings import findings, host_bound_findings, is_of_unread
-from sealward.node_agent.gate import judge
-from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
-from sealward.node_agent.gate.dossier import Dossier, LedgerUnreadable, owners, read
+from sealward.node_agent.gate.decision import judge
+from sealward.node_agent.gate.decision.conclusion import Conclusion, Server, conclude
+from sealward.node_agent.gate.decision.dossier import Dossier, LedgerUnreadable, owners, read
+from sealward.node_agent.gate.decision.judge import Reason
+from sealward.node_agent.gate.decision.reference import Unverified, verified
+from sealward.node_agent.gate.decision.unread import conclude_unread
 from sealward.node_agent.gate.fallback import server_id
-from sealward.node_agent.gate.judge import Reason
-from sealward.node_agent.gate.reference import Unverified, verified
-from sealward.node_agent.gate.unread import conclude_unread
-from sealward.node_agent.measure import Measured, measure
+from sealward.node_agent.measuring import belongings, canonical, profile
+from sealward.node_agent.measuring.findings import findings, host_bound_findings, is_of_unread
+from sealward.node_agent.measuring.measure import Measured, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from sealward.events.measurement import Measurement
-    from sealward.node_agent.gate.dossier import Owner
-    from sealward.node_agent.gate.reference import Reference
+    from sealward.events.comparison.measurement import Measurement
+    from sealward.node_agent.gate.decision.dossier import Owner
+    from sealward.node_agent.gate.decision.reference import Reference
     from sealward.node_agent.gate.stamps import Stamps
 
 CONFIG: Final = "config"
@@ -150,7 +150,7 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
     """Measure what is to start, with its files if it was signed with files. Raises DomainXmlRefused."""
     if MEASURED not in signed.files:
         return measure(start.xml, None, dossier.hypervisor)
-    from sealward.node_agent.gate import filed  # noqa: PLC0415 - a server without files need not wait for it
+    from sealward.node_agent.gate.decision import filed  # noqa: PLC0415 - a server without files need not wait for it
 
     measured, stamps = filed.measured(start.folder, start.xml, dossier.hypervisor)
     start.read.append(stamps)

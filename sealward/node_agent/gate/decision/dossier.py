@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.error import SealwardError
 from sealward.events.policy import DEFAULT
-from sealward.events.sql import blocks
-from sealward.node_agent import bindings
-from sealward.node_agent.mark import CHANGE, SIGNERS, newer
-from sealward.node_agent.policies import NODE, standing
+from sealward.events.store.sql import blocks
+from sealward.node_agent.ledger import bindings
+from sealward.node_agent.ledger.mark import CHANGE, SIGNERS, newer
+from sealward.node_agent.ledger.policies import NODE, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sealward.events.binding import Binding
+    from sealward.events.comparison.binding import Binding
     from sealward.events.policy import OnDoubt, Policy
 
-SQL: Final = blocks("sealward.node_agent", "ledger.sql") | blocks("sealward.node_agent", "generations.sql")
+SQL: Final = blocks("sealward.node_agent.ledger", "ledger.sql") | blocks(
+    "sealward.node_agent.ledger", "generations.sql"
+)
 ACCEPTED: Final = "firmware-accepted"
 FOUND: Final = "firmware-found"
 """Facts that `files.firmware` keeps."""

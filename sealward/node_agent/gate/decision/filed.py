@@ -9,12 +9,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sealward.node_agent.files import offline
-from sealward.node_agent.files.remembered import Remembered
+from sealward.node_agent.files.content.remembered import Remembered
 from sealward.node_agent.gate.stamps import Stamps
-from sealward.node_agent.measure import measure
+from sealward.node_agent.measuring.measure import measure
 
 if TYPE_CHECKING:
-    from sealward.node_agent.measure import Measured
+    from sealward.node_agent.measuring.measure import Measured
 
 FILES_TIME: Final = 0.5
 """Seconds after which no further file is read."""

@@ -30,18 +30,18 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.events.binding import is_violated
-from sealward.events.measurement import differing
+from sealward.events.comparison.binding import is_violated
+from sealward.events.comparison.measurement import differing
 from sealward.events.policy import OnDoubt, Unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sealward.events.binding import Binding
-    from sealward.events.measurement import Finding, Measurement
+    from sealward.events.comparison.binding import Binding
+    from sealward.events.comparison.measurement import Finding, Measurement
     from sealward.events.policy import Policy
-    from sealward.node_agent.gate.dossier import Dossier
+    from sealward.node_agent.gate.decision.dossier import Dossier
 
 
 class Reason(StrEnum):
@@ -131,6 +131,6 @@ def of_difference(
         return None
     if is_strange and reference.profile == found.profile:
         return Reason.DIFFERS
-    from sealward.events.doubt import in_doubt  # noqa: PLC0415 - a start without a difference need not load it
+    from sealward.events.comparison.doubt import in_doubt  # noqa: PLC0415 - a start without a difference need not load it
 
     return Reason.PROFILE if in_doubt(reference, found, findings) else Reason.DIFFERS

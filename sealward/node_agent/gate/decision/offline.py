@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.node_agent.gate import apart, spool
-from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
-from sealward.node_agent.gate.dossier import LedgerUnreadable, read
+from sealward.node_agent.gate.decision.conclusion import Conclusion, Server, conclude
+from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, read
+from sealward.node_agent.gate.decision.judge import Reason
+from sealward.node_agent.gate.decision.unread import conclude_unread
 from sealward.node_agent.gate.fallback import become_owner
-from sealward.node_agent.gate.judge import Reason
-from sealward.node_agent.gate.unread import conclude_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,6 @@ def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conc
 
 def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:
     """Return the function that needs the heavy libraries: a clock is running while they load."""
-    from sealward.node_agent.gate.decision import decide  # noqa: PLC0415 - see above
+    from sealward.node_agent.gate.decision.decision import decide  # noqa: PLC0415 - see above
 
     return partial(decide, is_answered=False)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sealward.events.dsse import Envelope, Signature, verify_any
-from sealward.events.files import Listing
-from sealward.events.measurement import Measurement
+from sealward.events.comparison.files import Listing
+from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing.dsse import Envelope, Signature, verify_any
 
 if TYPE_CHECKING:
-    from sealward.node_agent.gate.dossier import Dossier
+    from sealward.node_agent.gate.decision.dossier import Dossier
 
 KINDS: Final = (
     "application/vnd.in-toto+json",
@@ -82,6 +82,6 @@ def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - w
     )
     if files:
         return found
-    from sealward.events.evidence import with_files  # noqa: PLC0415 - references of before alone need it
+    from sealward.events.comparison.evidence import with_files  # noqa: PLC0415 - references of before alone need it
 
     return with_files(found, evidence)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sealward.events.policy import DEFAULT, OnDoubt, Policy, Unsigned
-from sealward.node_agent.gate.conclusion import Conclusion, Server, conclude
+from sealward.node_agent.gate.decision.conclusion import Conclusion, Server, conclude
+from sealward.node_agent.gate.decision.judge import Reason
 from sealward.node_agent.gate.fallback import Posted
-from sealward.node_agent.gate.judge import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""On which node a sign is, and how it gets to another node."""

@@ -1,0 +1,1 @@
+"""The one writer: streams are loaded, a command is decided, events are appended."""

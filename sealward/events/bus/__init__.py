@@ -1,0 +1,1 @@
+"""Messages on their way: the bus, RabbitMQ, the relay, dead letters."""

@@ -1,0 +1,1 @@
+"""Measurements and how two measurements are compared."""

@@ -1,0 +1,1 @@
+"""The event store: appending, reading, and the rights of its roles in PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Registrations of nodes, and the questions of nodes about servers of other nodes."""

@@ -1,0 +1,1 @@
+"""Reports of nodes: verified, counted against quotas, turned into commands."""

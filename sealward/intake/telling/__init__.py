@@ -1,0 +1,1 @@
+"""Messages to nodes: events that a node must hear, answers, reminders."""

@@ -1,0 +1,1 @@
+"""The content of files: read, hashed as a tree, and remembered."""

@@ -1,0 +1,1 @@
+"""libvirt: the connection, its calls, its folders, and the sample fleet."""

@@ -1,0 +1,1 @@
+"""The ledger: everything that a node keeps on its own disk."""

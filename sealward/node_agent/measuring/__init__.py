@@ -1,0 +1,1 @@
+"""From domain XML to digests, evidence and findings."""
