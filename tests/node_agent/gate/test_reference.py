@@ -95,7 +95,7 @@ def test_what_is_no_envelope_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("modules", "more"), [("offline, decision", {"pathlib"}), ("offline, decision, filed", set())]
+    ("modules", "more"), [("offline, decision", {"pathlib"}), ("offline, decision, with_files", set())]
 )
 def test_a_decision_alone_loads_nothing_that_it_can_do_without(modules: str, more: set[str]) -> None:
     """A start waits for it: these are milliseconds each."""

@@ -14,20 +14,22 @@ from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import COMPANIONS, FILES, Finding, differing
 from sealward.events.comparison.measurement import CONFIG as MEASURED
 from sealward.events.policy import OnDoubt
+from sealward.node_agent.gate import fallback
 from sealward.node_agent.gate.decision import judge
 from sealward.node_agent.gate.decision.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.decision.dossier import Dossier, LedgerUnreadable, owners, read
 from sealward.node_agent.gate.decision.judge import Reason
 from sealward.node_agent.gate.decision.reference import Unverified, verified
 from sealward.node_agent.gate.decision.unread import conclude_unread
-from sealward.node_agent.gate.fallback import server_id
 from sealward.node_agent.measuring import belongings, canonical, profile
 from sealward.node_agent.measuring.findings import findings, host_bound_findings, is_of_unread
 from sealward.node_agent.measuring.measure import Measured, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+
+    from lxml import etree
 
     from sealward.events.comparison.measurement import Measurement
     from sealward.node_agent.gate.decision.dossier import Owner
@@ -42,55 +44,71 @@ UUID_BYTES: Final = 16
 
 
 class _Start(NamedTuple):
-    """What is to start: its XML in a form, on the node whose ledger is in the folder."""
+    """A server that is to start: its parsed domain in one form, on the node whose ledger is in the folder."""
 
     folder: str
     form: str
-    xml: bytes
+    domain: etree._Element
+    server_id: str
     is_answered: bool
-    read: list[Stamps]
-    """What was read of its files, once they were measured."""
+    stamps: list[Stamps]
+    """The stamps of the server's files; empty until the files were measured."""
+
+    @property
+    def server(self) -> Server:
+        """Return the server's id and its name in libvirt."""
+        return Server(self.server_id, self.domain.findtext("name") or "")
 
 
-def decide(folder: str, form: str, xml: bytes, now: datetime, *, is_answered: bool) -> Conclusion:
-    """Decide whether a server may start. `is_answered`: what the ledger does not have, nobody signed."""
+def decide(
+    folder: str, form: str, xml: bytes, now: datetime, *, is_answered: Callable[[str], bool]
+) -> Conclusion:
+    """Decide whether a server may start. The XML is parsed here, once.
+
+    `folder` holds the node's ledger; `form` is CONFIG or LIVE. `is_answered` is called with the server's id
+    before the ledger is read. It returns whether the control plane has answered for that server, and has then
+    put the server's reference, if there is one, into the ledger: a server that is not in the ledger is
+    unsigned if `is_answered` returned True, and unknown if it returned False.
+    """
     try:
-        server = identified(xml)
+        domain = canonical.parse(xml)
+        server_id = _server_id(domain)
     except canonical.DomainXmlRefused as refused:
         return _on_unreadable(folder, xml, refused)
+    start = _Start(folder, form, domain, server_id, is_answered(server_id), [])
     try:
-        dossier = read(folder, server.server_id or "")
+        dossier = read(folder, server_id)
     except LedgerUnreadable:
-        return conclude_unread(folder, server)
+        return conclude_unread(folder, start.server)
     if dossier.entry is None and dossier.seen is None:
-        return _of_unsigned(server, dossier, xml, folder, is_answered=is_answered)
-    moment = max(now, dossier.last_moment or now)
-    start = _Start(folder, form, xml, is_answered, [])
-    conclusion = conclude(server, dossier.policy, _doubts(server, dossier, start, moment))
-    if not conclusion.allowed or server.server_id is None:
-        return conclusion
-    refuses = dossier.policy.on_start is OnDoubt.REFUSE
-    return conclusion._replace(
-        record="".join(one.record(server.server_id, refuses=refuses) for one in start.read)
-    )
+        return _of_unsigned(start, dossier)
+    return _of_signed(start, dossier, max(now, dossier.last_moment or now))
 
 
-def identified(xml: bytes) -> Server:
-    """Return which server it is: by the UUID, for a name can be given to another. Raises DomainXmlRefused."""
-    domain = canonical.parse(xml)
+def _server_id(domain: etree._Element) -> str:
+    """Return the UUID of a parsed domain in its usual form. Raises DomainXmlRefused where there is none."""
     try:
         digits = bytes.fromhex(domain.findtext("uuid", "").replace("-", "")).hex()
     except ValueError as unreadable:
         raise canonical.DomainXmlRefused("it has no UUID") from unreadable
     if len(digits) != 2 * UUID_BYTES:
         raise canonical.DomainXmlRefused("it has no UUID")
-    parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-    return Server("-".join(parts), domain.findtext("name") or "")
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _of_signed(start: _Start, dossier: Dossier, now: datetime) -> Conclusion:
+    """Decide about a server that is or was signed; a server that may start gets the record of its files."""
+    conclusion = conclude(start.server, dossier.policy, _doubts(start, dossier, now))
+    if not conclusion.allowed:
+        return conclusion
+    refuses = dossier.policy.on_start is OnDoubt.REFUSE
+    record = "".join(one.record(start.server_id, refuses=refuses) for one in start.stamps)
+    return conclusion._replace(record=record)
 
 
 def _on_unreadable(folder: str, xml: bytes, refused: canonical.DomainXmlRefused) -> Conclusion:
     """Return what comes of XML that cannot be measured: the policy of the server counts that it names."""
-    server, detail = Server(server_id(xml).decode() or None, ""), str(refused)
+    server, detail = Server(fallback.server_id(xml).decode() or None, ""), str(refused)
     try:
         policy = read(folder, server.server_id or "").policy
     except LedgerUnreadable:
@@ -98,23 +116,21 @@ def _on_unreadable(folder: str, xml: bytes, refused: canonical.DomainXmlRefused)
     return conclude(server, policy, [(Reason.UNREADABLE, ())], detail)
 
 
-def _of_unsigned(
-    server: Server, dossier: Dossier, xml: bytes, folder: str, *, is_answered: bool
-) -> Conclusion:
-    """Decide about a server that nobody signed, or of which nobody knows (rules 4, 9, 12)."""
+def _of_unsigned(start: _Start, dossier: Dossier) -> Conclusion:
+    """Decide about a server that nobody signed, or for which nobody has answered (rules 4, 9, 12)."""
     doubts: list[tuple[Reason, tuple[Finding, ...]]] = []
     if not dossier.is_firmware_intact:
         doubts.append((Reason.FIRMWARE, ()))
-    missing = judge.of_standing(dossier, is_answered=is_answered)
+    missing = judge.of_standing(dossier, is_answered=start.is_answered)
     if missing is not None:
         doubts.append((missing, ()))
     policy = dossier.policy
-    found = owners(folder, belongings.places(belongings.had_by(canonical.parse(xml))))
+    found = owners(start.folder, belongings.places(belongings.had_by(start.domain)))
     if found:
         refuses = any(one.on_start is OnDoubt.REFUSE for one in found)
         policy = replace(policy, on_start=OnDoubt.REFUSE if refuses else OnDoubt.OBSERVE)
         doubts.append((Reason.PLACE, tuple(map(_owned, found))))
-    return conclude(server, policy, doubts)
+    return conclude(start.server, policy, doubts)
 
 
 def _owned(owner: Owner) -> Finding:
@@ -123,9 +139,7 @@ def _owned(owner: Owner) -> Finding:
     return Finding(section, "/domain", f"of {owner.server_id}", owner.belonging).printable()
 
 
-def _doubts(
-    server: Server, dossier: Dossier, start: _Start, now: datetime
-) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
+def _doubts(start: _Start, dossier: Dossier, now: datetime) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
     if not dossier.is_firmware_intact:
         yield Reason.FIRMWARE, ()
     missing = judge.of_standing(dossier, is_answered=start.is_answered)
@@ -133,7 +147,7 @@ def _doubts(
         yield missing, ()
         return
     try:
-        reference = verified(server.server_id, dossier)
+        reference = verified(start.server_id, dossier)
     except Unverified:
         yield Reason.UNVERIFIED, ()
         return
@@ -149,11 +163,11 @@ def _doubts(
 def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
     """Measure what is to start, with its files if it was signed with files. Raises DomainXmlRefused."""
     if MEASURED not in signed.files:
-        return measure(start.xml, None, dossier.hypervisor)
-    from sealward.node_agent.gate.decision import filed  # noqa: PLC0415 - a server without files need not wait for it
+        return measure(start.domain, None, dossier.hypervisor)
+    from sealward.node_agent.gate.decision import with_files  # noqa: PLC0415 - a start without files need not load it
 
-    measured, stamps = filed.measured(start.folder, start.xml, dossier.hypervisor)
-    start.read.append(stamps)
+    measured, stamps = with_files.measured(start.folder, start.domain, dossier.hypervisor)
+    start.stamps.append(stamps)
     return measured.beside(signed)
 
 

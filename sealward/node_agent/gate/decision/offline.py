@@ -89,4 +89,4 @@ def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:
     """Return the function that needs the heavy libraries: a clock is running while they load."""
     from sealward.node_agent.gate.decision.decision import decide  # noqa: PLC0415 - see above
 
-    return partial(decide, is_answered=False)
+    return partial(decide, is_answered=lambda _server_id: False)
