@@ -32,11 +32,11 @@ from sealward.events.signing import keys
 from sealward.events.store import store as stores
 from sealward.events.store.leader import Alone
 from sealward.http.app import create_app
+from sealward.http.auth.access import DefaultRules
 from sealward.http.auth.identity import LocalTokens
-from sealward.http.auth.policy import Defaults
-from sealward.http.door import Door
 from sealward.http.limits.limits import Limits
 from sealward.http.listening.traffic import Traffic
+from sealward.http.services import Services
 from sealward.intake import orders
 from sealward.intake.clients import Clients
 from sealward.intake.intake import Intake
@@ -74,8 +74,8 @@ if TYPE_CHECKING:
     from sealward.events.bus.relay import Place
     from sealward.events.store.leader import Leader
     from sealward.events.store.store import EventStore
+    from sealward.http.auth.access import AccessRules
     from sealward.http.auth.identity import Identify
-    from sealward.http.auth.policy import Policy
     from sealward.settings import Settings
 
 
@@ -203,17 +203,20 @@ class Core:
         return None if self.authority is None else keys.public_pem(self.authority.public_key())
 
     @functools.cached_property
-    def door(self) -> Door:
-        """Return the door, for who serves HTTP. Raises SettingRefused, PolicyRefused."""
+    def services(self) -> Services:
+        """Return what the API's resources need of the other rooms.
+
+        Raises SettingRefused and AccessRulesRefused.
+        """
         serving = self._settings.serving
-        return Door(
+        return Services(
             self.store,
             self.handler,
             self.projections,
             self.leases,
             self.progress,
             _identify(self._settings, self.tokens),
-            _policy(self._settings),
+            _access_rules(self._settings),
             self._clock,
             self._settings.wait,
             self._past,
@@ -227,8 +230,8 @@ class Core:
 
     @functools.cached_property
     def app(self) -> falcon.App[Any, Any]:
-        """Return the WSGI application. Raises SettingRefused, PolicyRefused."""
-        return create_app(self.door)
+        """Return the WSGI application. Raises SettingRefused, AccessRulesRefused."""
+        return create_app(self.services)
 
     def close(self) -> None:
         """Close all databases."""
@@ -255,13 +258,13 @@ def _identify(settings: Settings, tokens: Tokens) -> Identify:
     return KeystoneTokens(settings.keystone)
 
 
-def _policy(settings: Settings) -> Policy:
+def _access_rules(settings: Settings) -> AccessRules:
     if settings.keystone is None and settings.policy_file is None:
-        return Defaults()
+        return DefaultRules()
     with _extra("keystone", "SEALWARD_POLICY_FILE"):
-        from sealward.http.auth.oslo import OsloPolicy  # noqa: PLC0415 - as above
+        from sealward.http.auth.oslo import OsloRules  # noqa: PLC0415 - as above
 
-    return OsloPolicy(settings.policy_file)
+    return OsloRules(settings.policy_file)
 
 
 def _authority(settings: Settings) -> Ed25519PrivateKey:

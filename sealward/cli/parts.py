@@ -72,14 +72,14 @@ def _api(args: argparse.Namespace) -> int:
     from sealward.control_plane import Core
     from sealward.events.store.postgres import NotAllowed, NotMigrated
     from sealward.events.store.store import StoreUnavailable
-    from sealward.http.auth.policy import PolicyRefused
+    from sealward.http.auth.access import AccessRulesRefused
     from sealward.http.listening.listener import Listener
     from sealward.settings import SettingRefused
 
     where = settings()
     _database(where)
     process = Process(where)
-    with refusing(NotMigrated, NotAllowed, StoreUnavailable, SettingRefused, PolicyRefused):
+    with refusing(NotMigrated, NotAllowed, StoreUnavailable, SettingRefused, AccessRulesRefused):
         core = Core(where, seals=False)
         try:
             listener = Listener(core.app, *where.listen, where.serving, core.traffic)

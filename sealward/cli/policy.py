@@ -1,4 +1,4 @@
-"""`sealward policy sample`: the rules of who may do what, as a file that changes nothing."""
+"""`sealward policy sample`: prints the access rules of the API, as a file that changes nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the sub-command with its verb."""
     policy = commands.add_parser(
         "policy",
-        help="show the rules of who may do what",
-        description="Every call of the API has a rule; the file of SEALWARD_POLICY_FILE can override them.",
+        help="show the access rules of the API",
+        description="Every call of the API has a rule; the file of SEALWARD_POLICY_FILE can override rules.",
     )
     verbs = policy.add_subparsers(required=True, metavar="VERB")
     sample = verbs.add_parser(
         "sample",
-        help="print a policy file that changes nothing",
+        help="print a file of access rules that changes nothing",
         description="Print every rule with its default, in comments: a start for SEALWARD_POLICY_FILE.",
     )
     sample.set_defaults(run=_sample)

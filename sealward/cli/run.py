@@ -52,11 +52,11 @@ def _serve(where: Settings) -> int:
     from sealward.embedded import Embedded
     from sealward.events.codec import EventRefused
     from sealward.events.signing.keys import KeyRefused
-    from sealward.http.auth.policy import PolicyRefused
+    from sealward.http.auth.access import AccessRulesRefused
     from sealward.settings import SettingRefused
 
     process = Process(where)
-    with refusing(KeyRefused, EventRefused, SettingRefused, PolicyRefused):
+    with refusing(KeyRefused, EventRefused, SettingRefused, AccessRulesRefused):
         try:
             embedded = Embedded(where)
         except OSError as refused:

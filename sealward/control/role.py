@@ -1,4 +1,4 @@
-"""The personas that people have here; what each may do is for the policy at the door to say."""
+"""The roles that a user of the API can have. `sealward/http/auth/access.py` says what each role allows."""
 
 from __future__ import annotations
 

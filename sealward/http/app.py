@@ -9,7 +9,6 @@ import falcon
 from sealward.http.auth.authentication import Authentication, Authorization
 from sealward.http.auth.identity import NoClaims
 from sealward.http.doubt import Doubts
-from sealward.http.enforcement import Policies
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
@@ -20,10 +19,11 @@ from sealward.http.metrics import Metrics
 from sealward.http.move import Moves
 from sealward.http.node import Nodes
 from sealward.http.operation import errors
-from sealward.http.operation.access_log import Access
+from sealward.http.operation.access_log import AccessLog
 from sealward.http.operation.openapi import Description
 from sealward.http.operation.operation import Methods, Operation, routes
 from sealward.http.operation.request_id import RequestId
+from sealward.http.policy import Policies
 from sealward.http.schema import Schemas
 from sealward.http.server import Servers
 from sealward.http.sign import Signs
@@ -33,56 +33,58 @@ from sealward.http.version import Versions
 
 if TYPE_CHECKING:
     from sealward.control.monitoring import Monitor
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 
-def create_app(door: Door) -> falcon.App[Any, Any]:
+def create_app(services: Services) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     app: falcon.App[Any, Any] = falcon.App()
-    metrics = Metrics(door.monitor, door.traffic, public=door.metrics_public)
+    metrics = Metrics(services.monitor, services.traffic, public=services.metrics_public)
     app.add_middleware([NoClaims(), RequestId()])
-    authentication = Authentication(door.identify, door.limits)
-    authorization = Authorization(door.policy)
-    app.add_middleware([Access(metrics), authentication, Methods(), authorization, Bounded(door.limits)])
+    authentication = Authentication(services.identify, services.limits)
+    authorization = Authorization(services.access_rules)
+    app.add_middleware(
+        [AccessLog(metrics), authentication, Methods(), authorization, Bounded(services.limits)]
+    )
     app.add_sink(authentication.nowhere)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     errors.register(app)
-    made = operations(door, metrics)
+    made = operations(services, metrics)
     for template, route in routes([*made, *Description(made).operations()]).items():
         app.add_route(template, route)
     return app
 
 
 def calls() -> list[Operation]:
-    """Return every call of the API as it is described, wherever the API runs; none can be made."""
-    door, monitor = cast("Door", None), cast("Monitor", None)
-    return operations(door, Metrics(monitor, Traffic(), public=True))
+    """Return the description of every call of the API, without a running API: the calls cannot be made."""
+    services, monitor = cast("Services", None), cast("Monitor", None)
+    return operations(services, Metrics(monitor, Traffic(), public=True))
 
 
 def description() -> Description:
-    """Return the OpenAPI document of the API, wherever the API runs."""
+    """Return the OpenAPI document of the API, without a running API."""
     return Description(calls())
 
 
-def operations(door: Door, metrics: Metrics) -> list[Operation]:
-    """Return every call of the API."""
-    nodes = Nodes(door)
+def operations(services: Services, metrics: Metrics) -> list[Operation]:
+    """Return every call of the API, each described by the resource that handles it."""
+    nodes = Nodes(services)
     resources = (
-        Versions(door),
-        Healthcheck(door),
+        Versions(services),
+        Healthcheck(services),
         metrics,
-        Signs(door),
-        Doubts(door),
-        Verdicts(door),
-        Moves(door),
-        History(door),
+        Signs(services),
+        Doubts(services),
+        Verdicts(services),
+        Moves(services),
+        History(services),
         nodes,
         Membership(nodes),
-        Policies(door),
-        Servers(door),
-        Tasks(door),
-        Events(door),
+        Policies(services),
+        Servers(services),
+        Tasks(services),
+        Events(services),
         Schemas(),
     )
     return [one for resource in resources for one in resource.operations()]

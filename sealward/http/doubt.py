@@ -11,14 +11,14 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
 from sealward.events.comparison.doubt import IN_DOUBT
 from sealward.events.verdict import IsValid
+from sealward.http.auth.access import CHANGES, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import CHANGES, Rule
 from sealward.http.operation.answer import Uuid, answer
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import NODE_ID
 
 if TYPE_CHECKING:
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.signs import SignRow
 
 MOST: Final = 500
@@ -42,8 +42,8 @@ class OrdersAnswer(msgspec.Struct, frozen=True):
 class Doubts:
     """`/sign/in-doubt`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -71,23 +71,23 @@ class Doubts:
 
     def _in_doubt(self, node_id: int | None) -> list[SignRow]:
         """Return the signs in doubt for which nothing is ordered yet."""
-        now = self._door.clock()
-        with self._door.projections.reading() as tables:
-            rows = self._door.projections.signs.page(
+        now = self._services.clock()
+        with self._services.projections.reading() as tables:
+            rows = self._services.projections.signs.page(
                 tables, now=now, is_valid=IsValid.UNKNOWN, node_id=node_id
             )
         return [row for row in rows if row.verdict.reasons == (IN_DOUBT,) and row.sealed == row.ordered]
 
     def _order(self, req: falcon.Request, row: SignRow) -> Order | None:
         """Give one order; None where somebody was faster, or where the order must name the sign's node."""
-        task_id = self._door.task_id()
+        task_id = self._services.task_id()
         command = ask.UpdateSign(
             context=context_of(req, task_id),
             server_id=row.server_id,
             in_doubt=True,
         )
         try:
-            self._door.carry_out(command)
+            self._services.carry_out(command)
         except (NotSigned, Changed, NotInDoubt, PlaceUnconfirmed):
             return None
         return Order(row.server_id, task_id)

@@ -16,7 +16,7 @@ import msgspec
 from sealward.events import cloudevent
 from sealward.events.base import Recorded
 from sealward.events.codec import EVENTS
-from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.auth.access import PROOF, Rule
 from sealward.http.operation.answer import Position, Time, Uuid, answer
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 PAGE: Final = 100
 MAX_PAGE: Final = 1000
@@ -110,8 +110,8 @@ class Filter:
 class Events:
     """`/events`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -144,13 +144,13 @@ class Events:
         limit = PAGE if (asked := query.get(LIMIT)) is None else asked
         found, position = self._collect(wanted, after, min(limit, MAX_PAGE))
         shown = [msgspec.Raw(cloudevent.render(one)) for one in found]
-        answer(resp, Rendered(shown, position, self._door.store.head()))
+        answer(resp, Rendered(shown, position, self._services.store.head()))
 
     def _before(self, since: datetime | None) -> int:
         """Return a position before all events of that time or later, whoever's clock they have."""
         if since is None or since < EARLIEST:
             return 0
-        return self._door.store.position_at(since - CLOCKS)
+        return self._services.store.position_at(since - CLOCKS)
 
     def _collect(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
         """Return up to `limit` wanted events beyond `after`, and the position up to which was looked.
@@ -160,7 +160,7 @@ class Events:
         found: list[Recorded] = []
         position, looked_at = after, 0
         while len(found) < limit and looked_at < MAX_LOOKED_AT:
-            batch = self._door.store.entries(position)
+            batch = self._services.store.entries(position)
             if not batch:
                 break
             for one in batch:
@@ -173,7 +173,7 @@ class Events:
         return found, position
 
     def _stream(self, req: falcon.Request, resp: falcon.Response, wanted: Filter, position: int) -> None:
-        give_back = self._door.limits.take("streams", req)
+        give_back = self._services.limits.take("streams", req)
         resp.content_type = "text/event-stream"
         resp.cache_control = ["no-store"]
         unsent: Callable[[], int] = req.env.get("sealward.unsent", int)
@@ -197,10 +197,10 @@ class Events:
 
     def _may(self, req: falcon.Request) -> bool:
         try:
-            identity = self._door.identify.who(req)
+            identity = self._services.identify.who(req)
         except Problem:
             return False
-        return identity is not None and self._door.policy.may(identity, LIST_EVENTS)
+        return identity is not None and self._services.access_rules.may(identity, LIST_EVENTS)
 
     def _sent(
         self, wanted: Filter, position: int, still: Callable[[], bool], unsent: Callable[[], int]
@@ -211,16 +211,16 @@ class Events:
         """
         yield b": the feed of Sealward\n\n"
         silent = 0.0
-        while still() and not self._door.closing.is_set():
+        while still() and not self._services.closing.is_set():
             if unsent() > MAX_UNSENT:
-                self._door.closing.wait(LOOK_UP)
+                self._services.closing.wait(LOOK_UP)
                 continue
-            batch = self._door.store.entries(position)
+            batch = self._services.store.entries(position)
             for one in batch:
                 position = one.position
                 if isinstance(one, Recorded) and wanted.wants(one):
                     yield _message(one)
-            if not batch and not self._door.store.wait_beyond(position, LOOK_UP):
+            if not batch and not self._services.store.wait_beyond(position, LOOK_UP):
                 silent += LOOK_UP
             if silent >= KEEP_ALIVE:
                 silent = 0.0

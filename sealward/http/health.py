@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.auth.access import PROOF, Rule
 from sealward.http.operation.answer import Date, answer, date
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import Query, flag
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import falcon
 
     from sealward.control.monitoring import Lag
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 MOST: Final = 100
 """Events set aside that are shown."""
@@ -82,8 +82,8 @@ class Behind(msgspec.Struct, frozen=True):
 class Healthcheck:
     """`/healthcheck/live`: the process answers; `/healthcheck`, `/healthcheck/ready`: so does the store."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -114,7 +114,7 @@ class Healthcheck:
     def ready(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Say whether requests can be answered: the store does; 503 when it does not."""
         del req
-        self._door.projections.position_now()
+        self._services.projections.position_now()
         answer(resp, Health("ok"))
 
     def live(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -123,7 +123,7 @@ class Healthcheck:
         answer(resp, Health("ok"))
 
     def _detailed(self) -> Health:
-        found = self._door.monitor.look()
+        found = self._services.monitor.look()
         return Health(
             "not ok" if found.problems else "ok",
             found.problems,

@@ -8,7 +8,7 @@ import msgspec
 
 from sealward.commands.errors import NotSigned
 from sealward.events.base import Origin  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.auth.access import PROOF, Rule
 from sealward.http.operation.answer import Id, Time, answer, link_next
 from sealward.http.operation.operation import OF_A_SIGN, Answer, Operation
 from sealward.http.operation.parameter import LIMIT, Query, whole
@@ -16,7 +16,7 @@ from sealward.http.operation.parameter import LIMIT, Query, whole
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.history import HistoryRow
 
 AFTER = whole("after", "Only events beyond that position in the log.")
@@ -45,8 +45,8 @@ class HistoryAnswer(msgspec.Struct, frozen=True):
 class History:
     """`/sign/{server_id}/events`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -65,8 +65,8 @@ class History:
     def list(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show who did what to the server, and when; also after its sign was revoked."""
         query: Query = req.context.query
-        limit, history = query.get(LIMIT), self._door.projections.history
-        with self._door.projections.reading() as tables:
+        limit, history = query.get(LIMIT), self._services.projections.history
+        with self._services.projections.reading() as tables:
             rows = history.of_server(
                 tables,
                 server_id,
@@ -78,7 +78,7 @@ class History:
             raise NotSigned
         page = rows[:limit]
         if len(page) < len(rows) and page:
-            link_next(self._door.public_url, req, resp, after=page[-1].position)
+            link_next(self._services.public_url, req, resp, after=page[-1].position)
         answer(resp, HistoryAnswer([_happened(row) for row in page]))
 
 

@@ -12,8 +12,8 @@ from sealward.commands import messages as ask
 from sealward.events import values
 from sealward.events.signing import keys
 from sealward.events.store.store import StoreUnavailable
+from sealward.http.auth.access import GOVERNS, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.node import UNKNOWN, NodeAnswer
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation
@@ -62,7 +62,7 @@ class Membership:
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
-        self._door = nodes.door
+        self._services = nodes.services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -103,7 +103,7 @@ class Membership:
             hostname=_checked(asked.hostname),
             public_key=_canonical(asked.public_key),
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         row = self._nodes.named(asked.hostname)
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"/v1/node/{row.node_id}")
@@ -113,20 +113,20 @@ class Membership:
         """Take a node away that has no signs; its agent is refused until it is let in again."""
         node = self._nodes.found(node_id)
         command = ask.RemoveNode(
-            context=context_of(req, self._door.task_id()),
+            context=context_of(req, self._services.task_id()),
             hostname=node.hostname,
             signed=self._signed(node_id),
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         resp.status = falcon.HTTP_204
 
     def _signed(self, node_id: int) -> tuple[str, ...]:
         """Return the signed servers of a node, not older than this call. Raises StoreUnavailable."""
-        projections = self._door.projections
-        if not projections.wait_for(self._door.store.head(), self._door.wait):
+        projections = self._services.projections
+        if not projections.wait_for(self._services.store.head(), self._services.wait):
             raise StoreUnavailable("the projections are behind the log")
         with projections.reading() as tables:
-            rows = projections.signs.page(tables, now=self._door.clock(), node_id=node_id)
+            rows = projections.signs.page(tables, now=self._services.clock(), node_id=node_id)
         return tuple(row.server_id for row in rows)
 
     def replace_key(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
@@ -136,7 +136,7 @@ class Membership:
             hostname=self._nodes.found(node_id).hostname,
             public_key=_canonical(req.context.body.public_key),
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         self._nodes.show(req, resp, node_id)
 
 

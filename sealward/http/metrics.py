@@ -20,7 +20,7 @@ from sealward.control.unproven import REASONS
 from sealward.events.codec import EVENTS
 from sealward.events.store.store import StoreUnavailable
 from sealward.events.verdict import IsValid
-from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import flag
 

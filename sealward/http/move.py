@@ -8,8 +8,8 @@ import msgspec
 
 from sealward.commands.errors import NotRegistered, NotSigned
 from sealward.commands.moves.order import OrderMove, order_move
+from sealward.http.auth.access import GOVERNS, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import GOVERNS, Rule
 from sealward.http.operation.answer import AskedId, answer
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.sign import SignAnswer, shown
@@ -17,7 +17,7 @@ from sealward.http.sign import SignAnswer, shown
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 
 class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,8 +29,8 @@ class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Moves:
     """`/sign/{server_id}/move`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -53,18 +53,18 @@ class Moves:
 
     def move(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Move a sign to a node that reports the server, when the node that it is on does not run it."""
-        with self._door.projections.reading() as tables:
-            node = self._door.projections.nodes.one(tables, int(req.context.body.node_id))
+        with self._services.projections.reading() as tables:
+            node = self._services.projections.nodes.one(tables, int(req.context.body.node_id))
         if node is None:
             raise NotRegistered
         order = OrderMove(
-            context=context_of(req, self._door.task_id()),
+            context=context_of(req, self._services.task_id()),
             server_id=server_id,
             hostname=node.hostname,
         )
-        self._door.carry_out_together(lambda decisions: order_move(decisions, order))
-        with self._door.projections.reading() as tables:
-            row = self._door.projections.signs.one(tables, server_id)
+        self._services.carry_out_together(lambda decisions: order_move(decisions, order))
+        with self._services.projections.reading() as tables:
+            row = self._services.projections.signs.one(tables, server_id)
         if row is None:
             raise NotSigned
-        answer(resp, SignAnswer(shown(row, self._door.clock())))
+        answer(resp, SignAnswer(shown(row, self._services.clock())))

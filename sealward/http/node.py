@@ -13,8 +13,8 @@ from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the 
 from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read off the annotations
 from sealward.events.signing.keyid import keyid
 from sealward.events.signing.keys import public_key
+from sealward.http.auth.access import CHANGES, LOOKS, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import CHANGES, LOOKS, Rule
 from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.operation.operation import TASK, Answer, Operation
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.nodes import FirmwareRow, NodeRow
 
 UNKNOWN: Final = {404: ("node.not-found",)}
@@ -96,8 +96,8 @@ class NodeList(msgspec.Struct, frozen=True):
 class Nodes:
     """`/node`, `/node/{node_id}`, and `/sign/node/{node_id}/action` as the seed has it."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, services: Services) -> None:
+        self.services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -136,16 +136,16 @@ class Nodes:
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the nodes by ascending id."""
         del req
-        seen = self.door.leases.seen()
-        with self.door.projections.reading() as tables:
-            rows = self.door.projections.nodes.all(tables)
+        seen = self.services.leases.seen()
+        with self.services.projections.reading() as tables:
+            rows = self.services.projections.nodes.all(tables)
         answer(resp, NodeList([_shown(row, seen.get(row.hostname)) for row in rows]))
 
     def show(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Show a node."""
         del req
         row = self.found(node_id)
-        answer(resp, NodeAnswer(_shown(row, self.door.leases.seen().get(row.hostname))))
+        answer(resp, NodeAnswer(_shown(row, self.services.leases.seen().get(row.hostname))))
 
     def act(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Switch validation of a node on or off; the task tells what came of it."""
@@ -153,10 +153,10 @@ class Nodes:
         node = self.found(node_id)
         kind = ask.ActivateNode if action == "activate" else ask.DeactivateNode
         command = kind(
-            context=context_of(req, task_id := self.door.task_id()),
+            context=context_of(req, task_id := self.services.task_id()),
             hostname=node.hostname,
         )
-        self.door.carry_out(command)
+        self.services.carry_out(command)
         answer(resp, ActionAnswer(action, node.node_id, success=True, task_id=task_id))
 
     def accept(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
@@ -166,21 +166,21 @@ class Nodes:
             hostname=self.found(node_id).hostname,
             digest=req.context.body.digest,
         )
-        self.door.carry_out(command)
+        self.services.carry_out(command)
         self.show(req, resp, node_id)
 
     def named(self, hostname: str) -> NodeRow:
         """Return a node. Raises NotRegistered."""
-        with self.door.projections.reading() as tables:
-            row = self.door.projections.nodes.of(tables, hostname)
+        with self.services.projections.reading() as tables:
+            row = self.services.projections.nodes.of(tables, hostname)
         if row is None:
             raise NotRegistered
         return row
 
     def found(self, node_id: int) -> NodeRow:
         """Return a node. Raises NotRegistered."""
-        with self.door.projections.reading() as tables:
-            row = self.door.projections.nodes.one(tables, node_id)
+        with self.services.projections.reading() as tables:
+            row = self.services.projections.nodes.one(tables, node_id)
         if row is None:
             raise NotRegistered
         return row

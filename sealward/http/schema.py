@@ -8,7 +8,7 @@ import msgspec
 
 from sealward.events import cloudevent
 from sealward.events.codec import EVENTS
-from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.answer import answer
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation

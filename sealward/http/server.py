@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.answer import Id, Uuid, answer, link_next
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
@@ -14,7 +14,7 @@ from sealward.http.operation.parameter import LIMIT, NODE_ID, OFFSET, Query, cho
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 SIGNED: Final = choice("signed", ("true", "false"), "Only those that are signed, or that are not.")
 MARKER: Final = server("marker", "Only servers beyond that one: the last of the page before.")
@@ -38,8 +38,8 @@ class ServerList(msgspec.Struct, frozen=True):
 class Servers:
     """`/server`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -58,8 +58,8 @@ class Servers:
         """List the servers by server_id; `signed=false` shows what is not under control."""
         query: Query = req.context.query
         signed, limit = query.get(SIGNED), query.get(LIMIT)
-        with self._door.projections.reading() as tables:
-            rows = self._door.projections.servers.page(
+        with self._services.projections.reading() as tables:
+            rows = self._services.projections.servers.page(
                 tables,
                 signed=None if signed is None else signed == "true",
                 node_id=query.get(NODE_ID),
@@ -69,6 +69,6 @@ class Servers:
             )
         page = rows[:limit]
         if len(page) < len(rows) and page:
-            link_next(self._door.public_url, req, resp, marker=page[-1].server_id)
+            link_next(self._services.public_url, req, resp, marker=page[-1].server_id)
         shown = [Server(row.server_id, row.instance_name, row.node_id, row.signed is True) for row in page]
         answer(resp, ServerList(shown))

@@ -11,8 +11,8 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN
 from sealward.events.verdict import IsValid
+from sealward.http.auth.access import CHANGES, LOOKS, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import CHANGES, LOOKS, Rule
 from sealward.http.operation.answer import AskedId, Date, Id, Uuid, answer, date, link_next
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.etag import is_known, only_if, tag
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.events.store.round_trip import Along
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.servers import ServerRow
     from sealward.projections.signs import SignRow
     from sealward.projections.tables import Tables
@@ -101,8 +101,8 @@ NOT_ANEW: Final = {
 class Signs:
     """`/sign` and `/sign/{server_id}`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -162,7 +162,7 @@ class Signs:
         """List the signs by ascending id, whole unless `limit` is given."""
         query: Query = req.context.query
         is_valid, limit = query.get(IS_VALID), query.get(LIMIT)
-        with self._door.signs_at(query.get(AT)) as (signs, tables, now):
+        with self._services.signs_at(query.get(AT)) as (signs, tables, now):
             rows = signs.page(
                 tables,
                 now=now,
@@ -174,19 +174,19 @@ class Signs:
             )
         page = rows[:limit]
         if len(page) < len(rows) and page:
-            link_next(self._door.public_url, req, resp, marker=page[-1].sign_id)
+            link_next(self._services.public_url, req, resp, marker=page[-1].sign_id)
         answer(resp, SignList([shown(row, now) for row in page]), order="sorted")
 
     def create(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Sign a server, and wait for its seal."""
         asked = canonical_uuid(req.context.body.server_id)
-        with self._door.projections.reading() as tables:
-            found = self._door.projections.servers.everywhere(tables, asked)
-            signed = self._door.projections.signs.one(tables, asked) is not None
+        with self._services.projections.reading() as tables:
+            found = self._services.projections.servers.everywhere(tables, asked)
+            signed = self._services.projections.signs.one(tables, asked) is not None
         if signed:
             raise AlreadySigned
         server = _only(found, req.context.body.node_id)
-        self._door.carry_out(_create(server, req, self._door.task_id()))
+        self._services.carry_out(_create(server, req, self._services.task_id()))
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"/v1/sign/{asked}")
         self._answer_when_sealed(asked, resp)
@@ -195,59 +195,59 @@ class Signs:
         """Make a new reference of what the server is now, and wait for its seal."""
         asked = canonical_uuid(req.context.body.server_id)
         command = ask.UpdateSign(
-            context=context_of(req, self._door.task_id()),
+            context=context_of(req, self._services.task_id()),
             server_id=asked,
-            expected=only_if(req, self._door, asked),
+            expected=only_if(req, self._services, asked),
             node_id=int(req.context.body.node_id) or None,
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         self._answer_when_sealed(asked, resp)
 
     def show(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the sign of a server."""
-        row, now = found(self._door, req, server_id)
+        row, now = found(self._services, req, server_id)
         if not is_known(req, resp, tag(row, now)):
             answer(resp, SignAnswer(shown(row, now)))
 
     def revoke(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Take a server off control."""
         command = ask.RevokeSign(
-            context=context_of(req, self._door.task_id()),
+            context=context_of(req, self._services.task_id()),
             server_id=server_id,
-            expected=only_if(req, self._door, server_id),
+            expected=only_if(req, self._services, server_id),
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         resp.status = falcon.HTTP_204
 
     def _along(self, server_id: str) -> Along | None:
-        return self._door.sign_along(server_id)
+        return self._services.sign_along(server_id)
 
     def _answer_when_sealed(self, asked: str, resp: falcon.Response) -> None:
-        signs = self._door.projections.signs
+        signs = self._services.projections.signs
 
         def is_sealed(tables: Tables) -> bool:
             row = signs.one(tables, asked)
             return row is None or row.sealed >= row.ordered
 
-        self._door.wait_until(is_sealed)
-        with self._door.projections.reading() as tables:
+        self._services.wait_until(is_sealed)
+        with self._services.projections.reading() as tables:
             row = signs.one(tables, asked)
         if row is None:
             message = "This was carried out; then another request took the server off control."
             raise Problem(410, "sign.revoked-meanwhile", message)
-        now = self._door.clock()
+        now = self._services.clock()
         resp.etag = tag(row, now)
         answer(resp, SignAnswer(shown(row, now)), order="sorted")
 
 
-def found(door: Door, req: falcon.Request, server_id: str) -> tuple[SignRow, datetime]:
+def found(services: Services, req: falcon.Request, server_id: str) -> tuple[SignRow, datetime]:
     """Return a sign and the moment to read it for: now, or the one that was asked for. Raises NotSigned."""
     along: Along | None = req.context.along
     at = req.context.query.get(AT)
     if at is None and along is not None and along.answers(server_id):
-        row, now = door.projections.signs.found(along), door.clock()
+        row, now = services.projections.signs.found(along), services.clock()
     else:
-        with door.signs_at(at) as (signs, tables, now):
+        with services.signs_at(at) as (signs, tables, now):
             row = signs.one(tables, server_id)
     if row is None:
         raise NotSigned

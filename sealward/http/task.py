@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sealward.http.auth.policy import LOOKS, Rule
+from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation
@@ -16,7 +16,7 @@ from sealward.projections.tasks import WAITING
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.tasks import TaskRow
 
 
@@ -53,8 +53,8 @@ class TaskAnswer(msgspec.Struct, frozen=True):
 class Tasks:
     """`/task/{task_id}`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -72,7 +72,7 @@ class Tasks:
     def show(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """Show a task's state and result."""
         del req
-        projections = self._door.projections
+        projections = self._services.projections
         with projections.reading() as tables:
             row = projections.tasks.one(tables, task_id)
             node = None if row is None else projections.nodes.one(tables, row.node_id)
@@ -84,7 +84,7 @@ class Tasks:
     def _progress(self, row: TaskRow, hostname: str) -> Progress | None:
         if row.state not in WAITING or row.server_id is None:
             return None
-        reading = self._door.progress.of(hostname, row.server_id, self._door.clock())
+        reading = self._services.progress.of(hostname, row.server_id, self._services.clock())
         if reading is None:
             return None
         left, rate = reading.bytes_total - reading.bytes_done, reading.bytes_per_second

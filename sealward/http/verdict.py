@@ -11,8 +11,8 @@ from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned
 from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.verdict import IsValid  # noqa: TC001 - as above
+from sealward.http.auth.access import CHANGES, LOOKS, PROOF, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import CHANGES, LOOKS, PROOF, Rule
 from sealward.http.operation.answer import Date, Position, Uuid, answer, rfc1123
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.etag import is_known, verdict_tag
@@ -22,7 +22,7 @@ from sealward.http.sign import found
 
 if TYPE_CHECKING:
     from sealward.events.store.round_trip import Along
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -72,8 +72,8 @@ class Requested(msgspec.Struct, frozen=True):
 class Verdicts:
     """`/sign/{server_id}/verdict`, `/envelope` and `/validate`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -110,7 +110,7 @@ class Verdicts:
 
     def show(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the verdict with its reasons and findings."""
-        row, now = found(self._door, req, server_id)
+        row, now = found(self._services, req, server_id)
         if is_known(req, resp, verdict_tag(row, now)):
             return
         verdict = row.verdict_at(now)
@@ -127,13 +127,13 @@ class Verdicts:
         answer(resp, VerdictAnswer(known))
 
     def _along(self, server_id: str) -> Along | None:
-        return self._door.sign_along(server_id)
+        return self._services.sign_along(server_id)
 
     def envelope(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the reference in force: the DSSE envelope signed by node and authority."""
-        with self._door.signs_at(req.context.query.get(AT)) as (signs, tables, _):
+        with self._services.signs_at(req.context.query.get(AT)) as (signs, tables, _):
             row = signs.one(tables, server_id)
-            envelope = self._door.projections.envelopes.one(tables, server_id)
+            envelope = self._services.projections.envelopes.one(tables, server_id)
         if row is None:
             raise NotSigned
         if envelope is None:
@@ -145,10 +145,10 @@ class Verdicts:
     def validate(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Have a server measured and compared now."""
         command = ask.RequestValidation(
-            context=context_of(req, task_id := self._door.task_id()),
+            context=context_of(req, task_id := self._services.task_id()),
             server_id=server_id,
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         resp.status = falcon.HTTP_202
         resp.set_header("Location", f"/v1/task/{task_id}")
         answer(resp, Requested(server_id, task_id))

@@ -12,7 +12,7 @@ from sealward.http.operation.operation import Answer, Operation
 if TYPE_CHECKING:
     import falcon
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -47,8 +47,8 @@ class VersionAnswer(msgspec.Struct, frozen=True):
 class Versions:
     """`/` and `/v1`: keystoneauth finds the API by either."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -60,12 +60,12 @@ class Versions:
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the versions of the API."""
         del req
-        answer(resp, VersionList([_first(self._door.public_url)]))
+        answer(resp, VersionList([_first(self._services.public_url)]))
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show this version of the API."""
         del req
-        answer(resp, VersionAnswer(_first(self._door.public_url)))
+        answer(resp, VersionAnswer(_first(self._services.public_url)))
 
 
 def _first(public_url: str) -> Version:

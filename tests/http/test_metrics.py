@@ -117,7 +117,7 @@ def test_what_is_known_of_servers_nodes_and_tasks(sealward: Running) -> None:
 def test_a_look_is_good_for_a_moment(sealward: Running) -> None:
     """Who asks all the time does not cost a query each time."""
     looks: list[int] = []
-    monitor = sealward.embedded.control_plane.door.monitor
+    monitor = sealward.embedded.control_plane.services.monitor
     seen = monitor.leases.seen
 
     def counted() -> object:
@@ -137,7 +137,7 @@ def test_without_the_store_there_are_still_metrics(sealward: Running) -> None:
     def away() -> object:
         raise StoreUnavailable
 
-    sealward.embedded.control_plane.door.monitor.leases.seen = away  # type: ignore[method-assign,assignment]
+    sealward.embedded.control_plane.services.monitor.leases.seen = away  # type: ignore[method-assign,assignment]
     found = samples(sealward)
 
     assert value(found, "store_available") == 0

@@ -31,8 +31,8 @@ def described(shared: Running) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def calls(shared: Running) -> list[Operation]:
     """Return all calls."""
-    door = shared.embedded.control_plane.door
-    return operations(door, Metrics(door.monitor, door.traffic, public=True))
+    services = shared.embedded.control_plane.services
+    return operations(services, Metrics(services.monitor, services.traffic, public=True))
 
 
 def test_the_published_document_is_the_served_one(described: dict[str, Any]) -> None:

@@ -140,7 +140,7 @@ def test_a_nodes_key_is_named(sign: Command, tmp_path: Path) -> None:
     garbage = sign.run("node", "key", "set", "1", str(file))
 
     assert named["keyid"] == node["keyid"]
-    assert "The policy's rule node:replace-key does not allow this" in refused.stderr
+    assert "The access rule node:replace-key does not allow this" in refused.stderr
     assert "(key.refused, HTTP 400" in garbage.stderr
 
 
@@ -211,7 +211,7 @@ def test_events_are_listed_and_followed(shared: Running, sign: Command, tmp_path
             "admin",
             "server_id must be a UUID. (server.bad-uuid, HTTP 400, request req-",
         ),
-        (["create", WEB], "mia", "The policy's rule sign:create does not allow this to member, reader"),
+        (["create", WEB], "mia", "The access rule sign:create does not allow this to member, reader"),
         (["delete", BATCH.replace("5", "6"), BASTION], "olga", "2 of 2 signs were not deleted."),
         (["set", DATABASE, "--if-match", '"stale"'], "admin", "(sign.changed, HTTP 412"),
         (["node", "firmware", "accept", "1", "0" * 64], "olga", "(node.firmware-unknown, HTTP 404"),

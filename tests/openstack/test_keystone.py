@@ -203,7 +203,7 @@ def test_a_keystone_that_hangs_takes_not_all_threads(
     url = f"http://127.0.0.1:{silent.getsockname()[1]}/v3"
     settings = Settings(keystone=cloud.settings(auth_url=url))
     with ThreadPoolExecutor(24) as pool, running(tmp_path, settings=settings, quiet=False) as sealward:
-        turns = vars(sealward.embedded.control_plane.door.identify)["_turns"]
+        turns = vars(sealward.embedded.control_plane.services.identify)["_turns"]
         with silent:  # it takes connections, and says nothing
             asked = [pool.submit(ask, sealward, "token") for _ in range(24)]
             until(lambda: turns._value == 0)

@@ -1,4 +1,4 @@
-"""Whoever asks is known by a checked token, and may do what the policy says."""
+"""Authentication and authorization: a checked token names the user, access rules allow the call."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sealward.http.operation.operation import Route
 
 if TYPE_CHECKING:
     from sealward.events.store.round_trip import Along
+    from sealward.http.auth.access import AccessRules, Rule
     from sealward.http.auth.identity import Identify, Identity
-    from sealward.http.auth.policy import Policy, Rule
     from sealward.http.limits.limits import Limits
 
 
 MOST_OF_ACTOR: Final = 1100
-"""Bytes of what the log has of a user: a name of Keystone's has 255 characters at most."""
+"""Bytes of an actor in the log, at most. A user name in Keystone has at most 255 characters."""
 
 
 class Authentication:
-    """401 without a good token, whether there is something at the path or not; 429 for who guesses."""
+    """Answers 401 to requests without a valid token, whatever the path, and 429 to guesses of tokens."""
 
     def __init__(self, identify: Identify, limits: Limits) -> None:
         self._identify = identify
@@ -32,7 +32,11 @@ class Authentication:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Identify the user, for all but public requests; the row that the call reads is asked for along."""
+        """Identify the user of a request, unless the call is public.
+
+        The row that the call will read is fetched by the same query as the token, where the database allows
+        it.
+        """
         del resp
         if not isinstance(resource, Route):
             raise falcon.HTTPRouteNotFound
@@ -42,7 +46,7 @@ class Authentication:
             self._identified(req, req.context.along)
 
     def nowhere(self, req: falcon.Request, resp: falcon.Response, **_path: str) -> NoReturn:
-        """Answer where there is nothing: 404, once it is known who asks."""
+        """Answer a request for an unknown path: 401 without a valid token, else 404."""
         del resp
         self._identified(req)
         raise falcon.HTTPRouteNotFound
@@ -67,27 +71,27 @@ class Authentication:
 
 
 class Authorization:
-    """403 for what the roles of whoever asks may not."""
+    """Answers 403 to requests that an access rule does not allow to the user's roles."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, access_rules: AccessRules) -> None:
+        self._access_rules = access_rules
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Ask the policy."""
+        """Check each access rule that the request needs. Raises Problem."""
         del resp, resource, params
         for rule in req.context.needs:
             self._demand(req.context.identity, rule)
 
     def _demand(self, identity: Identity, rule: Rule) -> None:
-        if not self._policy.may(identity, rule):
+        if not self._access_rules.may(identity, rule):
             roles = ", ".join(sorted(identity.roles)) or "no role"
-            message = f"The policy's rule {rule.name} does not allow this to {roles}; ask an administrator."
+            message = f"The access rule {rule.name} does not allow this to {roles}; ask an administrator."
             raise Problem(403, "auth.forbidden", message)
 
 
 def actor(req: falcon.Request) -> str:
-    """Return who asks, as the log has it."""
+    """Return the user of a request as an actor of the log: `user:NAME`."""
     identity: Identity = req.context.identity
     return escaped(f"user:{identity.name}", MOST_OF_ACTOR)

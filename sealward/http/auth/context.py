@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def context_of(req: falcon.Request, task_id: str | None = None) -> RequestContext:
-    """Return the context of a command that a request asks for, as the task `task_id` if there is one."""
+    """Return the context of the command that a request becomes; `task_id` is the command's task, if any."""
     return RequestContext(
         actor=actor(req),
         task_id=task_id,

@@ -1,4 +1,4 @@
-"""Who asks: what a checked token says, and nothing that a client says of itself."""
+"""The identity of a user, which comes from a checked token and never from what a client claims in headers."""
 
 from __future__ import annotations
 
@@ -27,52 +27,56 @@ CLAIMS: Final = (
     "HTTP_X_REMOTE_USER",
     "HTTP_OPENSTACK_SYSTEM_SCOPE",
 )
-"""How the WSGI names of headers begin in which OpenStack services and proxies pass an identity on."""
+"""Beginnings of the WSGI names of the headers in which OpenStack services and proxies pass an identity on."""
 _MAYBE: Final = ("HTTP_X_", "HTTP_O")
-"""How all of them begin: most names are told apart by that."""
+"""Beginnings that all of CLAIMS have: a fast first test, which most headers do not pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user with roles, on the whole fleet (`everywhere`) or in a project of the cloud only."""
+    """A user with roles, which hold on the whole fleet (`everywhere`) or in one project of the cloud."""
 
     name: str
     roles: frozenset[str]
     everywhere: bool
     origin: Origin | None = None
-    """Their ids, where an identity service knows them."""
+    """The ids of the user and the project in Keystone; None for local tokens."""
 
 
 class Identify(Protocol):
-    """Checks tokens. `challenge` is the WWW-Authenticate of a 401, `advice` how to get a good token."""
+    """Checks tokens.
+
+    `challenge` is the header WWW-Authenticate of a 401; `advice` says how to get a token.
+    """
 
     challenge: str
     advice: str
 
     def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
-        """Return whose token the request has; None without a good one. Raises Problem 503.
+        """Return the user whose token the request has, or None for an invalid token.
 
-        Where it takes a question to the database, another one may go along.
+        `along` is a query that may be sent to the database together with the one for the token. Raises
+        Problem 503 where the token cannot be checked now.
         """
 
 
 class NoClaims:
-    """Takes from every request the headers in which a client could claim to be somebody."""
+    """Removes from every request the headers in which a client could claim an identity."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take them away before anything reads them."""
+        """Remove the headers, before anything reads them."""
         del resp
         strip(req.env)
 
 
 def strip(env: dict[str, Any]) -> None:
-    """Take the identity headers out of a WSGI environment; X-Auth-Token is no claim, it is checked."""
+    """Remove the identity headers from a WSGI environment. X-Auth-Token stays: tokens are checked."""
     for name in [one for one in env if one.startswith(_MAYBE) and one.startswith(CLAIMS)]:
         del env[name]
 
 
 class LocalTokens:
-    """Tokens that Sealward itself has issued."""
+    """Checks local tokens, which Sealward itself has issued."""
 
     challenge = 'X-Auth-Token realm="sealward"'
     advice = "`sealward token issue` makes one"
@@ -81,7 +85,10 @@ class LocalTokens:
         self._tokens = tokens
 
     def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
-        """Return whose token the request has. It is looked up every time: a revoked one never passes."""
+        """Return the user whose token the request has.
+
+        Each request looks it up: a revoked token never passes.
+        """
         secret = req.get_header("X-Auth-Token")
         token = self._tokens.who(secret, along) if secret and len(secret) <= MAX_TOKEN else None
         return None if token is None else Identity(token.name, frozenset((token.role,)), everywhere=True)

@@ -1,9 +1,9 @@
-"""Tokens of Keystone, checked by keystonemiddleware's auth_token.
+"""Checks tokens of Keystone by keystonemiddleware's auth_token.
 
-auth_token is asked as the WSGI middleware that it is, with the token and the request line alone: nothing that
-a client says of itself can get into its answer, and errors keep this API's form. Its answer is a status, and
-`keystone.token_info`, what Keystone says of the token
-(https://docs.openstack.org/keystonemiddleware/latest/middlewarearchitecture.html).
+auth_token is WSGI middleware. Here it is called with a WSGI environment that holds the token and the request
+line alone, so that no other header of a client can influence it, and errors keep the form that this API gives
+them. auth_token answers with a status and, for a valid token, puts Keystone's description of the token into
+`keystone.token_info` (https://docs.openstack.org/keystonemiddleware/latest/middlewarearchitecture.html).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ log = logging.getLogger(__name__)
 
 SERVICE_TYPE: Final = "integrity"
 TOKEN: Final = re.compile(f"[!-~]{{1,{MAX_TOKEN}}}")
-"""What can be a token at all: nothing that could end a header."""
+"""The form of a token: printable ASCII, so that a token cannot end its header."""
 GOOD: Final = "204 No Content"
 TIMEOUT: Final = 5
-"""Seconds that Keystone may take to answer."""
+"""Seconds to wait for an answer of Keystone."""
 AT_ONCE: Final = 4
-"""Questions to Keystone at the same time: a quarter of the threads that serve HTTP."""
+"""Requests to Keystone at the same time: a quarter of the threads that serve HTTP."""
 IMPATIENCE: Final = 0.5
-"""Seconds that a request waits for its turn."""
+"""Seconds that an API request waits while AT_ONCE requests to Keystone are under way."""
 PASSED: Final = (
     "REQUEST_METHOD",
     "SCRIPT_NAME",
@@ -56,31 +56,34 @@ PASSED: Final = (
     "HTTP_X_AUTH_TOKEN",
     "wsgi.url_scheme",
 )
-"""What auth_token gets to see: the request line is for the access rules of application credentials."""
+"""The WSGI variables that auth_token gets.
+
+The request line is for access rules of application credentials.
+"""
 UNAVAILABLE: Final = "Keystone does not answer, so your token cannot be checked now; try again in a moment."
 
 
 class Named(msgspec.Struct, frozen=True):
-    """Something with a name."""
+    """A role in Keystone's description of a token: its name."""
 
     name: str
 
 
 class Numbered(msgspec.Struct, frozen=True):
-    """Something with an id."""
+    """A project in Keystone's description of a token: its id."""
 
     id: str
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user."""
+    """The user in Keystone's description of a token."""
 
     id: str
     name: str
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What Keystone says of a token: https://docs.openstack.org/api-ref/identity/v3/."""
+    """Keystone's description of a token: https://docs.openstack.org/api-ref/identity/v3/."""
 
     user: User
     roles: tuple[Named, ...] = ()
@@ -89,7 +92,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class KeystoneTokens:
-    """Tokens that Keystone has issued."""
+    """Checks tokens that Keystone has issued. Raises SettingRefused for settings that auth_token refuses."""
 
     advice = "`openstack token issue` gives one"
 
@@ -110,8 +113,8 @@ class KeystoneTokens:
         self.challenge = f'Keystone uri="{public_url}"'
 
     def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
-        """Return whose token the request has. Raises Problem 503 when Keystone cannot be asked."""
-        del along  # Keystone has no such rows
+        """Return the user whose token the request has. Raises Problem 503 when Keystone does not answer."""
+        del along  # no query of the database is needed for the token
         secret = req.get_header("X-Auth-Token") or ""
         if not TOKEN.fullmatch(secret):
             return None
@@ -125,16 +128,16 @@ class KeystoneTokens:
         raise Problem(503, "auth.unavailable", UNAVAILABLE)
 
     def _ask_in_turn(self, env: dict[str, Any]) -> str:
-        """Ask unless many are waiting already: a Keystone that hangs must not take all threads."""
+        """Check a token in AT_ONCE threads at most: a Keystone that hangs must not take all threads."""
         if not self._turns.acquire(timeout=IMPATIENCE):
-            return "too many wait for it"
+            return "too many requests wait for Keystone"
         try:
             return self._ask(env)
         finally:
             self._turns.release()
 
     def _ask(self, env: dict[str, Any]) -> str:
-        """Return the status of auth_token's answer."""
+        """Return the status with which auth_token answers."""
         answers: list[str] = []
 
         def start_response(status: str, _headers: object, _error: object = None) -> Callable[[bytes], object]:
@@ -151,7 +154,7 @@ class KeystoneTokens:
 def _good(
     _env: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]
 ) -> Iterable[bytes]:
-    """Be the application that only a good token reaches."""
+    """The WSGI application behind auth_token: it is called for valid tokens alone."""
     start_response(GOOD, [])
     return ()
 
@@ -167,7 +170,7 @@ def _identity(found: dict[str, Any]) -> Identity:
 
 
 def _configuration(settings: Keystone) -> dict[str, Any]:
-    """Return the options of the file, if there is one, and those that nobody may choose."""
+    """Return the options of SEALWARD_KEYSTONE_CONFIG_FILE, if set, and those that are always the same."""
     files = [] if settings.config_file is None else [str(settings.config_file)]
     configuration = cfg.ConfigOpts()
     configuration([], project="sealward", default_config_files=files, default_config_dirs=[])
@@ -182,7 +185,7 @@ def _configuration(settings: Keystone) -> dict[str, Any]:
 
 
 def _options(settings: Keystone) -> dict[str, Any]:
-    """Return what the settings say, in auth_token's words."""
+    """Return Sealward's settings under the names of auth_token's options."""
     if settings.config_file is not None:
         return {}
     given = {

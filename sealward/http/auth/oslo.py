@@ -1,4 +1,4 @@
-"""The policy as oslo.policy runs it: the same rules as defaults, and a file that overrides some."""
+"""Access rules enforced by oslo.policy: the rules of the API as defaults, and a file that overrides rules."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import msgspec
 from oslo_config import cfg
 from oslo_policy import policy as oslo
 
+from sealward.http.auth.access import PERSONAS, AccessRulesRefused, check
 from sealward.http.auth.permissions import permissions
-from sealward.http.auth.policy import PERSONAS, PolicyRefused, check
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sealward.http.auth.access import Rule
     from sealward.http.auth.identity import Identity
-    from sealward.http.auth.policy import Rule
 
 
 NOBODY: Final = "!"
-"""The check that always fails; oslo.policy puts it in place of what it cannot read."""
+"""The check that always fails. oslo.policy puts it in the place of a check that it cannot read."""
 
 
 def defaults() -> list[oslo.RuleDefault]:
-    """Return the rules; also the entry point `oslo.policy.policies`, for oslo.policy's own tools."""
+    """Return the roles and access rules as defaults of oslo.policy.
+
+    This is also the entry point `oslo.policy.policies`, which oslo.policy's own tools read.
+    """
     personas = [
         oslo.RuleDefault(role.value, who, f"Who has the role {role}.") for role, who in PERSONAS.items()
     ]
@@ -39,8 +42,11 @@ def defaults() -> list[oslo.RuleDefault]:
     ]
 
 
-class OsloPolicy:
-    """Asks oslo.policy; a file that changes is read again. Raises PolicyRefused for one that is wrong."""
+class OsloRules:
+    """The access rules, checked by oslo.policy, which reads a changed file again.
+
+    `file` overrides rules. Raises AccessRulesRefused where the file has an error.
+    """
 
     def __init__(self, file: Path | None = None) -> None:
         configuration = cfg.ConfigOpts()
@@ -52,7 +58,7 @@ class OsloPolicy:
             self._refuse_what_is_wrong(file)
 
     def may(self, who: Identity, rule: Rule) -> bool:
-        """Say whether somebody has a permission."""
+        """Return whether an access rule allows its calls to that user."""
         credentials = {
             "roles": sorted(who.roles),
             "system_scope": "all" if who.everywhere else None,
@@ -62,15 +68,17 @@ class OsloPolicy:
         return bool(self._enforcer.enforce(rule.name, {}, credentials))
 
     def _refuse_what_is_wrong(self, file: Path) -> None:
-        """Refuse what oslo.policy would pass over: a rule that nobody asks for, one that it cannot read."""
+        """Raise AccessRulesRefused for what oslo.policy ignores: unknown rules and unreadable checks."""
         try:
             found = msgspec.yaml.decode(file.read_bytes(), type=dict[str, str] | None) or {}
             self._enforcer.load_rules()
             self._enforcer.check_rules(raise_on_violation=True)
         except (OSError, UnicodeError, msgspec.MsgspecError, oslo.InvalidDefinitionError) as refused:
-            raise PolicyRefused(f"{file}: {refused}") from refused
+            raise AccessRulesRefused(f"{file}: {refused}") from refused
         for name, text in found.items():
             if name not in self._enforcer.registered_rules:
-                raise PolicyRefused(f"{file}: no rule is called {name}; `sealward policy sample` shows all")
+                raise AccessRulesRefused(
+                    f"{file}: no rule is called {name}; `sealward policy sample` shows all"
+                )
             if str(self._enforcer.rules[name]) == NOBODY != text.strip():
-                raise PolicyRefused(f"{file}: {name}: {text!r} cannot be read")
+                raise AccessRulesRefused(f"{file}: {name}: {text!r} cannot be read")

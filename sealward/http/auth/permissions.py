@@ -1,4 +1,4 @@
-"""Every permission of the API with the calls that need it, and the policy file that holds the defaults."""
+"""Every access rule of the API with the calls that it guards, and a sample of a file that overrides rules."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.http.app import calls
-from sealward.http.auth.policy import PERSONAS, Rule, check
+from sealward.http.auth.access import PERSONAS, Rule, check
 
 if TYPE_CHECKING:
     from sealward.http.operation.operation import Operation
 
 SAMPLE: Final = """\
-# The policy of Sealward: copy the rules that are to differ, without their #, into the file that
-# SEALWARD_POLICY_FILE names. What that file leaves out stays as it is here. How rules are written:
+# The access rules of Sealward: copy the rules that are to differ, without their #, into the file that
+# SEALWARD_POLICY_FILE names. Rules that are not in that file stay as they are here. How rules are written:
 # https://docs.openstack.org/oslo.policy/latest/admin/policy-yaml-file.html
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A rule, and the calls that need it as (method, path)."""
+    """An access rule, and the calls that it guards as (method, path)."""
 
     rule: Rule
     calls: tuple[tuple[str, str], ...]
 
 
 def permissions() -> list[Permission]:
-    """Return the permissions in the order of the calls that need them."""
+    """Return the access rules with their calls, in the order of the calls."""
     found: dict[Rule, list[tuple[str, str]]] = {}
     for call in calls():
         for rule in call.rules:
@@ -36,7 +36,7 @@ def permissions() -> list[Permission]:
 
 
 def sample() -> str:
-    """Return a policy file that changes nothing: every rule, in comments."""
+    """Return a file for SEALWARD_POLICY_FILE that changes nothing: every default, as a comment."""
     lines = [SAMPLE]
     lines += [f'# Who has the role {role}.\n#"{role}": "{who}"\n' for role, who in PERSONAS.items()]
     for one in permissions():

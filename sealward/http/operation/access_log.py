@@ -41,7 +41,7 @@ class Answered(logs.Message):
         return f"{self.method} {self.route} {self.status}, {self.seconds * 1000:.1f} ms, {self.client}"
 
 
-class Access:
+class AccessLog:
     """Names the request in the log while it is answered, then says what was answered."""
 
     def __init__(self, metrics: Metrics) -> None:

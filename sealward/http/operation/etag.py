@@ -20,7 +20,7 @@ from sealward.commands.messages import Expected
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.signs import SignRow
 
 SIZE = 16
@@ -53,7 +53,7 @@ def is_known(req: falcon.Request, resp: falcon.Response, current: str) -> bool:
     return True
 
 
-def only_if(req: falcon.Request, door: Door, server_id: str) -> Expected | None:
+def only_if(req: falcon.Request, services: Services, server_id: str) -> Expected | None:
     """Return what the sign must still be for a command to be carried out; None without If-Match.
 
     Raises NotSigned, and Changed when the sign is not what the client has looked at.
@@ -61,11 +61,11 @@ def only_if(req: falcon.Request, door: Door, server_id: str) -> Expected | None:
     wanted = req.get_header("If-Match")
     if wanted is None:
         return None
-    with door.projections.reading() as tables:
-        row = door.projections.signs.one(tables, server_id)
+    with services.projections.reading() as tables:
+        row = services.projections.signs.one(tables, server_id)
     if row is None:
         raise NotSigned
-    current = tag(row, door.clock())
+    current = tag(row, services.clock())
     tags = [one for one in req.if_match or () if one == "*" or not one.is_weak]
     if not any(one == "*" or one.partition(".")[0] == current for one in tags):
         raise Changed

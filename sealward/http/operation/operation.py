@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from sealward.events.store.round_trip import Along
-    from sealward.http.auth.policy import Rule
+    from sealward.http.auth.access import Rule
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
 """The link of an answer that names a task."""

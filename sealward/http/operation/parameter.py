@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from sealward.http.auth.policy import PROOF, Rule
+from sealward.http.auth.access import PROOF, Rule
 from sealward.http.operation.errors import Problem
 
 if TYPE_CHECKING:

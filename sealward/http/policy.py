@@ -22,14 +22,14 @@ from sealward.events.policy import (
     effective,
     leaves_open,
 )
+from sealward.http.auth.access import GOVERNS, LOOKS, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.auth.policy import GOVERNS, LOOKS, Rule
 from sealward.http.node import UNKNOWN
 from sealward.http.operation.answer import Position, answer
 from sealward.http.operation.operation import OF_A_SIGN, Answer, Operation
 
 if TYPE_CHECKING:
-    from sealward.http.door import Door
+    from sealward.http.services import Services
     from sealward.projections.nodes import NodeRow
 
 LONGEST_GRACE: Final = 24 * 3600
@@ -90,8 +90,8 @@ class ServerPolicyAnswer(msgspec.Struct, frozen=True):
 class Policies:
     """`/node/{node_id}/policy` and `/sign/{server_id}/policy`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -146,15 +146,15 @@ class Policies:
             hostname=self._node(node_id).hostname,
             policy=Policy(**msgspec.structs.asdict(req.context.body)),
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
         self.show_node(req, resp, node_id)
 
     def show_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show what is different for a server, and what holds for it in all."""
         del req
-        with self._door.projections.reading() as tables:
-            row = self._door.projections.signs.one(tables, server_id)
-            node = None if row is None else self._door.projections.nodes.one(tables, row.node_id)
+        with self._services.projections.reading() as tables:
+            row = self._services.projections.signs.one(tables, server_id)
+            node = None if row is None else self._services.projections.nodes.one(tables, row.node_id)
         if row is None:
             raise NotSigned
         holds = effective(DEFAULT if node is None else node.policy, row.policy)
@@ -177,11 +177,11 @@ class Policies:
             server_id=server_id,
             policy=policy,
         )
-        self._door.carry_out(command)
+        self._services.carry_out(command)
 
     def _node(self, node_id: int) -> NodeRow:
-        with self._door.projections.reading() as tables:
-            row = self._door.projections.nodes.one(tables, node_id)
+        with self._services.projections.reading() as tables:
+            row = self._services.projections.nodes.one(tables, node_id)
         if row is None:
             raise NotRegistered
         return row

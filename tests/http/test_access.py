@@ -15,10 +15,10 @@ from running import WEB, Running, running
 
 from sealward.control.role import Role
 from sealward.control_plane import Core
+from sealward.http.auth.access import PERSONAS, AccessRulesRefused, DefaultRules, Rule, check
 from sealward.http.auth.identity import Identity
-from sealward.http.auth.oslo import OsloPolicy, defaults
+from sealward.http.auth.oslo import OsloRules, defaults
 from sealward.http.auth.permissions import permissions, sample
-from sealward.http.auth.policy import PERSONAS, Defaults, PolicyRefused, Rule, check
 from sealward.settings import SettingRefused, Settings
 
 SAMPLE = Path(__file__).parent.parent.parent / "docs" / "policy.yaml.sample"
@@ -34,13 +34,13 @@ def someone(*roles: str, everywhere: bool = True) -> Identity:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_the_table_and_oslo_policy_agree(rule: Rule) -> None:
     """Every role alone, everywhere or in a project, none, and all together."""
-    oslo = OsloPolicy()
+    oslo = OsloRules()
     alone = [[str(role)] for role in Role]
     for roles in [[], ["member"], [str(role) for role in Role], *alone]:
         for everywhere in (True, False):
             who = someone(*roles, everywhere=everywhere)
 
-            assert Defaults().may(who, rule) == oslo.may(who, rule)
+            assert DefaultRules().may(who, rule) == oslo.may(who, rule)
 
 
 def test_every_rule_says_what_it_is_for() -> None:
@@ -114,8 +114,8 @@ def test_a_file_that_is_wrong_is_refused_at_start(tmp_path: Path, text: str | No
     if text is not None:
         file.write_text(text)
 
-    with pytest.raises(PolicyRefused, match=message):
-        OsloPolicy(file)
+    with pytest.raises(AccessRulesRefused, match=message):
+        OsloRules(file)
     done = sealward(tmp_path, "run", SEALWARD_POLICY_FILE=str(file))
     assert (done.returncode, f"sealward: {file}" in done.stderr) == (2, True)
 

@@ -1,4 +1,4 @@
-"""What the resources need of the rooms behind them, and how a write waits for its outcome."""
+"""The services of the other rooms that the API's resources need, and how a write waits for its outcome."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sealward.control.progress import Progress
     from sealward.events.store.round_trip import Along
     from sealward.events.store.store import EventStore
+    from sealward.http.auth.access import AccessRules
     from sealward.http.auth.identity import Identify
-    from sealward.http.auth.policy import Policy
     from sealward.http.limits.limits import Limits
     from sealward.http.listening.traffic import Traffic
     from sealward.projections.database import Projections
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """The handler that takes commands and the projections that answer.
+class Services:
+    """The one writer, the projections, and the other objects that resources need.
 
-    `wait` is how many seconds a POST or PUT waits for its seal. `public_url` is what links begin with.
+    `wait` is the number of seconds that a POST or PUT waits for its outcome. `public_url` is the URL that
+    links begin with; links are relative where it is empty.
     """
 
     store: EventStore
@@ -45,7 +46,7 @@ class Door:
     leases: Leases
     progress: Progress
     identify: Identify
-    policy: Policy
+    access_rules: AccessRules
     clock: Callable[[], datetime]
     wait: float
     past: Past
@@ -55,21 +56,24 @@ class Door:
     public_url: str = ""
     metrics_public: bool = True
     closing: threading.Event = field(default_factory=threading.Event)
-    """Set when the process ends: streams end, too."""
+    """Set when the process ends, so that streams of events end."""
 
     def task_id(self) -> str:
-        """Return a fresh task id, as Celery makes them."""
+        """Return a new task id, in the form that Celery's task ids have, and add it to the log's context."""
         task_id = str(uuid.uuid4())
         logs.add(task_id=task_id)
         return task_id
 
     def sign_along(self, server_id: str) -> Along | None:
-        """Return the question for the sign of a server, to go along with the one for the token."""
+        """Return the query for the sign of a server, to be sent together with the query for the token."""
         return self.projections.signs.along(self.projections.backend, server_id)
 
     @contextlib.contextmanager
     def signs_at(self, at: datetime | None) -> Iterator[tuple[Signs, Tables, datetime]]:
-        """Give the signs as they are known, or were at that moment, and the moment to read them for."""
+        """Give the projection of signs as of `at`, or as of now for None, with its tables and that moment.
+
+        Raises PastBusy.
+        """
         if at is None:
             with self.projections.reading() as tables:
                 yield self.projections.signs, tables, self.clock()
@@ -78,17 +82,20 @@ class Door:
                 yield signs, tables, at
 
     def carry_out(self, command: Command) -> None:
-        """Have a command carried out; what it changed is seen by every GET that follows.
+        """Hand a command to the writer, and wait until the projections show what the command changed.
 
         Raises Rejected.
         """
         self.projections.wait_for(self.handler.handle(command), self.wait)
 
     def carry_out_together(self, work: Callable[[Batch], None]) -> None:
-        """Do the same with what `work` decides over several streams. Raises what `work` raises."""
+        """Have `work` decide over several streams in one transaction, and wait as `carry_out` does.
+
+        Raises what `work` raises.
+        """
         position, _ = self.handler.together(work)
         self.projections.wait_for(position, self.wait)
 
     def wait_until(self, done: Callable[[Tables], bool]) -> None:
-        """Wait for the outcome that the nodes bring about, as long as waiting is allowed."""
+        """Wait until `done` returns True for the projections' tables, for `wait` seconds at most."""
         self.projections.wait_until(done, self.wait)
