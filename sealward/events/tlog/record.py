@@ -1,0 +1,64 @@
+"""The record of an event: the entry of the transparency log that stands for one event.
+
+A record commits to the bytes of the event as the store has them, and holds none of these bytes. A record
+has less than 1 KiB: an event may be larger than an entry of a tiled log (65,535 bytes), and a law can demand
+that the bytes of an event are erased while its record stays. Actor, time and task of the event are among
+its bytes, so the digest commits to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sealward.events.tlog.refusals import RecordRefused
+
+HEADER: Final = "sealward-event/1"
+SHAPE: Final = re.compile(
+    rf"{HEADER}\n"
+    r"(?P<position>[1-9][0-9]{0,18})\n"
+    r"(?P<stream>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\n"
+    r"(?P<version>[1-9][0-9]{0,18})\n"
+    r"(?P<topic>[a-z0-9][a-z0-9.-]{0,199})\n"
+    r"(?P<digest>[0-9a-f]{64})\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event of the log, by its place and the digest of its bytes."""
+
+    position: int
+    """The event's position in the log: 1 or more, rising, with gaps."""
+    stream: UUID
+    version: int
+    """The event's version in its stream: 1, 2, 3 … without gaps."""
+    topic: str
+    digest: str
+    """SHA-256 of the stored bytes, 64 lower-case hex digits."""
+
+    def entry(self) -> bytes:
+        """Return the bytes that the tree has as a leaf: six lines of ASCII, each ended by a newline."""
+        lines = (HEADER, self.position, self.stream, self.version, self.topic, self.digest)
+        return "".join(f"{line}\n" for line in lines).encode("ascii")
+
+
+def record_of(position: int, stream: UUID, version: int, topic: str, state: bytes) -> Record:
+    """Return the record of an event whose stored bytes are `state`."""
+    return Record(position, stream, version, topic, hashlib.sha256(state).hexdigest())
+
+
+def read_record(entry: bytes) -> Record:
+    """Return the record that an entry holds. Raises RecordRefused."""
+    try:
+        found = SHAPE.fullmatch(entry.decode("ascii"))
+    except UnicodeDecodeError as not_ascii:
+        raise RecordRefused("a record is ASCII") from not_ascii
+    if found is None:
+        raise RecordRefused("a record has six lines: header, position, stream, version, topic, digest")
+    return Record(
+        int(found["position"]), UUID(found["stream"]), int(found["version"]), found["topic"], found["digest"]
+    )
