@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sealward.projections.signs import SignRow
 
 MAX_SHOWN: Final = 20
+CHANGED: Final = (
+    "somebody has written to the database. Find out what was done, or restore.\n"
+    "The rows are taken from this log with `replay --adopt` alone."
+)
 QUIET: Final = 5.0
 """Seconds between lines of progress in a log file."""
 
@@ -51,7 +55,9 @@ def _replay(args: argparse.Namespace) -> int:
             if args.until is not None:
                 return _show(found.store, args.until)
             sound = _is_sound(found.store)
-            return max(_rebuild(found), int(not sound)) if sound or args.adopt else 1
+            if not sound and not args.adopt:
+                return 1
+            return max(_rebuild(found, adopts=args.adopt), int(not sound))
         finally:
             found.close()
 
@@ -71,12 +77,16 @@ def _is_sound(store: EventStore) -> bool:
     return not found
 
 
-def _rebuild(found: Storage) -> int:
+def _rebuild(found: Storage, *, adopts: bool) -> int:
     from sealward.projections.replay import replay
 
     began = time.monotonic()
     with _progress(found.store.head()) as bar:
-        replayed = replay(found.store, found.projections, bar.update)
+        replayed = replay(found.store, found.projections, bar.update, adopts=adopts)
+    if replayed.changed is not None:
+        print(f"event {replayed.changed} is not the event that the Merkle tree was made of: {CHANGED}")
+        if not adopts:
+            return 1
     wrong = len(replayed.differences)
     print(f"replayed {replayed.events} events up to position {replayed.position}: {wrong} differences")
     print(f"{replayed.events / (time.monotonic() - began):,.0f} events/s", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
@@ -68,6 +68,8 @@ class Recorded:
     stream: uuid.UUID
     version: int
     event: Event
+    state: bytes = field(default=b"", compare=False, repr=False)
+    """The event's bytes as they are stored; none for an event that was not read from the log."""
 
     @property
     def id(self) -> uuid.UUID:

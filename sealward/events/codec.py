@@ -138,7 +138,7 @@ def decode(topic: str, state: bytes, upcasts: dict[tuple[str, int], Upcast] | No
 def read(stored: Stored) -> Recorded:
     """Return the event of an entry of the log. Raises EventFromNewerVersion and EventRefused."""
     event = decode(stored.topic, stored.state)
-    return Recorded(stored.position, stored.stream, stored.version, event)
+    return Recorded(stored.position, stored.stream, stored.version, event, stored.state)
 
 
 class _Versioned(msgspec.Struct):

@@ -20,6 +20,7 @@ from sealward.projections.set_aside import SetAside
 from sealward.projections.signs import Signs
 from sealward.projections.tasks import Tasks
 from sealward.projections.totals import Totals
+from sealward.projections.tree import Runs, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHAPE: Final = "15"
+SHAPE: Final = "16"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000
@@ -109,6 +110,7 @@ class Projections:
         self.tasks = Tasks()
         self.history = History()
         self.totals = Totals()
+        self.tree = Tree()
         self.set_aside = SetAside()
         self._clock = clock
         self._refusals = (*BROKEN, *backend.refusals)
@@ -121,9 +123,12 @@ class Projections:
             self.tasks,
             self.history,
             self.totals,
+            self.tree,
+            Runs(),
         )
         kept = (one for one in known if only is None or one.name in only)
         self.all: tuple[Projection, ...] = (*kept, self.set_aside)
+        self._has_tree = self.tree in self.all
         self.backend = backend
         self.reading = backend.reading
         self.snapshot = backend.snapshot
@@ -185,11 +190,12 @@ class Projections:
 
         What cannot be folded is set aside when it is folded `apart`, which costs more. Otherwise it raises.
         """
-        batch = store.entries(self.position(tables), BATCH)
+        position = self.position(tables)
+        batch = store.entries(position, BATCH)
         if until is not None:
             batch = [one for one in batch if one.position <= until]
         if batch:
-            self._fold(batch, tables, apart=apart)
+            self._fold(position, batch, tables, apart=apart)
         return len(batch)
 
     def _fold_beyond(self, position: int, batch: Sequence[Recorded | Unread], *, apart: bool = False) -> bool:
@@ -198,10 +204,12 @@ class Projections:
             if self.position(tables) != position:
                 return False
             tables.run("database.not-durable")
-            self._fold(batch, tables, apart=apart)
+            self._fold(position, batch, tables, apart=apart)
         return True
 
-    def _fold(self, batch: Sequence[Recorded | Unread], tables: Tables, *, apart: bool) -> None:
+    def _fold(self, after: int, batch: Sequence[Recorded | Unread], tables: Tables, *, apart: bool) -> None:
+        if self._has_tree:
+            self.tree.fold(after, batch, tables)
         for one in batch:
             if isinstance(one, Unread):
                 self._put_aside(tables, one.position, one.entry.topic, one.why)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sealward.projections.database import Projections
+from sealward.projections.tree import first_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +35,24 @@ class Replayed:
     events: int
     position: int
     differences: tuple[Difference, ...]
+    changed: int | None = None
+    """The position of the first event that is not the event that the tree was made of: somebody has changed
+    the log, or the tree. None when each event is what it was."""
 
 
-def replay(store: EventStore, projections: Projections, progress: Callable[[int], object]) -> Replayed:
+def replay(
+    store: EventStore,
+    projections: Projections,
+    progress: Callable[[int], object],
+    *,
+    adopts: bool = False,
+) -> Replayed:
     """Rebuild, compare and swap; `progress` hears of every batch how many events it had.
 
     Beside a running control plane: rows stay readable, and writable but for the moment of the swap.
+
+    A log in which an event has changed since it was folded into the tree is not taken, unless `adopts` says
+    so: the rows stay as they are, and the first changed event is returned.
     """
     with projections.backend.shadow() as backend:
         shadow = Projections(backend)
@@ -47,10 +60,12 @@ def replay(store: EventStore, projections: Projections, progress: Callable[[int]
         for batch in shadow.catch_up(store):
             events += batch
             progress(batch)
-        return _swap(store, projections, shadow, events)
+        return _swap(store, projections, shadow, events, adopts=adopts)
 
 
-def _swap(store: EventStore, projections: Projections, shadow: Projections, events: int) -> Replayed:
+def _swap(
+    store: EventStore, projections: Projections, shadow: Projections, events: int, *, adopts: bool
+) -> Replayed:
     """Hold the rows in use still, bring both sides to one position, compare, and take the shadow's rows."""
     with projections.writing() as tables:
         while projections.fold(store, tables, apart=True):
@@ -58,8 +73,11 @@ def _swap(store: EventStore, projections: Projections, shadow: Projections, even
         position = projections.position(tables)
         while batch := shadow.advance(store, until=position):
             events += batch
+        changed = first_changed(tables)
+        if changed is not None and not adopts:
+            return Replayed(events, position, (), changed)
         differences = [one for table in projections.all for one in _replace(table.name, tables)]
-    return Replayed(events, position, tuple(differences))
+    return Replayed(events, position, tuple(differences), changed)
 
 
 def _replace(table: str, tables: Tables) -> list[Difference]:

@@ -108,3 +108,29 @@ DELETE FROM main.set_aside
 
 -- name: set_aside-fill
 INSERT INTO main.set_aside SELECT * FROM shadow.set_aside
+
+-- name: tree_tiles-wrong
+SELECT level, number FROM (SELECT * FROM main.tree_tiles EXCEPT SELECT * FROM shadow.tree_tiles) AS wrong
+ORDER BY level, number
+
+-- name: tree_tiles-missing
+SELECT level, number FROM (SELECT * FROM shadow.tree_tiles EXCEPT SELECT * FROM main.tree_tiles) AS missing
+ORDER BY level, number
+
+-- name: tree_tiles-clear
+DELETE FROM main.tree_tiles
+
+-- name: tree_tiles-fill
+INSERT INTO main.tree_tiles SELECT * FROM shadow.tree_tiles
+
+-- name: tree_runs-wrong
+SELECT * FROM main.tree_runs EXCEPT SELECT * FROM shadow.tree_runs
+
+-- name: tree_runs-missing
+SELECT * FROM shadow.tree_runs EXCEPT SELECT * FROM main.tree_runs
+
+-- name: tree_runs-clear
+DELETE FROM main.tree_runs
+
+-- name: tree_runs-fill
+INSERT INTO main.tree_runs SELECT * FROM shadow.tree_runs

@@ -30,6 +30,7 @@ FILES: Final = (
     "signs",
     "tasks",
     "totals",
+    "tree",
 )
 PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""

@@ -184,7 +184,9 @@ class EventStore:
     def copy(self, after: int, limit: int = 500) -> list[Stored]:
         """Return up to `limit` entries of the whole log beyond that position, as they are."""
         return [
-            Stored(one.id, cast("UUID", one.originator_id), one.originator_version, one.topic, one.state)
+            Stored(
+                one.id, cast("UUID", one.originator_id), one.originator_version, one.topic, _bytes(one.state)
+            )
             for one in self._beyond(after, limit)
         ]
 
@@ -270,6 +272,11 @@ class EventStore:
         with available(), contextlib.suppress(IntegrityError):
             if stored:
                 self._snapshots.insert_events(stored)
+
+
+def _bytes(state: object) -> bytes:
+    """Return the bytes of an event. SQLite also keeps text, where somebody else has written text."""
+    return state if isinstance(state, bytes) else str(state).encode("utf-8", "surrogatepass")
 
 
 def _snapshot(stream: UUID, kept: StoredEvent | None) -> Snapshot | None:

@@ -17,12 +17,13 @@ from uuid import UUID
 from sealward.events.tlog.refusals import RecordRefused
 
 HEADER: Final = "sealward-event/1"
+TOPIC: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,199}")
 SHAPE: Final = re.compile(
     rf"{HEADER}\n"
     r"(?P<position>[1-9][0-9]{0,18})\n"
     r"(?P<stream>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\n"
     r"(?P<version>[1-9][0-9]{0,18})\n"
-    r"(?P<topic>[a-z0-9][a-z0-9.-]{0,199})\n"
+    rf"(?P<topic>{TOPIC.pattern})\n"
     r"(?P<digest>[0-9a-f]{64})\n"
 )
 
@@ -47,7 +48,13 @@ class Record:
 
 
 def record_of(position: int, stream: UUID, version: int, topic: str, state: bytes) -> Record:
-    """Return the record of an event whose stored bytes are `state`."""
+    """Return the record of an event whose stored bytes are `state`.
+
+    Whoever writes to the database past Sealward may write any topic. A topic that no event can have stands in
+    the record by its digest.
+    """
+    if TOPIC.fullmatch(topic) is None:
+        topic = f"digest-{hashlib.sha256(topic.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return Record(position, stream, version, topic, hashlib.sha256(state).hexdigest())
 
 

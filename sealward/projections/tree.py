@@ -1,0 +1,153 @@
+"""The Merkle tree over the log: a leaf for each event, as the event's bytes are stored.
+
+Each event of the log has a leaf, also an event that no other projection can read. The tree is folded in the
+same transaction as all rows, so a rebuild gives the same tree as long as no event has changed.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sealward.events.base import Recorded
+from sealward.events.tlog.merkle import HASH, leaf_hash, root
+from sealward.events.tlog.record import record_of
+from sealward.events.tlog.tiles import WIDTH, appended, remembered, subtrees
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sealward.events.set_aside import Unread
+    from sealward.events.tlog.merkle import Subtree
+    from sealward.events.tlog.record import Record
+    from sealward.events.tlog.tiles import Stored
+    from sealward.projections.tables import Row, Tables
+
+
+class Tree:
+    """Keeps the tiles of the tree."""
+
+    name = "tree_tiles"
+
+    def reset(self, tables: Tables) -> None:
+        """Begin with no leaves."""
+        tables.run("tree.drop")
+        tables.run("tree.create")
+
+    def create(self, tables: Tables) -> None:
+        """Make the table where there is none."""
+        tables.run("tree.create")
+
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
+        """Do nothing: `fold` takes the entries of the log as they are, readable or not."""
+
+    def fold(self, after: int, batch: Sequence[Recorded | Unread], tables: Tables) -> None:
+        """Append the leaves of a batch to the tree of the events up to the position `after`."""
+        size = self.size(after, tables)
+        leaves = [leaf_hash(record(one).entry()) for one in batch]
+        changed = appended(size, leaves, self.stored(tables))
+        tables.many(
+            "tree.put",
+            [{"level": level, "number": number, "data": data} for (level, number), data in changed.items()],
+        )
+        begun = [
+            {"position": position, "leaf": size + at}
+            for at, (before, position) in enumerate(pairwise([after, *(one.position for one in batch)]))
+            if position != before + 1 or (at == size == 0)
+        ]
+        tables.many("tree.put-run", begun)
+
+    def size(self, position: int, tables: Tables) -> int:
+        """Return how many events the log has up to a position."""
+        found = tables.one("tree.run-at", {"position": position}) if position else None
+        if found is None:
+            return 0
+        following = tables.one("tree.next-run", {"position": position})
+        size = int(found["leaf"]) + position - int(found["position"]) + 1
+        return size if following is None else min(size, int(following["leaf"]))
+
+    def leaf_at(self, position: int, tables: Tables) -> int | None:
+        """Return the leaf of the event at a position; None where the log has a gap."""
+        found = tables.one("tree.run-at", {"position": position})
+        if found is None:
+            return None
+        leaf = int(found["leaf"]) + position - int(found["position"])
+        return leaf if leaf < self.size(position, tables) else None
+
+    def position_of(self, leaf: int, tables: Tables) -> int | None:
+        """Return the position of the event whose leaf that is; None before the first event."""
+        return _position(tables.one("tree.run-of", {"leaf": leaf}), leaf)
+
+    def stored(self, tables: Tables) -> Stored:
+        """Return the tiles as they are kept."""
+
+        def tile(level: int, number: int) -> bytes:
+            found = tables.one("tree.tile", {"level": level, "number": number})
+            return b"" if found is None else bytes(found["data"])
+
+        return tile
+
+    def subtrees(self, tables: Tables) -> Subtree:
+        """Return the complete subtrees, for roots and proofs."""
+        return subtrees(remembered(self.stored(tables)))
+
+    def root(self, size: int, tables: Tables) -> bytes:
+        """Return the root of the first `size` leaves. Raises TileRefused when the tree has fewer."""
+        return root(size, self.subtrees(tables))
+
+
+class Runs:
+    """Keeps which positions of the log the leaves stand for."""
+
+    name = "tree_runs"
+
+    def reset(self, tables: Tables) -> None:
+        """Begin with no leaves."""
+        tables.run("tree.drop-runs")
+        tables.run("tree.create-runs")
+
+    def create(self, tables: Tables) -> None:
+        """Make the table where there is none."""
+        tables.run("tree.create-runs")
+
+    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
+        """Do nothing: `Tree.fold` puts the rows."""
+
+
+def record(one: Recorded | Unread) -> Record:
+    """Return the record of an entry of the log. Raises ValueError for an event without its stored bytes."""
+    if not isinstance(one, Recorded):
+        entry = one.entry
+        return record_of(entry.position, entry.stream, entry.version, entry.topic, entry.state)
+    if not one.state:
+        raise ValueError(f"the event at position {one.position} came without its stored bytes")
+    return record_of(one.position, one.stream, one.version, one.event.topic, one.state)
+
+
+def first_changed(tables: Tables) -> int | None:
+    """Return the position of the first event that is not the one that the tree was made of.
+
+    None when the trees of `main`, which stood, and of `shadow`, which the log gives now, are the same.
+    """
+    found = tables.one("tree.first-changed")
+    if found is None:
+        return None
+    number = int(found["number"])
+    stood, given = (_tile(tables.one(f"tree.{side}", {"number": number})) for side in ("stood", "given"))
+    longer = max(len(stood), len(given))
+    at = next(one for one in range(0, longer, HASH) if stood[one:][:HASH] != given[one:][:HASH])
+    leaf = number * WIDTH + at // HASH
+    positions = (
+        _position(tables.one(f"tree.{side}-at", {"leaf": leaf}), leaf)
+        for side, data in (("stood", stood), ("given", given))
+        if at < len(data)
+    )
+    return min(one for one in positions if one is not None)
+
+
+def _tile(found: Row | None) -> bytes:
+    return b"" if found is None else bytes(found["data"])
+
+
+def _position(run: Row | None, leaf: int) -> int | None:
+    return None if run is None else int(run["position"]) + leaf - int(run["leaf"])
