@@ -6,20 +6,18 @@ same transaction as all rows, so a rebuild gives the same tree as long as no eve
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sealward.events.base import Recorded
 from sealward.events.tlog.merkle import HASH, leaf_hash, root
-from sealward.events.tlog.record import record_of
+from sealward.events.tlog.record import entry_of
 from sealward.events.tlog.tiles import WIDTH, appended, remembered, subtrees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sealward.events.set_aside import Unread
     from sealward.events.tlog.merkle import Subtree
-    from sealward.events.tlog.record import Record
     from sealward.events.tlog.tiles import Stored
     from sealward.projections.tables import Row, Tables
 
@@ -44,18 +42,13 @@ class Tree:
     def fold(self, after: int, batch: Sequence[Recorded | Unread], tables: Tables) -> None:
         """Append the leaves of a batch to the tree of the events up to the position `after`."""
         size = self.size(after, tables)
-        leaves = [leaf_hash(record(one).entry()) for one in batch]
+        leaves = [leaf_hash(entry(one)) for one in batch]
         changed = appended(size, leaves, self.stored(tables))
         tables.many(
             "tree.put",
             [{"level": level, "number": number, "data": data} for (level, number), data in changed.items()],
         )
-        begun = [
-            {"position": position, "leaf": size + at}
-            for at, (before, position) in enumerate(pairwise([after, *(one.position for one in batch)]))
-            if position != before + 1 or (at == size == 0)
-        ]
-        tables.many("tree.put-run", begun)
+        tables.many("tree.put-run", list(_runs(after, size, [one.position for one in batch])))
 
     def size(self, position: int, tables: Tables) -> int:
         """Return how many events the log has up to a position."""
@@ -114,14 +107,14 @@ class Runs:
         """Do nothing: `Tree.fold` puts the rows."""
 
 
-def record(one: Recorded | Unread) -> Record:
-    """Return the record of an entry of the log. Raises ValueError for an event without its stored bytes."""
+def entry(one: Recorded | Unread) -> bytes:
+    """Return the leaf of an entry of the log. Raises ValueError for an event without its stored bytes."""
     if not isinstance(one, Recorded):
-        entry = one.entry
-        return record_of(entry.position, entry.stream, entry.version, entry.topic, entry.state)
+        found = one.entry
+        return entry_of(found.position, found.stream, found.version, found.topic, found.state)
     if not one.state:
         raise ValueError(f"the event at position {one.position} came without its stored bytes")
-    return record_of(one.position, one.stream, one.version, one.event.topic, one.state)
+    return entry_of(one.position, one.stream, one.version, one.event.topic, one.state)
 
 
 def first_changed(tables: Tables) -> int | None:
@@ -143,6 +136,17 @@ def first_changed(tables: Tables) -> int | None:
         if at < len(data)
     )
     return min(one for one in positions if one is not None)
+
+
+def _runs(after: int, size: int, positions: Sequence[int]) -> Iterator[dict[str, object]]:
+    """Yield the runs that begin among the positions of a batch, which follow the position `after`."""
+    if size and positions[-1] - after == len(positions):
+        return
+    before = after if size else -1  # the first event begins a run, whatever its position
+    for at, position in enumerate(positions):
+        if position != before + 1:
+            yield {"position": position, "leaf": size + at}
+        before = position
 
 
 def _tile(found: Row | None) -> bytes:
