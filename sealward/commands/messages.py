@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,12 +45,18 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an administrator has looked at; a sign that is another by now is left alone."""
+    """What an administrator has looked at; a sign that is another by now is left alone.
+
+    `fingerprint` is that of what made the verdict false. `host_bound` has the digests of the host-bound
+    parts that were recorded last, by form.
+    """
 
     sign_id: int
     ordered: int
     sealed: int
     findings: tuple[Finding, ...]
+    fingerprint: str = ""
+    host_bound: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from sealward.commands.errors import (
     WrongNode,
 )
 from sealward.commands.fact import about_sign, asked_by
+from sealward.commands.messages import Expected
 from sealward.commands.moves import claim as claims
 from sealward.commands.moves import confirmation, moving, place
 from sealward.commands.moves import leaving as leavings
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from sealward.commands.messages import (
         Command,
         CreateSign,
-        Expected,
         RecordFailure,
         RecordMeasurement,
         RequestValidation,
@@ -232,13 +232,12 @@ def _compared(
         verdict = judge(checked_at=moment)
     bound = _host_bound(sign, command, verdict, now)
     verdict = confirmation.as_confirmed(sign, verdict)
-    news = (verdict.is_valid, verdict.reasons, verdict.findings)
-    known = (sign.verdict.is_valid, sign.verdict.reasons, sign.verdict.findings)
+    has_changed = _shown(verdict) != _shown(sign.verdict)
     was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
     is_first = sign.is_unseen or command.cause == facts.PASSED_OVER
     is_late = moment <= sign.verdict.checked_at
     judgement = [_validated(sign, command, command.cause, verdict, moment, now)]
-    counts = news != known or was_asked or (is_first and not is_late)
+    counts = has_changed or was_asked or (is_first and not is_late)
     return (judgement if counts else []) + bound
 
 
@@ -341,8 +340,8 @@ def _not_as_signed(
         binding=sign.binding,
         host_bound=command.host_bound,
     )
-    has_turned = (verdict.is_valid, verdict.reasons) != (sign.verdict.is_valid, sign.verdict.reasons)
-    if not has_turned and not _is_answer(sign, command):
+    has_changed = _shown(verdict) != _shown(sign.verdict)
+    if not has_changed and not _is_answer(sign, command):
         return []
     return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
 
@@ -408,6 +407,7 @@ def _seal(
         findings=(),
         checked_at=statement.measured_at,
         fresh_until=fresh_until,
+        fingerprint="",
     )
     return [
         sealed,
@@ -436,7 +436,13 @@ def _validated(  # noqa: PLR0913, PLR0917 - what a verdict rests on
         cause=cause,
         checked_at=moment if verdict.is_valid is IsValid.UNKNOWN else verdict.checked_at,
         fresh_until=verdict.fresh_until,
+        fingerprint=verdict.fingerprint or None,
     )
+
+
+def _shown(verdict: Verdict) -> tuple[object, ...]:
+    """Return what makes a verdict news: all of it but when it was checked and by what trust was withheld."""
+    return verdict.is_valid, verdict.reasons, verdict.findings, verdict.fingerprint
 
 
 def _ordered(event: facts.SignCreated) -> Sign:
@@ -455,13 +461,11 @@ def _ordered(event: facts.SignCreated) -> Sign:
 
 def _as_expected(sign: Sign, expected: Expected | None) -> Sign:
     """Return the sign. Raises Changed when it is not what was looked at."""
-    known = (sign.sign_id, sign.ordered, sign.sealed, sign.verdict.findings)
-    if expected is not None and known != (
-        expected.sign_id,
-        expected.ordered,
-        expected.sealed,
-        expected.findings,
-    ):
+    verdict = sign.verdict
+    known = Expected(
+        sign.sign_id, sign.ordered, sign.sealed, verdict.findings, verdict.fingerprint, sign.binding.recorded
+    )
+    if expected is not None and known != expected:
         raise Changed
     return sign
 

@@ -66,6 +66,7 @@ LATE: Final = (
     "leaving",
     "in_doubt",
     "contested",
+    "fingerprint",
 )
 """Fields that events of the first version did not have."""
 

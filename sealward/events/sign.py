@@ -89,7 +89,8 @@ class SignValidated(SignEvent):
     """A verdict, and why the node looked.
 
     `cause` is sealed, passed-over, requested or domain-changed where it looked at one server, and sweep,
-    rescan, agent-started or node-activated where it looked at all.
+    rescan, agent-started or node-activated where it looked at all. `fingerprint` is that of the
+    measurement where the verdict is false or in doubt: it tells two findings apart that read alike.
     """
 
     topic: ClassVar[str] = "sign.validated"
@@ -101,6 +102,7 @@ class SignValidated(SignEvent):
     cause: Code
     checked_at: OrNever
     fresh_until: OrNever
+    fingerprint: Word | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    ("claimed-twice"); see `events.claim`.
 13. A server that was false when its sign moved by itself stays false on its new node, also where it measures
    equal there ("false-before-move"): only a seal, or an administrator's order to move the sign, ends that.
+14. Whatever else is found of a server that is false, or in doubt, is news: the verdict has the fingerprint of
+   the whole measurement, beside findings that show what they can.
 """
 
 from __future__ import annotations
@@ -80,6 +82,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The reason of the last withholding, also where the verdict has another."""
     claims: tuple[Claim, ...] = ()
     """The nodes that claim the server while its home has not let it go."""
+    fingerprint: str = ""
+    """Of the measurement that made the verdict false or put it in doubt; empty otherwise."""
 
 
 UNSEALED = Verdict()
@@ -96,13 +100,16 @@ def equal(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Verd
         findings=(),
         checked_at=checked_at,
         fresh_until=fresh_until,
+        fingerprint="",
     )
 
 
-def differs(verdict: Verdict, checked_at: datetime, findings: tuple[Finding, ...]) -> Verdict:
+def differs(
+    verdict: Verdict, checked_at: datetime, findings: tuple[Finding, ...], fingerprint: str = ""
+) -> Verdict:
     """Return the verdict after a measurement that differs from the reference (rules 3, 8).
 
-    A difference counts while trust is withheld, too: it was seen.
+    A difference counts while trust is withheld, too: it was seen. `fingerprint` is the measurement's.
     """
     if checked_at <= verdict.checked_at:
         return verdict
@@ -113,6 +120,7 @@ def differs(verdict: Verdict, checked_at: datetime, findings: tuple[Finding, ...
         findings=findings,
         checked_at=checked_at,
         fresh_until=NEVER,
+        fingerprint=fingerprint,
     )
 
 
@@ -185,7 +193,7 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 
     The digests alone decide whether anything differs. `findings` explain, and tell what is in doubt; a
     differing section that no finding names gets one with the two digests. What host-bound parts may be is for
-    `binding` to say; `host_bound` are findings about them.
+    `binding` to say; `host_bound` are findings about them, which a false verdict has in any case.
     """
     found = found.beside(reference)
     changed = differing(reference, found)
@@ -195,11 +203,11 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     if not changed and not bound:
         return equal(verdict, checked_at, fresh_until)
     if reference.profile != found.profile or (not bound and in_doubt(reference, found, findings)):
-        return withheld(verdict, IN_DOUBT, checked_at)
+        return _doubted(verdict, found, checked_at)
     explained = {(one.section, one.form) for one in findings}
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
     named = (one for one in findings if (one.section, one.form) in changed)
-    return differs(verdict, checked_at, (*named, *bare, *(host_bound if bound else ()), *bound))
+    return differs(verdict, checked_at, (*named, *bare, *host_bound, *bound), found.fingerprint)
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
@@ -210,6 +218,8 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
     if event.is_valid is IsValid.UNKNOWN:
         reason = next(iter(event.reasons), UNSAID)
         after = withheld(verdict, reason, event.checked_at)
+        if event.fingerprint is not None and after.reasons == (IN_DOUBT,):
+            after = replace(after, fingerprint=event.fingerprint)
         if after.checked_at == NEVER:
             return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", reason))))
         return after
@@ -224,11 +234,18 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
         findings=event.findings,
         checked_at=event.checked_at,
         fresh_until=event.fresh_until,
+        fingerprint=event.fingerprint or "",
     )
     is_late = event.checked_at <= verdict.withheld_at and verdict.withheld_for in GONE
     if event.is_valid is IsValid.TRUE and is_late:
         return withheld(stated, verdict.withheld_for, verdict.withheld_at)
     return stated
+
+
+def _doubted(verdict: Verdict, found: Measurement, checked_at: datetime) -> Verdict:
+    """Return the verdict after a measurement whose differences are in doubt (rule 9)."""
+    after = withheld(verdict, IN_DOUBT, checked_at)
+    return replace(after, fingerprint=found.fingerprint) if after.reasons == (IN_DOUBT,) else after
 
 
 def _unexplained(reference: Measurement, found: Measurement, section: str, form: str) -> Finding:

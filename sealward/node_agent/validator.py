@@ -275,7 +275,8 @@ class Validator:
         if task_id is None and self.said.get(reference.server_id) == found and not is_first:
             return
         explained = _explained(reference, measured, pairs)
-        bound = () if pairs else _bound(reference, measured, is_shown=is_strange or is_first)
+        is_shown = bool(pairs) or is_strange or is_first
+        bound = _bound(reference, measured, explained) if is_shown else ()
         order = _validation(reference, task_id)
         explained = tuple(self._files.localised(one) for one in explained)
         self._report(order, measured, moment, cause, explained=explained, host_bound=bound)
@@ -425,10 +426,10 @@ def _explained(
         return ()
 
 
-def _bound(reference: Reference, measured: Measured, *, is_shown: bool) -> tuple[Finding, ...]:
-    """Return the findings about host-bound parts, if they are to be shown."""
+def _bound(reference: Reference, measured: Measured, strict: Collection[Finding]) -> tuple[Finding, ...]:
+    """Return the findings about host-bound parts; `strict` are the findings about the other parts."""
     try:
-        return host_bound_findings(reference.evidence, measured.evidence()) if is_shown else ()
+        return host_bound_findings(reference.evidence, measured.evidence(), strict)
     except BROKEN:
         log.exception("what is host-bound in %s cannot be explained", reference.server_id)
         return ()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHAPE: Final = "16"
+SHAPE: Final = "17"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000

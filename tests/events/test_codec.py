@@ -81,6 +81,7 @@ def test_when_a_server_left_is_an_addition() -> None:
     [
         ("sign.moved", "grounds", {"grounds": Grounds.ANNOUNCED}),
         ("instance.appeared", "leaving", {"running": True, "leaving": True}),
+        ("sign.validated", "fingerprint", {"fingerprint": "cd" * 32}),
         (
             "node.policy-set",
             "on-loss",

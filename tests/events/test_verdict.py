@@ -174,6 +174,29 @@ def test_13_a_false_that_is_held_keeps_what_was_found_and_says_why() -> None:
     assert differs(stands, moment(3), (FINDING,)).reasons == ("measurement-differs",)
 
 
+def test_14_whatever_else_is_found_is_news() -> None:
+    """Two measurements that no finding tells apart give two verdicts; put back, nothing of it is left."""
+    reference = Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9.0.0")
+    first, second = (replace(reference, sections={"boot": one}) for one in ("bb", "cc"))
+
+    def after(verdict: Verdict, found: Measurement, at_second: int) -> Verdict:
+        return judged(
+            verdict,
+            reference,
+            found,
+            findings=(FINDING,),
+            checked_at=moment(at_second),
+            fresh_until=moment(99),
+        )
+
+    false = after(true_at(0), first, 5)
+    still = after(false, second, 6)
+
+    assert still.findings == false.findings
+    assert still.fingerprint not in {"", false.fingerprint}
+    assert after(still, reference, 7).fingerprint == ""
+
+
 def test_10_a_true_from_before_its_node_was_lost_comes_too_late() -> None:
     """Nobody vouches for it any more; a false from then is one, and what is measured later counts."""
     lost = withheld(true_at(0), "node-lost", moment(5))

@@ -56,7 +56,7 @@ def _fold_sign(sign: signs.Sign | None, events: Iterable[Event]) -> signs.Sign |
 @functools.lru_cache(maxsize=KNOWN)
 def of_sign(server_id: str) -> Stream:
     """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), _fold_sign, signs.Sign, "sign/9")
+    return Stream(sign_stream(server_id), _fold_sign, signs.Sign, "sign/10")
 
 
 @functools.lru_cache(maxsize=KNOWN)

@@ -1,9 +1,10 @@
 """ETags of signs and verdicts: against lost updates (If-Match), and for cheap polling (If-None-Match).
 
 https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests. A sign's tag names what an administrator
-looks at before he decides: generations, verdict, reasons, findings. A verdict's tag is the sign's, a dot, and
-what merely goes by: when it was checked. So either can be sent with If-Match, and a sweep that found nothing
-new takes no tag's worth.
+looks at before he decides: generations, verdict, reasons, findings, the fingerprint of what was found, and
+the host-bound parts that were recorded last. A verdict's tag is the sign's, a dot, and what merely goes by:
+when it was checked. So either can be sent with If-Match, and a sweep that found nothing new takes no tag's
+worth.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def tag(row: SignRow, now: datetime) -> str:
     seen = (
         (row.sign_id, row.node_id, row.instance_name, row.ordered, row.sealed, row.updated_at),
         (verdict.is_valid, verdict.reasons, verdict.findings),
+        (verdict.fingerprint, sorted(row.binding.recorded.items())),
     )
     return _digest(seen)
 
@@ -69,7 +71,10 @@ def only_if(req: falcon.Request, services: Services, server_id: str) -> Expected
     tags = [one for one in req.if_match or () if one == "*" or not one.is_weak]
     if not any(one == "*" or one.partition(".")[0] == current for one in tags):
         raise Changed
-    return Expected(row.sign_id, row.ordered, row.sealed, row.verdict.findings)
+    verdict = row.verdict
+    return Expected(
+        row.sign_id, row.ordered, row.sealed, verdict.findings, verdict.fingerprint, row.binding.recorded
+    )
 
 
 def _digest(seen: object) -> str:

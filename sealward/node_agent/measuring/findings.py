@@ -89,18 +89,25 @@ def findings(
     return tuple(result)
 
 
-def host_bound_findings(signed_evidence: bytes, found_evidence: bytes) -> tuple[Finding, ...]:
-    """Say which host-bound parts differ between two measurements whose strict sections are equal."""
+def host_bound_findings(
+    signed_evidence: bytes, found_evidence: bytes, strict: Iterable[Finding] = ()
+) -> tuple[Finding, ...]:
+    """Say which host-bound parts differ between two measurements.
+
+    `strict` are the findings about their strict sections: what they name is not named once more.
+    """
     signed, found = _read(signed_evidence, whole=True), _read(found_evidence, whole=True)
     if signed is None or found is None:
         return ()
-    return tuple(
+    named = {(one.section, one.xpath, one.form) for one in strict}
+    whole = (
         Finding(section, xpath, old, new, form).printable()
         for section in profile.SECTIONS
         for form in (CONFIG, LIVE)
         if section in profile.HOST_BOUND_SECTIONS and (form == CONFIG or section in found[LIVE])
         for xpath, old, new in _changes(signed, found, section, form)
     )
+    return tuple(one for one in whole if (one.section, one.xpath, one.form) not in named)
 
 
 def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: str) -> list[_Change]:
