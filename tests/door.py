@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealward.commands.node import Node
+from sealward.commands.node_state import Node
 from sealward.commands.writer.handler import Handler
 from sealward.control.database import SqliteControl
 from sealward.control.turns import LastTurns

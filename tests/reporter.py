@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.commands.context import RequestContext
 from sealward.commands.messages import CreateSign
-from sealward.commands.writer.batch import Batch
 from sealward.commands.writer.handler import Handler
+from sealward.commands.writer.unit_of_work import UnitOfWork
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Finding, Measurement
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import keys
@@ -151,7 +151,7 @@ class Reporter:
     def sign(self, handler: Handler, servers: Sequence[str]) -> None:
         """Have all of them signed, in one go."""
 
-        def order(batch: Batch) -> None:
+        def order(batch: UnitOfWork) -> None:
             for one in servers:
                 batch.handle(self.order(one))
 

@@ -80,7 +80,7 @@ def _retry(args: argparse.Namespace) -> int:
 
 
 def _retried(found: Storage, where: Settings) -> int:
-    from sealward.commands.writer.batch import is_readable
+    from sealward.commands.writer.unit_of_work import is_readable
     from sealward.control.set_aside import CELERY, DECISIONS, NODE, RELAY, TELLER, SetAside
     from sealward.events.base import utc_now
     from sealward.projections.replay import replay

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealward.commands import messages as ask
 from sealward.commands.fact import about_node
@@ -12,11 +12,8 @@ from sealward.events import enforcement as facts
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.events.base import Event
-
-REMEMBERED: Final = 256
-"""Objections and reactions of a node that are known again when they are reported a second time."""
 
 
 def record(node: Node | None, command: ask.EnforcementCommand, *, now: datetime) -> list[Event]:
@@ -88,8 +85,3 @@ def record_reaction(node: Node | None, command: ask.RecordReaction, *, now: date
         taken_at=command.taken_at,
     )
     return [reaction]
-
-
-def remembered(known: tuple[str, ...], new: str) -> tuple[str, ...]:
-    """Return the ids that are known after one more."""
-    return (*known, new)[-REMEMBERED:]

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.messages import Command
-    from sealward.commands.node import Node
-    from sealward.commands.sign import Sign
+    from sealward.commands.node_state import Node
+    from sealward.commands.sign_state import Sign
     from sealward.events.node import NodeEvent
     from sealward.events.sign import SignEvent
 

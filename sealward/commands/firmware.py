@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.messages import AcceptFirmware, NodeCommand, RecordFirmware
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.events.base import Event
 
 
@@ -52,14 +52,6 @@ def accept(node: Node, command: AcceptFirmware, *, now: datetime) -> list[Event]
     if node.firmware.found == node.firmware.accepted:
         return []
     return [_accepted(node, command, node.firmware.found, now)]
-
-
-def evolve(node: Node, event: facts.NodeFirmwareAccepted | facts.NodeFirmwareChanged) -> Node:
-    """Return the node after a fact about its firmware."""
-    known = node.firmware or firmwares.Firmware()
-    if isinstance(event, facts.NodeFirmwareAccepted):
-        return replace(node, firmware=firmwares.Firmware(event.files, event.files))
-    return replace(node, firmware=replace(known, found=event.files))
 
 
 def _accepted(node: Node, command: NodeCommand, files: Mapping[str, str], now: datetime) -> Event:

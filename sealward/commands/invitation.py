@@ -7,9 +7,8 @@ the secret was brought to, and nobody on the way can change it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealward.commands.errors import (
     HostnameTaken,
@@ -28,21 +27,8 @@ from sealward.events.signing.keys import public_key
 
 if TYPE_CHECKING:
     from sealward.commands.messages import InviteNode, RegisterNode, UninviteNode
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.events.base import Event
-
-
-SPENT: Final = 1000
-"""Invitations of one hostname that are remembered after they were used or revoked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """Until when a registration counts that this key (PEM) has signed as well."""
-
-    public_key: str
-    expires_at: datetime
-    revoked: bool = False
 
 
 def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetime) -> list[Event]:
@@ -119,19 +105,3 @@ def refuse_another(node: Node, command: RegisterNode) -> None:
     if node.invitation is not None and command.invitation == node.invitation.public_key:
         raise InvitationUsed
     raise HostnameTaken
-
-
-def invited(node: Node | None, event: facts.NodeInvited | facts.NodeUninvited, host: Node) -> Node:
-    """Return a host after a fact about its invitation; `host` is one that was never let in."""
-    if isinstance(event, facts.NodeInvited):
-        return replace(host, invitation=Invitation(event.invitation, event.expires_at))
-    if node is None or node.invitation is None:
-        return host
-    return replace(spend(node), invitation=replace(node.invitation, revoked=True))
-
-
-def spend(node: Node) -> Node:
-    """Return a host whose invitation, if it has one, lets nobody in any more."""
-    if node.invitation is None or node.invitation.public_key in node.spent:
-        return node
-    return replace(node, spent=(*node.spent, node.invitation.public_key)[-SPENT:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sealward.commands import invitation
@@ -16,7 +15,7 @@ from sealward.events.signing.keys import public_key
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.events.base import Event
 
 
@@ -93,12 +92,3 @@ def replace_key(node: Node | None, command: ask.ReplaceKey, *, now: datetime) ->
         replaced=keyid(public_key(node.public_key)),
     )
     return [replaced]
-
-
-def evolve(node: Node, event: facts.NodeKeyReplaced | facts.NodeRemoved) -> Node:
-    """Return the node after a fact about its membership."""
-    if isinstance(event, facts.NodeKeyReplaced):
-        return replace(node, public_key=event.public_key)
-    nothing: frozenset[str] = frozenset()
-    left = replace(invitation.spend(node), invitation=None, removed=True)
-    return replace(left, instances=frozenset(), running=nothing, leaving=nothing)

@@ -95,12 +95,12 @@ class RequestValidation(SignCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceCommand(SignCommand):
+class LocationCommand(SignCommand):
     """A command about the node that a sign is on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoveSign(PlaceCommand):
+class MoveSign(LocationCommand):
     """The sign goes to that node; `grounds` says why."""
 
     node_id: int
@@ -110,7 +110,7 @@ class MoveSign(PlaceCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnnounceLeaving(PlaceCommand):
+class AnnounceLeaving(LocationCommand):
     """The home of a server, `node_id`, says that it migrates the server out; see SignLeaving."""
 
     node_id: int
@@ -120,7 +120,7 @@ class AnnounceLeaving(PlaceCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContestLeaving(PlaceCommand):
+class ContestLeaving(LocationCommand):
     """A node asks for a server whose migration was announced for another node; see SignLeaving."""
 
     by_node_id: int
@@ -128,7 +128,7 @@ class ContestLeaving(PlaceCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndLeaving(PlaceCommand):
+class EndLeaving(LocationCommand):
     """The home of a server, `node_id`, said at `taken_at` that the server stays."""
 
     node_id: int
@@ -136,7 +136,7 @@ class EndLeaving(PlaceCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimSign(PlaceCommand):
+class ClaimSign(LocationCommand):
     """A node other than the home says that it runs the server; `denied` by the home."""
 
     by_node_id: int
@@ -145,7 +145,7 @@ class ClaimSign(PlaceCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettleClaim(PlaceCommand):
+class SettleClaim(LocationCommand):
     """A node that claimed the server does so no longer."""
 
     by_node_id: int

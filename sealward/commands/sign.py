@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from sealward.commands.clock import dated, refuse_future
@@ -22,18 +21,13 @@ from sealward.commands.errors import (
 )
 from sealward.commands.fact import about_sign, asked_by
 from sealward.commands.messages import Expected
-from sealward.commands.moves import claim as claims
-from sealward.commands.moves import confirmation, moving, place
-from sealward.commands.moves import leaving as leavings
+from sealward.commands.moves import confirmation, location
 from sealward.events import sign as facts
-from sealward.events.comparison.binding import AS_SIGNED, Binding, after, is_news, is_violated
+from sealward.events.comparison.binding import is_news, is_violated
 from sealward.events.comparison.doubt import IN_DOUBT, may_be_sealed
-from sealward.events.comparison.evidence import with_files
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
-from sealward.events.policy import AS_NODE, ServerPolicy
-from sealward.events.signing import envelope as envelopes
-from sealward.events.signing import statement as statements
-from sealward.events.verdict import NEVER, UNSEALED, IsValid, Verdict, judged, recorded, withheld
+from sealward.events.is_valid import IsValid
+from sealward.events.verdict import Verdict, judged, withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,49 +42,9 @@ if TYPE_CHECKING:
         SetServerPolicy,
         UpdateSign,
     )
+    from sealward.commands.sign_state import Sign
     from sealward.events.base import Event
     from sealward.events.signing.envelope import Envelope
-
-
-REMEMBERED: Final = 16
-"""Tasks of a sign that are known again when a report comes a second time."""
-
-
-class Sign(msgspec.Struct, frozen=True):
-    """A server under control: what was ordered last, what is in force, what is known."""
-
-    sign_id: int
-    server_id: str
-    node_id: int
-    hostname: str
-    instance_name: str
-    profile: str
-    ordered: int
-    """The generation that was ordered last."""
-    sealed: int = 0
-    """The generation in force, 0 before the first seal."""
-    reference: Measurement | None = None
-    verdict: Verdict = UNSEALED
-    is_order_in_doubt: bool = False
-    """Whether only what a libvirt upgrade may have filled in is to be sealed."""
-    ordered_task: str | None = None
-    """The task of the order that was given last: a measurement that seals names it."""
-    ordered_request: str | None = None
-    binding: Binding = AS_SIGNED
-    host_bound_at: datetime = NEVER
-    answered: tuple[str, ...] = ()
-    """The task ids that the last verdicts answered: a report that comes again does not answer again."""
-    policy: ServerPolicy = AS_NODE
-    moved_from: int | None = None
-    """The node that it was on before: what that one still says of it came too late."""
-    is_unseen: bool = False
-    """Whether its node has said nothing of it since it came there: what that one finds first is news."""
-    leaving: leavings.Announced | None = None
-    """The migration that its home has announced."""
-    unconfirmed: confirmation.Unconfirmed = confirmation.CONFIRMED
-    """What no administrator has confirmed since the sign moved by itself."""
-    opened: tuple[claims.Opened, ...] = ()
-    """When nodes have claimed the server, the last claims."""
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
@@ -174,7 +128,7 @@ def record_measurement(
         raise WrongNode
     if statement.sign_id != sign.sign_id:
         raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
-    place.refuse_others(sign, statement.node_id)
+    location.refuse_others(sign, statement.node_id)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
         return _for_order(sign, command, countersign, now, fresh_until)
     if statement.generation != sign.sealed or sign.reference is None:
@@ -250,7 +204,7 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     sign = _signed(sign)
     if command.sign_id != sign.sign_id:
         raise UnknownGeneration  # it speaks of a sign that was revoked
-    place.refuse_others(sign, command.node_id)
+    location.refuse_others(sign, command.node_id)
     refuse_future(command.failed_at, now)
     if command.cause == "sealed" and sign.sealed == sign.ordered:
         return []  # it came late: what could not be measured then is sealed
@@ -260,61 +214,6 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     if verdict.is_valid is not IsValid.FALSE:
         verdict = replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(command.reason,))
     return [_validated(sign, command, command.cause, verdict, command.failed_at, now)]
-
-
-def evolve(sign: Sign | None, event: Event) -> Sign | None:
-    """Return the sign after a fact of its stream; None when there is none."""
-    found = _evolved(sign, event)
-    if found is None:
-        return None
-    binding = after(found.binding, event)
-    unconfirmed = confirmation.after(found.unconfirmed, found.verdict, event)
-    if binding is found.binding and unconfirmed is found.unconfirmed:
-        return found
-    return replace(found, binding=binding, unconfirmed=unconfirmed)
-
-
-def _evolved(sign: Sign | None, event: Event) -> Sign | None:  # noqa: PLR0911 - one return a fact
-    match event:
-        case facts.SignCreated():
-            return _ordered(event)
-        case facts.SignUpdated() if sign is not None:
-            return _reordered(sign, event)
-        case facts.SignSealed() if sign is not None:
-            return _in_force(sign, event)
-        case facts.SignValidated() if sign is not None:
-            return _judged(sign, event)
-        case facts.HostBoundChanged() if sign is not None:
-            return replace(sign, host_bound_at=event.checked_at)
-        case facts.SignPolicySet() if sign is not None:
-            return replace(sign, policy=event.policy)
-        case facts.SignPlaced() if sign is not None:
-            return moving.evolve(sign, event)
-        case facts.SignRevoked():
-            return None
-    return sign
-
-
-def _reordered(sign: Sign, event: facts.SignUpdated) -> Sign:
-    return replace(
-        sign,
-        profile=event.profile,
-        ordered=event.generation,
-        is_order_in_doubt=bool(event.in_doubt),
-        ordered_task=event.task_id,
-        ordered_request=event.request_id,
-    )
-
-
-def _in_force(sign: Sign, event: facts.SignSealed) -> Sign:
-    sealed = envelopes.parse(event.envelope)
-    statement = statements.parse(sealed.payload, sealed.payload_type)
-    return replace(
-        sign,
-        sealed=event.generation,
-        reference=with_files(statement.measurement, statement.evidence),
-        host_bound_at=statement.measured_at,
-    )
 
 
 def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
@@ -373,11 +272,6 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
         checked_at=measured_at,
     )
     return [changed]
-
-
-def _judged(sign: Sign, event: facts.SignValidated) -> Sign:
-    known = sign.answered if event.task_id is None else (*sign.answered, event.task_id)
-    return replace(sign, verdict=recorded(sign.verdict, event), answered=known[-REMEMBERED:], is_unseen=False)
 
 
 def _is_answer(sign: Sign, command: RecordMeasurement | RecordFailure) -> bool:
@@ -443,20 +337,6 @@ def _validated(  # noqa: PLR0913, PLR0917 - what a verdict rests on
 def _shown(verdict: Verdict) -> tuple[object, ...]:
     """Return what makes a verdict news: all of it but when it was checked and by what trust was withheld."""
     return verdict.is_valid, verdict.reasons, verdict.findings, verdict.fingerprint
-
-
-def _ordered(event: facts.SignCreated) -> Sign:
-    return Sign(
-        event.sign_id,
-        event.server_id,
-        event.node_id,
-        event.hostname,
-        event.instance_name,
-        event.profile,
-        event.generation,
-        ordered_task=event.task_id,
-        ordered_request=event.request_id,
-    )
 
 
 def _as_expected(sign: Sign, expected: Expected | None) -> Sign:

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from sealward.events.base import Event, Moment
 from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.is_valid import IsValid  # noqa: TC001 - as above
 from sealward.events.policy import ServerPolicy  # noqa: TC001 - as above
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
     Code,
@@ -20,7 +21,6 @@ from sealward.events.values import (  # noqa: TC001 - rules and wire form are re
     ServerId,
     Word,
 )
-from sealward.events.verdict import IsValid  # noqa: TC001 - as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,6 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,6 +41,7 @@ from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
 from sealward.events.comparison.binding import AS_SIGNED, unexplained
 from sealward.events.comparison.doubt import IN_DOUBT, in_doubt
 from sealward.events.comparison.measurement import LIVE, Finding, differing
+from sealward.events.is_valid import IsValid
 
 if TYPE_CHECKING:
     from sealward.events.comparison.binding import Binding
@@ -55,14 +55,6 @@ HELD = "false-before-move"
 """The second reason of a false that stands although the server measures equal (rule 13)."""
 GONE = frozenset(("node-lost", "node-removed"))
 """Reasons of a withholding after which nobody is there to say more."""
-
-
-class IsValid(StrEnum):
-    """The three values of a verdict, as they stand on the wire."""
-
-    TRUE = "true"
-    FALSE = "false"
-    UNKNOWN = "unknown"
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
 from sealward.events.comparison.doubt import IN_DOUBT
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 from sealward.http.auth.access import CHANGES, Rule
 from sealward.http.auth.context import context_of
 from sealward.http.operation.answer import Uuid, answer

@@ -18,8 +18,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from sealward.control.unproven import REASONS
 from sealward.events.codec import EVENTS
+from sealward.events.is_valid import IsValid
 from sealward.events.store.store import StoreUnavailable
-from sealward.events.verdict import IsValid
 from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import flag

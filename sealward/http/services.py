@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.messages import Command
-    from sealward.commands.writer.batch import Batch
     from sealward.commands.writer.handler import Handler
+    from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.control.leases import Leases
     from sealward.control.monitoring import Monitor
     from sealward.control.progress import Progress
@@ -88,7 +88,7 @@ class Services:
         """
         self.projections.wait_for(self.handler.handle(command), self.wait)
 
-    def carry_out_together(self, work: Callable[[Batch], None]) -> None:
+    def carry_out_together(self, work: Callable[[UnitOfWork], None]) -> None:
         """Have `work` decide over several streams in one transaction, and wait as `carry_out` does.
 
         Raises what `work` raises.

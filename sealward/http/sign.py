@@ -10,7 +10,7 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands.errors import AlreadySigned, NotSigned
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 from sealward.http.auth.access import CHANGES, LOOKS, Rule
 from sealward.http.auth.context import context_of
 from sealward.http.operation.answer import AskedId, Date, Id, Uuid, answer, date, link_next

@@ -10,7 +10,7 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned
 from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.events.verdict import IsValid  # noqa: TC001 - as above
+from sealward.events.is_valid import IsValid  # noqa: TC001 - as above
 from sealward.http.auth.access import CHANGES, LOOKS, PROOF, Rule
 from sealward.http.auth.context import context_of
 from sealward.http.operation.answer import Date, Position, Uuid, answer, rfc1123

@@ -20,8 +20,8 @@ from sealward.commands.errors import (
     StreamUnreadable,
     UnknownGeneration,
 )
-from sealward.commands.writer.batch import of_node, of_sign
 from sealward.commands.writer.handler import TooMuchContention
+from sealward.commands.writer.stream import of_node, of_sign
 from sealward.events.bus.bus import BusUnavailable, Dropped, Later, Poison
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sealward.commands.node import Node
-    from sealward.commands.writer.batch import Batch, Stream
+    from sealward.commands.node_state import Node
     from sealward.commands.writer.handler import Handler
+    from sealward.commands.writer.stream import Stream
+    from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.control.unproven import Unproven
     from sealward.events.bus.bus import Delivered
     from sealward.intake.registration.introductions import SignOf
@@ -176,7 +177,7 @@ class Intake:
         return said
 
     def _decide(
-        self, batch: Sequence[Delivered], read: Sequence[Said | Exception], decisions: Batch
+        self, batch: Sequence[Delivered], read: Sequence[Said | Exception], decisions: UnitOfWork
     ) -> _Outcome:
         said = [one for one in read if isinstance(one, Said)]
         decisions.load(stream for one in said for stream in _streams(one))
@@ -190,7 +191,7 @@ class Intake:
             outcome.answers.append(answer)
         return outcome
 
-    def _charge(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
+    def _charge(self, one: Said, decisions: UnitOfWork, outcome: _Outcome) -> Poison | None:
         """Hear an envelope at its sender's expense; who is in debt can still say that it is there."""
         payer = self._senders.payer(one)
         if payer is None:
@@ -208,7 +209,7 @@ class Intake:
         spent.log += bytes_of(one.size, events)
         return answer
 
-    def _hear(self, one: Said, decisions: Batch, outcome: _Outcome) -> Poison | None:
+    def _hear(self, one: Said, decisions: UnitOfWork, outcome: _Outcome) -> Poison | None:
         """Prove whose word an envelope is and act on all that it holds; return why some of it is refused."""
         said = one.said
         with logs.about(actor=f"node:{said.hostname}", task_id=getattr(said, "task_id", None)):
@@ -243,7 +244,7 @@ class Intake:
         self,
         part: Part,
         one: Said,
-        decisions: Batch,
+        decisions: UnitOfWork,
         outcome: _Outcome,
     ) -> Poison | None:
         report = part.report
@@ -269,7 +270,7 @@ class Intake:
         self,
         said: reports.AnyReport | reports.Bundle | reports.Unread,
         refused: Exception,
-        decisions: Batch,
+        decisions: UnitOfWork,
         outcome: _Outcome,
     ) -> Poison:
         poison = _poison(refused)
@@ -281,7 +282,7 @@ class Intake:
         report: reports.AnyReport,
         measured: Measured | Exception | None,
         one: Said,
-        decisions: Batch,
+        decisions: UnitOfWork,
         outcome: _Outcome,
     ) -> None:
         node = decisions.node(report.hostname)
@@ -314,7 +315,7 @@ class Intake:
         self,
         report: reports.AnyReport | reports.Bundle | reports.Unread,
         reason: str,
-        decisions: Batch,
+        decisions: UnitOfWork,
         outcome: _Outcome,
     ) -> None:
         server_id = getattr(report, "server_id", None)
@@ -336,7 +337,7 @@ def _streams(one: Said) -> Iterator[Stream]:
             yield of_sign(part.report.server_id)
 
 
-def _claims(said: Sequence[Said], decisions: Batch) -> list[tuple[Signed, str]]:
+def _claims(said: Sequence[Said], decisions: UnitOfWork) -> list[tuple[Signed, str]]:
     """Return which key must have signed what, as far as that is known before anything is decided."""
     keys: dict[str, str] = {}
     claims: list[tuple[Signed, str]] = []
@@ -356,7 +357,7 @@ def _claims(said: Sequence[Said], decisions: Batch) -> list[tuple[Signed, str]]:
     return claims
 
 
-def _registered(hostname: str, decisions: Batch) -> Node:
+def _registered(hostname: str, decisions: UnitOfWork) -> Node:
     node = decisions.node(hostname)
     if node is None:
         raise NotRegistered

@@ -13,7 +13,7 @@ from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events import typed
 from sealward.events.enforcement import Gate, ReactionTaken, Started
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 from sealward.node_agent.gate import hook, spool
 from sealward.node_agent.gate.hook import Standing
 from sealward.node_agent.ledger.policies import Policies

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from sealward.events.comparison.binding import is_news, is_violated
 from sealward.events.comparison.doubt import in_doubt
 from sealward.events.comparison.measurement import differing
+from sealward.events.is_valid import IsValid
 from sealward.events.set_aside import BROKEN
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.statement import Statement
-from sealward.events.verdict import IsValid
 from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.hypervisor.calls import DomainLocked
 from sealward.node_agent.hypervisor.hypervisor import DomainUnreadable, HypervisorGone

@@ -19,7 +19,6 @@ from sealward.events.policy import AS_NODE, ServerPolicy
 from sealward.events.verdict import (
     NEVER,
     UNSEALED,
-    IsValid,
     Verdict,
     at,
     claimed,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sealward.events.base import Event, Recorded
+    from sealward.events.is_valid import IsValid
     from sealward.events.store.round_trip import Along
     from sealward.projections.database import Backend
     from sealward.projections.tables import Row, Tables

@@ -11,7 +11,7 @@ import msgspec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events import typed
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,7 +21,7 @@ from factories import NOON
 from reporter import Reporter
 from running import until
 
-from sealward.commands.node import Node
+from sealward.commands.node_state import Node
 from sealward.control.database import SqliteControl
 from sealward.control.untold import Untold
 from sealward.events import values

@@ -14,9 +14,9 @@ from door import SERVERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealward.commands.moves.place import AGREED
+from sealward.commands.moves.location import AGREED
+from sealward.events.is_valid import IsValid
 from sealward.events.sign import SignLeaving, SignMoved
-from sealward.events.verdict import IsValid
 
 REST = SERVERS[1:]
 

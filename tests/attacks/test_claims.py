@@ -21,10 +21,10 @@ from reporter import Reporter
 from sealward.commands import messages as ask
 from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.moves.claim import OFTEN, WITHIN
+from sealward.events.is_valid import IsValid
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignLeaving, SignMoved, SignSealed, SignStayed
 from sealward.events.store import store as stores
-from sealward.events.verdict import IsValid
 from sealward.intake.registration import introductions
 from sealward.intake.reports import following
 from sealward.protocol import reports

@@ -14,8 +14,9 @@ from images import qemu_img
 
 from sealward.events.comparison.binding import AS_SIGNED, is_violated
 from sealward.events.comparison.measurement import COMPANIONS, FILES, Measurement, differing
+from sealward.events.is_valid import IsValid
 from sealward.events.signing.statement import Statement, parse
-from sealward.events.verdict import UNSEALED, IsValid, judged
+from sealward.events.verdict import UNSEALED, judged
 from sealward.node_agent.files import offline
 from sealward.node_agent.files.content.remembered import Remembered
 from sealward.node_agent.files.protected import is_protected

@@ -19,13 +19,13 @@ from programs import sealward
 from reporter import Reporter
 
 from sealward.commands import messages as ask
-from sealward.commands import sign as signs
+from sealward.commands import sign_state
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import StreamUnreadable
-from sealward.commands.node import Node
-from sealward.commands.writer.batch import of_node, of_sign
+from sealward.commands.node_state import Node
 from sealward.commands.writer.handler import Handler
 from sealward.commands.writer.soundness import flaws
+from sealward.commands.writer.stream import of_node, of_sign
 from sealward.control.leases import Leases
 from sealward.control.set_aside import DECISIONS, SetAside
 from sealward.control_plane import Core
@@ -126,14 +126,14 @@ def test_whatever_folding_raises(
 ) -> None:
     """The event is set aside once, with what was raised; the stream is refused with a code of its own."""
     position = filled(store, node)
-    fold = signs._evolved
+    fold = sign_state.evolve
 
-    def broken(sign: signs.Sign | None, event: Event) -> signs.Sign | None:
+    def broken(sign: sign_state.Sign | None, event: Event) -> sign_state.Sign | None:
         if isinstance(event, SignSealed) and event.generation == 2:
             raise raised
         return fold(sign, event)
 
-    monkeypatch.setattr(signs, "_evolved", broken)
+    monkeypatch.setattr(sign_state, "evolve", broken)
     kept = SetAside(InMemory(), lambda: NOW)
     handler = Handler(
         store,
@@ -159,15 +159,15 @@ def test_what_was_decided_a_moment_ago_and_does_not_fold(store: EventStore, node
     door = Door(store)
     door.take(node.registration(), node.inventory(BROKEN, SOUND))
     node.sign(door.handler, [BROKEN])
-    fold = signs._evolved
+    fold = sign_state.evolve
 
-    def broken(sign: signs.Sign | None, event: Event) -> signs.Sign | None:
+    def broken(sign: sign_state.Sign | None, event: Event) -> sign_state.Sign | None:
         if isinstance(event, SignSealed):
             raise KeyError("sealed")
         return fold(sign, event)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signs, "_evolved", broken)
+        patch.setattr(sign_state, "evolve", broken)
         assert door.take(node.measured(BROKEN, 1, NOW), node.inventory(SOUND, taken_at=NOW)) == [None, None]
         assert door.take(node.measured(BROKEN, 1, NOW)) == ["event.unreadable"]
     assert door.take(node.measured(BROKEN, 1, NOW, disk="evil")) == [None]

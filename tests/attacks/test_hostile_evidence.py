@@ -15,10 +15,10 @@ from reporter import Reporter
 from sealward.events.comparison.evidence import UNLISTED, with_files
 from sealward.events.comparison.files import ALL
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
+from sealward.events.is_valid import IsValid
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.store import store as stores
-from sealward.events.verdict import IsValid
 from sealward.protocol import reports
 
 FILES = Measurement(LIBVIRT_DOMAIN, {"files": "ab" * 32}, {}, "libvirt 9.0.0")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import Reporter
 
-from sealward.commands import node as nodes
+from sealward.commands import node_state
 from sealward.events.bus.bus import Delivered
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.store.store import EventStore
@@ -98,9 +98,9 @@ def test_many_facts_fold_as_one_after_the_other(
         else InstanceLeft(**meta, server_id=server, instance_name=name)  # type: ignore[arg-type]
         for appears, server, name, running, leaving in drawn
     ]
-    began: nodes.Node | None = nodes.Node(1, "kvm1", "PEM")
+    began: node_state.Node | None = node_state.Node(1, "kvm1", "PEM")
     one_by_one = began
     for event in events:
-        one_by_one = nodes.evolve(one_by_one, event)
+        one_by_one = node_state.evolve(one_by_one, event)
 
-    assert nodes.fold(began, events) == one_by_one
+    assert node_state.fold(began, events) == one_by_one

@@ -19,9 +19,9 @@ from reporter import ORDERED, Reporter
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import PlaceUnconfirmed
+from sealward.events.is_valid import IsValid
 from sealward.events.sign import SignMoved, SignSealed
 from sealward.events.store import store as stores
-from sealward.events.verdict import IsValid
 
 SERVER = SERVERS[0]
 SECOND = timedelta(seconds=1)

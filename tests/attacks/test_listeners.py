@@ -14,7 +14,8 @@ import pytest
 
 from sealward.events.comparison.binding import AS_SIGNED, Binding, doors_opened, is_violated
 from sealward.events.comparison.measurement import Measurement, differing
-from sealward.events.verdict import UNSEALED, IsValid, judged
+from sealward.events.is_valid import IsValid
+from sealward.events.verdict import UNSEALED, judged
 from sealward.node_agent.gate.decision.judge import Reason, of_difference
 from sealward.node_agent.measuring.findings import findings
 from sealward.node_agent.measuring.measure import Measured, measure

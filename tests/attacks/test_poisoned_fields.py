@@ -20,7 +20,7 @@ from reporter import Reporter
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import Unrecordable
 from sealward.commands.messages import ActivateNode
-from sealward.commands.writer.batch import Batch
+from sealward.commands.writer.unit_of_work import UnitOfWork
 from sealward.events import values
 from sealward.events.base import Event, node_stream
 from sealward.events.bus.bus import Poison
@@ -287,7 +287,7 @@ def test_a_command_that_cannot_be_recorded_hurts_none_of_its_neighbours(door: Do
     """It is refused by its own code before anything is appended."""
     refused: list[str] = []
 
-    def work(batch: Batch) -> None:
+    def work(batch: UnitOfWork) -> None:
         refused.clear()
         for actor, task_id in (("user:a\nb", "t-1"), ("user:b", "t-2")):
             try:

@@ -30,9 +30,9 @@ from sealward.events import codec, values
 from sealward.events.base import Recorded
 from sealward.events.bus.amqp import EXCHANGE
 from sealward.events.bus.bus import Bus, connect
+from sealward.events.is_valid import IsValid
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, sqlite
-from sealward.events.verdict import IsValid
 from sealward.projections.database import Backend, Projections
 from sealward.projections.postgres import PostgresBackend
 from sealward.projections.replay import replay

@@ -12,7 +12,8 @@ from lxml import etree
 
 from sealward.events.comparison.doubt import MOST, SECTIONS, in_doubt
 from sealward.events.comparison.measurement import Finding, Measurement, differing
-from sealward.events.verdict import UNSEALED, IsValid, equal, judged
+from sealward.events.is_valid import IsValid
+from sealward.events.verdict import UNSEALED, equal, judged
 from sealward.node_agent.gate.decision.judge import Reason, of_difference
 from sealward.node_agent.measuring.findings import findings
 from sealward.node_agent.measuring.measure import Measured, measure

@@ -26,10 +26,10 @@ from topology import topology
 
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
+from sealward.events.is_valid import IsValid
 from sealward.events.policy import OnDoubt, OnViolation, Policy
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keys import private_key, public_pem
-from sealward.events.verdict import IsValid
 from sealward.node_agent.messages.trust import PINNED, AuthorityUnknown, PinnedTrust, Trust
 from sealward.protocol import reports, telling
 from sealward.protocol.reports import queue_of

@@ -175,7 +175,7 @@ def test_a_snapshot_with_another_key(log: Copied, lived: object, state: str) -> 
             "SELECT stream, max(version) FROM events WHERE topic = 'node.policy-set' GROUP BY 1"
         )
         stream, version = row.fetchone() or (node_stream("vm"), 0)
-    from sealward.commands.writer.batch import of_node  # noqa: PLC0415 - here alone
+    from sealward.commands.writer.stream import of_node  # noqa: PLC0415 - here alone
 
     log.run("DELETE FROM snapshots")
     shape = of_node("vm").shape

@@ -26,7 +26,7 @@ from private import postgres_server
 from reporter import Reporter
 
 from sealward.cli.process import collect_seldom
-from sealward.commands.node import Node
+from sealward.commands.node_state import Node
 from sealward.commands.writer.handler import Handler
 from sealward.control.leases import Leases
 from sealward.control.postgres import PostgresControl

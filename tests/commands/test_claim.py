@@ -11,7 +11,7 @@ from sealward.commands.context import RequestContext
 from sealward.commands.errors import NotSigned
 from sealward.commands.messages import ClaimSign, SettleClaim
 from sealward.commands.moves.claim import OFTEN, WITHIN, claim_sign, settle_claim
-from sealward.commands.sign import Sign, evolve
+from sealward.commands.sign_state import Sign, evolve
 from sealward.events.base import Event
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignCreated
 

@@ -15,10 +15,10 @@ from sealward.commands import sign as decider
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import PlaceUnconfirmed
 from sealward.commands.messages import MoveSign, UpdateSign
-from sealward.commands.moves import place
-from sealward.commands.sign import Sign, evolve
+from sealward.commands.moves import location
+from sealward.commands.sign_state import Sign, evolve
+from sealward.events.is_valid import IsValid
 from sealward.events.sign import Grounds, SignSealed, SignValidated
-from sealward.events.verdict import IsValid
 
 HOME, OTHER, THIRD = 2, 3, 4
 BY_ITSELF = (Grounds.ANNOUNCED, Grounds.LEFT, Grounds.POLICY)
@@ -43,7 +43,7 @@ def moved(sign: Sign, grounds: Grounds, to: int = OTHER) -> Sign:
         instance_name="i",
         grounds=grounds,
     )
-    made = play(sign, place.move_sign(sign, command, now=NOW + timedelta(seconds=3)))
+    made = play(sign, location.move_sign(sign, command, now=NOW + timedelta(seconds=3)))
     assert made is not None
     return made
 

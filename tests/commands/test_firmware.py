@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealward.commands import node as nodes
+from sealward.commands import node_state
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import FirmwareIsAnother, FirmwareUnknown, NotRegistered
 from sealward.commands.messages import AcceptFirmware, RecordFirmware
@@ -20,21 +21,21 @@ GOOD = {"/fw/CODE.fd": "a", "/fw/VARS.fd": "b"}
 EVIL = {"/fw/CODE.fd": "evil", "/fw/new": "c"}
 
 
-def _node(*found: dict[str, str]) -> nodes.Node:
+def _node(*found: dict[str, str]) -> node_state.Node:
     """Return a node that has reported these, one after the other."""
-    node = nodes.Node(1, "kvm1", "PEM")
+    node = node_state.Node(1, "kvm1", "PEM")
     for files in found:
         for event in _record(node, files):
-            node = nodes.evolve(node, event) or node
+            node = node_state.evolve(node, event) or node
     return node
 
 
-def _record(node: nodes.Node | None, files: dict[str, str]) -> list[Event]:
+def _record(node: node_state.Node | None, files: dict[str, str]) -> list[Event]:
     command = RecordFirmware(context=RequestContext(actor="node:kvm1"), hostname="kvm1", files=files)
     return nodes.record_firmware(node, command, now=NOON)
 
 
-def _accept(node: nodes.Node | None, files: dict[str, str]) -> list[Event]:
+def _accept(node: node_state.Node | None, files: dict[str, str]) -> list[Event]:
     command = AcceptFirmware(
         context=RequestContext(actor="user:admin"), hostname="kvm1", digest=firmware.digest(files)
     )

@@ -15,9 +15,9 @@ from factories import SERVER
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import AlreadySigned
 from sealward.commands.messages import CreateSign, RegisterNode, RequestValidation, RevokeSign
-from sealward.commands.sign import Sign, evolve
-from sealward.commands.writer.batch import SNAPSHOT_EVERY
+from sealward.commands.sign_state import Sign, evolve
 from sealward.commands.writer.handler import Handler
+from sealward.commands.writer.unit_of_work import SNAPSHOT_EVERY
 from sealward.events.base import Origin, node_stream, sign_stream
 from sealward.events.node import NodeRegistered
 from sealward.events.sign import SignCreated, SignValidationRequested

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import AnnouncedToAnother, NotSigned, WrongNode
 from sealward.commands.messages import AnnounceLeaving, ClaimSign, ContestLeaving, EndLeaving, MoveSign
-from sealward.commands.moves import place
+from sealward.commands.moves import location
+from sealward.commands.moves.claim import claim_sign
 from sealward.commands.moves.leaving import announce_leaving, contest_leaving, end_leaving
-from sealward.commands.moves.moving import decide
-from sealward.commands.sign import Sign, evolve
+from sealward.commands.sign_state import Sign, evolve
 from sealward.events.sign import Grounds, SignCreated, SignLeaving, SignStayed
 
 SECOND = timedelta(seconds=1)
@@ -114,7 +114,7 @@ def test_3_an_announcement_ends_with_the_move_or_when_the_home_says_later_that_i
         instance_name="i",
         grounds=Grounds.ANNOUNCED,
     )
-    (moved,) = place.move_sign(announced(), move, now=NOON)
+    (moved,) = location.move_sign(announced(), move, now=NOON)
     gone = evolve(announced(), moved)
 
     assert isinstance(stayed, SignStayed)
@@ -134,7 +134,7 @@ def test_4_what_another_node_claims_is_announced_to_nobody_else() -> None:
     claim = ClaimSign(
         context=RequestContext(actor="node:kvm3"), server_id=SERVER, by_node_id=3, by_hostname="kvm3"
     )
-    (claimed,) = decide(signed(), claim, now=NOON)
+    (claimed,) = claim_sign(signed(), claim, now=NOON)
     sign = evolve(signed(), claimed)
     assert sign is not None
 

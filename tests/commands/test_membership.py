@@ -11,7 +11,7 @@ from factories import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.commands import membership
+from sealward.commands import membership, node_state
 from sealward.commands import node as nodes
 from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.errors import (
@@ -21,6 +21,7 @@ from sealward.commands.errors import (
     NodeWasRemoved,
     NotRegistered,
 )
+from sealward.commands.inventory import record_inventory
 from sealward.commands.messages import (
     AdmitNode,
     LoseNode,
@@ -37,24 +38,24 @@ from sealward.events.signing.keyid import keyid
 
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([one]) * 32).public_key() for one in range(1, 5))
 PEMS = tuple(keys.public_pem(key) for key in KEYS)
-NODE = nodes.Node(1, "kvm1", PEMS[0])
+NODE = node_state.Node(1, "kvm1", PEMS[0])
 
 
-def _replace(node: nodes.Node | None, pem: str) -> list[Event]:
+def _replace(node: node_state.Node | None, pem: str) -> list[Event]:
     command = ReplaceKey(
         context=RequestContext(actor="user:admin", request_id="req-1"), hostname="kvm1", public_key=pem
     )
     return membership.replace_key(node, command, now=NOON)
 
 
-def _register(node: nodes.Node, pem: str) -> list[Event]:
+def _register(node: node_state.Node, pem: str) -> list[Event]:
     command = RegisterNode(context=RequestContext(actor="node:kvm1"), hostname="kvm1", public_key=pem)
     return nodes.register_node(node, command, node_id=9, now=NOON)
 
 
-def _after(node: nodes.Node, events: list[Event]) -> nodes.Node:
+def _after(node: node_state.Node, events: list[Event]) -> node_state.Node:
     for event in events:
-        node = nodes.evolve(node, event) or node
+        node = node_state.evolve(node, event) or node
     return node
 
 
@@ -105,12 +106,12 @@ def test_no_node_gives_itself_a_key(history: list[tuple[bool, str]]) -> None:
     assert node.public_key == ordered
 
 
-def _admit(node: nodes.Node | None, pem: str = PEMS[1]) -> list[Event]:
+def _admit(node: node_state.Node | None, pem: str = PEMS[1]) -> list[Event]:
     command = AdmitNode(context=RequestContext(actor="user:admin"), hostname="kvm1", public_key=pem)
     return membership.admit_node(node, command, node_id=2, now=NOON)
 
 
-def _remove(node: nodes.Node | None, *signed: str) -> list[Event]:
+def _remove(node: node_state.Node | None, *signed: str) -> list[Event]:
     command = RemoveNode(
         context=RequestContext(actor="user:admin", task_id="t-1"), hostname="kvm1", signed=signed
     )
@@ -131,7 +132,7 @@ def test_a_removed_node_has_nothing_and_is_nobody() -> None:
         replace(NODE, instances=frozenset([("s-1", "one")]), running=frozenset(["s-1"])), _remove(NODE)
     )
     refuse = RefuseReport(context=SYSTEM, hostname="kvm1", reason="node.removed", server_id=None)
-    inventory = RecordInventory(
+    command = RecordInventory(
         context=RequestContext(actor="node:kvm1"), hostname="kvm1", instances=(), taken_at=NOON
     )
 
@@ -139,7 +140,7 @@ def test_a_removed_node_has_nothing_and_is_nobody() -> None:
     attempts: tuple[Callable[[], object], ...] = (
         lambda: _remove(node),
         lambda: _replace(node, PEMS[1]),
-        lambda: nodes.record_inventory(node, inventory, now=NOON),
+        lambda: record_inventory(node, command, now=NOON),
         lambda: nodes.lose_node(node, LoseNode(context=SYSTEM, hostname="kvm1"), now=NOON),
     )
     for refused in attempts:
@@ -156,7 +157,7 @@ def test_an_administrator_lets_it_in_again_as_another() -> None:
     (admitted,) = _admit(_after(before, _remove(before)))
 
     assert isinstance(admitted, facts.NodeRegistered)
-    assert nodes.evolve(before, admitted) == nodes.Node(2, "kvm1", PEMS[1])
+    assert node_state.evolve(before, admitted) == node_state.Node(2, "kvm1", PEMS[1])
     assert admitted.actor == "user:admin"
 
 

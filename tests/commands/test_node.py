@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sealward.commands import node as decider
 from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.errors import HostnameTaken, NotRegistered
+from sealward.commands.inventory import record_inventory
 from sealward.commands.messages import (
     ActivateNode,
     DeactivateNode,
@@ -19,7 +20,7 @@ from sealward.commands.messages import (
     RecordInventory,
     RegisterNode,
 )
-from sealward.commands.node import Node, evolve
+from sealward.commands.node_state import Node, evolve
 from sealward.events.base import Event
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeActivated, NodeLost, NodeReturned
 
@@ -45,7 +46,7 @@ def inventory(node: Node, *instances: tuple[str, str]) -> list[Event]:
     command = RecordInventory(
         context=RequestContext(actor="node:kvm2"), hostname="kvm2", instances=instances, taken_at=NOW
     )
-    return decider.record_inventory(node, command, now=NOW)
+    return record_inventory(node, command, now=NOW)
 
 
 def test_a_node_registers_once() -> None:
@@ -136,7 +137,7 @@ def test_that_a_server_begins_or_ceases_to_run_is_recorded_once() -> None:
             taken_at=NOW,
             running=running,
         )
-        return decider.record_inventory(node, command, now=NOW)
+        return record_inventory(node, command, now=NOW)
 
     began = said(registered(), frozenset({"s-1"}))
     node = play(registered(), began)

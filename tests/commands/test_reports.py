@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from sealward.commands import inventory, node_state
 from sealward.commands import node as nodes
 from sealward.commands import sign as signs
 from sealward.commands.context import RequestContext, by_node
@@ -24,12 +25,12 @@ from sealward.commands.errors import (
     WrongNode,
 )
 from sealward.commands.messages import RecordFailure, RecordInventory, RecordSweep
-from sealward.commands.node import Node
-from sealward.commands.sign import Sign, evolve
+from sealward.commands.node_state import Node
+from sealward.commands.sign_state import Sign, evolve
+from sealward.events.is_valid import IsValid
 from sealward.events.node import NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignValidated
 from sealward.events.signing import envelope as envelopes
-from sealward.events.verdict import IsValid
 from sealward.protocol import reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -170,20 +171,20 @@ def test_what_is_no_report_is_refused(payload: bytes) -> None:
 def test_a_sweep_that_comes_again_is_recorded_once() -> None:
     """As one that is older than the last, unless it answers a task that waits."""
     first = sweep(started_at=NOW)
-    node = nodes.evolve(NODE, first[0])
+    node = node_state.evolve(NODE, first[0])
 
     assert sweep(node, started_at=NOW) == []
     assert sweep(node, started_at=NOW - timedelta(seconds=1)) == []
     assert len(sweep(node, started_at=NOW + timedelta(seconds=1))) == 1
     (answer,) = sweep(node, started_at=NOW - timedelta(seconds=1), task_id="t-1")
-    assert sweep(nodes.evolve(node, answer), started_at=NOW - timedelta(seconds=1), task_id="t-1") == []
+    assert sweep(node_state.evolve(node, answer), started_at=NOW - timedelta(seconds=1), task_id="t-1") == []
 
 
 def test_an_inventory_older_than_the_sweep_before_the_last_comes_too_late() -> None:
     """The node has said since what it has; what was taken after that is believed."""
     node: Node | None = NODE
     for second in (1, 2):
-        node = nodes.evolve(node, sweep(node, started_at=NOW + timedelta(seconds=second))[0])
+        node = node_state.evolve(node, sweep(node, started_at=NOW + timedelta(seconds=second))[0])
 
     def taken(second: float) -> RecordInventory:
         moment = NOW + timedelta(seconds=second)
@@ -194,8 +195,8 @@ def test_an_inventory_older_than_the_sweep_before_the_last_comes_too_late() -> N
             taken_at=moment,
         )
 
-    assert nodes.record_inventory(node, taken(0.5), now=NOW) == []
-    assert len(nodes.record_inventory(node, taken(1.5), now=NOW)) == 1
+    assert inventory.record_inventory(node, taken(0.5), now=NOW) == []
+    assert len(inventory.record_inventory(node, taken(1.5), now=NOW)) == 1
 
 
 def test_a_failure_answers_a_task_once() -> None:

@@ -29,11 +29,12 @@ from sealward.commands.messages import (
     RevokeSign,
     UpdateSign,
 )
-from sealward.commands.moves import place
-from sealward.commands.sign import Sign, evolve
+from sealward.commands.moves import location
+from sealward.commands.sign_state import Sign, evolve
 from sealward.events.base import Event
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import Finding, Measurement
+from sealward.events.is_valid import IsValid
 from sealward.events.sign import (
     PASSED_OVER,
     Grounds,
@@ -46,7 +47,6 @@ from sealward.events.sign import (
 )
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.statement import Statement
-from sealward.events.verdict import IsValid
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -262,7 +262,7 @@ OPEN = replace(MOVED, doors=("/domain/devices/graphics: listens on every address
 def bound(*, moved: bool = False) -> Sign:
     """Return a sign in force with host-bound parts, on its node or on another one."""
     sign = play(created(), report(created(), BOUND))
-    sign = play(sign, place.move_sign(sign, MOVE, now=NOW) if moved else [])
+    sign = play(sign, location.move_sign(sign, MOVE, now=NOW) if moved else [])
     assert sign is not None
     return sign
 
@@ -416,7 +416,7 @@ def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() ->
 def test_a_sign_follows_its_server_and_keeps_what_is_in_force() -> None:
     """Both nodes are named; generation, reference and verdict stay; being there already is no news."""
     before = sealed()
-    (moved,) = place.move_sign(before, MOVE, now=NOW)
+    (moved,) = location.move_sign(before, MOVE, now=NOW)
     assert isinstance(moved, SignMoved)
     after = play(before, [moved])
     assert after is not None
@@ -424,14 +424,14 @@ def test_a_sign_follows_its_server_and_keeps_what_is_in_force() -> None:
     assert (moved.from_node_id, moved.from_hostname, moved.node_id, moved.hostname) == (2, "kvm2", 3, "kvm3")
     assert (after.node_id, after.hostname, after.instance_name) == (3, "kvm3", "instance-9")
     assert (after.sealed, after.reference, after.verdict) == (before.sealed, before.reference, before.verdict)
-    assert place.move_sign(after, MOVE, now=NOW) == []
+    assert location.move_sign(after, MOVE, now=NOW) == []
     with pytest.raises(NotSigned):
-        place.move_sign(None, MOVE, now=NOW)
+        location.move_sign(None, MOVE, now=NOW)
 
 
 def test_after_a_move_the_new_node_is_heard_and_the_old_one_is_not() -> None:
     """What the old one still says came too late; what a third one says never had a place."""
-    moved = play(sealed(), place.move_sign(sealed(), MOVE, now=NOW))
+    moved = play(sealed(), location.move_sign(sealed(), MOVE, now=NOW))
 
     (changed,) = report(moved, CHANGED, second=2, node_id=3)
     assert isinstance(changed, SignValidated)
@@ -445,14 +445,14 @@ def test_after_a_move_the_new_node_is_heard_and_the_old_one_is_not() -> None:
 def test_what_was_ordered_before_a_move_is_sealed_by_the_new_node() -> None:
     """The order goes with the sign, when its home has said where the server goes."""
     move = replace(MOVE, grounds=Grounds.ANNOUNCED)
-    moved = play(created(), place.move_sign(created(), move, now=NOW))
+    moved = play(created(), location.move_sign(created(), move, now=NOW))
 
     assert [type(one) for one in report(moved, node_id=3)] == [SignSealed, SignValidated]
 
 
 def test_what_a_node_finds_first_after_a_move_is_news() -> None:
     """Equal as before, for trust may have been withheld when it left its old node; said again it is none."""
-    moved = play(sealed(), place.move_sign(sealed(), MOVE, now=NOW))
+    moved = play(sealed(), location.move_sign(sealed(), MOVE, now=NOW))
     (first,) = report(moved, second=2, node_id=3)
 
     assert isinstance(first, SignValidated)
@@ -463,8 +463,8 @@ def test_what_a_node_finds_first_after_a_move_is_news() -> None:
 def test_what_was_measured_before_a_move_is_not_what_is_found_first_after_it() -> None:
     """Delivered once more when the server is back: it says nothing of what was in between."""
     back = replace(MOVE, node_id=2, hostname="kvm2")
-    gone = play(sealed(), place.move_sign(sealed(), MOVE, now=NOW))
-    returned = play(gone, place.move_sign(gone, back, now=NOW))
+    gone = play(sealed(), location.move_sign(sealed(), MOVE, now=NOW))
+    returned = play(gone, location.move_sign(gone, back, now=NOW))
 
     assert report(returned, second=1) == []
     assert report(returned, second=2) != []

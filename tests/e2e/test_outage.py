@@ -17,8 +17,8 @@ from topology import topology
 
 from sealward.commands.context import RequestContext
 from sealward.commands.messages import RecordSweep, RegisterNode
-from sealward.commands.writer.batch import Batch
 from sealward.commands.writer.handler import Handler
+from sealward.commands.writer.unit_of_work import UnitOfWork
 from sealward.control.database import ControlPlace
 from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent
@@ -62,7 +62,7 @@ class Hour:
         """Make the nodes known."""
         pem = keys.public_pem(Ed25519PrivateKey.generate().public_key())
 
-        def all_of_them(batch: Batch) -> None:
+        def all_of_them(batch: UnitOfWork) -> None:
             for name in self._names:
                 batch.handle(
                     RegisterNode(context=RequestContext(actor=f"node:{name}"), hostname=name, public_key=pem)
@@ -74,7 +74,7 @@ class Hour:
         """Let each node sweep once."""
         moment = utc_now()
 
-        def all_of_them(batch: Batch) -> None:
+        def all_of_them(batch: UnitOfWork) -> None:
             for name in self._names:
                 batch.handle(
                     RecordSweep(

@@ -27,11 +27,12 @@ from sealward.events import verdict as rules
 from sealward.events.base import Event, Recorded, utc_now
 from sealward.events.bus.dead_letters import DeadLetters
 from sealward.events.comparison.measurement import differing
+from sealward.events.is_valid import IsValid
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, StoreUnavailable
-from sealward.events.verdict import UNSEALED, IsValid, Verdict
+from sealward.events.verdict import UNSEALED, Verdict
 from sealward.node_agent.hypervisor.fleet import sample_uri
 from sealward.node_agent.hypervisor.hypervisor import describe
 from sealward.node_agent.measuring.measure import measure

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sealward.events.claim import Claim, ended, opened
 from sealward.events.comparison.measurement import Finding
+from sealward.events.is_valid import IsValid
 from sealward.events.verdict import (
     UNSEALED,
-    IsValid,
     Verdict,
     at,
     claimed,

@@ -12,10 +12,10 @@ from msgspec.structs import replace as changed
 
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import BEING_MEASURED, Finding, Measurement
+from sealward.events.is_valid import IsValid
 from sealward.events.sign import SignValidated
 from sealward.events.verdict import (
     UNSEALED,
-    IsValid,
     Verdict,
     at,
     differs,

@@ -12,14 +12,14 @@ from reporter import Reporter
 
 from sealward.commands.context import RequestContext
 from sealward.commands.messages import RevokeSign
-from sealward.commands.moves.place import AGREED
+from sealward.commands.moves.location import AGREED
 from sealward.events.base import Event, node_stream
 from sealward.events.bus.bus import Later
+from sealward.events.is_valid import IsValid
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered, NodeReportRefused, NodeSwept
 from sealward.events.sign import Grounds, SignCreated, SignMoved, SignSealed, SignValidated
 from sealward.events.signing import envelope as envelopes
 from sealward.events.store.store import EventStore, StoreUnavailable, VersionConflict
-from sealward.events.verdict import IsValid
 from sealward.intake.reports.refusals import QUIET_FOR
 from sealward.protocol import reports
 

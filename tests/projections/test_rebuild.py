@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealward.events.base import Event, Origin, node_stream, sign_stream
+from sealward.events.is_valid import IsValid
 from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
 from sealward.events.sign import SignEvent, SignOrdered
 from sealward.events.store import store as stores
 from sealward.events.store.store import EventStore
-from sealward.events.verdict import IsValid
 from sealward.projections import database as projections_database
 from sealward.projections import postgres as in_postgresql
 from sealward.projections.database import Projections

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from sealward.events.base import Event
 from sealward.events.comparison.binding import Binding
+from sealward.events.is_valid import IsValid
 from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignMoved, SignRevoked, SignSealed, SignUpdated, SignValidated
-from sealward.events.verdict import IsValid
 from sealward.projections.signs import SignRow, Signs
 from sealward.projections.tables import SqliteTables, Tables
 

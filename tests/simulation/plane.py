@@ -14,7 +14,7 @@ from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from simulation.network import Answered, Deliveries, Killed, Network
 
-from sealward.commands.node import Node
+from sealward.commands.node_state import Node
 from sealward.commands.writer.handler import Handler
 from sealward.control.leases import Leases
 from sealward.control.turns import LastTurns

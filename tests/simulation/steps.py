@@ -8,7 +8,7 @@ from simulation.world import World
 
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 
 
 def order(world: World, kind: type[ask.UpdateSign | ask.RequestValidation], server_id: str) -> None:

@@ -11,8 +11,8 @@ from simulation.steps import is_valid, order, tick
 from simulation.world import World
 
 from sealward.commands import messages as ask
+from sealward.events.is_valid import IsValid
 from sealward.events.store.store import StoreUnavailable
-from sealward.events.verdict import IsValid
 from sealward.node_agent.agent import ANEW
 from sealward.protocol import reports
 

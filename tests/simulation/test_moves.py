@@ -8,7 +8,7 @@ from simulation.steps import is_valid, order, tick
 from simulation.world import World
 
 from sealward.commands import messages as ask
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 
 
 def test_a_move_of_which_a_node_was_not_told_is_asked_for_at_its_next_sweep(world: World, host: Host) -> None:

@@ -9,8 +9,8 @@ from simulation.steps import is_valid, order
 from simulation.world import World
 
 from sealward.commands import messages as ask
+from sealward.events.is_valid import IsValid
 from sealward.events.sign import SignValidated
-from sealward.events.verdict import IsValid
 from sealward.protocol import reports
 
 

@@ -12,7 +12,7 @@ from simulation.truths import sign_rows
 from simulation.world import World
 
 from sealward.commands import messages as ask
-from sealward.events.verdict import IsValid
+from sealward.events.is_valid import IsValid
 
 WRONG = [timedelta(minutes=2), timedelta(days=366), timedelta(minutes=-2), timedelta(days=-366)]
 CASES = pytest.mark.parametrize("wrong", WRONG, ids=str)

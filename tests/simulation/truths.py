@@ -14,10 +14,10 @@ from simulation.world import World
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.comparison.measurement import Measurement, differing
+from sealward.events.is_valid import IsValid
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.signing.statement import Statement
-from sealward.events.verdict import IsValid
 from sealward.projections.signs import SignRow
 from sealward.protocol import reports
 

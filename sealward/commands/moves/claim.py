@@ -11,32 +11,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-from msgspec.structs import replace
-
 from sealward.commands.errors import NotSigned
 from sealward.commands.fact import about_sign
-from sealward.events.claim import Claim
 from sealward.events.sign import SignClaimed, SignClaimSettled
-from sealward.events.verdict import claimed, unclaimed
 
 if TYPE_CHECKING:
     from sealward.commands.messages import ClaimSign, SettleClaim
-    from sealward.commands.sign import Sign
+    from sealward.commands.sign_state import Sign
     from sealward.events.base import Event
+    from sealward.events.claim import Claim
 
 OFTEN: Final = 3
 """Claims of one node to one server within `WITHIN` after which the last one stands for so long."""
 WITHIN: Final = timedelta(minutes=10)
-REMEMBERED: Final = 16
-"""Openings of claims that a sign remembers."""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """A node has claimed the server at that moment of the control plane's clock."""
-
-    node_id: int
-    at: datetime
 
 
 def claim_sign(sign: Sign | None, command: ClaimSign, *, now: datetime) -> list[Event]:
@@ -85,16 +72,6 @@ def opened_at(sign: Sign, node_id: int) -> datetime | None:
     if _of(sign, node_id) is None:
         return None
     return max((one.at for one in sign.opened if one.node_id == node_id), default=None)
-
-
-def evolve(sign: Sign, event: SignClaimed | SignClaimSettled) -> Sign:
-    """Return the sign after a fact about a claim: what its node finds first after the last claim is news."""
-    if isinstance(event, SignClaimSettled):
-        verdict = unclaimed(sign.verdict, event.by_node_id)
-        return replace(sign, verdict=verdict, is_unseen=sign.is_unseen or not verdict.claims)
-    claim = Claim(event.by_node_id, event.by_hostname, event.hostname, event.denied)
-    opened = sign.opened if event.denied else (*sign.opened, Opened(event.by_node_id, event.timestamp))
-    return replace(sign, verdict=claimed(sign.verdict, claim), opened=opened[-REMEMBERED:])
 
 
 def _of(sign: Sign, node_id: int) -> Claim | None:

@@ -16,48 +16,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-from msgspec.structs import replace
-
 from sealward.commands.errors import PlaceUnconfirmed
 from sealward.events.claim import CLAIMED
-from sealward.events.sign import Grounds, SignMoved, SignSealed, SignUpdated, SignValidated
-from sealward.events.verdict import IsValid, held
+from sealward.events.is_valid import IsValid
+from sealward.events.verdict import held
 
 if TYPE_CHECKING:
-    from sealward.commands.sign import Sign
-    from sealward.events.base import Event
+    from sealward.commands.sign_state import Sign
     from sealward.events.verdict import Verdict
 
 UNCONFIRMED: Final = "place-unconfirmed"
 """The reason why an order of before a move is not sealed on the new node."""
-UNPROVEN: Final = frozenset((Grounds.LEFT, Grounds.POLICY))
-"""Grounds of a move for which nobody but the new node has said that the server went there."""
-
-
-class Unconfirmed(msgspec.Struct, frozen=True):
-    """What is not confirmed: `was_false` is for rule 1, `is_elsewhere` for rules 2 and 3."""
-
-    was_false: bool = False
-    is_elsewhere: bool = False
-
-
-CONFIRMED: Final = Unconfirmed()
-
-
-def after(known: Unconfirmed, verdict: Verdict, event: Event) -> Unconfirmed:
-    """Return what is unconfirmed after an event of the sign; `verdict` is the verdict after that event."""
-    match event:
-        case SignSealed() | SignMoved(grounds=Grounds.ORDERED):
-            return CONFIRMED
-        case SignMoved():
-            was_false = known.was_false or verdict.is_valid is IsValid.FALSE
-            return Unconfirmed(was_false, known.is_elsewhere or event.grounds in UNPROVEN)
-        case SignUpdated():
-            return replace(known, is_elsewhere=False)
-        case SignValidated(is_valid=IsValid.TRUE):
-            return replace(known, was_false=False)  # recorded before there was rule 1
-    return known
 
 
 def not_sealed_for(sign: Sign) -> str | None:

@@ -14,32 +14,16 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec.structs import replace
-
 from sealward.commands.clock import is_overtaken, refuse_future
 from sealward.commands.errors import AnnouncedToAnother, NotSigned
 from sealward.commands.fact import about_sign
-from sealward.commands.moves.place import refuse_others
+from sealward.commands.moves.location import refuse_others
 from sealward.events.sign import SignLeaving, SignStayed
 
 if TYPE_CHECKING:
     from sealward.commands.messages import AnnounceLeaving, ContestLeaving, EndLeaving
-    from sealward.commands.sign import Sign
+    from sealward.commands.sign_state import Sign
     from sealward.events.base import Event
-
-
-class Announced(msgspec.Struct, frozen=True):
-    """The destination of a migration.
-
-    `announced_at` is by the home's clock, `recorded_at` by the control plane's.
-    """
-
-    to_node_id: int
-    to_hostname: str
-    announced_at: datetime
-    recorded_at: datetime
-    is_contested: bool = False
 
 
 def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: datetime) -> list[Event]:
@@ -112,13 +96,3 @@ def end_leaving(sign: Sign | None, command: EndLeaving, *, now: datetime) -> lis
         to_hostname=sign.leaving.to_hostname,
     )
     return [stayed]
-
-
-def evolve(sign: Sign, event: SignLeaving | SignStayed) -> Sign:
-    """Return the sign after a fact about an announced migration."""
-    if isinstance(event, SignStayed):
-        return replace(sign, leaving=None)
-    if event.contested and sign.leaving is not None:
-        return replace(sign, leaving=replace(sign.leaving, is_contested=True))
-    announced = Announced(event.to_node_id, event.to_hostname, event.announced_at, event.timestamp)
-    return replace(sign, leaving=announced)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned, NotThere
-from sealward.commands.moves import place
+from sealward.commands.moves import location
 from sealward.events.sign import Grounds
 
 if TYPE_CHECKING:
     from sealward.commands.context import RequestContext
-    from sealward.commands.writer.batch import Batch
+    from sealward.commands.writer.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class OrderMove:
     hostname: str
 
 
-def order_move(decisions: Batch, order: OrderMove) -> None:
+def order_move(decisions: UnitOfWork, order: OrderMove) -> None:
     """Move a sign whose home is lost, is no node any more, or does not run the server.
 
     Raises NotSigned, NotThere, NodeNotLost.
@@ -37,8 +37,8 @@ def order_move(decisions: Batch, order: OrderMove) -> None:
         raise NotThere
     if node.node_id == sign.node_id:
         return
-    home = place.standing(decisions.node(sign.hostname), sign.node_id, order.server_id)
-    place.refuse_order(home)
+    home = location.standing(decisions.node(sign.hostname), sign.node_id, order.server_id)
+    location.refuse_order(home)
     decisions.handle(
         ask.MoveSign(
             context=order.context,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sealward.commands.writer.batch import of_node, of_sign
+from sealward.commands.writer.stream import of_node, of_sign
 from sealward.events import codec, typed
 from sealward.events.node import NodeEvent, NodeKeyReplaced, NodeRegistered, NodeSwept
 from sealward.events.set_aside import BROKEN
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from sealward.commands.writer.batch import Stream
+    from sealward.commands.writer.stream import Stream
     from sealward.events.base import Event, Stored
     from sealward.events.store.store import EventStore, Snapshot
 

@@ -46,7 +46,8 @@ AS_SIGNED: Final = Binding()
 def after(binding: Binding, event: Event) -> Binding:
     """Return the binding after an event of the server's sign."""
     from sealward.events import sign  # noqa: PLC0415 - the start gate reads bindings in a hurry, and no events
-    from sealward.events.verdict import HELD, IsValid  # noqa: PLC0415 - as above
+    from sealward.events.is_valid import IsValid  # noqa: PLC0415 - as above
+    from sealward.events.verdict import HELD  # noqa: PLC0415 - as above
 
     match event:
         case sign.SignCreated() | sign.SignSealed():

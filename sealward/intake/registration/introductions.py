@@ -27,16 +27,16 @@ from sealward.commands.errors import (
     TooManyQuestions,
     WrongNode,
 )
-from sealward.commands.moves import place
+from sealward.commands.moves import location
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from sealward.commands.node import Node
-    from sealward.commands.sign import Sign
-    from sealward.commands.writer.batch import Batch
+    from sealward.commands.node_state import Node
+    from sealward.commands.sign_state import Sign
+    from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.intake.telling.notes import Notes
 
     SignOf = Callable[[str], reports.Assignment | None]
@@ -144,7 +144,7 @@ class Introductions:
         self._counts[hostname, False] += 1
         return self._counts[hostname, False] > AT_MOST
 
-    def wanted(self, node: Node, asked: reports.Wanted, decisions: Batch, exchange: Exchange) -> None:
+    def wanted(self, node: Node, asked: reports.Wanted, decisions: UnitOfWork, exchange: Exchange) -> None:
         """Take the question of a start gate. Raises AnnouncedToAnother."""
         sign = decisions.sign(asked.server_id)
         no = Answer(node.hostname, asked.server_id, asked.nonce, is_given=False)
@@ -163,7 +163,7 @@ class Introductions:
         self,
         node: Node,
         sign: Sign,
-        decisions: Batch,
+        decisions: UnitOfWork,
         exchange: Exchange,
         why: Why,
         *,
@@ -192,7 +192,7 @@ class Introductions:
             exchange.ask[asked.question] = asked
         return True
 
-    def said(self, report: reports.Leaving, decisions: Batch, exchange: Exchange) -> None:
+    def said(self, report: reports.Leaving, decisions: UnitOfWork, exchange: Exchange) -> None:
         """Take the answer of a home. An answer to no question that is open is late, and means nothing."""
         asked = self._asked.get(report.nonce)
         if asked is None or (asked.server_id, asked.home) != (report.server_id, report.hostname):
@@ -225,7 +225,7 @@ class Introductions:
         else:
             exchange.tell += _answer(asked, is_given=True)
 
-    def _is_second(self, asked: Asked, decisions: Batch) -> None:
+    def _is_second(self, asked: Asked, decisions: UnitOfWork) -> None:
         """Have an announcement contested by a node on whose behalf the home was asked at the same time."""
         sign, node = decisions.sign(asked.server_id), decisions.node(asked.hostname)
         if sign is not None and node is not None and asked.why is not Why.CLAIM:
@@ -243,7 +243,7 @@ class Introductions:
             self._notes.give(answer.hostname, functools.partial(self._incoming, answer))
 
     def _contradict(
-        self, asked: Asked, report: reports.Leaving, decisions: Batch, exchange: Exchange
+        self, asked: Asked, report: reports.Leaving, decisions: UnitOfWork, exchange: Exchange
     ) -> None:
         """Take the word of a home that a server does not leave it."""
         if asked.why is Why.GATE:
@@ -281,7 +281,7 @@ class Introductions:
         return reports.Incoming(answer.server_id, sign, answer.answers)
 
 
-def contest(node: Node, sign: Sign, decisions: Batch) -> None:
+def contest(node: Node, sign: Sign, decisions: UnitOfWork) -> None:
     """Record that a node asks for a server whose migration is announced for another node."""
     decisions.handle(
         ask.ContestLeaving(
@@ -297,7 +297,7 @@ def _may_know(sign: Sign, node_id: int) -> bool:
     """Say whether a node is the home of a server, or the uncontested destination of its migration."""
     if sign.node_id == node_id:
         return True
-    return place.is_destination(sign, node_id) and not sign.verdict.claims
+    return location.is_destination(sign, node_id) and not sign.verdict.claims
 
 
 def _answer(asked: Asked, *, is_given: bool) -> Iterable[Answer]:
@@ -307,7 +307,7 @@ def _answer(asked: Asked, *, is_given: bool) -> Iterable[Answer]:
     return [Answer(asked.hostname, asked.server_id, asked.answers, is_given)]
 
 
-def _refuse(asked: Asked, refused: ReportRefused, decisions: Batch) -> None:
+def _refuse(asked: Asked, refused: ReportRefused, decisions: UnitOfWork) -> None:
     """Record that a node asked for a server that does not come to it."""
     command = ask.RefuseReport(
         context=SYSTEM, hostname=asked.hostname, reason=refused.code, server_id=asked.server_id

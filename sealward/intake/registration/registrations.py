@@ -12,7 +12,7 @@ from sealward.events.signing.keys import KeyRefused, public_key
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.intake.reports.reading import Said
 
 

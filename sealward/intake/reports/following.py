@@ -1,6 +1,6 @@
 """How signs follow their servers: what an inventory means for where signs are, and who claims which server.
 
-The rules are those of `commands.place` and `commands.claim`; here is which nodes and signs they are
+The rules are those of `commands.moves.location` and `commands.claim`; here is which nodes and signs they are
 applied to.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sealward.commands import messages as ask
 from sealward.commands.context import by_node
 from sealward.commands.errors import StreamUnreadable
-from sealward.commands.inventory import names
 from sealward.commands.moves import claim as claims
-from sealward.commands.moves import place
-from sealward.commands.writer.batch import of_sign
+from sealward.commands.moves import location
+from sealward.commands.node_state import names
+from sealward.commands.writer.stream import of_sign
 from sealward.events.policy import OnLoss
 from sealward.intake.registration.introductions import Why, contest
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from sealward.commands.node import Node
-    from sealward.commands.sign import Sign
-    from sealward.commands.writer.batch import Batch
+    from sealward.commands.node_state import Node
+    from sealward.commands.sign_state import Sign
+    from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.intake.registration.introductions import Exchange, Introductions
 
     Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
@@ -70,14 +70,14 @@ class Following:
         self._begun: Counter[str] = Counter()
         self._since = clock()
 
-    def follow(self, before: Node, taken_at: datetime, decisions: Batch, exchange: Exchange) -> int:
+    def follow(self, before: Node, taken_at: datetime, decisions: UnitOfWork, exchange: Exchange) -> int:
         """Let signs follow their servers, now that a node has said which servers it has.
 
         `before` is the node as it was before that. Returns how many signs of other nodes had to be looked at.
         """
         node = decisions.node(before.hostname) or before
         foreign = self._where.elsewhere(node.node_id, sorted(one for one, _ in node.instances))
-        missed = place.gone(before, node)
+        missed = location.gone(before, node)
         unsettled = self._where.unsettled(node.node_id)
         decisions.load([of_sign(one) for one in dict.fromkeys((*foreign, *missed, *unsettled))])
         one = _Inventory(self, before, node, taken_at, decisions, exchange)
@@ -93,7 +93,7 @@ class Following:
         """Return the hostnames of other nodes that have a server, as far as the rows know."""
         return self._where.also_at(node_id, server_id)
 
-    def inquire(self, node: Node, sign: Sign, decisions: Batch, exchange: Exchange, why: Why) -> None:
+    def inquire(self, node: Node, sign: Sign, decisions: UnitOfWork, exchange: Exchange, why: Why) -> None:
         """Have the home of a server asked whether it leaves."""
         self._introductions.inquire(node, sign, decisions, exchange, why)
 
@@ -129,7 +129,7 @@ class _Inventory:
         before: Node,
         node: Node,
         taken_at: datetime,
-        decisions: Batch,
+        decisions: UnitOfWork,
         exchange: Exchange,
     ) -> None:
         self._following = following
@@ -180,7 +180,7 @@ class _Inventory:
         """Consider the other nodes that may have a server: its home may have let it go."""
         if sign is None:
             return
-        home = place.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
+        home = location.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
         if not home.let_go and not sign.verdict.claims:
             return
         hostnames = (one.by for one in sign.verdict.claims)
@@ -197,18 +197,18 @@ class _Inventory:
     def _consider(self, sign: Sign, node: Node) -> None:
         """Move the sign to a node, or have the node claim the server, if the node takes part."""
         home = self._decisions.node(sign.hostname)
-        at_home = place.standing(home, sign.node_id, sign.server_id)
-        there = place.standing(node, node.node_id, sign.server_id)
-        if node.node_id == sign.node_id or not place.takes_part(at_home, there):
+        at_home = location.standing(home, sign.node_id, sign.server_id)
+        there = location.standing(node, node.node_id, sign.server_id)
+        if node.node_id == sign.node_id or not location.takes_part(at_home, there):
             return
         now = self._following.now()
-        if place.is_destination(sign, node.node_id) and place.is_early(sign, at_home, now):
+        if location.is_destination(sign, node.node_id) and location.is_early(sign, at_home, now):
             return
-        others = place.Others(
+        others = location.Others(
             self._is_rivalled(sign, node, at_home, there),
             home is not None and home.policy.on_loss is OnLoss.FOLLOW,
         )
-        grounds = place.grounds_for(sign, (node.node_id, there), at_home, others, now)
+        grounds = location.grounds_for(sign, (node.node_id, there), at_home, others, now)
         if grounds is None:
             self._claim(sign, node)
             return
@@ -224,7 +224,9 @@ class _Inventory:
             )
         )
 
-    def _is_rivalled(self, sign: Sign, node: Node, at_home: place.Standing, there: place.Standing) -> bool:
+    def _is_rivalled(
+        self, sign: Sign, node: Node, at_home: location.Standing, there: location.Standing
+    ) -> bool:
         """Say whether another node takes part as well: which runs the server, or has it as this one has."""
         denied = {one.by for one in sign.verdict.claims if one.denied}
         hostnames = {one.by for one in sign.verdict.claims}
@@ -234,8 +236,8 @@ class _Inventory:
             other = self._decisions.node(hostname)
             if other is None or other.removed:
                 continue
-            rival = place.standing(other, other.node_id, sign.server_id)
-            if place.is_rival(sign, at_home, rival, there):
+            rival = location.standing(other, other.node_id, sign.server_id)
+            if location.is_rival(sign, at_home, rival, there):
                 return True
         return False
 
@@ -258,9 +260,9 @@ class _Inventory:
         node_id = self._node.node_id if node_id is None else node_id
         if not any(one.node_id == node_id for one in sign.verdict.claims):
             return
-        home = place.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
+        home = location.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
         by = self._decisions.node(hostname or self._node.hostname)
-        if not place.takes_part(home, place.standing(by, node_id, sign.server_id)):
+        if not location.takes_part(home, location.standing(by, node_id, sign.server_id)):
             self._decisions.handle(
                 ask.SettleClaim(
                     context=by_node(self._node.hostname), server_id=sign.server_id, by_node_id=node_id
@@ -269,7 +271,7 @@ class _Inventory:
 
     def _end_leaving(self, sign: Sign) -> None:
         """End an announced migration after which the server is still here, and does not leave."""
-        stays = place.standing(self._node, sign.node_id, sign.server_id)
+        stays = location.standing(self._node, sign.node_id, sign.server_id)
         if sign.leaving is not None and not stays.let_go:
             self._decisions.handle(
                 ask.EndLeaving(
@@ -282,7 +284,7 @@ class _Inventory:
 
     def _deny(self, sign: Sign) -> None:
         """Deny claims that were recorded long before the home has said again that it has the server."""
-        at_home = place.standing(self._node, sign.node_id, sign.server_id)
+        at_home = location.standing(self._node, sign.node_id, sign.server_id)
         now = self._following.now()
         for one in sign.verdict.claims:
             opened = claims.opened_at(sign, one.node_id)

@@ -13,7 +13,7 @@ from sealward.intake.reports.reading import Measured
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
 
 
 def of(report: reports.AnyReport, measured: Measured | Exception | None, node: Node) -> ask.Command:

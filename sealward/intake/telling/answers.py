@@ -22,7 +22,7 @@ from sealward.protocol.reports import queue_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.events.bus.node_queues import Letter, NodeQueues
     from sealward.intake.telling.voice import Voice
     from sealward.protocol import reports

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from sealward.commands.node import Node
+    from sealward.commands.node_state import Node
     from sealward.events.store.store import EventStore
     from sealward.projections.database import Projections
     from sealward.projections.signs import SignRow

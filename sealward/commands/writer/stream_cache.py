@@ -15,7 +15,7 @@ MOST: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class CachedStream:
     """A stream as it was: its state after `version`, and how many events that is beyond its last snapshot.
 
     It can be behind, for others write as well; within an era of the store it cannot be wrong, for what was
@@ -29,21 +29,21 @@ class Remembered:
     era: int
 
 
-class Memory:
+class StreamCache:
     """The streams that were used last. Safe for many threads."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._streams: OrderedDict[UUID, Remembered] = OrderedDict()
+        self._streams: OrderedDict[UUID, CachedStream] = OrderedDict()
 
-    def recall(self, stream: UUID, shape: str, era: int) -> Remembered | None:
+    def get(self, stream: UUID, shape: str, era: int) -> CachedStream | None:
         """Return what is known of a stream, in that shape, of that era of the store."""
         with self._lock:
             known = self._streams.get(stream)
         return known if known is not None and (known.shape, known.era) == (shape, era) else None
 
-    def keep(self, stream: UUID, known: Remembered) -> None:
+    def put(self, stream: UUID, known: CachedStream) -> None:
         """Remember what is in the log; never what was only decided."""
         with self._lock:
             self._streams[stream] = known

@@ -1,7 +1,9 @@
 """On which node a sign is, and on whose word it goes to another node: pure functions.
 
 The home of a server is the node that its sign is on. A node other than the home takes part when it runs the
-server, or has it while the home has not. Rules, each with a test of its name in tests/commands/test_place.py:
+server, or has it while the home has not.
+
+Rules, each with a test of its name in tests/commands/test_location.py:
 
 1. A node that has a server switched off while its home has it, too, takes no part: it has a leftover.
 2. The destination of a migration that the home has announced gets the sign as soon as it runs the server and
@@ -31,16 +33,15 @@ from msgspec.structs import replace
 
 from sealward.commands.errors import MovedAway, NodeNotLost, NotSigned, WrongNode
 from sealward.commands.fact import about_sign
-from sealward.commands.inventory import names
+from sealward.commands.node_state import names
 from sealward.events.sign import Grounds, SignMoved
-from sealward.events.verdict import unclaimed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.commands.messages import MoveSign
-    from sealward.commands.node import Node
-    from sealward.commands.sign import Sign
+    from sealward.commands.node_state import Node
+    from sealward.commands.sign_state import Sign
     from sealward.events.base import Event
 
 AWAITED: Final = timedelta(seconds=60)
@@ -168,20 +169,6 @@ def move_sign(sign: Sign | None, command: MoveSign, *, now: datetime) -> list[Ev
         grounds=command.grounds,
     )
     return [moved]
-
-
-def moved(sign: Sign, event: SignMoved) -> Sign:
-    """Return the sign as it is on its new node: with no migration announced, and no claim of that node."""
-    return replace(
-        sign,
-        node_id=event.node_id,
-        hostname=event.hostname,
-        instance_name=event.instance_name,
-        moved_from=event.from_node_id,
-        is_unseen=True,
-        leaving=None,
-        verdict=unclaimed(sign.verdict, event.node_id),
-    )
 
 
 def refuse_others(sign: Sign, node_id: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from sealward.commands import messages as ask
-from sealward.commands import node as nodes
-from sealward.commands import sign as signs
+from sealward.commands import node_state, sign_state
 from sealward.commands.errors import StreamUnreadable, Unrecordable
-from sealward.commands.writer.memory import Memory, Remembered
+from sealward.commands.writer.stream import Stream, of, of_node, of_sign
+from sealward.commands.writer.stream_cache import CachedStream, StreamCache
 from sealward.commands.writer.unreadable import Unreadable
 from sealward.events import codec, typed, values
-from sealward.events.base import KNOWN, node_stream, sign_stream
 from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent
 from sealward.events.store.store import Snapshot
@@ -36,43 +34,6 @@ SNAPSHOT_EVERY: Final = 20
 """Events beyond a snapshot after which there is a new one: what a load may have to fold."""
 NO_SNAPSHOT: Final = ""
 """A shape that no snapshot has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A stream with the function that folds its events into a state."""
-
-    id: UUID
-    fold: Callable[[Any, Iterable[Event]], Any]
-    state: type[Any]
-    shape: str
-    """Names the shape of `state` in snapshots; a new name makes old snapshots unread."""
-
-
-def _fold_sign(sign: signs.Sign | None, events: Iterable[Event]) -> signs.Sign | None:
-    return functools.reduce(signs.evolve, events, sign)
-
-
-@functools.lru_cache(maxsize=KNOWN)
-def of_sign(server_id: str) -> Stream:
-    """Return the stream of a server's signs."""
-    return Stream(sign_stream(server_id), _fold_sign, signs.Sign, "sign/10")
-
-
-@functools.lru_cache(maxsize=KNOWN)
-def of_node(hostname: str) -> Stream:
-    """Return the stream of a node."""
-    return Stream(node_stream(hostname), nodes.fold, nodes.Node, "node/9")
-
-
-def of(command: ask.Command) -> Stream:
-    """Return the stream that a command is about."""
-    match command:
-        case ask.SignCommand():
-            return of_sign(command.server_id)
-        case ask.RegisterNode() | ask.NodeCommand():
-            return of_node(command.hostname)
-    raise TypeError(command)
 
 
 @dataclass(slots=True)
@@ -123,21 +84,29 @@ def is_readable(store: EventStore, entry: Stored) -> bool:
     kind = codec.EVENTS.get(entry.topic)
     if kind is None:
         return False
-    fold: Callable[[Any, Iterable[Event]], Any] = _fold_sign if issubclass(kind, SignEvent) else nodes.fold
+    fold: Callable[[Any, Iterable[Event]], Any] = (
+        sign_state.fold if issubclass(kind, SignEvent) else node_state.fold
+    )
     loaded = store.load({entry.stream: NO_SNAPSHOT})[entry.stream]
     return _known(Stream(entry.stream, fold, object, NO_SNAPSHOT), loaded, None, 0).is_readable()
 
 
-class Batch:
-    """Nothing is written before `append`; for one thread."""
+class UnitOfWork:
+    """Decides on commands one after the other, and appends all their events together.
+
+    Each command is decided on the states that the commands before it have led to.
+
+    Nothing is written before `append`. For one thread. With `is_careful` each command's events are checked as
+    soon as they are decided, so that a command whose events the log cannot carry is refused alone.
+    """
 
     def __init__(
-        self, store: EventStore, decide: Decide, memory: Memory, *, is_careful: bool = False
+        self, store: EventStore, decide: Decide, cache: StreamCache, *, is_careful: bool = False
     ) -> None:
         self._is_careful = is_careful
         self._store = store
         self._decide = decide
-        self._memory = memory
+        self._cache = cache
         self._known: dict[UUID, _Known] = {}
         self._decided: list[tuple[UUID, int, Event]] = []
 
@@ -161,7 +130,7 @@ class Batch:
             return
         shapes = {one.id: one.shape for one in wanted.values()}
         era = self._store.era()
-        recalled = {stream: self._memory.recall(stream, shape, era) for stream, shape in shapes.items()}
+        recalled = {stream: self._cache.get(stream, shape, era) for stream, shape in shapes.items()}
         versions = {stream: known.version for stream, known in recalled.items() if known is not None}
         found = self._store.load(shapes, versions)
         if self._store.era() != era:  # these may be of another log than what was remembered
@@ -169,7 +138,7 @@ class Batch:
         for one in wanted.values():
             self._known[one.id] = self._read(one, found[one.id], recalled[one.id], era)
 
-    def _read(self, stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int) -> _Known:
+    def _read(self, stream: Stream, loaded: Loaded, recalled: CachedStream | None, era: int) -> _Known:
         """Return a stream as it was loaded; from its beginning where its snapshot cannot be read."""
         try:
             return _known(stream, loaded, recalled, era)
@@ -178,14 +147,14 @@ class Batch:
             whole = self._store.load({stream.id: NO_SNAPSHOT})[stream.id]
             return _known(stream, whole, None, era)
 
-    def node(self, hostname: str) -> nodes.Node | None:
+    def node(self, hostname: str) -> node_state.Node | None:
         """Return a node as it is after what was decided so far."""
-        node: nodes.Node | None = self._of(of_node(hostname)).now()
+        node: node_state.Node | None = self._of(of_node(hostname)).now()
         return node
 
-    def sign(self, server_id: str) -> signs.Sign | None:
+    def sign(self, server_id: str) -> sign_state.Sign | None:
         """Return a sign as it is after what was decided so far."""
-        sign: signs.Sign | None = self._of(of_sign(server_id)).now()
+        sign: sign_state.Sign | None = self._of(of_sign(server_id)).now()
         return sign
 
     def handle(self, command: ask.Command) -> None:
@@ -218,8 +187,8 @@ class Batch:
         )
         for stream, one in self._known.items():
             if one.version and one.is_readable():
-                known = Remembered(one.stream.shape, one.now(), one.version, one.beyond, one.era)
-                self._memory.keep(stream, known)
+                known = CachedStream(one.stream.shape, one.now(), one.version, one.beyond, one.era)
+                self._cache.put(stream, known)
         return position
 
     def _of(self, stream: Stream) -> _Known:
@@ -238,7 +207,7 @@ def _recordable(events: list[Event]) -> list[Event]:
     return events
 
 
-def _known(stream: Stream, loaded: Loaded, recalled: Remembered | None, era: int) -> _Known:
+def _known(stream: Stream, loaded: Loaded, recalled: CachedStream | None, era: int) -> _Known:
     state, version, beyond = None, 0, 0
     if (kept := loaded.snapshot) is not None:
         state, version = typed.decode(kept.state, stream.state | None), kept.version

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sealward.commands.errors import NodeNotLost
-from sealward.commands.moves.leaving import Announced
-from sealward.commands.moves.place import (
+from sealward.commands.moves.location import (
     AGREED,
     AWAITED,
     NO_NODE,
@@ -25,8 +24,8 @@ from sealward.commands.moves.place import (
     standing,
     takes_part,
 )
-from sealward.commands.node import Node
-from sealward.commands.sign import Sign, evolve
+from sealward.commands.node_state import Node
+from sealward.commands.sign_state import AnnouncedMigration, Sign, evolve
 from sealward.events.claim import Claim
 from sealward.events.sign import Grounds, SignCreated
 from sealward.events.verdict import claimed
@@ -46,7 +45,7 @@ def sign(*, to: int | None = None, denied: int | None = None, at: datetime = NOO
     made = evolve(None, SignCreated(**ORDER))
     assert made is not None
     if to is not None:
-        made = replace(made, leaving=Announced(to, f"kvm{to}", at, at))
+        made = replace(made, leaving=AnnouncedMigration(to, f"kvm{to}", at, at))
     if denied is not None:
         claim = Claim(denied, f"kvm{denied}", "kvm2", denied=True)
         made = replace(made, verdict=claimed(made.verdict, claim))

@@ -17,7 +17,7 @@ from sealward.commands.context import RequestContext
 from sealward.commands.errors import AlreadySigned, NotSigned, Rejected
 from sealward.commands.messages import RequestValidation, RevokeSign, SignCommand, UpdateSign
 from sealward.commands.writer.handler import Handler
-from sealward.commands.writer.memory import Memory, Remembered
+from sealward.commands.writer.stream_cache import CachedStream, StreamCache
 from sealward.events.base import Event, sign_stream
 from sealward.events.sign import SignCreated, SignEvent, SignUpdated
 from sealward.events.store import store as stores
@@ -117,15 +117,15 @@ def test_another_log_under_the_same_address_is_read_anew(postgres_server: Postgr
 
 def test_what_is_remembered_is_bounded_and_of_one_shape() -> None:
     """Those used last stay; a state of another shape is not known."""
-    memory = Memory(2)
+    memory = StreamCache(2)
     first, second, third = (sign_stream(str(number)) for number in range(3))
     for stream in (first, second, first, third):
-        memory.keep(stream, Remembered("sign/1", None, 1, 0, era=3))
+        memory.put(stream, CachedStream("sign/1", None, 1, 0, era=3))
 
-    known = [memory.recall(one, "sign/1", 3) is not None for one in (first, second, third)]
+    known = [memory.get(one, "sign/1", 3) is not None for one in (first, second, third)]
     assert known == [True, False, True]
-    assert memory.recall(first, "sign/2", 3) is None
-    assert memory.recall(first, "sign/1", 4) is None
+    assert memory.get(first, "sign/2", 3) is None
+    assert memory.get(first, "sign/1", 4) is None
 
 
 def answer(writer: Handler, command: SignCommand) -> type[Rejected] | None:
