@@ -1,6 +1,6 @@
 """The files of a server, listed one by one, so that each of them is judged by itself.
 
-A measured `<file>` (node_agent/files/look.py has its attributes) takes up slots of a listing:
+A measured `<file>` (node_agent/files/element.py has its attributes) takes up slots of a listing:
 
     kernel/1                the first kernel of the domain: role, path, and all else but the content
     kernel/1:content        the root of its content

@@ -1,6 +1,6 @@
-"""The firmware folders of a node: what is in them, and whether that is what was accepted.
+"""The firmware folders of a node: their files, and whether these are the files that were accepted.
 
-They belong to no server: whoever writes there changes how every server of the node starts.
+The firmware belongs to no server: a user who can write to these folders changes how every server starts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 MAX_FILES: Final = 10_000
 MAX_PATH: Final = 4096
-"""Bytes that a path is reported with: Linux's PATH_MAX."""
+"""Bytes of a reported path, at most: Linux's PATH_MAX."""
 UNREADABLE: Final = "unreadable"
 ABSENT: Final = "absent"
 _ACCEPTED: Final = "firmware-accepted"
@@ -49,20 +49,23 @@ def holds(ledger: Ledger) -> bool:
 
 
 class Files(Protocol):
-    """What measures files."""
+    """Measures files; `files.measurer.FileMeasurer` is one."""
 
     def visit_firmware(self, call: Callable[[], T]) -> T:
-        """Make a call that touches files. Raises FilesUnresponsive when it hangs."""
+        """Call a function that touches files. Raises FilesUnresponsive when the call hangs."""
 
     def enter(self, path: Path) -> None:
-        """Touch a path from now on. Raises FilesUnresponsive where it is known to hang."""
+        """Say that the path will be touched.
+
+        Raises FilesUnresponsive where its file system is known to hang.
+        """
 
     def content(self, path: Path) -> str:
-        """Return the root of a file. Raises NotMeasured."""
+        """Return the root of a file's content. Raises NotMeasured."""
 
 
 class Firmware:
-    """The folders of one node, measured by `files`."""
+    """The firmware folders of a node, measured by `files`."""
 
     def __init__(self, folders: Sequence[Path], files: Files, ledger: Ledger) -> None:
         self._folders = folders
@@ -70,10 +73,10 @@ class Firmware:
         self._ledger = ledger
 
     def measure(self) -> dict[str, str] | None:
-        """Return what is in the folders, by path: a file's root, a link's target, or what else it is.
+        """Return what is in the folders by path: a file's root, a link's target, or a word for anything else.
 
-        None while files are being measured or hang, and where there are neither folders nor anything that
-        was accepted.
+        None while files are being measured or hang, and where the node has neither firmware folders nor
+        accepted firmware.
         """
         if not self._folders and self._ledger.fact(_ACCEPTED) is None:
             return None
@@ -86,7 +89,7 @@ class Firmware:
         return found
 
     def accept(self, files: Mapping[str, str] | None) -> None:
-        """Know what was accepted."""
+        """Keep in the ledger which firmware was accepted."""
         if files is not None:
             self._ledger.keep_fact(_ACCEPTED, _text(files))
 
@@ -112,7 +115,7 @@ def _each(folders: Sequence[Path], files: Files) -> Iterator[tuple[str, str]]:
 
 
 def _below(folder: Path, files: Files) -> Iterator[Path]:
-    """Yield all files and links in a folder, links unfollowed; the folder itself where nothing is."""
+    """Yield all files and links in a folder, without following links; the folder itself where it is empty."""
     is_empty = True
     files.enter(folder)
     for place, folders, names in os.walk(folder):

@@ -1,4 +1,4 @@
-"""One node's measuring of files: looks at servers, what they wait for, and who is told of changes."""
+"""The measuring of files on a node: the files of each server, the servers that wait, and who is told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from lxml import etree
 
 from sealward.node_agent.files.content.contents import Contents, Terms
-from sealward.node_agent.files.look import Look
+from sealward.node_agent.files.element import FilesElement
 from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
 from sealward.node_agent.files.refusals import FilesUnresponsive
 from sealward.node_agent.files.watch import FileWatch
@@ -30,24 +30,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE: Final = 1.0
-"""Seconds that a look at a server waits for files to be read; what takes longer is read in the background."""
+"""Seconds that one measurement of a server waits for its files.
+
+Files that take longer are read in the background.
+"""
 JUST_NOW: Final = 1.0
-"""Seconds for which a boot file that was read counts as read now: many servers share it."""
+"""Seconds for which a boot file that was read counts as fresh: many servers share boot files."""
 BOOT_AGE: Final = 30.0
-"""Seconds after which a look that does not insist has boot files read again in the background."""
+"""Seconds after which a measurement that need not be fresh has boot files read again in the background."""
 HANGING: Final = 3
-"""Visits to the files of a server, each of which may find another file system that hangs."""
+"""Attempts to measure the files of a server. Each may meet another file system that hangs."""
 STARTING: Final = "QEMU"
-"""libvirt's name for the hypervisor that its start gate is for."""
+"""libvirt's name for the hypervisor that the start gate is for."""
 NO_SERVER: Final = ""
-"""Stands for the id of a server where a file belongs to the node."""
+"""Stands in the place of a server's id for files that belong to the node."""
 
 
 class FileMeasurer:
-    """One node's measuring of files. Paths of domains are looked up below `root`.
+    """The measuring of files on a node. Paths in domains are looked up below `root`.
 
-    `tell` gets the id of a server that should be looked at again. `mode` is yes, no, or auto: not for the
-    driver "Test", whose domains have no files.
+    `tell` is called with the id of a server that should be measured again. `mode` is yes, no, or auto: auto
+    means not for libvirt's driver "Test", whose domains have no files.
     """
 
     def __init__(  # noqa: PLR0913 - what to measure, how, and for whom
@@ -72,22 +75,22 @@ class FileMeasurer:
         self._watch = FileWatch(lambda: self._folders, self._touched, self._mounts)
 
     def start(self) -> None:
-        """Read long files in the background, and hear of changes, from now on."""
+        """Begin to read long files in the background, and to watch for changes."""
         self._contents.start()
         self._watch.start()
 
     def stop(self) -> None:
-        """End after what is at hand."""
+        """Finish the reads under way, and end."""
         self._watch.close()
         self._contents.stop()
         self._mounts.close()
         self._cache.close()
 
     def look(self, server_id: str, driver: str, *, fresh: bool) -> Files:
-        """Return what measures the files of a server, for one look at both forms of its domain.
+        """Return the function that measures a server's files, for one measurement of both forms of its XML.
 
-        `driver` is libvirt's name for the kind of its hypervisor. A fresh look reads boot files now, whatever
-        is known of them; another one does not wait for large files.
+        `driver` is libvirt's name for its hypervisor. A fresh measurement reads boot files now, even if their
+        roots are known; another measurement does not wait for large files.
         """
         if self._mode == "no" or (self._mode == "auto" and driver.lower() == "test"):
             return unmeasured
@@ -98,13 +101,14 @@ class FileMeasurer:
             reread_after = BOOT_AGE if is_boot else None
             return self._contents.root(path, Terms(server_id, until, newer_than, reread_after, not fresh))
 
-        shared = Look(content, lambda path: self._see(server_id, path), self._root)
-        return lambda domain: self._visited(server_id, lambda: shared.files(domain))
+        element = FilesElement(content, lambda path: self._see(server_id, path), self._root)
+        return lambda domain: self._visited(server_id, lambda: element.files(domain))
 
     def _visited(self, server_id: str, look: Callable[[], etree._Element]) -> etree._Element:
-        """Look at the files of a server; once more when a file system hung.
+        """Measure the files of a server, and again when a file system hung.
 
-        A file system that is known to hang says so at once, so the next look reads all files beside it.
+        At the next attempt the file system that hangs is known and refused at once, so that the other files
+        are read.
         """
         for _ in range(HANGING):
             with contextlib.suppress(FilesUnresponsive):
@@ -118,24 +122,30 @@ class FileMeasurer:
         self.look(server_id, STARTING, fresh=False)(canonical.parse(xml))
 
     def visit_firmware(self, call: Callable[[], T]) -> T:
-        """Make a call that touches files of the node, each by `enter` first; it may take long.
+        """Call a function that touches files of the node, each after `enter`; the call may take long.
 
-        Raises FilesUnresponsive when their file system does not answer, and what the call raises.
+        Raises FilesUnresponsive when the file system does not answer, and what the call raises.
         """
         return self._mounts.visit(NO_SERVER, lambda _: call(), idle=self._patience + ANSWER, whole=math.inf)
 
     def enter(self, path: Path) -> None:
-        """Touch a path from now on. Raises FilesUnresponsive where it is known to hang."""
+        """Say that the path will be touched now.
+
+        Raises FilesUnresponsive where its file system is known to hang.
+        """
         self._mounts.enter(path)
 
     def content(self, path: Path) -> str:
-        """Return the root of a file that belongs to no server; `tell` gets NO_SERVER. Raises NotMeasured."""
+        """Return the root of a file that belongs to no server. Raises NotMeasured.
+
+        `tell` is called with NO_SERVER when a read that takes longer has ended.
+        """
         self._see(NO_SERVER, path)
         until = time.monotonic() + self._patience
         return self._contents.root(path, Terms(NO_SERVER, until, reread_after=BOOT_AGE))
 
     def remind(self, server_id: str, seconds: float) -> None:
-        """Have a server looked at again after so many seconds, whatever becomes of its files."""
+        """Have a server measured again after so many seconds, whatever happens to its files."""
         timer = threading.Timer(seconds, self._tell, [server_id])
         timer.daemon = True
         timer.start()
@@ -146,20 +156,23 @@ class FileMeasurer:
         self._folders = frozenset(path.parent for paths in tuple(self._users.values()) for path in paths)
 
     def localised(self, finding: Finding) -> Finding:
-        """Return a finding; that of a changed content with the offset at which the change begins."""
+        """Return a finding.
+
+        Where it is about a file's content, add the offset at which the change begins, if known.
+        """
         if not finding.xpath.endswith("/@content"):
             return finding
         offset = self._cache.difference(finding.signed, finding.found)
         return finding if offset is None else replace(finding, xpath=f"{finding.xpath} at {offset}")
 
     def progress(self) -> dict[str, tuple[int, int]]:
-        """Return how many bytes have been read for each server that waits for its files, and of how many."""
+        """Return (bytes read, bytes in all) by the id of each server that waits for its files."""
         return self._contents.progress()
 
     def _see(self, server_id: str, path: Path) -> None:
-        """Know that a server uses a file, and touch it from now on. Raises FilesUnresponsive.
+        """Note that a server uses a file, and that the file will be touched now. Raises FilesUnresponsive.
 
-        Sets are replaced, never changed: another thread reads them.
+        The sets are replaced and never changed, because another thread reads them.
         """
         self._mounts.enter(path)
         known = self._users.get(server_id, frozenset())

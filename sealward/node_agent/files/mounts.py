@@ -1,9 +1,9 @@
-"""Which file systems answer. Whatever touches files of servers is a visit, made in a thread of its own.
+"""Which file systems answer: every access to files of servers is a visit, made in a thread of its own.
 
-A call on a network file system whose server is gone, or on one in user space that hangs, never returns. A
-visit that gets no answer is given up: its thread stays where it hangs, and the mount it was at counts as
-unresponsive and is touched no more until that thread comes back. So what hangs holds one visit of each kind,
-and who only uses other mounts hears nothing of it.
+A call on a network file system whose server is gone, or on a file system in user space that hangs, never
+returns. A visit that gets no answer is given up: its thread stays where it hangs. The mount that the visit
+was on counts as unresponsive and is not touched until that thread comes back. So a mount that hangs holds one
+thread for each kind of visit, and servers on other mounts are not affected.
 """
 
 from __future__ import annotations
@@ -30,29 +30,36 @@ _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 log = logging.getLogger(__name__)
 
 ANSWER: Final = 4.0
-"""Seconds that a file system has to answer. A loaded one takes milliseconds, a broken disk many seconds."""
+"""Seconds that a file system has to answer.
+
+A loaded one takes milliseconds, one on a broken disk many seconds.
+"""
 LONGEST: Final = 30.0
-"""Seconds that a visit may take, however alive it is: the agent waits for it."""
+"""Seconds that a visit may take, even if the file system answers all the time: the agent waits for it."""
 REST: Final = 60.0
-"""Seconds for which a mount is left alone where a visit took longer, answer by answer."""
+"""Seconds for which a mount is not touched after a visit that took longer although the file system
+answered."""
 GRACE: Final = 0.2
 """Seconds that a visit gets in any case: this process may have been stopped meanwhile."""
 KNOWN_FOR: Final = 5.0
-"""Seconds for which the list of mounts is believed; it is read anew before one is found unresponsive."""
+"""Seconds for which the list of mounts is believed.
+
+It is read again before a mount counts as unresponsive.
+"""
 MAX_LINKS: Final = 40
 """Symbolic links in a path, as many as Linux follows."""
 FOLDERS: Final = 10_000
-"""Folders of which it is remembered where they lead."""
+"""Folders whose real paths are remembered, at most."""
 
 Mount = tuple[int, str]
-"""A mount by its id, which no other has while it lasts, and where it is."""
+"""A mount: its id, which is unique while the mount exists, and its path."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """What a thread is at among the files, for a server or nobody: who else waits for it hears of its end.
+    """One visit: the server that it is for, if any, the path that its thread touches, and its time limits.
 
-    `idle` is how many seconds may go by between two signs of life, `whole` how many in all.
+    `idle` is the number of seconds allowed between two signs of life, `whole` that for the whole visit.
     """
 
     server_id: str | None
@@ -70,13 +77,13 @@ class Visit:
 
     @property
     def left(self) -> float:
-        """Return the seconds after which it is given up; none or less when it is late."""
+        """Return the seconds until the visit is given up; zero or less when it is late."""
         return min(self.moved_at + self.idle, self.began_at + self.whole) - time.monotonic()
 
 
 @dataclass(slots=True)
 class _Hung:
-    """The calls that hang on one mount, and the servers to be looked at when the last of them is back."""
+    """The visits that hang on a mount, and the servers to be measured again when the last has come back."""
 
     calls: int = 0
     servers: set[str] = field(default_factory=set)
@@ -87,7 +94,10 @@ class _Hung:
 
 
 class Mounts:
-    """`tell` gets the id of each server that was refused, when its file system answers again."""
+    """The mounts of the node.
+
+    `tell` is called with the id of each server that was refused, when its mount answers again.
+    """
 
     def __init__(self, tell: Callable[[str], None], table: Path = Path("/proc/self/mountinfo")) -> None:
         self._tell = tell
@@ -110,9 +120,9 @@ class Mounts:
         idle: float = ANSWER,
         whole: float = LONGEST,
     ) -> T:
-        """Make a call that touches files; each path by `enter` before it does.
+        """Call a function that touches files. The function must call `enter` before it touches a path.
 
-        Raises FilesUnresponsive when it is late, and what the call raises.
+        Raises FilesUnresponsive when the visit is late, and what the call raises.
         """
         visit = Visit(server_id, idle, whole)
         answer = self._hands.make(lambda: self._made(visit, call))
@@ -123,9 +133,10 @@ class Mounts:
         return answer.result()
 
     def enter(self, path: Path) -> None:
-        """Touch a path, where this is a visit: from now on its mount is to blame for a silence.
+        """Say that this visit will touch a path now: if the visit hangs, the path's mount is the cause.
 
-        Raises FilesUnresponsive where the path leads over a mount that is known not to answer.
+        Outside visits it does nothing. Raises FilesUnresponsive where the path leads over an unresponsive
+        mount.
         """
         visit: Visit | None = getattr(self._here, "visit", None)
         if visit is None:
@@ -135,7 +146,7 @@ class Mounts:
         self._followed(visit, self._folder(visit, folder), name)
 
     def close(self) -> None:
-        """Let the threads end that wait for work."""
+        """End the threads that wait for work."""
         self._hands.close()
 
     def _made(self, visit: Visit, call: Callable[[Visit], T]) -> T:
@@ -155,7 +166,10 @@ class Mounts:
         return real
 
     def _followed(self, visit: Visit, start: str, path: str) -> str:
-        """Return where a path leads from a folder; what does not exist leads where its name says."""
+        """Return the path to which a path leads from a folder.
+
+        A part that does not exist is kept as it is.
+        """
         at, links = start, 0
         ahead = deque(path.split("/"))
         while ahead:
@@ -215,7 +229,7 @@ class Mounts:
             self._tell(server_id)
 
     def _mount(self, step: str) -> Mount:
-        """Return the mount that a path without links lies on."""
+        """Return the mount of a path that has no symbolic links."""
         if time.monotonic() - self._read_at > KNOWN_FOR:
             self._mounts = _mounts(self._table.read_text(encoding="utf-8", errors="surrogateescape"))
             self._read_at = time.monotonic()
@@ -232,7 +246,7 @@ def _link(path: str) -> str | None:
 
 
 def _mounts(table: str) -> dict[str, Mount]:
-    """Read /proc/self/mountinfo: by path the mount on top there (proc_pid_mountinfo(5))."""
+    """Return the topmost mount by path, read from /proc/self/mountinfo (proc_pid_mountinfo(5))."""
     found = {}
     for line in table.splitlines():
         number, _, _, _, path, *_ = line.split(" ")

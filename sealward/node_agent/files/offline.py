@@ -1,6 +1,7 @@
-"""Measure the files of a domain without an agent: for the start gate, which cannot wait.
+"""Measures the files of a domain without an agent, for the start gate, which cannot wait.
 
-Boot files are read now; of others counts what the agent knew of them, as long as nothing tells of a change.
+Boot files are read now. For other files the root that the agent knows counts, if the file's stamp is the
+same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from sealward.node_agent.files.content import reader
 from sealward.node_agent.files.content.stamp import Stamp
 from sealward.node_agent.files.discovery.chain import opened
-from sealward.node_agent.files.look import Look
+from sealward.node_agent.files.element import FilesElement
 from sealward.node_agent.files.refusals import FileChanging, FileUnreadable
 
 if TYPE_CHECKING:
@@ -23,31 +24,36 @@ if TYPE_CHECKING:
     from sealward.node_agent.measuring.measure import Files
 
 AT_ONCE = 64 * 1024 * 1024
-"""Bytes of data that are read at once, known or not: 40 ms where SHA-256 is done by the processor."""
+"""Bytes of data of a file that is read now, even if its root is known: 40 ms with SHA-256 in hardware."""
 BLOCK = 512
-"""Bytes that `st_blocks` counts in, whatever the file system (stat(2))."""
+"""The unit of `st_blocks` in bytes, on every file system (stat(2))."""
 
 
 class Noted(Protocol):
-    """Hears of each file as it was when it was read, and of the root of its content. Raises NotMeasured.
+    """Is called with each file as it was when it was read, and with the root of its content.
 
-    Of an image that the guest writes to, the digest of the links in its header is in the place of the root.
+    Raises NotMeasured.
+
+    For an image that the guest writes to, `root` is the digest of the links in its header.
     """
 
     def __call__(
         self, path: Path, found: os.stat_result, /, *, is_written: bool = False, root: str = ""
     ) -> None:
-        """Hear of a file; the guest writes to some of them."""
+        """Note a file; `is_written` says whether the guest writes to it."""
 
 
 def unnoted(_path: Path, _found: os.stat_result, *, is_written: bool = False, root: str = "") -> None:
-    """Hear of a file, and note nothing."""
+    """Note nothing."""
 
 
 def files(remembered: Remembered, until: float, root: Path = Path("/"), noted: Noted = unnoted) -> Files:
-    """Return what measures the files of one domain, reading none after `until` (`time.monotonic()`).
+    """Return the function that measures the files of a domain.
 
-    A file that nobody knows and that cannot be read in time is unread: only the agent has the time for it.
+    It begins no read after `until` (`time.monotonic()`).
+
+    A file whose root is not known and that cannot be read in time is listed as unread: only the agent has the
+    time to read it.
     """
 
     def layer_read(layer: Layer, path: Path, is_written: bool) -> None:  # noqa: FBT001 - as a look calls it
@@ -68,11 +74,11 @@ def files(remembered: Remembered, until: float, root: Path = Path("/"), noted: N
             noted(path, found, root=read)
             return read
 
-    return Look(content, lambda _: None, root, layer_read).files
+    return FilesElement(content, lambda _: None, root, layer_read).files
 
 
 def root_of(path: bytes) -> str:
-    """Return the root of a file's content, whatever is known of it. Raises OSError, NotMeasured."""
+    """Return the root of a file's content, read now. Raises OSError, NotMeasured."""
     with opened(Path(os.fsdecode(path))) as fd:
         return _root(fd, Stamp.of(os.fstat(fd)), math.inf)
 

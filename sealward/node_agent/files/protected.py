@@ -1,4 +1,4 @@
-"""Whether a path leads, step by step, through nothing that anybody but root can change."""
+"""Tells whether a path leads only through files and folders that no user but root can change."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ MAX_LINKS: Final = 40
 """Symbolic links in a path, as many as Linux follows."""
 ROOT: Final = frozenset((0,))
 OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
-"""An access control list that lets others write shows in the bits of the group, too (acl(5))."""
+"""The bits of a mode that let others than the owner write.
+
+An access control list sets the group's bit, too (acl(5)).
+"""
 
 
 def is_protected(path: Path) -> bool:
-    """Say whether root alone can change what is at a path, or put something else there.
+    """Return whether only root can change the file at a path, or put another file there. Raises OSError.
 
-    Folders that others write to and that are sticky, as /tmp, may be on the way: what is root's stays there.
-    Raises OSError.
+    Sticky folders that others can write to, as /tmp, may be on the way: others cannot replace root's files
+    there.
     """
     at, links = "/", 0
     ahead = deque(str(path).split("/"))
@@ -47,7 +50,10 @@ def is_protected(path: Path) -> bool:
 
 
 def is_guarded(found: os.stat_result, owners: Collection[int], *, sticky: bool = True) -> bool:
-    """Say whether nobody but these users can change what is there; in a `sticky` folder, what is theirs."""
+    """Return whether only these users can change a file or folder.
+
+    With `sticky`, a sticky folder counts, too, where only these users can replace their own files.
+    """
     if found.st_uid not in owners:
         return False
     return not found.st_mode & OTHERS or stat.S_ISLNK(found.st_mode) or bool(sticky and _is_sticky(found))

@@ -1,4 +1,4 @@
-"""Why a file of a server could not be measured; each code is a reason of a verdict."""
+"""The reasons why a file of a server could not be measured. Each code is a reason of a verdict."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class FilesNotMeasured(NotMeasured):
 
 
 class FileUnreadable(FilesNotMeasured):
-    """A file that counts cannot be read."""
+    """A file of the server cannot be read."""
 
     code = "file-unreadable"
 
 
 class FileMissing(FilesNotMeasured):
-    """A file that counts is not there."""
+    """A file of the server is not there."""
 
     code = "file-missing"
 
@@ -36,25 +36,25 @@ class FileChanging(FilesNotMeasured):
 
 
 class FilesBeingMeasured(FilesNotMeasured):
-    """A file takes long to read; the agent looks again when it has been."""
+    """A file takes long to read. The agent measures the server again when the file has been read."""
 
     code = BEING_MEASURED
 
 
 class FilesUnresponsive(FilesNotMeasured):
-    """The file system that a file lies on does not answer; the agent looks again when it does."""
+    """The file system of a file does not answer. The agent measures the server again when it does."""
 
     code = "files-unresponsive"
 
 
 class NetworkDisk(FilesNotMeasured):
-    """A disk lies behind the network, where this node cannot read it."""
+    """A disk is on the network, where this node cannot read it."""
 
     code = "network-disk"
 
 
 class DiskKindUnknown(FilesNotMeasured):
-    """A disk is of a kind whose content cannot be told by a file."""
+    """A disk is of a kind that has no file whose content could be measured."""
 
     code = "disk-kind-unknown"
 
@@ -66,24 +66,24 @@ class ImageMalformed(FilesNotMeasured):
 
 
 class ImageFormatUnknown(FilesNotMeasured):
-    """An image has a format that may refer to other files in ways not known here."""
+    """An image has a format that may refer to other files in ways that Sealward does not know."""
 
     code = "image-format-unknown"
 
 
 class ImageNameRefused(FilesNotMeasured):
-    """An image refers to another one by something else than a file's name: a protocol, options as JSON."""
+    """An image refers to another image by a protocol or by options in JSON, not by the name of a file."""
 
     code = "image-name-refused"
 
 
 class ChainTooDeep(FilesNotMeasured):
-    """A chain of images has more layers than are followed, or comes back to itself."""
+    """A chain of images has more layers than Sealward follows, or contains an image twice."""
 
     code = "image-chain-refused"
 
 
 def refusal(codes: Sequence[str]) -> FilesNotMeasured:
-    """Return what to raise when files could not be measured for those reasons, the weightiest first."""
+    """Return the exception for a list of reasons of which the first is the most important."""
     kinds = {kind.code: kind for kind in FilesNotMeasured.__subclasses__()}
     return kinds.get(codes[0], FilesNotMeasured)(", ".join(codes))

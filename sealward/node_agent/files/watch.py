@@ -1,7 +1,8 @@
-"""Hears of changes in the folders of measured files as they happen; what it misses, a sweep finds.
+"""Notices changes of measured files by inotify on their folders. A sweep finds changes that inotify misses.
 
-inotify tells of files that were closed after writing, moved, deleted, or given other attributes. It tells
-neither of writes by who keeps the file open nor of those by other machines of a network file system.
+inotify reports files that were closed after writing, moved or deleted, or whose attributes changed. It does
+not report writes of a process that keeps the file open, nor writes of other machines to a network file
+system.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ MASK: Final = (
 
 
 class FileWatch:
-    """`folders` gives what to watch now; `on_change` gets the path of a file that changed there.
+    """Calls `on_change` with the path of a file that changed in one of the folders that `folders` returns.
 
-    Where any file system may be among them, `mounts` knows which answer.
+    `mounts` is needed where the folders may be on file systems that hang.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class FileWatch:
         self._watching: Watching[Path] = Watching("files", self._follow, self._note, on_change)
 
     def start(self) -> None:
-        """Watch in the background."""
+        """Begin to watch, in a thread."""
         self._watching.start()
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class FileWatch:
             try:
                 self._watches[folder] = self._watched(inotify, folder)
             except (OSError, FilesUnresponsive) as failed:
-                log.warning("changes in %s are found by the sweep alone: %s", folder, failed)
+                log.warning("cannot watch %s, only sweeps find changes there: %s", folder, failed)
                 self._again_at = time.monotonic() + TRY_AGAIN
 
     def _watched(self, inotify: Inotify, folder: Path) -> Watch:

@@ -1,21 +1,23 @@
-"""What libvirt's hook runs when a server starts: asks the agent, and decides alone when it gets no answer.
+"""The program of libvirt's hook for a server that starts: asks the agent, or decides without it.
 
-Run as `run(["SOCKET", "FOLDER", "INCOMING", "NAME", "PATH"…])` with the domain XML on stdin. SOCKET is where
-the agent listens, FOLDER holds the node's ledger, INCOMING has a mark for each server that libvirt receives
-or restores, and the record of what was read of those that start; PATH… is where Sealward and its libraries
-are. It prints nothing on stdout: in other hook operations that would become the domain. Status ALLOW lets the
-server start, REFUSE keeps it from starting with what stands on stderr; libvirt shows it to whoever asked for
-the start. Any other status is no decision: the shell script decides then, by the posted policy.
+Run as `run(["SOCKET", "FOLDER", "INCOMING", "NAME", "PATH"…])` with the domain XML on stdin. The agent
+listens on SOCKET. FOLDER holds the node's ledger. INCOMING holds a mark for each server that libvirt receives
+or restores, and the records of the files that were read for starts. Sealward and its libraries are in the
+folders PATH…; the first may be `kept=FILE`, which names root's copy of the posted policy.
 
-As `run(["--coming", "SOCKET"])` it has the agent find out about a server that libvirt is about to receive.
-As `run(["--started", …])`, with what else a start has, it compares what QEMU has with what was read.
+As `run(["--coming", "SOCKET"])` it has the agent ask the control plane about a server that libvirt will
+receive. As `run(["--started", …])`, with the other arguments of a start, it compares the files that QEMU has
+with those that were read before the start.
 
-PATH… may begin with `kept=FILE`: the copy of the posted policy that root keeps.
+Status ALLOW lets the server start. REFUSE keeps it from starting; stderr says why, and libvirt shows that to
+the user who asked for the start. Any other status is no decision: then the hook's shell script decides by the
+posted policy. Nothing is printed on stdout, because in other hook operations that would become the domain.
 
-The posted policy is read before anything else can fail, and whatever fails then leads to it.
+The posted policy is read before anything that can fail, and every failure leads to it.
 
-It imports what is built into Python alone, for a start waits for it: `socket` and `json` would double it. It
-is imported, and not run by its path, for then it would be compiled at each start.
+A start waits for this program. So it imports modules that are built into Python alone: `socket` and `json`
+would double its time. And it is imported instead of being run by its path, because Python would compile it at
+each start then.
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has none of what `signal` is made of
@@ -30,42 +32,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMIT = 4 * 1024 * 1024
-"""Bytes of XML that are looked at; more than that is no domain."""
+"""Bytes of XML that are read: libvirt has no longer domains."""
 ASKED = 0.7
 """Seconds in which the agent must answer."""
 PATIENCE = 1.7
 """Seconds after which there is a decision in any case."""
 BELATED = 0.3
-"""Seconds for what libvirt has written and was not read in time: this process may have stood still."""
+"""Seconds to read what libvirt has written when the time is over: this process may have been stopped until
+now."""
 AFTER_ALL = 2
-"""Seconds after which the process ends that cannot even leave an objection."""
+"""Seconds after which the process ends, even if it cannot leave an objection."""
 AT_ONCE = 256 * 1024
-"""Bytes for which there is room without making more."""
+"""Bytes of XML for which the first buffer has room."""
 MOST = 16 * 1024
-"""Bytes that are said of a server that may not go on: a pipe holds them."""
+"""Bytes of the text on a server that may not go on: a pipe holds as many."""
 COMING_FOLDER = "coming"
-"""The folder of the marks, which have the names of servers: beside it lie folders with other names."""
+"""The folder of the marks, which have the names of servers.
+
+It is a folder of its own because others lie beside it.
+"""
 MARK_AGE = 60.0
-"""Seconds for which a mark tells that a server is received or restored: libvirt prepares it at once."""
+"""Seconds for which a mark counts: libvirt prepares a server right after it announced it."""
 
 KEPT = "kept="
 
 ALLOW, REFUSE = 0, 3
 
 FOR_COMING = 1.5
-"""Seconds in which it may find out about a server that is announced."""
+"""Seconds in which the agent may ask about a server that libvirt announces."""
 COMING = "coming"
-"""What the agent is told then, in the place of the XML's form."""
+"""The request that announces a server, sent in the place of the XML's form."""
 LEFT = "left"
-"""What the agent is told in its place when an objection was left in the spool."""
+"""The request that says that an objection was left in the spool, sent in the same place."""
 
 
 class OutOfTime(BaseException):
-    """There is no time left to find out more."""
+    """The time for finding out more is over."""
 
 
 class Start:
-    """What is to start, and all that was found out of it."""
+    """A start: the arguments of the hook, and the part of the XML that has arrived."""
 
     def __init__(self, socket: str, folder: str, incoming: str, name: str, *paths: str) -> None:
         self.socket, self.folder, self.incoming, self.name = socket, folder, incoming, name
@@ -75,17 +81,17 @@ class Start:
 
     @property
     def xml(self) -> bytes:
-        """Return what has arrived of the domain XML."""
+        """Return the part of the domain XML that has arrived."""
         return bytes(self.read[: _size(self.read)])
 
 
 def run(argv: list[str]) -> None:
-    """Decide on one start, and end the process: taking it apart first costs as much as asking the agent."""
+    """Decide on a start, and end the process at once: an orderly end costs as much as asking the agent."""
     posix._exit(main(argv))  # noqa: SLF001 - it is os._exit, which is public
 
 
 def main(argv: list[str]) -> int:
-    """Decide on one start; return the status."""
+    """Decide on a start; return the status."""
     _signal.signal(_signal.SIGALRM, _ring)
     _signal.setitimer(_signal.ITIMER_REAL, PATIENCE)
     if argv[0] == "--coming":
@@ -102,7 +108,7 @@ def main(argv: list[str]) -> int:
 def _say(text: str) -> None:
     try:
         posix.write(2, text.encode(errors="replace") + b"\n")
-    except OSError:  # nobody listens
+    except OSError:  # nobody reads it
         return
 
 
@@ -133,9 +139,10 @@ def _decided(start: Start) -> tuple[bool, str]:
 
 
 def _recorded(start: Start, answer: tuple[bool, str, bytes]) -> tuple[bool, str]:
-    """Keep what was read of a server that may start, and see that nobody writes to it.
+    """Keep the record of a server that may start, and check that nobody has its files open for writing.
 
-    Raises as `_apart` does, and OSError: later nobody could compare it.
+    Raises OSError where the record cannot be kept, because the files could not be compared later, and raises
+    as `_in_child` does.
     """
     allowed, text, record = answer
     if not allowed or not record:
@@ -143,31 +150,32 @@ def _recorded(start: Start, answer: tuple[bool, str, bytes]) -> tuple[bool, str]
     import started  # type: ignore[import-not-found]  # noqa: PLC0415 - it lies beside this file
 
     started.keep(start.incoming, start.name, record)
-    allowed, said = _apart(lambda: started.unwritten(start.folder, start.incoming, start.name))
+    allowed, said = _in_child(lambda: started.unwritten(start.folder, start.incoming, start.name))
     if said:
         _tell(start.socket)
     return allowed, "\n".join(one for one in (text, said) if one)
 
 
 def _began(start: Start) -> tuple[bool, str]:
-    """Decide whether a server that has started may go on, by what was read before: libvirt ends it if not.
+    """Decide whether a server that has started may go on, by the record; libvirt ends the server if not.
 
-    Raises as `_apart` does: then the shell script decides by the policy.
+    Raises as `_in_child` does: then the shell script decides by the policy.
     """
     import started  # noqa: PLC0415 - as above
 
-    allowed, said = _apart(lambda: started.check(start.folder, start.incoming, start.name, start.paths))
-    _signal.setitimer(_signal.ITIMER_REAL, 0)  # it is decided: the record is of no use any more
+    allowed, said = _in_child(lambda: started.check(start.folder, start.incoming, start.name, start.paths))
+    _signal.setitimer(_signal.ITIMER_REAL, 0)  # the decision is made: the record is not needed any more
     started.forget(start.incoming, start.name)
     if said:
         _tell(start.socket)
     return allowed, said
 
 
-def _apart(look: "Callable[[], tuple[bool, str]]") -> tuple[bool, str]:
-    """Return what a process apart finds out: a file system may hang. It holds nothing that libvirt waits for.
+def _in_child(work: "Callable[[], tuple[bool, str]]") -> tuple[bool, str]:
+    """Return the result of `work`, called in a child process, because a file system may hang.
 
-    Raises ValueError where it ends without an answer, and OutOfTime.
+    The child holds no descriptor that libvirt waits for. Raises ValueError where the child ends without an
+    answer, and OutOfTime.
     """
     reader, writer = posix.pipe()
     if posix.fork() == 0:
@@ -175,7 +183,7 @@ def _apart(look: "Callable[[], tuple[bool, str]]") -> tuple[bool, str]:
         for standard in range(3):
             posix.dup2(nowhere, standard)
         try:
-            allowed, text = look()
+            allowed, text = work()
             posix.write(writer, (b"allow" if allowed else b"refuse") + b"\n" + text.encode()[:MOST])
         finally:
             posix._exit(0)  # noqa: SLF001 - as above
@@ -191,16 +199,16 @@ def _apart(look: "Callable[[], tuple[bool, str]]") -> tuple[bool, str]:
 
 
 def _read(into: bytearray) -> None:
-    """Read what libvirt writes. What was read is in `into` even when this ends in the middle of it.
+    """Read what libvirt writes into `into`, where it is kept even if OutOfTime interrupts the reading.
 
-    A signal can come between the read and whatever would be done about its result: so bytes are read into
-    their place, and how many they are is seen by the first zero: XML has none.
+    A signal can come between read(2) and any code that handles its result. So the kernel writes the bytes in
+    place, and the first zero byte ends them: XML has none.
     """
     try:
         while (size := _size(into)) <= LIMIT and posix.readv(0, [memoryview(into)[size:]]):
             if _size(into) == len(into):
                 into.extend(bytes(len(into)))
-    except OSError:  # it is closed: then there is nothing more to be read
+    except OSError:  # it is closed: there is nothing more to read
         return
 
 
@@ -210,7 +218,7 @@ def _size(read: bytearray) -> int:
 
 
 def _drain(into: bytearray) -> None:
-    """Read what libvirt has written already: what arrived is decided on, however late."""
+    """Read what libvirt has written until now: the decision is about what arrived, however late."""
     until = time.monotonic() + BELATED
     try:
         posix.set_blocking(0, False)
@@ -223,7 +231,7 @@ def _drain(into: bytearray) -> None:
 
 
 def _is_incoming(folder: str, name: str) -> bool:
-    """Say whether libvirt receives or restores the server: then it gives its running form."""
+    """Return whether libvirt receives or restores the server: then its XML is the running form."""
     if "/" in name or name in {"", ".", ".."}:
         return False
     mark = f"{folder}/{COMING_FOLDER}/{name}"
@@ -236,7 +244,10 @@ def _is_incoming(folder: str, name: str) -> bool:
 
 
 def _announce(socket: str) -> int:
-    """Tell the agent which server is coming, and nothing else of its XML: it has the console's password."""
+    """Tell the agent the UUID of a server that is coming.
+
+    The rest of the XML holds the console's password.
+    """
     xml = bytearray(AT_ONCE)
     try:
         _read(xml)
@@ -247,7 +258,7 @@ def _announce(socket: str) -> int:
 
 
 def _tell(socket: str) -> None:
-    """Tell the agent that there is something in the spool; without an agent it waits there."""
+    """Tell the agent that a report is in the spool. Without an agent the report waits there."""
     try:
         _ask(socket, LEFT.encode(), b"", BELATED)
     except OutOfTime:
@@ -255,7 +266,7 @@ def _tell(socket: str) -> None:
 
 
 def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str, bytes] | None:
-    """Return what the agent says: the decision, a text, the record. None when it is not there or too slow."""
+    """Return the agent's decision, text and record; None where the agent is not there or too slow."""
     deadline = time.monotonic() + seconds
     agent = None
     try:
@@ -279,14 +290,17 @@ def _ask(path: str, form: bytes, xml: bytes, seconds: float) -> tuple[bool, str,
     word, _, rest = answer.partition(b"\n")
     text, is_said, rest = rest.partition(b"\0")
     record, is_whole, _ = rest.partition(b"\0")
-    if word not in {b"allow", b"refuse"} or not is_said or not is_whole:  # an agent that died as it spoke
+    if word not in {b"allow", b"refuse"} or not is_said or not is_whole:  # the agent died while it answered
         return None
     return word == b"allow", text.decode(), record
 
 
 def _alone(start: Start, form: bytes, *, must_be_told: bool) -> tuple[bool, str, bytes]:
-    """Decide without the agent. Raises ValueError where nobody can, by a ledger that was told something."""
-    gc.disable()  # there will be little to collect before the process ends
+    """Decide without the agent, from the ledger.
+
+    With `must_be_told`, raises ValueError where the control plane never told the ledger anything.
+    """
+    gc.disable()  # the process ends before a collection would pay
     sys.path += start.paths
     from sealward.node_agent.gate import sparing  # noqa: PLC0415 - only now it can be found
 
@@ -308,4 +322,4 @@ def _ring(_number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])  # as the hook did that an earlier version installed
+    run(sys.argv[1:])  # hooks of earlier versions run this file by its path

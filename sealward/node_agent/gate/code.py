@@ -1,7 +1,8 @@
-"""What the hook runs: Python, Sealward's package and its libraries, and who can change them.
+"""The code that the hook runs (Python, Sealward's package, its libraries), and which users can change it.
 
-Python runs a compiled file that lies beside a source without looking at more of the source than its time and
-size. So what is compared is both, and whatever else Python would take for a module of the package.
+Python runs a compiled file beside a source file if time and size of the source fit, whatever its content is.
+So the digest covers compiled files as well as sources, and every other file that Python would import as a
+module.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ MODULES: Final = tuple(importlib.machinery.all_suffixes())
 
 
 def libraries() -> tuple[str, ...]:
-    """Return the folders in which the hook finds Sealward and what it needs."""
+    """Return the folders in which the hook finds Sealward and its libraries."""
     found = (str(PACKAGE.parent), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
     return tuple(dict.fromkeys(found))
 
 
 def folders() -> tuple[Path, ...]:
-    """Return the folders that are worth a look at once: the client's, and of what it was compiled to."""
+    """Return the folders that are watched: the client's, and the one with the client's compiled files."""
     return (CLIENT.parent, CLIENT.parent / "__pycache__")
 
 
 def compiled() -> None:
-    """Have all of the package compiled, for everybody to read: using it changes nothing then.
+    """Compile the whole package, readable for all users, so that running the hook changes no file later.
 
-    Where the caller may not write, it stays as it is.
+    Nothing changes in folders that the caller may not write to.
     """
     before = os.umask(0o022)
     try:
@@ -51,7 +52,7 @@ def compiled() -> None:
 
 
 def digest() -> str:
-    """Return the digest of all that Python would run of the package. Raises OSError."""
+    """Return the digest of all files of the package that Python would run. Raises OSError."""
     whole = hashlib.sha256()
     for path in sorted(_modules()):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -60,7 +61,10 @@ def digest() -> str:
 
 
 def unprotected(owners: Collection[int]) -> Path | None:
-    """Return what others than these users can change of it, the first that is found. Raises OSError."""
+    """Return the first path found that users other than `owners` can change; None for none.
+
+    Raises OSError.
+    """
     return next((one for one in _places() if not is_guarded(one.lstat(), owners)), None)
 
 
@@ -72,7 +76,7 @@ def _modules() -> Iterator[Path]:
 
 
 def _places() -> Iterator[Path]:
-    """Yield all that decides what runs: each with the folders above it, and all of the package."""
+    """Yield all paths that decide what runs: each with the folders above it, and all of the package."""
     python = Path(sys.executable)
     settings = Path(sys.prefix, "pyvenv.cfg")
     above = {python, python.resolve(), Path(os.__file__), PACKAGE, *map(Path, libraries())}

@@ -1,7 +1,8 @@
-"""The decision when nothing else can be found out: by the posted policy, with what is built into Python.
+"""The decision by the posted policy alone, for a hook that can find out nothing else.
 
-The agent gave no answer, and the package is not there, cannot be run, or ran out of time or means. The
-objection is written here, without the package. The forms are those of `gate.posted` and `gate.spool`.
+The hook comes here when the agent gave no answer and the package is missing, cannot be run, or ran out of
+time or memory. So this file imports modules that are built into Python alone, and writes the objection
+itself. `gate.posted` and `gate.spool` define the forms of the files.
 """
 
 import posix
@@ -10,11 +11,11 @@ import time
 POSTED = "gate.policy"
 HEADER = b"sealward-gate/1"
 LARGEST = 64 * 1024 * 1024
-"""Bytes of a posted policy that are read."""
+"""Bytes of a posted policy that are read, at most."""
 UNSAID = "unsaid"
-"""The folder beside the marks for what the spool has no room for. Root's own."""
+"""The folder beside the marks for objections that the spool has no room for. Root's own."""
 AT_ONCE = 100
-"""Objections of that folder that one start puts into the spool."""
+"""Objections of that folder that one start moves into the spool."""
 FULL = 10_000
 """Objections that may wait, as in `gate.spool`."""
 ID = frozenset(b"0123456789abcdef-")
@@ -29,15 +30,15 @@ ADVICE = "See that the agent runs and Sealward's package is whole; after an upgr
 ID_LENGTH = 36
 SURROGATES = range(0xD800, 0xE000)
 LAST_OF_ONE = 0xFFFF
-"""The last character that JSON writes with one code."""
+"""The last character that JSON writes as one escape."""
 ID_KEY = b'"id":"'
 
 
 class Posted:
-    """The posted policy; where none is posted, the copy that root keeps of the last that was.
+    """The posted policy, or root's copy of it where no policy is posted.
 
-    Without either nothing is refused. `kept` is where root's copy is, beside the hook: when the folder
-    of the ledger is taken away, the policy stays.
+    `folder` is the ledger's. `kept` is the path of root's copy, beside the hook: the copy stays when the
+    ledger's folder is taken away. Without either file nothing is refused.
     """
 
     def __init__(self, folder: str, kept: str = "") -> None:
@@ -50,7 +51,7 @@ class Posted:
         self._lines = self._text.splitlines()[1:]
 
     def keep(self) -> None:
-        """Keep a copy of what is posted, as root. What cannot be written leaves the copy before as it is."""
+        """Copy the posted policy to root's copy, as root. Where that fails, the copy of before stays."""
         if not self._kept or self.is_kept or content(self._kept) == self._text:
             return
         draft = f"{self._kept}.new"
@@ -66,9 +67,9 @@ class Posted:
             return
 
     def of(self, server_id: bytes) -> tuple[bool, bool]:
-        """Return whether a start is refused when in doubt, and whether anybody signed the server.
+        """Return whether the policy refuses a start of the server in doubt, and whether the server is signed.
 
-        Without an id it may be any server: its start is refused if the start of any is.
+        Without an id it may be any server: its start is refused if the policy refuses that of any server.
         """
         refuses = is_signed = False
         for line in self._lines if self.is_there else ():
@@ -81,14 +82,17 @@ class Posted:
 
     @property
     def refuses_unsigned(self) -> bool:
-        """Say whether servers that nobody signed are refused."""
+        """Return whether the policy refuses servers that are not signed."""
         return any(line.startswith(b"node ") and line.endswith(b" refuse") for line in self._lines[:1])
 
     def decide(self, incoming: str, name: str, xml: bytes, reason: str) -> tuple[bool, str]:
-        """Return whether a server may start, and what to say; an objection is left for the agent."""
+        """Return whether a server may start, and the text for the user.
+
+        An objection is left for the agent.
+        """
         known = server_id(xml)
         refuses, is_signed = self.of(known)
-        if not xml:  # it never arrived
+        if not xml:  # libvirt gave none
             allowed, reason = True, "domain-not-given"
         elif known and self.is_there and not is_signed:
             if not self.refuses_unsigned:
@@ -111,13 +115,13 @@ def _is_policy(text: bytes) -> bool:
 
 
 def server_id(xml: bytes) -> bytes:
-    """Return the UUID in a domain's XML as libvirt writes it; empty where there is none."""
+    """Return the UUID in a domain's XML, if it has the form in which libvirt writes it; else nothing."""
     found = bytes(xml).partition(b"<uuid>")[2][:ID_LENGTH].lower()
     return found if len(found) == ID_LENGTH and ID.issuperset(found) else b""
 
 
 def report(name: str, known: bytes, reason: str, *, allowed: bool, findings: str = "") -> bytes:
-    """Return an objection as the agent reads it; `findings` are JSON objects already."""
+    """Return an objection in the form that the agent reads. `findings` are JSON objects, joined by commas."""
     now = time.gmtime()
     fields = (
         '"kind":"objection"',
@@ -133,7 +137,7 @@ def report(name: str, known: bytes, reason: str, *, allowed: bool, findings: str
 
 
 def quoted(text: str) -> str:
-    """Return a text as JSON has it; what is not plain ASCII is written by its code, what is none as "?"."""
+    """Return a text as a JSON string in ASCII. A surrogate becomes "?"."""
     return f'"{"".join(map(_escaped, text))}"'
 
 
@@ -147,11 +151,11 @@ def _escaped(one: str) -> str:
 
 
 def leave(folder: str, incoming: str, text: bytes) -> None:
-    """Leave an objection for the agent: in its spool, or where that has no room beside the marks.
+    """Leave an objection for the agent in its spool, or beside the marks where the spool has no room.
 
-    There it waits for the next start (`deliver`). Raises OSError where it can be left nowhere.
+    The next start moves it into the spool then (`deliver`). Raises OSError where neither is possible.
     """
-    if _is_done_apart(folder, text):
+    if _written_as_owner(folder, text):
         return
     place = f"{incoming}/{UNSAID}"
     for one in (incoming, place):
@@ -162,22 +166,25 @@ def leave(folder: str, incoming: str, text: bytes) -> None:
 
 
 def deliver(folder: str, incoming: str) -> None:
-    """Put into the spool what there was no room for before."""
+    """Move objections that the spool had no room for into the spool."""
     place = f"{incoming}/{UNSAID}"
     try:
         for name in posix.listdir(place)[:AT_ONCE]:
             text = content(f"{place}/{name}")
-            if text and _is_done_apart(folder, text):
+            if text and _written_as_owner(folder, text):
                 posix.unlink(f"{place}/{name}")
-    except OSError:  # there never was any, or what there is waits for the next start
+    except OSError:  # there is none, or it waits for the next start
         return
 
 
-def _is_done_apart(folder: str, text: bytes) -> bool:
-    """Write to the spool as the ledger's owner, in a process apart: this one stays root."""
+def _written_as_owner(folder: str, text: bytes) -> bool:
+    """Write to the spool as the ledger's owner.
+
+    A child process does it, because this process must stay root.
+    """
     try:
         child = posix.fork()
-    except OSError:  # there can be no more processes
+    except OSError:  # the kernel makes no more processes
         return False
     if child == 0:
         status = 1
@@ -217,10 +224,10 @@ def _write_all(file: int, text: bytes) -> None:
 
 
 def become_owner(folder: str) -> None:
-    """Give up root for the first user but root whom a folder on the way to the ledger belongs to.
+    """Give up root for the owner of the first folder on the way to the ledger that is not root's.
 
-    Whatever that user put there leads no further than that user could go: also a link in the ledger's place
-    to a folder of root's. Raises OSError.
+    Links of that user then lead only where that user could go: also a link in the ledger's place to a folder
+    of root's. Raises OSError.
     """
     place = ""
     for name in folder.split("/")[1:]:
@@ -242,7 +249,7 @@ def _is_there(path: str) -> bool:
 
 
 def content(path: str) -> bytes:
-    """Return what is in a file; nothing where it cannot be read."""
+    """Return the content of a file; nothing where it cannot be read."""
     parts: list[bytes] = []
     try:
         flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC | posix.O_NONBLOCK

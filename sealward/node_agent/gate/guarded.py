@@ -1,7 +1,8 @@
-"""Folders that root enters and writes to: step by step, by descriptor, through nobody else's link.
+"""Folders that root enters and writes to: step by step, by descriptor, and through no link of another user.
 
-A path is a promise of whoever can rename what is on it. Here each folder of a path is opened from the one
-before it and looked at while it is open, so that nothing is decided about one folder and done to another.
+A user who can rename a folder on a path decides where the path leads. Here each folder of a path is opened
+from the folder before it and checked while it is open, so that the folder that was checked is the one that is
+used.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sealward.error import SealwardError
 from sealward.node_agent.files.protected import OTHERS, is_guarded
-from sealward.node_agent.gate import apart
+from sealward.node_agent.gate import fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 LINKS: Final = 40
-"""Links that are followed on the way to a folder, as Linux does."""
+"""Links that are followed on the way to a folder, as many as Linux follows."""
 LARGEST: Final = 4 * 1024 * 1024
-"""Bytes that are read of a file."""
+"""Bytes that are read of a file, at most."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PathRefused(SealwardError):
-    """Somebody else could change what is at that path."""
+    """Another user could change what is at that path."""
 
     code = "path.refused"
 
 
 class Guarded:
-    """An open folder; names are looked up in it, and links among them are never followed."""
+    """An open folder. File names are looked up in it, and no link among them is followed."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self.path = path
@@ -49,20 +50,28 @@ class Guarded:
         self.close()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the folder."""
         os.close(self._descriptor)
 
     def read(self, name: str) -> bytes | None:
-        """Return what is in a file; None where there is none. Raises PathRefused for all but plain files."""
+        """Return the content of a file; None where there is none.
+
+        Raises PathRefused for all but plain files.
+        """
         try:
             return content(name, self._descriptor)
         except FileNotFoundError:
             return None
         except OSError as refused:
-            raise PathRefused(f"{self.path / name} is no plain file: look at it, and remove it") from refused
+            raise PathRefused(
+                f"{self.path / name} is not a plain file: look at it, and remove it"
+            ) from refused
 
     def write(self, name: str, content: bytes, mode: int) -> None:
-        """Put a new file of that mode in the place of whatever has the name: whole, or not at all."""
+        """Replace whatever has that name by a new file with that mode, whole or not at all.
+
+        Raises OSError.
+        """
         draft = f".{name}.{secrets.token_hex(8)}"
         file = os.open(
             draft,
@@ -84,37 +93,37 @@ class Guarded:
         os.fsync(self._descriptor)
 
     def remove(self, name: str) -> None:
-        """Take a name away; a link is taken away, not what it leads to."""
+        """Remove a file or a link, if there is one. The target of a link stays."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._descriptor)
 
 
 def content(path: Path | str, folder: int | None = None) -> bytes:
-    """Return what is in a plain file. Raises OSError for links, pipes and devices, and never waits."""
+    """Return the content of a plain file, without waiting. Raises OSError for links, pipes and devices."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(file, "rb") as opened:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(errno.EINVAL, "no plain file", str(path))
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
         return opened.read(LARGEST)
 
 
 def enter(path: Path, make: int | None = None) -> Guarded:
-    """Return a folder that nobody can change but root and the caller.
+    """Open a folder that only root and the caller can change.
 
-    On the way there may be folders that others write to and that are sticky, as /tmp; not at its end.
-    With `make`, folders that are missing are made with exactly that mode. What is there keeps its mode.
-    Raises PathRefused, naming the folder and the user, and OSError.
+    Folders on the way may be writable for others if they are sticky, as /tmp is; the last folder may not.
+    With `make`, missing folders are made with exactly that mode; existing folders keep theirs. Raises
+    PathRefused, which names the folder and the user, and OSError.
     """
     owners = {0, os.geteuid()}
     return _walked(path, make, lambda found, where, last: _check(found, where, owners, sticky=not last))
 
 
 def as_owner(path: Path, work: Callable[[Guarded], None], make: int | None = None) -> None:
-    """Do something in a folder as the user whom it belongs to, in a process apart.
+    """Call `work` with the folder at `path`, in a child process that runs as the folder's owner.
 
-    On the way root becomes the owner of the first folder that is not its own: whatever that user has put
-    there leads no further than that user could go. Where there is no such folder, and none is to be made,
-    nothing is done. Raises PathRefused, and OSError where the process ended.
+    On the way to the folder, root becomes the owner of the first folder that is not root's: links of that
+    user then lead only where that user could go. Nothing is done where the folder is missing and `make` is
+    None. Raises PathRefused, and OSError where the child ended without an answer.
     """
 
     def do() -> bytes:
@@ -127,11 +136,11 @@ def as_owner(path: Path, work: Callable[[Guarded], None], make: int | None = Non
             return f"refused {refused}".encode()
         return b"done"
 
-    word, _, text = apart.answer(do).decode().partition(" ")
+    word, _, text = fork.answer(do).decode().partition(" ")
     if word == "refused":
         raise PathRefused(text)
     if word != "done":
-        raise OSError(errno.EIO, "there was no end to it", str(path))
+        raise OSError(errno.EIO, "the child process ended without an answer", str(path))
 
 
 def _check(found: os.stat_result, where: Path, owners: Collection[int], *, sticky: bool) -> None:
@@ -149,7 +158,10 @@ def _become(found: os.stat_result, _where: Path, _last: bool) -> None:  # noqa: 
 
 
 def _walked(path: Path, make: int | None, look: Callable[[os.stat_result, Path, bool], None]) -> Guarded:
-    """Return a folder whose whole path was looked at. Links count where only trusted users can make them."""
+    """Open a folder, and call `look` for every folder on its path.
+
+    A link is followed where only root and the caller can make links.
+    """
     rest = list(reversed(Path(os.path.abspath(path)).parts[1:]))  # noqa: PTH100 - resolve() follows links
     where, folder, links = Path("/"), os.open("/", _FOLDER), 0
     try:
@@ -181,7 +193,7 @@ def _link(name: str, folder: int) -> str | None:
 
 
 def _trust(folder: int, link: Path, links: int) -> None:
-    """Raise PathRefused unless a link is in a folder that root, or the caller, alone can change."""
+    """Raise PathRefused unless only root and the caller can change the folder that a link is in."""
     found = os.fstat(folder)
     if links > LINKS or not is_guarded(found, {0, os.geteuid()}, sticky=False):
         raise PathRefused(f"{link} is a link that {_name(found)} can make: name the folder itself")

@@ -1,8 +1,8 @@
-"""libvirt's hook for QEMU domains: put in place, taken away, and looked at.
+"""libvirt's hook for QEMU domains: installs it, removes it, and checks that it is what was installed.
 
-Facts behind it (libvirt 9.0, observed): scripts in `qemu.d` run besides `qemu` itself, so nobody else's hook
-is touched; libvirt finds them at its start and at SIGHUP. A hook that is gone or not executable is passed
-over and the server starts: so the agent looks whether it still is what was installed.
+Facts behind it (libvirt 9.0, observed): libvirt runs the scripts in `qemu.d` besides the script `qemu`, so
+that hooks of others stay as they are. libvirt looks for new hooks when it starts and at SIGHUP. libvirt
+ignores a hook that is missing or not executable, and starts the server: so the agent checks the hook.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from sealward.node_agent.gate import client, code, fallback, guarded, posted
 
 HOOKS: Final = Path("/etc/libvirt/hooks")
 INCOMING: Final = Path("/run/sealward-gate")
-"""Where the hook marks which servers are received or restored. Root's own: it writes there as root."""
+"""The folder in which the hook marks servers that libvirt receives or restores.
+
+The hook writes there as root, so the folder is root's.
+"""
 MARK: Final = "# The start gate of Sealward."
 NAME: Final = "sealward"
 KEPT: Final = "sealward.policy"
-"""Root's copy of what was posted last, beside the folder of the hook, which keeps it."""
+"""Root's copy of the posted policy that the hook read last. It is kept beside the hook."""
 RECEIPT: Final = "gate.json"
 SHIM: Final = """\
 #!/bin/sh
@@ -129,22 +132,32 @@ fi
 echo "Sealward's start gate is broken or was interrupted ($reason); by the policy the server starts" >&2
 exit 0
 """
-"""Statuses 0 and 3 are ALLOW and REFUSE of `gate.client`, the lines of the policy those of `gate.posted`."""
+"""The hook, a shell script.
+
+Exit statuses 0 and 3 are ALLOW and REFUSE of `gate.client`; `gate.posted` defines the lines of the policy.
+"""
 
 
 CODE: Final = "import sys; sys.path.insert(0, sys.argv[1]); import client; client.run(sys.argv[2:])"
-"""What the hook runs, with the folder of the client: so Python keeps it compiled while it is the same."""
+"""The Python code that the hook runs, given the folder of the client.
+
+The client is imported, so that Python keeps it compiled.
+"""
 
 
 class HookRefused(SealwardError):
-    """There is something else where the hook should be."""
+    """The file at the hook's path is not Sealward's."""
 
     code = "gate.hook-refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was installed where; the agent compares with it. `client` is the digest of what the hook runs."""
+    """What was installed.
+
+    `hook` is the path of the hook, `shim` the digest of its text, `client` the digest of the code that it
+    runs. The agent compares these with what it finds.
+    """
 
     hook: str
     shim: str
@@ -153,18 +166,18 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether the gate stands; `reason` is a stable code where it does not."""
+    """Whether the gate stands. `reason` is a stable code where it does not."""
 
     gate: Gate
     reason: str | None = None
 
 
 def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) -> Path:
-    """Put the hook in place for the agent whose ledger is in `folder`; return its path.
+    """Install the hook for the agent whose ledger is in `folder`; return the hook's path.
 
-    libvirt runs as root what is there, and that runs Sealward: so all of it must be root's (or the caller's)
-    alone. The receipt is written as the owner of `folder`. Raises HookRefused rather than overwrite what is
-    not ours, PathRefused where somebody else could change what is installed, and OSError.
+    libvirt runs the hook as root, and the hook runs Sealward: so no user but root and the caller may be able
+    to change either. The receipt is written as the owner of `folder`. Raises HookRefused where another file
+    has the hook's name, PathRefused where another user could change what is installed, and OSError.
     """
     code.compiled()
     if (open_to_others := code.unprotected({0, os.geteuid()})) is not None:
@@ -183,7 +196,7 @@ def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) 
 
 
 def remove(hooks: Path, folder: Path) -> bool:
-    """Take the hook away; say whether there was one. Raises HookRefused, PathRefused, OSError."""
+    """Remove the hook; return whether there was one. Raises HookRefused, PathRefused, OSError."""
     guarded.as_owner(folder, lambda own: own.remove(RECEIPT))
     try:
         place = guarded.enter(hooks / "qemu.d")
@@ -198,7 +211,7 @@ def remove(hooks: Path, folder: Path) -> bool:
 
 
 def _check_ours(place: guarded.Guarded) -> bool:
-    """Say whether there is a hook. Raises HookRefused when it is somebody else's, PathRefused for a link."""
+    """Return whether there is a hook. Raises HookRefused for a file of others, PathRefused for a link."""
     found = place.read(NAME)
     if found is not None and MARK.encode() not in found:
         raise HookRefused(f"{place.path / NAME} is there, and is not Sealward's")
@@ -206,7 +219,10 @@ def _check_ours(place: guarded.Guarded) -> bool:
 
 
 def folders(folder: Path) -> frozenset[Path]:
-    """Return where the gate that was installed for a ledger lies; nothing where none was."""
+    """Return the folders of the hook and of its code, for the gate that was installed for a ledger.
+
+    Returns none where no gate was installed.
+    """
     try:
         return frozenset((Path(_receipt(folder).hook).parent, *code.folders()))
     except (OSError, ValueError, TypeError):
@@ -226,7 +242,7 @@ def standing(folder: Path) -> Standing:
 
 
 def kept_policy(folder: Path, hooks: Path) -> str:
-    """Say what decides about starts while a ledger cannot be read."""
+    """Return a text on what decides about starts while a ledger cannot be read."""
     kept = hooks / KEPT
     if not fallback.Posted(str(folder), str(kept)).is_kept:
         return "the policy posted beside it decides which servers do not start"
@@ -254,12 +270,12 @@ def shim(folder: Path, socket: Path, incoming: Path, kept: Path) -> str:
 
 
 def _receipt(folder: Path) -> Receipt:
-    """Return what was installed. Raises OSError, ValueError, TypeError."""
+    """Return the receipt beside a ledger. Raises OSError, ValueError, TypeError."""
     return Receipt(**json.loads(guarded.content(folder / RECEIPT)))
 
 
 def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one return a flaw
-    """Return what is wrong with a hook, as a stable code."""
+    """Return a stable code for what is wrong with a hook; None where nothing is."""
     try:
         found = hook.lstat()
         text = guarded.content(hook)
@@ -283,7 +299,7 @@ def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one re
 
 
 def _is_protected(hook: Path, found: os.stat_result) -> bool:
-    """Say whether root and this user alone can change a hook, or put another there. Raises OSError."""
+    """Return whether only root and this user can change or replace a hook. Raises OSError."""
     owners = {0, os.geteuid()}
     folder, *above = [one.stat() for one in hook.parents]
     return (

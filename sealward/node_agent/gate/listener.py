@@ -1,6 +1,7 @@
-"""The agent's end of the start gate: a socket that the hook asks, answered from the ledger alone.
+"""The agent's end of the start gate: a socket on which the hook asks for decisions.
 
-Nothing here waits for the agent's other work or for libvirt, which waits for the hook.
+The agent decides from the node's ledger. A decision waits neither for the agent's other work nor for libvirt,
+because libvirt itself waits for the hook.
 """
 
 from __future__ import annotations
@@ -31,20 +32,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 1.0
-"""Seconds for a request to arrive; the hook gives up sooner."""
+"""Seconds to wait for a whole request. The hook gives up sooner."""
 AWAITED: Final = 0.5
-"""Seconds to wait for what the control plane says of a server that is not this node's; libvirt waits, too."""
+"""Seconds to wait for the control plane's answer about a server of another node, while libvirt waits."""
 ANNOUNCED: Final = 1.2
-"""Seconds to wait when libvirt announces a server: nobody but the migration waits (libvirt 9.0, observed)."""
+"""Seconds to wait for that answer when libvirt announces a migration: only the migration waits then (libvirt
+9.0, observed)."""
 AT_ONCE: Final = 16
 
 
 class GateListener:
-    """Answers the hook at `path` from the ledger in `folder`.
+    """Answers the hook on the socket `path`, from the ledger in `folder`.
 
-    `objected` gets each objection and the XML it is about; `left` is called when the hook has left one in the
-    spool; `newcomers` know what the control plane says of servers that are not this node's. Where no socket
-    can be made, the hook decides alone.
+    `objected` is called with each objection and the XML that the objection is about. `left` is called when
+    the hook has left an objection in the spool. `newcomers` asks the control plane about servers of other
+    nodes. Where the socket cannot be made, a warning is logged, and the hook decides without the agent.
     """
 
     def __init__(  # noqa: PLR0913 - what answering and reporting need
@@ -65,10 +67,10 @@ class GateListener:
         self._newcomers = newcomers
         self._socket: socket.socket | None = None
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate")
-        self._thread = threading.Thread(target=self._accept, name="gate-door", daemon=True)
+        self._thread = threading.Thread(target=self._accept, name="gate-listener", daemon=True)
 
     def start(self) -> None:
-        """Listen; for the owner and root alone."""
+        """Listen on the socket, which its owner and root alone can connect to."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ class GateListener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Listen no longer; who asks now decides alone."""
+        """Stop listening. From now on the hook decides without the agent."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -119,13 +121,13 @@ class GateListener:
             self._left()
             return b"allow\n"
         if not Posted(self._folder).is_there:
-            return b""  # the ledger is gone, or was never told anything: the hook knows what root has kept
+            return b""  # the ledger is gone or empty: the hook goes by the policy that root has kept
         conclusion = self._decided(form, content, lambda: _has_left(asking))
         word = "allow" if conclusion.allowed else "refuse"
         return f"{word}\n{conclusion.text}\0{conclusion.record}\0".encode()
 
     def _decided(self, form: str, xml: bytes, is_late: Callable[[], bool]) -> Conclusion:
-        """Decide, and have an objection reported, unless the hook has done both already."""
+        """Decide, and have an objection reported unless the hook has gone: the hook has reported it then."""
         moment = self._clock()
         conclusion = decision.decide(self._folder, form, xml, moment, is_answered=self._is_answered)
         if conclusion.reason is not None and not is_late():
@@ -143,9 +145,9 @@ class GateListener:
 
 
 def _has_left(asking: socket.socket) -> bool:
-    """Say whether who asked waits no longer: an agent that stood still finds old questions."""
+    """Return whether the hook has closed its end. An agent that stood still finds old requests."""
     poll = select.poll()
-    poll.register(asking, 0)  # hanging up is told in any case
+    poll.register(asking, 0)  # poll(2) reports POLLHUP without being asked to
     return bool(poll.poll(0))
 
 

@@ -1,11 +1,12 @@
 """The policies of a node as a text file beside its ledger, for a hook that can read nothing else.
 
-The hook reads it first, before anything can fail, and its shell script reads it when there is no Python or no
-package. One line each, the first says what the file is:
+The hook reads this file before it does anything that can fail. The hook's shell script reads it when Python
+or Sealward's package is missing. The first line says what the file is, then there is a line for the node and
+for each server whose reference is in the ledger:
 
     sealward-gate/1
-    node ON_START UNSIGNED              of the node: refuse or observe, refuse or allow
-    SERVER_ID ON_START                  of each server whose reference is in the ledger
+    node ON_START UNSIGNED              refuse or observe, refuse or allow
+    SERVER_ID ON_START                  refuse or observe
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Row = tuple[str, int | None]
 
 
 def text(server_ids: Iterable[str], policies: Mapping[str, Row]) -> str:
-    """Return what is to be posted, given the rows (policy, position) of the ledger by server."""
+    """Return the text of the file. `policies` are the rows (policy, position) of the ledger by server id."""
     of_node = policies.get(NODE)
     node = standing(of_node, None).policy
     lines = [HEADER, f"node {node.on_start} {node.unsigned}"]
@@ -42,9 +43,9 @@ def text(server_ids: Iterable[str], policies: Mapping[str, Row]) -> str:
 
 
 def post(folder: Path, posted: str) -> bool:
-    """Put the file in the place of the one before, whole; say whether it is there.
+    """Replace the file as a whole.
 
-    What cannot be written leaves the old one there: it has to be posted again.
+    Returns False where it cannot be written: the old file is still there then.
     """
     draft = folder / f".{NAME}"
     try:
@@ -55,6 +56,6 @@ def post(folder: Path, posted: str) -> bool:
             opened.write(posted)
         draft.replace(folder / NAME)
     except (OSError, UnicodeError) as failed:
-        log.warning("the start gate's policy is not posted: %s", failed)
+        log.warning("the policy for the start gate could not be written: %s", failed)
         return False
     return True

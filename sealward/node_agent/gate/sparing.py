@@ -1,14 +1,14 @@
-"""A module that others import and rarely use is loaded at its use: a start waits for all that is loaded."""
+"""Defers the import of a module until it is used, because a start waits for every module that is loaded."""
 
 import sys
 from types import ModuleType
 
 
 class _Deferred(ModuleType):
-    """Stands for a module until somebody asks for one of its names; then it has all of them."""
+    """Stands for a module. The first access to an attribute loads the module."""
 
     def __getattr__(self, name: str) -> object:
-        """Load the module, and return what it has under that name."""
+        """Load the module, take over its attributes, and return the one that was asked for."""
         del sys.modules[self.__name__]
         loaded = __import__(self.__name__)
         self.__dict__.update(loaded.__dict__)

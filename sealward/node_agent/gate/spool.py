@@ -1,7 +1,7 @@
-"""What gate and reactions leave to be reported, one file each, until the control plane has recorded it.
+"""Reports of the start gate and of reactions that wait, a file each, until the control plane has them.
 
-The hook's process leaves its objections here when there is no agent, so nothing is lost; every report has an
-id by which the control plane knows it again, so nothing is recorded twice.
+The hook leaves objections here when the agent is away, so that none is lost. Every report has an id, so that
+the control plane records a report once, however often the agent sends it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "spool"
 FULL: Final = 10_000
-"""Reports that may wait: more than that is somebody who tries again and again."""
+"""Reports that may wait. Only repeated attempts at the same start make more than that."""
 
 
 def prepare(folder: str) -> None:
-    """Make the folder, so that it belongs to the agent's user whoever leaves something there first."""
+    """Make the spool's folder, so that it belongs to the agent's user even if root leaves the first file."""
     with contextlib.suppress(OSError):
         os.makedirs(f"{folder}/{FOLDER}", 0o700, exist_ok=True)  # noqa: PTH103 - as in `leave`
 
 
 def leave(folder: str, report: Mapping[str, object] | None) -> bool:
-    """Leave a report, whole or not at all; say whether it was left, or there was none to be left."""
+    """Write a report into the spool, whole or not at all. Returns False where that failed.
+
+    Returns True without writing when `report` is None or the spool is full.
+    """
     if report is None:
         return True
     place = f"{folder}/{FOLDER}"
@@ -61,7 +64,7 @@ def waiting(folder: str) -> Iterator[tuple[str, bytes]]:
 
 
 def remove(folder: str, ids: frozenset[str]) -> None:
-    """Remove the reports of those ids: they are recorded."""
+    """Remove the reports with these ids, which the control plane has recorded."""
     place = f"{folder}/{FOLDER}"
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(place):  # noqa: PTH208 - as above

@@ -1,4 +1,7 @@
-"""What the gate read of a server's files, file by file, with what leads to them: see `gate.record`."""
+"""Collects the stamps of the files that the gate read for a decision, and of what is on their paths.
+
+`gate.record` defines stamps and the record that holds them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_LINKS: Final = 40
-"""Symbolic links in a path, as many as Linux follows."""
+"""Symbolic links that are followed in a path, as many as Linux follows."""
 
 
 class Stamps:
@@ -23,7 +26,10 @@ class Stamps:
         self._lines: dict[Path, Line] = {}
 
     def note(self, path: Path, found: os.stat_result, *, is_written: bool = False, root: str = "") -> None:
-        """Note a file as it was when it was read. Raises FileChanging where it was read as another before."""
+        """Note a file as it was when it was read.
+
+        Raises FileChanging where the path led to another file before.
+        """
         stamp = Stamp.of("image" if is_written else "file", found)
         line = Line(stamp, root or NOTHING, os.fsencode(path))
         known = self._lines.get(path)
@@ -33,7 +39,7 @@ class Stamps:
             self._lines[path] = line
 
     def record(self, server_id: str, *, refuses: bool) -> str:
-        """Return the record of a start; nothing where no file was read."""
+        """Return the record of a start as text; an empty text where no file was read."""
         if not self._lines:
             return ""
         on_the_way: dict[str, Line] = {}
@@ -43,12 +49,15 @@ class Stamps:
 
 
 def _says(line: Line) -> tuple[bool, bool]:
-    """Return how much a line says: of a file that is noted twice, as a base of two disks, that counts."""
+    """Return how much a line says.
+
+    Of a file that is noted twice, as the base of two disks, the fuller line is kept.
+    """
     return line.stamp.kind == "file", line.root != NOTHING
 
 
 def _walk(path: str, found: dict[str, Line]) -> None:
-    """Add the folders and links on the way to a path, those behind the links, too."""
+    """Add the folders and links on the way to a path, including those behind the links."""
     at, links = "/", 0
     ahead = deque(path.split("/"))
     while ahead:
@@ -66,7 +75,7 @@ def _walk(path: str, found: dict[str, Line]) -> None:
 
 
 def _note(place: str, found: dict[str, Line]) -> str | None:
-    """Note a folder or link; return where a link leads."""
+    """Note a folder or a link. Returns the target of a link, else None."""
     try:
         target = os.readlink(place)  # noqa: PTH115 - text, for speed
     except OSError:

@@ -1,16 +1,17 @@
-"""Whether what the gate read is what QEMU has: stamps of the files are compared when a server has started.
+"""Checks at `started` that QEMU has the files that the gate read at `prepare`: compares their stamps.
 
-The gate reads files at libvirt's `prepare`; QEMU opens them later. A file that changed in between has
-another stamp at `started`, also when it was put back: nobody sets ctime. libvirt itself gives files to
-QEMU's user on the way. So a file of which ctime alone is another, and owner or libvirt's attributes tell
-why, is read once more where it is small enough, and else believed. An image that the guest writes to has
-other times at once: of it the header is read once more, which says what is below it.
+QEMU opens the files after the gate has read them. A file that changed in between has another stamp at
+`started`, even if it was changed back: no user can set ctime. Changes that are expected have these rules:
 
-A process that has mapped a file for writing changes the file without another stamp. So no process may have
-the file open for writing, before the start and now; and files of the same stamp are read once more, the
-first 64 MB of them.
+1. libvirt gives files to QEMU's user. A file of which only ctime differs, and whose owner or libvirt's
+   extended attributes explain this, is read once more if it is small enough, and else believed.
+2. An image that the guest writes to has other times at once. Its header is read once more, because the header
+   names the images below it.
+3. A process that has mapped a file for writing changes it without a change of the stamp. So no process may
+   have a file open for writing, before the start and at `started`, and files with the same stamp are read
+   once more, up to AT_ONCE bytes in all.
 
-Until a file must be read, nothing is imported that is not built into Python or beside this file.
+Until a file must be read, this file imports only modules that are built into Python or lie beside it.
 """
 
 import posix
@@ -24,18 +25,18 @@ REASON = "file-replaced"
 WRITTEN = "file-not-compared"
 OPEN = "open for writing"
 FOLDER = "read"
-"""The folder of the records, in the one that has the marks. Root's own."""
+"""The folder of the records, in the folder that has the marks. Root's own."""
 AT_ONCE = 64 * 1024 * 1024
-"""Bytes of data of a file that is read once more; of all files of which nothing tells of a change."""
+"""Bytes of data of a file that is read once more; and of all files with the same stamp together."""
 BLOCK = 512
 SHOWN = 8
 KEPT = 100
 OF_LIBVIRT = "trusted.libvirt."
-"""Begins the names of the extended attributes that libvirt sets on what it gives to QEMU."""
+"""The beginning of the names of the extended attributes that libvirt sets on files that it gives to QEMU."""
 
 
 def keep(incoming: str, name: str, text: bytes) -> None:
-    """Keep the record of a start that is under way, none where `text` is empty. Raises OSError."""
+    """Keep the record of a start that is under way; remove it where `text` is empty. Raises OSError."""
     place = _place(incoming, name)
     if place is None:
         return
@@ -54,16 +55,16 @@ def keep(incoming: str, name: str, text: bytes) -> None:
 
 
 def forget(incoming: str, name: str) -> None:
-    """Forget the record of a start. Raises OSError."""
+    """Remove the record of a start. Raises OSError."""
     place = _place(incoming, name)
     if place is not None and _is_there(place):
         posix.unlink(place)
 
 
 def unwritten(folder: str, incoming: str, name: str) -> tuple[bool, str]:
-    """Return whether a server may start, and what to say: nobody may have what was read open for writing.
+    """Return whether a server may start, and the text for the user; not while its files are open for writing.
 
-    An objection is left. Raises OSError and ValueError, as `check` does.
+    An objection is left for the agent. Raises OSError and ValueError, as `check` does.
     """
     record = _record(incoming, name)
     files = [line for line in record.lines if line.stamp.kind == "file"] if record else []
@@ -76,16 +77,17 @@ def unwritten(folder: str, incoming: str, name: str) -> tuple[bool, str]:
 
 
 def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool, str]:
-    """Return whether a server that has started may go on, and what to say; an objection is left.
+    """Return whether a server that has started may go on, and the text for the user.
 
-    The record stays for the shell that runs this file: without an answer the record's policy decides.
-    Raises OSError and ValueError where there is a record that cannot be read.
+    An objection is left for the agent. The record stays for the shell script that runs this: without an
+    answer the policy in the record decides. Raises OSError and ValueError where there is a record that cannot
+    be read.
     """
     record = _record(incoming, name)
     if record is None:
         return True, ""
-    look = _Look(paths)
-    found = [(line, now) for line in record.lines if (now := look.now(line)) is not None]
+    comparison = _Comparison(paths)
+    found = [(line, now) for line in record.lines if (now := comparison.now(line)) is not None]
     if not found:
         return True, ""
     will = "lets" if not record.refuses else "does not let"
@@ -94,7 +96,7 @@ def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool
 
 
 def _record(incoming: str, name: str) -> Record | None:
-    """Return the record of a start; None where none was kept. Raises OSError, ValueError."""
+    """Return the record of a start; None where there is none. Raises OSError, ValueError."""
     place = _place(incoming, name)
     return None if place is None or not _is_there(place) else Record.read(fallback.content(place))
 
@@ -107,7 +109,10 @@ def _objected(  # noqa: PLR0913, PLR0917 - what an objection says, and where it 
     found: list[tuple[Line, str]],
     why: tuple[str, str],
 ) -> tuple[bool, str]:
-    """Leave an objection; return whether the policy lets it pass, and what to say. Raises OSError."""
+    """Leave an objection; return whether the policy allows the start, and the text for the user.
+
+    Raises OSError.
+    """
     reason, text = why
     allowed = not record.refuses
     findings = ",".join(_finding(line, now) for line, now in found[:KEPT])
@@ -117,33 +122,36 @@ def _objected(  # noqa: PLR0913, PLR0917 - what an objection says, and where it 
     return allowed, "\n".join([text, *lines])
 
 
-class _Look:
-    """One look at all that a record names; `paths` are where Sealward's package is."""
+class _Comparison:
+    """One comparison of all files of a record.
+
+    `paths` are the folders of Sealward's package and its libraries.
+    """
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
         self._left = AT_ONCE
 
     def now(self, line: Line) -> str | None:
-        """Return what is there now in the place of what was read; None where it is the same."""
-        signed = line.stamp
+        """Return a text on what is at the path of a file now; None where that is the file that was read."""
+        before = line.stamp
         try:
-            found = posix.lstat(line.path) if signed.kind == "link" else posix.stat(line.path)
-            now = Stamp.of(signed.kind, found)
-            if now.words == signed.words:
+            found = posix.lstat(line.path) if before.kind == "link" else posix.stat(line.path)
+            now = Stamp.of(before.kind, found)
+            if now.words == before.words:
                 is_same = self._is_unchanged(line, found)
             else:
                 is_same = _is_explained(line, now, found, self._paths)
             if not is_same:
                 return " ".join(now.words)
-            if signed.kind == "file" and is_open_for_writing(line.path):
+            if before.kind == "file" and is_open_for_writing(line.path):
                 return OPEN
             return None if _has_its_links(line, self._paths) else "another header"
         except OSError as failed:
             return f"not to be read: {failed.strerror}"
 
     def _is_unchanged(self, line: Line, found: posix.stat_result) -> bool:
-        """Say whether a file of the same stamp has the same content, as far as there is time to read it."""
+        """Return whether a file with the same stamp has the same content, as far as it may be read."""
         size = found.st_blocks * BLOCK
         if line.stamp.kind != "file" or line.root == NOTHING or size > self._left:
             return True
@@ -152,18 +160,18 @@ class _Look:
 
 
 def _is_explained(line: Line, now: Stamp, found: posix.stat_result, paths: list[str]) -> bool:
-    """Say whether another stamp is no other file: as it is with what others do beside it, and libvirt to it.
+    """Return whether a file with another stamp is the same file, because something harmless explains that.
 
-    A folder in which something was made or removed has not been moved. Raises OSError.
+    A folder in which a file was made or removed has not been moved. Raises OSError.
     """
-    signed = line.stamp
-    if (now.dev, now.ino, now.size) != (signed.dev, signed.ino, signed.size):
+    before = line.stamp
+    if (now.dev, now.ino, now.size) != (before.dev, before.ino, before.size):
         return False
-    if signed.kind == "folder":
-        return bool(now.mtime != signed.mtime)
-    if signed.kind != "file" or now.mtime != signed.mtime:
+    if before.kind == "folder":
+        return bool(now.mtime != before.mtime)
+    if before.kind != "file" or now.mtime != before.mtime:
         return False
-    if now.owner == signed.owner and not any(
+    if now.owner == before.owner and not any(
         name.startswith(OF_LIBVIRT) for name in posix.listxattr(line.path)
     ):
         return False
@@ -171,7 +179,7 @@ def _is_explained(line: Line, now: Stamp, found: posix.stat_result, paths: list[
 
 
 def _has_its_links(line: Line, paths: list[str]) -> bool:
-    """Say whether an image still refers to what it referred to. Raises OSError."""
+    """Return whether an image still refers to the images that it referred to. Raises OSError."""
     if line.stamp.kind != "image" or line.root == NOTHING:
         return True
     sys.path += [one for one in paths if one not in sys.path]
@@ -187,7 +195,7 @@ def _has_its_links(line: Line, paths: list[str]) -> bool:
 
 
 def _root(path: bytes, paths: list[str]) -> str | None:
-    """Return the root of a file's content; None where Sealward's package cannot tell. Raises OSError."""
+    """Return the root of a file's content; None where the package cannot be imported. Raises OSError."""
     sys.path += [one for one in paths if one not in sys.path]
     try:
         from sealward.node_agent.files.offline import root_of  # noqa: PLC0415 - only now it can be found

@@ -1,4 +1,7 @@
-"""Hears of changes of the hook, and of what it runs, as they happen; what it misses, a sweep finds."""
+"""Notices changes of the hook and of the code that it runs, by inotify.
+
+A sweep finds changes that inotify misses.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GateWatch:
-    """`on_change` is called when the gate that was installed for the ledger in `folder` may be another."""
+    """Calls `on_change` when the gate that was installed for the ledger in `folder` may have changed."""
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
         self._folder = folder
@@ -23,7 +26,7 @@ class GateWatch:
         self._watch = FileWatch(self._folders, lambda _: on_change())
 
     def start(self) -> None:
-        """Watch in the background."""
+        """Begin to watch, in a thread."""
         self._watch.start()
 
     def close(self) -> None:
@@ -31,7 +34,7 @@ class GateWatch:
         self._watch.close()
 
     def _folders(self) -> frozenset[Path]:
-        """Return what to watch now; that it is something else is a change, too."""
+        """Return the folders to watch. Calls `on_change` when these are others than at the last call."""
         found = {one: inode for one in hook.folders(self._folder) if (inode := _inode(one))}
         if found != self._found:
             self._found = found
@@ -41,7 +44,7 @@ class GateWatch:
 
 
 def _inode(folder: Path) -> int:
-    """Return what tells a folder from another at its place; 0 where there is none."""
+    """Return the inode number of a folder, which differs when the folder is replaced; 0 for no folder."""
     try:
         return folder.stat().st_ino
     except OSError:

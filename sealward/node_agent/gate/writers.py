@@ -1,9 +1,10 @@
-"""Whether a process has a file open for writing: Linux grants a lease for reading only where no process has.
+"""Tells whether a process has a file open for writing: Linux grants a read lease only where no process has.
 
-A process that has mapped a file for writing changes its content without another time in its stamp, once the
-page is dirty (Linux 6.18, ext4, observed). A mapping counts as open until it is gone. Root alone is asked.
+A process that has mapped a file for writing can change its content without a change of its times once the
+page is dirty (Linux 6.18, ext4, observed). A mapping counts as open for writing until it is gone. Only root
+can take a lease on files of others.
 
-The hook runs this file where it lies: it imports what Python itself brings.
+The hook runs this file where it lies, without Sealward's package: it imports modules of Python itself alone.
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has none of what `signal` is made of
@@ -14,13 +15,16 @@ import posix
 import fallback  # type: ignore[import-not-found]  # it lies beside this file
 
 DELEGATED = (b"nfs", b"cifs", b"smb")
-"""Begin the names of file systems that grant no lease where their server delegated nothing."""
+"""Beginnings of the types of file systems that grant no lease where their server delegated nothing."""
 LEFT_OF_TYPE = b" - "
-"""What is before the file system's name in a line of mountinfo (proc_pid_mountinfo(5))."""
+"""The text before the type of the file system in a line of mountinfo (proc_pid_mountinfo(5))."""
 
 
 def is_open_for_writing(path: bytes) -> bool:
-    """Say whether a file is; not of one that root may not open, or that knows no leases. Raises OSError."""
+    """Return whether a process has a file open for writing. Raises OSError.
+
+    False for files that root may not open, and on file systems without leases.
+    """
     _signal.signal(_signal.SIGIO, _signal.SIG_IGN)  # told to who has a lease, and ends a process
     try:
         file = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC)
@@ -37,7 +41,7 @@ def is_open_for_writing(path: bytes) -> bool:
 
 
 def _file_system(file: int) -> bytes:
-    """Return the name of the kind of file system that an open file is on; empty where that is not said."""
+    """Return the type of the file system that an open file is on; empty where Linux does not tell."""
     told = fallback.content(f"/proc/self/fdinfo/{file}").split()
     mount = told[told.index(b"mnt_id:") + 1] if b"mnt_id:" in told else b""
     for line in fallback.content("/proc/self/mountinfo").splitlines():

@@ -1,7 +1,8 @@
-"""What a node knows of files it has read: their roots, the leaves under them, and how far a long read got.
+"""The roots of files that a node has read, the leaves under the roots, and the progress of long reads.
 
-A root is known for a file as long as its device, inode, size, mtime and ctime stay. That saves work; it is no
-proof: who writes to the raw device leaves all of them alone. So files are read again on a schedule.
+A root counts for a file as long as the file's device, inode, size, mtime and ctime stay the same. This saves
+work and proves nothing: a process that writes to the raw device changes none of them. So files are read again
+on a schedule.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ SQL = blocks("sealward.node_agent.files.content", "cache.sql")
 MAX_LEAVES: Final = 256 * 1024 * 1024
 """Bytes of leaves that are kept: enough for 32 TiB of images."""
 RACY: Final = 2.0
-"""Seconds that a file must have been left alone before a read of it counts for later, as in git's index."""
+"""Seconds without a change after which a read of a file counts for later, as in git's index."""
 
 
 class Cache:
-    """An SQLite file for its owner alone (None: nothing outlives the process); safe for threads."""
+    """An SQLite file that only its owner can read, usable by any thread. With None it is kept in memory."""
 
     def __init__(self, path: Path | None) -> None:
         if path is not None:
@@ -66,33 +67,36 @@ class Cache:
             self._database.close()
 
     def known(self, stamp: Stamp) -> Known | None:
-        """Return what is known of a file in that state."""
+        """Return the root of a file with that stamp, if it is known."""
         known = self._known.get(stamp.file)
         return known if known is not None and known.state == stamp.state else None
 
     def put(self, stamp: Stamp, root: str, hashed_at: float) -> None:
-        """Know the root of a file, and that it was read."""
+        """Keep the root of a file.
+
+        `hashed_at` is the time at which the read began, in seconds since the epoch.
+        """
         self._known[stamp.file] = Known(stamp.state, root, hashed_at)
         self._write("put-digest", stamp.file, stamp.state, root, hashed_at)
 
     def forget(self, stamp: Stamp) -> None:
-        """Know nothing of a file any more."""
+        """Forget the root of a file."""
         if self._known.pop(stamp.file, None) is not None:
             self._write("forget-digest", stamp.file)
 
     def put_leaves(self, root: str, leaves: bytes | bytearray, now: float) -> None:
-        """Keep the leaves under a root, so that a later change has an offset."""
+        """Keep the leaves under a root, so that the offset of a later change can be found."""
         self._write("put-leaves", root, leaves, now)
 
     def difference(self, signed: str | None, found: str | None) -> int | None:
-        """Return the offset at which the files of two roots begin to differ; None when it is not known."""
+        """Return the offset at which the files with two roots begin to differ; None where it is not known."""
         both = [self._leaves(root) for root in (signed, found)]
         if both[0] is None or both[1] is None:
             return None
         return tree.first_difference(both[0], both[1])
 
     def progress(self, stamp: Stamp) -> bytearray:
-        """Return the leaves of a file that are known already, from the first one on."""
+        """Return the leaves that are known of a file that is being read, from the first on."""
         leaves = bytearray()
         for first, digests in self._rows("progress", stamp.file, stamp.state):
             if first * tree.DIGEST == len(leaves):
@@ -100,22 +104,22 @@ class Cache:
         return leaves
 
     def keep_progress(self, stamp: Stamp, first: int, leaves: bytes) -> None:
-        """Keep some leaves of a file, the first of them by its index."""
+        """Keep leaves of a file that is being read; `first` is the index of the first of them."""
         self._write("put-progress", stamp.file, stamp.state, first, leaves)
 
     def forget_progress(self, stamp: Stamp) -> None:
-        """Forget how far the reading of a file got."""
+        """Forget the progress of a read."""
         self._write("forget-progress", stamp.file)
 
     def tidy(self, unread_since: float) -> None:
-        """Forget files that nobody read for long, and the oldest leaves beyond MAX_LEAVES."""
+        """Forget files that were not read since then, and the oldest leaves beyond MAX_LEAVES."""
         for file in [file for file, known in self._known.items() if known.hashed_at < unread_since]:
             del self._known[file]
         self._write("forget-digests", unread_since)
         self._write("forget-leaves", MAX_LEAVES)
 
     def _write(self, name: str, *values: object) -> None:
-        """Write if it can be: a full disk costs work, not the agent."""
+        """Write a row. Where that fails, for a full disk, the agent goes on with more work later."""
         try:
             with self._lock:
                 self._database.execute(SQL[name], values)
@@ -123,7 +127,7 @@ class Cache:
             log.warning("what is known of files is not kept: %s", failed)
 
     def _rows(self, name: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return what is kept, nothing where it cannot be read."""
+        """Return rows; none where they cannot be read."""
         try:
             with self._lock:
                 return self._database.execute(SQL[name], values).fetchall()

@@ -1,8 +1,9 @@
-"""The content of files by its root: known already, read at once, or in the background while it takes.
+"""The roots of files: known already, read while the caller waits, or read in the background.
 
-Two threads read one file at a time: that with the fewest bytes left, and last what nobody waits for.
-Between two stretches of a long file a shorter one gets its turn. How far a long read got survives a restart.
-A file system that stops answering keeps the two; others read on in their place.
+Two threads read one file at a time: the file with the fewest bytes left first, and last the files that no
+server waits for. Between two stretches of a long file, a shorter file is read. The progress of a long read
+survives a restart. When a file system stops answering, the two threads stay there and two others take their
+place.
 """
 
 from __future__ import annotations
@@ -39,16 +40,22 @@ log = logging.getLogger(__name__)
 
 THREADS: Final = 2
 AT_ONCE: Final = 64 * 1024 * 1024
-"""A file that just changed is read at once when it is smaller; a larger one after RACY, so that it counts."""
+"""Bytes below which a file that just changed is read at once.
+
+A larger file is read after RACY, so that its root counts for later.
+"""
 LARGEST: Final = 8 * 1024**4
-"""Bytes of a file of which all leaves are kept while it is read. A larger file is sparse; it is read at once
-or not at all: to say of a file that it is large costs nothing, and would cost the agent its memory."""
+"""Bytes up to which all leaves of a file are kept while it is read.
+
+A larger file is sparse, because anybody can make one and its leaves would fill the agent's memory: it is read
+at once or not at all.
+"""
 DIRTY_FOR: Final = 300.0
-"""Seconds after which the kernel has written what was changed in a mapping, many times over."""
+"""Seconds after which the kernel has certainly written changes made through a mapping."""
 TRY_AGAIN: Final = 10.0
-"""Seconds for which a file that could not be read is not read again."""
+"""Seconds after which a file that could not be read is read again."""
 SAY_EVERY: Final = 10.0
-"""Seconds between two lines of the log about how far a long read got."""
+"""Seconds between two lines of the log about the progress of a long read."""
 UNREAD: Final = 10.0
 """Seconds without a byte after which a file system counts as unresponsive."""
 NICE: Final = 10
@@ -57,7 +64,7 @@ _WAITED_FOR, _SCHEDULED = 0, 1
 
 @dataclass(slots=True, eq=False)
 class _Reading:
-    """A file that is being read, for the servers that use it."""
+    """A file that is being read, and the servers that use it."""
 
     path: Path
     stamp: Stamp
@@ -66,14 +73,14 @@ class _Reading:
     leaves: bytearray
     servers: set[str] = field(default_factory=set)
     bytes_ahead: int = 0
-    """Bytes that have been read of the stretch that is being read."""
+    """Bytes that have been read of the current stretch."""
     began_at: float | None = None
     counts_for_later: bool = False
     said_at: float = 0.0
     is_told: bool = False
-    """Whether somebody was told to come back."""
+    """Whether a caller got FilesBeingMeasured for it, and must be told when it has been read."""
     was_restless: bool = False
-    """Whether the file changed in the reading before this one, too."""
+    """Whether the file changed during the read before this one, too."""
     outcome: str | NotMeasured | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -88,15 +95,15 @@ class _Reading:
 
     @property
     def may_be_dirty(self) -> bool:
-        """Say whether a change in a mapping may be unwritten yet, while the root would count for later.
+        """Return whether a change made through a mapping may be unwritten, while the root would count later.
 
-        A large file is written as it is read: the reader gives its pages up.
+        For a large file it does not matter: the reader drops the file's pages, which writes them.
         """
         age = time.time() - self.stamp.ctime_ns / 1e9
         return self.counts_for_later and self.stamp.size < AT_ONCE and age < DIRTY_FOR
 
     def ready_in(self, now: float) -> float:
-        """Return the seconds until it makes sense to begin."""
+        """Return the seconds until the read may begin."""
         if self.began_at is not None or self.stamp.size < AT_ONCE:
             return 0.0
         age = max(time.time() - self.stamp.ctime_ns / 1e9, now - self.seen_at)
@@ -105,10 +112,11 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms somebody wants a root: for which server, and until when to wait (`time.monotonic()`).
+    """The terms on which a caller wants a root: the server it is for, and how long the caller waits.
 
-    Files that are not large must have been read after `newer_than` (`time.time()`). What is known for longer
-    than `reread_after` seconds is read again in the background. Who `hurries` waits for no large file.
+    `until` is the end of the waiting (`time.monotonic()`). A file that is not large must have been read after
+    `newer_than` (`time.time()`). A root that is known for longer than `reread_after` seconds is read again in
+    the background. With `hurries` the caller waits for no large file.
     """
 
     server_id: str
@@ -119,9 +127,10 @@ class Terms:
 
 
 class Contents:
-    """`tell` gets the id of each server whose files have been read after somebody was told to come back.
+    """The roots of files on a node.
 
-    `reread_after` is how many seconds a root is believed without the file being read again.
+    `tell` is called with the id of each server that got FilesBeingMeasured, when its files have been read.
+    `reread_after` is the number of seconds for which a root counts without the file being read again.
     """
 
     def __init__(
@@ -134,21 +143,21 @@ class Contents:
         self._changed = threading.Condition()
         self._readings: dict[Stamp, _Reading] = {}
         self._awaited: dict[str, dict[Path, _Reading]] = {}
-        """What those servers wait for whose looks were told to come back, also what has been read of it."""
+        """By server the reads that it waits for, including those that have ended meanwhile."""
         self._failed: dict[Stamp, tuple[float, NotMeasured]] = {}
         self._restless: set[Path] = set()
-        """Files that changed while they were last read."""
+        """Files that changed while they were read last."""
         self._is_stopped = False
         self._pool = Team(THREADS, "files", _give_way)
         self._thread = threading.Thread(target=self._work, name="files", daemon=True)
 
     def start(self) -> None:
-        """Read in the background from now on."""
+        """Begin to read in the background."""
         self._cache.tidy(time.time() - 3 * self._reread_after)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the stretch at hand."""
+        """Finish the current stretch, and end."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
@@ -157,7 +166,7 @@ class Contents:
         self._pool.shutdown(cancel_futures=True)
 
     def progress(self) -> dict[str, tuple[int, int]]:
-        """Return how many bytes have been read for each server that waits, and of how many."""
+        """Return (bytes read, bytes in all) by the id of each server that waits."""
         with self._changed:
             return {
                 server_id: (
@@ -168,11 +177,11 @@ class Contents:
             }
 
     def root(self, path: Path, terms: Terms) -> str:
-        """Return the root of a regular file's content: known of the file as it is now, or read now.
+        """Return the root of a regular file's content, known for the file's stamp or read now.
 
-        Of all who want a file that takes longer than they wait only the first waits: its servers may be many.
-        Raises FilesBeingMeasured when it takes longer; FileChanging when the file changes again and again as
-        it is read; FileMissing, FileUnreadable, FilesUnresponsive.
+        Of all callers that want a file which takes longer than they wait, only the first waits: its servers
+        may be many. Raises FilesBeingMeasured when the read takes longer, FileChanging when the file changes
+        repeatedly while it is read, and FileMissing, FileUnreadable, FilesUnresponsive.
         """
         self._mounts.enter(path)
         with reading(path):
@@ -191,7 +200,7 @@ class Contents:
         return self._waited_for(wanted, terms.server_id, 0.0 if terms.hurries and is_large else terms.until)
 
     def _read(self, path: Path, stamp: Stamp, server_id: str, rank: int) -> _Reading:
-        """Have a file read; who asks while it is being read shares the reading. Raises NotMeasured."""
+        """Have a file read, or join the read that is under way. Raises NotMeasured."""
         with self._changed:
             failed = self._failed.get(stamp)
             if failed is not None and time.monotonic() - failed[0] < TRY_AGAIN:
@@ -221,7 +230,7 @@ class Contents:
         return outcome
 
     def _again(self, wanted: _Reading, server_id: str) -> _Reading:
-        """Read a file as it is now: it changed, for the first time, while it was read."""
+        """Read a file as it is now, after it changed for the first time while it was read."""
         with reading(wanted.path):
             stamp = Stamp.of(wanted.path.stat())
         return self._read(wanted.path, stamp, server_id, wanted.rank)
@@ -238,12 +247,12 @@ class Contents:
                 return
 
     def _give_up_threads(self) -> None:
-        """Read on with others; those that hang end when they come back."""
+        """Read on with other threads. Those that hang end when they come back."""
         self._pool.shutdown(cancel_futures=True)
         self._pool = Team(THREADS, "files", _give_way)
 
     def _next(self) -> _Reading | None:
-        """Wait for the reading that is to go on; None at the end."""
+        """Wait for the read that is to go on; None at the end."""
         with self._changed:
             while not self._is_stopped:
                 now = time.monotonic()
@@ -255,7 +264,7 @@ class Contents:
             return None
 
     def _advance(self, wanted: _Reading) -> None:
-        """Read one stretch of a file, all the time the same one."""
+        """Read one stretch of a file, whose stamp must not change meanwhile."""
         if wanted.began_at is None:
             wanted.began_at = time.time()
             age = max(wanted.began_at - wanted.stamp.ctime_ns / 1e9, time.monotonic() - wanted.seen_at)
@@ -277,7 +286,10 @@ class Contents:
             log.info("reading %s", _progress(wanted))
 
     def _stretch(self, wanted: _Reading, first: int) -> bytes:
-        """Return the leaves of a stretch; who reads them may hang, and then changes nothing any more."""
+        """Return the leaves of a stretch.
+
+        If the thread that reads them hangs, it changes nothing when it comes back.
+        """
         pool = self._pool
 
         def read(visit: Visit) -> bytes:
@@ -297,7 +309,7 @@ class Contents:
         return self._mounts.visit(None, read, idle=UNREAD, whole=math.inf)
 
     def _end(self, wanted: _Reading, outcome: str | NotMeasured) -> None:
-        """Keep what came of a reading, let those go on that wait for it, and tell those that do not."""
+        """Keep the outcome of a read, wake the callers that wait for it, and tell the other servers."""
         known = self._cache.known(wanted.stamp)
         if isinstance(outcome, str):
             self._keep(wanted, outcome)
@@ -331,9 +343,10 @@ class Contents:
 
 
 def _write_back(path: Path) -> None:
-    """Have the kernel write what is changed: a store through a mapping gives the file another ctime then.
+    """Have the kernel write what is changed: a store through a mapping changes the file's ctime then.
 
-    A page that is dirty already takes stores without one (Linux 6.18, ext4, observed). Raises NotMeasured.
+    Further stores into a page that is dirty already do not change ctime (Linux 6.18, ext4, observed). Raises
+    NotMeasured.
     """
     with reading(path), opened(path) as fd:
         os.fdatasync(fd)
@@ -342,7 +355,7 @@ def _write_back(path: Path) -> None:
 def _leaves(
     path: Path, stamp: Stamp, first: int, pool: futures.Executor, advanced: Callable[[int], None]
 ) -> bytes:
-    """Read a stretch of a file that is the same before and after. Raises NotMeasured."""
+    """Read a stretch of a file whose stamp is the same before and after. Raises NotMeasured."""
     with opened(path) as fd:
         _require(fd, stamp)
         part = next(reader.stretches(fd, stamp.size, first, pool, advanced), b"")
@@ -374,5 +387,5 @@ def _progress(wanted: _Reading) -> str:
 
 
 def _give_way() -> None:
-    """Let everything else on the node go first."""
+    """Lower the priority of this thread below everything else on the node."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

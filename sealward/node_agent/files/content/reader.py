@@ -1,8 +1,8 @@
-"""Read the leaves of a file: only where it has data, in parallel, polite to the page cache.
+"""Reads the leaves of a file: only where it has data, in parallel, without filling the page cache.
 
 Facts behind it (Linux 6.18, observed): SHA-256 is fastest on 256 KiB at a time and runs without the GIL;
-SEEK_DATA skips holes at no cost; DONTNEED behind the reader costs nothing measurable and leaves the guests
-their page cache; an mmap of an image that is truncated meanwhile kills the process, pread does not.
+SEEK_DATA skips holes at no cost; DONTNEED behind the reader costs nothing measurable and leaves the page
+cache to the guests; mmap of an image that is truncated meanwhile kills the process, and pread does not.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 256 * 1024
 STRETCH: Final = 64
-"""Leaves between two chances to keep what was read, and to let another file go first: 256 MiB."""
+"""Leaves in a stretch, 256 MiB.
+
+After each stretch the progress is kept, and another file may be read first.
+"""
 POLITE_FROM: Final = 64 * 1024 * 1024
-"""Files smaller than this (kernels, firmware) stay in the page cache: they are read again soon."""
+"""Bytes below which a file (a kernel, firmware) stays in the page cache, because it is read again soon."""
 
 _ZEROS: Final = memoryview(bytes(CHUNK))
 _buffers = threading.local()
@@ -38,10 +41,10 @@ def stretches(
     pool: futures.Executor,
     advanced: Callable[[int], None] = lambda _: None,
 ) -> Iterator[bytes]:
-    """Yield the leaves from leaf `first` on, concatenated, a stretch at a time; the pool's threads read.
+    """Yield the concatenated leaves from leaf `first` on, a stretch at a time, read by the pool's threads.
 
-    `advanced` hears in those threads how many bytes were read, a chunk at a time.
-    Raises FileChanging when the file is shorter than `size`, OSError when it cannot be read.
+    `advanced` is called in those threads with the number of bytes of each chunk that was read. Raises
+    FileChanging when the file is shorter than `size`, OSError when it cannot be read.
     """
     os.posix_fadvise(fd, first * tree.LEAF, 0, os.POSIX_FADV_SEQUENTIAL)
     for start in range(first, tree.leaf_count(size), STRETCH):
@@ -64,7 +67,7 @@ def root(fd: int, size: int, until: float) -> str:
 def _stretch(
     fd: int, size: int, start: int, pool: futures.Executor, advanced: Callable[[int], None]
 ) -> bytes:
-    """Return the leaves from `start` on. When it ends or raises, no thread reads `fd` any more."""
+    """Return the leaves from `start` on. When it returns or raises, no thread reads `fd` any more."""
     stop = min(start + STRETCH, tree.leaf_count(size))
     reading = {
         index: pool.submit(_leaf, fd, index, size, advanced) for index in _with_data(fd, start, stop, size)
@@ -78,7 +81,7 @@ def _stretch(
 
 
 def _with_data(fd: int, start: int, stop: int, size: int) -> Iterator[int]:
-    """Yield the leaves in [start, stop) that hold data: one system call a leaf at most."""
+    """Yield the leaves in [start, stop) that hold data, with one system call a leaf at most."""
     offset, end = start * tree.LEAF, min(stop * tree.LEAF, size)
     while offset < end:
         data = _next_data(fd, offset)
@@ -98,7 +101,7 @@ def _next_data(fd: int, offset: int) -> int | None:
 
 
 def _leaf(fd: int, index: int, size: int, advanced: Callable[[int], None]) -> bytes:
-    """Read and hash a leaf; of what lies in a hole nothing is read."""
+    """Read and hash a leaf. Holes are hashed without being read."""
     offset = index * tree.LEAF
     end = offset + tree.leaf_length(index, size)
     digest = tree.leaf_hash()

@@ -1,4 +1,4 @@
-"""What a node's agent knows of files, read without it: nothing is written, and only what is asked is read."""
+"""Read-only access to the roots that a node's agent has cached, for processes other than the agent."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SQL: Final = blocks("sealward.node_agent.files.content", "cache.sql")
 
 
 class Remembered:
-    """The file of a `Cache` at `path`; where there is none, nothing is known."""
+    """The file of a `Cache` at `path`. Where there is no file, no root is known."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def known(self, stamp: Stamp) -> Known | None:
-        """Return what is known of a file in that state."""
+        """Return the root of a file with that stamp, if it is known."""
         quoted = self._path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
         try:
             with contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True)) as database:

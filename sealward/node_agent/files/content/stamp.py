@@ -1,4 +1,4 @@
-"""What tells one content of a file from another without reading it."""
+"""Stamps: attributes that differ when the content of a file differs, found out without reading the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells one content of a file from another without reading it."""
+    """The device, inode, size, mtime and ctime of a file."""
 
     dev: int
     ino: int
@@ -21,23 +21,26 @@ class Stamp:
 
     @classmethod
     def of(cls, found: os.stat_result) -> Stamp:
-        """Return the stamp of a file."""
+        """Return the stamp of a file, given the result of stat(2)."""
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     @property
     def file(self) -> str:
-        """Name the file, whatever is in it; text, because an inode's number may exceed SQLite's integers."""
+        """Return a name for the file, whatever its content.
+
+        It is text, because an inode number may exceed SQLite's integers.
+        """
         return f"{self.dev}:{self.ino}"
 
     @property
     def state(self) -> str:
-        """Name what the file is in now."""
+        """Return a name for the file's present state."""
         return f"{self.size}:{self.mtime_ns}:{self.ctime_ns}"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A root, and when (seconds since the epoch) the reading of the file began."""
+    """A root, the state of the file that it is for, and when its read began (seconds since the epoch)."""
 
     state: str
     root: str

@@ -1,12 +1,12 @@
-"""The tree hash "sealward-tree/1" of a file's content: parallel, resumable, and a change has an offset.
+"""The tree hash "sealward-tree/1" of a file's content: parallel, resumable, and with offsets of changes.
 
-    leaf = SHA-256(0x00 || data)               data: 4 MiB; of the last leaf what is left
+    leaf = SHA-256(0x00 || data)               data: 4 MiB; for the last leaf the rest of the file
     node = SHA-256(0x01 || left || right)      the tree over the leaves is that of RFC 6962, section 2.1
     root = SHA-256("sealward-tree/1" || 0x00 || length of the file, 8 bytes, big-endian || top of the tree)
 
-The top over no leaves is SHA-256(""). The first byte keeps leaves and nodes apart, the length binds how many
-there are, and no leaf depends on its place: that of a hole is that of as many zeros, a constant.
-Written as "sealward-tree/1:" and 64 hexadecimal digits. Test vectors: tests/assets/files/tree.json.
+The top over no leaves is SHA-256(""). The first byte tells leaves from nodes, and the length fixes the number
+of leaves. A leaf does not depend on its place: the leaf of a hole is that of as many zeros, a constant. A
+root is written as "sealward-tree/1:" and 64 hexadecimal digits. Test vectors: tests/assets/files/tree.json.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _NODE_MARK: Final = b"\x01"
 
 
 def leaf_hash() -> hashlib._Hash:
-    """Return a hash that takes the data of a leaf."""
+    """Return a hash object for the data of a leaf."""
     return hashlib.sha256(_LEAF_MARK)
 
 
 def leaf_count(size: int) -> int:
-    """Return how many leaves a file of that many bytes has."""
+    """Return the number of leaves of a file with that many bytes."""
     return -(-size // LEAF)
 
 
 def leaf_length(index: int, size: int) -> int:
-    """Return how many bytes leaf `index` of a file of `size` bytes covers."""
+    """Return the number of bytes that leaf `index` of a file of `size` bytes covers."""
     return min(LEAF, size - index * LEAF)
 
 
@@ -50,7 +50,7 @@ def hole(length: int) -> bytes:
 
 
 def root(leaves: bytes | bytearray, size: int) -> str:
-    """Return the root, as text, over the concatenated leaves of a file of `size` bytes."""
+    """Return the root of a file of `size` bytes as text, given its concatenated leaves."""
     if len(leaves) != leaf_count(size) * DIGEST:
         raise ValueError("so many leaves do not make a file of that size")
     header = NAME.encode() + b"\0" + size.to_bytes(8, "big")
@@ -60,7 +60,7 @@ def root(leaves: bytes | bytearray, size: int) -> str:
 def sparse_root(leaves: Mapping[int, bytes], size: int) -> str:
     """Return the root of a file of `size` bytes, given those leaves that hold data; all others are holes.
 
-    Costs what the data costs, however large the file is: a subtree of holes alone is a constant.
+    The cost depends on the data, not on the size of the file: a subtree of holes is a constant.
     """
     count = leaf_count(size)
     top = _sparse_top(sorted(leaves), leaves, 0, count, size) if count else hashlib.sha256().digest()
@@ -69,7 +69,7 @@ def sparse_root(leaves: Mapping[int, bytes], size: int) -> str:
 
 
 def first_difference(signed: bytes, found: bytes) -> int | None:
-    """Return the offset in bytes of the first leaf in which two files differ; None when none does."""
+    """Return the offset in bytes of the first leaf in which two files differ; None where no leaf differs."""
     for start in range(0, max(len(signed), len(found)), DIGEST):
         if signed[start : start + DIGEST] != found[start : start + DIGEST]:
             return start // DIGEST * LEAF
@@ -93,7 +93,7 @@ def _sparse_top(data: Sequence[int], leaves: Mapping[int, bytes], first: int, co
 
 @functools.lru_cache(maxsize=64)
 def _holes_top(height: int) -> bytes:
-    """Return the top over two to the power of `height` leaves of zeros."""
+    """Return the top over 2**height leaves of zeros."""
     if not height:
         return hole(LEAF)
     return _node(_holes_top(height - 1), _holes_top(height - 1))
@@ -104,7 +104,7 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def _top(leaves: bytes | bytearray) -> bytes:
-    """Fold level by level; an odd one out rises as it is, which is RFC 6962's shape."""
+    """Fold the leaves level by level. The last of an odd number rises unchanged, as in RFC 6962."""
     level = [bytes(leaves[start : start + DIGEST]) for start in range(0, len(leaves), DIGEST)]
     while len(level) > 1:
         pairs = zip(level[::2], level[1::2], strict=False)

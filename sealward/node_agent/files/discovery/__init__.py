@@ -1,1 +1,1 @@
-"""Which files belong to a domain."""
+"""Finds the files that belong to a domain."""

@@ -1,9 +1,9 @@
-"""Files that arguments of QEMU name (`<qemu:commandline>`), and that QEMU reads before or as the guest boots.
+"""Files in arguments of QEMU (`<qemu:commandline>`) that QEMU reads before or while the guest boots.
 
-The text of the arguments is signed as it stands; this is about what is in the files that they name. These
-files count in the section `files`, so what is among them cannot change within a profile. Images (`-drive`,
-`-blockdev`) and all other files that arguments name are companions (`options`). A name without a leading
-slash is looked up by QEMU in folders of its own.
+The text of the arguments is signed as it stands. This module is about the content of the files that they
+name. These files count in the section `files`, so the set of options below cannot change within a profile.
+Images (`-drive`, `-blockdev`) and all other files in arguments are companions (`options`). QEMU looks up a
+name without a leading slash in folders of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 WHOLE: Final = frozenset(("kernel", "initrd", "dtb", "bios", "option-rom", "readconfig"))
-"""Options whose argument is a path."""
+"""Options whose whole argument is a path."""
 NAMED: Final = {
     "fw_cfg": ("file",),
     "smbios": ("file",),
@@ -24,7 +24,7 @@ NAMED: Final = {
     "option-rom": ("romfile",),
     "device": ("file", "romfile", "kernel", "initrd"),
 }
-"""Options among whose settings are paths."""
+"""Options that have paths among their settings, and the names of those settings."""
 _ON: Final = frozenset(("on", "yes", "true", "y"))
 
 
@@ -54,7 +54,7 @@ def _is_read_only(found: dict[str, str]) -> bool:
 
 
 def is_on(value: object) -> bool:
-    """Say whether a setting is switched on."""
+    """Return whether a setting is switched on."""
     return value is True or (isinstance(value, str) and value in _ON)
 
 

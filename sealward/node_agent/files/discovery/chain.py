@@ -1,7 +1,8 @@
-"""Follow a disk from its image through all layers below it, by the images' own headers.
+"""Follows a disk from its image through all layers below it, by the headers of the images.
 
-libvirt's persistent XML does not show the chain (libvirt 9.0, observed), and what it shows of a running one
-is what it probed once. A raw image is never looked into: a guest can write any header there.
+libvirt's persistent XML does not show the chain, and the running form shows the chain as libvirt probed it
+once (libvirt 9.0, observed). The content of a raw image is never interpreted: a guest can write any header
+there.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_LAYERS: Final = 200
-"""libvirt follows as many."""
+"""Layers that are followed, as many as libvirt follows."""
 WITHOUT_LINKS: Final = frozenset(("raw", "luks", "vdi", "vhdx", "vpc", "dmg", "parallels", "bochs", "cloop"))
-"""Formats that QEMU never lets refer to another file."""
+"""Formats in which an image cannot refer to another file."""
 UNSTATED: Final = "(none)"
-"""In the place of a format that a header leaves to be guessed; no format has this name."""
+"""Stands in the place of a format that a header does not state. No format has this name."""
 _MAGICS: Final = {
     qcow2.MAGIC: "qcow2",
     b"KDMV": "vmdk",
@@ -43,10 +44,11 @@ _MAGICS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One image of a chain. `path` is as the domain or the layer above names it, made absolute.
+    """One image of a chain. `path` is the absolute form of the name in the domain or in the layer above.
 
     `depth` is 0 for the disk itself; a data file has the depth of the image whose data it holds. `size` is
-    what the guest sees, in bytes; `backing_format` is UNSTATED when the header leaves it to be guessed.
+    the number of bytes that the guest sees. `backing_format` is UNSTATED where the header names a backing
+    file without its format.
     """
 
     path: str
@@ -59,26 +61,29 @@ class Layer:
     data_file: str | None = None
     is_data: bool = False
     found: os.stat_result | None = field(default=None, compare=False, repr=False)
-    """What the image was when its header was read."""
+    """The result of fstat(2) when the header was read."""
     links: str = field(default="", compare=False, repr=False)
-    """The digest of the links in its header (`qcow2.Header.links`); empty where the format has none."""
+    """The digest of the links in the header (`qcow2.Header.links`); empty for formats without links."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The layers below a disk's image as its XML states them: (path, format); it may stop before the end."""
+    """The layers below a disk's image that the domain's XML states: (path, format).
+
+    They may end before the chain does.
+    """
 
     layers: tuple[tuple[str, str], ...] = ()
     is_whole: bool = False
 
 
 UNDECLARED: Final = Declared()
-"""All is left to the headers."""
+"""The XML states no layers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A name to be followed."""
+    """A reference to an image that is to be followed."""
 
     path: str
     format: str
@@ -93,7 +98,7 @@ def walk(
     declared: Declared = UNDECLARED,
     seen: Callable[[str], None] = lambda _: None,
 ) -> tuple[Layer, ...]:
-    """Return all layers below and including an image, top first. Raises as `follow` does."""
+    """Return all layers of an image, including itself, top first. Raises as `follow` does."""
     return tuple(follow(path, image_format, root, declared, seen))
 
 
@@ -104,12 +109,12 @@ def follow(
     declared: Declared = UNDECLARED,
     seen: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Layer]:
-    """Yield the layers below and including an image, top first; paths are looked up below `root`.
+    """Yield all layers of an image, including itself, top first. Paths are looked up below `root`.
 
-    Where the XML declares another layer than the header above it, that is followed: QEMU is made to.
-    `seen` gets the path of each image before it is opened.
-    Raises NotMeasured: unreadable, missing or malformed images, names and formats that are not followed, more
-    than MAX_LAYERS or a chain that comes back to itself.
+    Where the XML declares another layer than the header above it, the declared layer is followed, because
+    QEMU is told to use it. `seen` is called with the path of each image before it is opened. Raises
+    NotMeasured for images that are missing, unreadable or malformed, for names and formats that are not
+    followed, for more than MAX_LAYERS layers, and for a chain with an image twice.
     """
     passed: set[tuple[int, int]] = set()
     ahead = [_Link(path, image_format, 0)]
@@ -135,7 +140,7 @@ def links_of(path: bytes) -> str:
 
 
 def placed(root: Path, path: str) -> Path:
-    """Return where an absolute path lies for this process. Raises FileUnreadable for a relative one."""
+    """Return the path below `root` of an absolute path. Raises FileUnreadable for a relative one."""
     if not path.startswith("/"):
         raise FileUnreadable(f"{path}: not an absolute path")
     return root / path.lstrip("/")
@@ -143,7 +148,10 @@ def placed(root: Path, path: str) -> Path:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """Open a regular file or a block device for reading; other kinds could hang. Raises NotMeasured."""
+    """Open a regular file or a block device for reading: opening anything else could hang.
+
+    Raises NotMeasured.
+    """
     with reading(path):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         try:
@@ -157,7 +165,7 @@ def opened(path: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Say of what goes wrong in reading a file which file it is. Raises NotMeasured."""
+    """Turn errors of the body into NotMeasured errors that name the file."""
     try:
         yield
     except NotMeasured as refused:
@@ -194,7 +202,7 @@ def _layer(fd: int, found: os.stat_result, link: _Link) -> Layer:
 
 
 def _guessed(fd: int) -> str:
-    """Guess a format as QEMU would, so that nothing below it goes unseen should QEMU be let guess."""
+    """Guess a format as QEMU would: if QEMU guessed the format, no layer below may be missed here."""
     return _MAGICS.get(os.pread(fd, 4, 0), "raw")
 
 
@@ -207,7 +215,7 @@ def _links(layer: Layer, declared: Declared) -> Iterator[_Link]:
 
 
 def _below(layer: Layer, declared: Declared) -> _Link | None:
-    """Return the layer below: as the header has it, unless the XML says otherwise."""
+    """Return the link to the layer below: that of the header, unless the XML declares another."""
     link = None
     if layer.backing is not None:
         stated = layer.backing_format or UNSTATED
@@ -222,5 +230,8 @@ def _below(layer: Layer, declared: Declared) -> _Link | None:
 
 
 def _beside(path: str, name: str) -> str:
-    """Return the absolute path of a name in an image; a relative one is beside it, as QEMU has it."""
+    """Return the absolute path of a name in an image.
+
+    As in QEMU, a relative name is relative to the image's folder.
+    """
     return name if name.startswith("/") else os.path.join(os.path.dirname(path), name)  # noqa: PTH118, PTH120 - text, as it stands in XML

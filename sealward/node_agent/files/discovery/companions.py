@@ -1,17 +1,18 @@
-"""Companions of a domain's files: what else decides what runs, and is no part of the section `files`.
+"""Companions of a domain's files: files outside the section `files` that also decide what runs.
 
-They are listed beside the section, because its digest says the same of the same files for ever. Each is a
-`<file>` with the attributes of `look`; `target` tells those of one role from each other:
+Companions are listed beside the section, because the digest of the section must stay the same for the same
+files. Each companion is a `<file>` with the attributes of `files.element`. The attribute `target` tells
+companions with the same role apart:
 
     emulator, bootloader, virtiofsd, network-script     programs that libvirt or QEMU runs
     argument            a file that arguments or the environment of QEMU name; `kind` is "folder" for a folder
     argument-image      an image that they name, layer by layer as of a disk
-    memory              the file behind a persistent memory; its path is host-bound, so it is not said
+    memory              the file of a persistent memory, without its path, which is host-bound
 
-A program counts by its path where root alone can change it (`protected`): then only root, or a package that
-root installs, makes it another. It is the host's as the kernel is, and an upgrade of QEMU is no violation.
-A program that others can change counts by its content. So do files that arguments name. An image counts as
-a disk does, and a persistent memory by its content unless the guest writes to the file.
+A program that only root can change (`protected`) counts by its path: like the kernel it is part of the host,
+and an upgrade of QEMU is no violation. A program that others can change counts by its content, and so do
+files in arguments. An image counts as a disk does, and a persistent memory by its content unless the guest
+writes to the file.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ PROGRAMS: Final = {
     "virtiofsd": "devices/filesystem/binary/@path",
     "network-script": "devices/interface/script/@path | devices/interface/downscript/@path",
 }
-"""What libvirt or QEMU runs beside QEMU itself: role to where a domain names it."""
+"""Programs that libvirt or QEMU runs beside QEMU: by role the XPath at which a domain names them."""
 ENVIRONMENT: Final = "env"
 FOLDERS: Final = frozenset(("L", ENVIRONMENT))
-"""What names folders whose files QEMU reads by names of its own: firmware, modules, libraries."""
+"""Options that name folders in which QEMU reads files by names of its own: firmware, modules, libraries."""
 LARGEST_FOLDER: Final = 256
-"""Files of a folder that are looked at; of a folder with more nothing is known."""
+"""Files of a folder that are measured. A folder with more files counts as unreadable."""
 PROTECTED: Final = "protected"
 _QEMU: Final = f"{{{profile.QEMU_NAMESPACE}}}"
 
@@ -63,12 +64,12 @@ class Content(Protocol):
     """Reads the content of a file."""
 
     def __call__(self, path: Path, *, is_boot: bool) -> Facts:
-        """Return the root of a file's content, or why it could not be read."""
+        """Return the root of a file's content, or the reason why it could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are read: what `look.Look` does, for the companions as for all other files."""
+    """How files are read: the functions of `FilesElement` that companions share with other files."""
 
     root: Path
     seen: Callable[[Path], None]
@@ -77,7 +78,7 @@ class Reading:
 
 
 def companions(domain: etree._Element, reading: Reading) -> Iterator[Facts]:
-    """Yield what is known of each companion of a parsed domain."""
+    """Yield the facts about each companion of a parsed domain."""
     for role, xpath in _programs():
         for number, path in enumerate(_texts(xpath, domain), 1):
             yield {"role": role, "target": str(number), "path": path, **_program(path, reading)}
@@ -93,7 +94,7 @@ def companions(domain: etree._Element, reading: Reading) -> Iterator[Facts]:
 
 
 def _beside_arguments(domain: etree._Element) -> Iterator[tuple[str, str]]:
-    """Yield what the environment of QEMU, and properties of devices that are overridden, name."""
+    """Yield the paths in the environment of QEMU and in overridden properties of devices."""
     for one in domain.iterfind(f"{_QEMU}override//{_QEMU}property"):
         yield from (("device", path) for path in options.paths_in(one.get("value", "")))
     for one in domain.iterfind(f"{_QEMU}commandline/{_QEMU}env"):
@@ -101,7 +102,7 @@ def _beside_arguments(domain: etree._Element) -> Iterator[tuple[str, str]]:
 
 
 def _program(path: str, reading: Reading) -> Facts:
-    """Return that root alone can change a program, or its content."""
+    """Return that only root can change a program, or the program's content."""
     try:
         place = chain.placed(reading.root, path)
         reading.seen(place)
@@ -128,9 +129,10 @@ def _memory(domain: etree._Element, memory: etree._Element, reading: Reading) ->
 
 
 def _is_written(domain: etree._Element, memory: etree._Element) -> bool:
-    """Say whether what the guest writes to a persistent memory goes into the file.
+    """Return whether the guest's writes to a persistent memory go into the file.
 
-    It does where the memory is shared: by itself, by its NUMA node, or as all memory is (libvirt's order).
+    They do if the memory is shared: by its own setting, by its NUMA node, or as all memory is (libvirt's
+    order).
     """
     if memory.find("readonly") is not None:
         return False
@@ -160,9 +162,9 @@ def _image(image: options.Image, target: str, reading: Reading) -> Iterator[Fact
 
 
 def _named(path: str, reading: Reading, *, with_folders: bool) -> Iterator[Facts]:
-    """Yield what is known of a path that something names; nothing of what is no file.
+    """Yield the facts about a path in an argument; nothing where there is no file.
 
-    It may be a socket or a device, or a word that begins with a slash: but when there is a file one day, that
+    The path may be a socket or a device, or a word that begins with a slash. If there is a file later, that
     is a difference.
     """
     known: Facts = {"role": "argument", "target": path, "path": path}
@@ -186,7 +188,7 @@ def _named(path: str, reading: Reading, *, with_folders: bool) -> Iterator[Facts
 
 
 def _in_folder(path: str, reading: Reading) -> Iterator[Facts]:
-    """Yield the files in a folder that others than root can change, and in the folders in it."""
+    """Yield the files in a folder that others than root can change, and in the folders below it."""
     place = chain.placed(reading.root, path)
     walk = ((at, name) for at, _, names in os.walk(place) for name in names)
     files = sorted(Path(at, name) for at, name in islice(walk, LARGEST_FOLDER + 1))

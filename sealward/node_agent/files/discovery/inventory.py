@@ -1,6 +1,7 @@
-"""Which files of a domain count, in which role, and whether by content or by identity.
+"""Which files of a domain are measured, in which role, and whether by content or by identity.
 
-Works on the parsed XML with all that is noise elsewhere: the chain of images that it may declare counts here.
+It works on the parsed XML before noise is dropped, because the chain of images that a domain declares is
+noise elsewhere.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ BOOT_FILES: Final = {
     "option-rom": "devices/*/rom/@file",
     "fwcfg": "sysinfo[@type='fwcfg']/entry/@file",
 }
-"""What runs, or is believed, before the guest does: role to where a domain names the file."""
+"""Files that run, or are believed, before the guest does: by role the XPath at which a domain names them."""
 IDENTITY_FILES: Final = {
     "loader": "os/loader[@readonly='no']/text()",
     "nvram": "os/nvram/text() | os/nvram[not(@type) or @type='file']/source/@file",
 }
-"""What firmware writes to on every boot: its content says nothing."""
+"""Files that firmware writes to at every boot, so that their content says nothing."""
 _ARGUMENTS: Final = f"{{{profile.QEMU_NAMESPACE}}}commandline/{{{profile.QEMU_NAMESPACE}}}arg"
 WITHOUT_FILE: Final = frozenset(("nvme", "vhostuser", "vdpa"))
-"""Kinds of disks that are devices: the domain's XML says all there is."""
+"""Types of disks that are devices: all about them is in the domain's XML."""
 
 _PATHS: Final = {
     role: etree.XPath(xpath, smart_strings=False)
@@ -47,7 +48,7 @@ _PATHS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BootFile:
-    """A file that counts as a whole, or (`is_identity`) by its name alone."""
+    """A file that is measured as a whole or, with `is_identity`, by its name alone."""
 
     role: str
     path: str
@@ -56,7 +57,7 @@ class BootFile:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk that has an image; `role` is disk, lun, cdrom or floppy. A volume has no path here."""
+    """A disk that has an image. `role` is disk, lun, cdrom or floppy."""
 
     role: str
     target: str
@@ -69,7 +70,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A disk that names a storage pool's volume: only libvirt knows where that is."""
+    """A disk that names a volume of a storage pool: only libvirt knows the volume's path."""
 
     role: str
     target: str
@@ -78,7 +79,7 @@ class Volume:
 
 
 def boot_files(domain: etree._Element) -> Iterator[BootFile]:
-    """Yield the boot files, by role and then in document order; those that arguments name come last."""
+    """Yield the boot files, by role and then in document order; those in arguments of QEMU come last."""
     for role, xpath in _PATHS.items():
         kind, _, name = role.rpartition(" ")
         for path in _texts(xpath, domain):
@@ -89,7 +90,7 @@ def boot_files(domain: etree._Element) -> Iterator[BootFile]:
 
 @dataclass(frozen=True, slots=True)
 class Unfollowed:
-    """A disk of which no file is known on this node, and why."""
+    """A disk for which no file on this node is known, and the reason."""
 
     role: str
     target: str
@@ -97,7 +98,7 @@ class Unfollowed:
 
 
 def disks(domain: etree._Element) -> Iterator[Disk | Volume | Unfollowed]:
-    """Yield the disks that have something in them."""
+    """Yield the disks that are not empty."""
     for disk in domain.iterfind("devices/disk"):
         try:
             found: Disk | Volume | Unfollowed | None = _disk(disk)
@@ -108,7 +109,7 @@ def disks(domain: etree._Element) -> Iterator[Disk | Volume | Unfollowed]:
 
 
 def _disk(disk: etree._Element) -> Disk | Volume | None:
-    """Return a disk that has something in it. Raises NetworkDisk, DiskKindUnknown."""
+    """Return a disk; None for an empty one. Raises NetworkDisk, DiskKindUnknown."""
     kind, role = disk.get("type", "file"), disk.get("device", "disk")
     target = _attribute(disk, "target", "dev")
     source = disk.find("source")
@@ -134,7 +135,7 @@ def _image(disk: etree._Element, role: str, target: str, path: str) -> Disk:
 
 
 def _declared(disk: etree._Element, target: str) -> Declared:
-    """Return the chain that the XML states; an empty <backingStore/> is its end. Raises NetworkDisk."""
+    """Return the chain that the XML states; an empty <backingStore/> ends it. Raises NetworkDisk."""
     layers: list[tuple[str, str]] = []
     store = disk.find("backingStore")
     while store is not None and store.get("type") is not None:

@@ -1,9 +1,9 @@
-"""Files that arguments of QEMU name (`<qemu:commandline>`) beside those of `arguments`.
+"""Files in arguments of QEMU (`<qemu:commandline>`) other than those of `arguments`.
 
-`images` are what -drive, -blockdev and their relatives open, with the rules of QEMU's block layer: a node of
-a format lies over a node that has the file; nodes are nested, or name each other. `others` are all other
-absolute paths in arguments: an option that nobody has heard of counts like those that are known.
-`PASSED_OVER` says of which options it is not so, and why.
+`images` are those that -drive, -blockdev and related options open. They follow the rules of QEMU's block
+layer: a node for the format is above a node for the file; nodes are nested, or refer to each other by name.
+`others` are all other absolute paths in arguments: an unknown option counts like a known one. `PASSED_OVER`
+lists the options that do not count, by the reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 DISKS: Final = frozenset(("hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "sd", "mtdblock", "pflash"))
-"""Options whose argument is an image; its format is guessed."""
+"""Options whose argument is an image. Its format is guessed."""
 PASSED_OVER: Final = {
     "guests and those who look at them talk through it": ("chardev", "serial", "parallel", "debugcon"),
     "QEMU is told or debugged through it": ("monitor", "mon", "qmp", "qmp-pretty", "gdb"),
@@ -33,25 +33,25 @@ PASSED_OVER: Final = {
 }
 """Options whose paths do not count here, by the reason."""
 SECRET_OBJECTS: Final = ("tls-creds", "secret", "tls-cipher")
-"""Kinds of -object whose files have keys or passwords: see above."""
+"""Kinds of -object whose files hold keys or passwords, of which an agent must not tell even a digest."""
 WRITTEN_OBJECTS: Final = ("filter-dump",)
-"""Kinds of -object whose file QEMU writes; guest memory that is shared is another."""
+"""Kinds of -object whose file QEMU writes to, beside shared guest memory."""
 REMOTE: Final = frozenset(
     ("nbd", "rbd", "iscsi", "ssh", "http", "https", "ftp", "ftps", "gluster", "nfs", "sheepdog")
 )
-"""Drivers and protocols whose images are behind the network."""
+"""Drivers and protocols of images on the network."""
 
 MOST: Final = 1000
-"""Nodes of the block layer that arguments may name; of more nothing is said but that they are too many."""
+"""Nodes of the block layer that arguments may name. With more, no image is told."""
 DEEPEST: Final = 16
-"""Levels of nodes within each other, and of other JSON, that are followed."""
+"""Levels of nested nodes, and of other JSON, that are followed."""
 _SILENT: Final = frozenset(option for options in PASSED_OVER.values() for option in options)
 _OPENS: Final = frozenset(("file", "host_device", "host_cdrom"))
 """Drivers that open a file of the node."""
 _FILTERS: Final = frozenset(("throttle", "copy-on-read", "blkdebug", "preallocate", "compress"))
-"""Drivers that lie between a format and its file, or above a format, and change nothing of either."""
+"""Drivers that stand between a format and its file, or above a format, and change neither."""
 _NO_FILE: Final = frozenset(("null-co", "null-aio", "nvme"))
-"""Drivers that have no file: all there is to know of them is in the argument."""
+"""Drivers that have no file: all about them is in the argument."""
 _NAMED_FILE: Final = re.compile(r"(?:file|host_device|host_cdrom):(?://(?=/))?")
 _PROTOCOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FAT: Final = "fat:"
@@ -60,7 +60,10 @@ _MORE: Final = re.compile(r"[:\s]")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that an argument names: `path` is empty where it is no file of the node, but a `protocol`."""
+    """An image in an argument.
+
+    `path` is empty where the image is not a file of the node but has a `protocol`.
+    """
 
     path: str
     format: str
@@ -70,7 +73,7 @@ class Image:
 
 @dataclass(slots=True)
 class _Node:
-    """A node of QEMU's block layer: its options, the node above it, and what that one calls it."""
+    """A node of QEMU's block layer: its options, the node above it, and the name of the link to it."""
 
     options: dict[str, Any]
     above: _Node | None = None
@@ -83,7 +86,7 @@ class _Node:
 
     @property
     def format(self) -> str:
-        """Return the format of the file that this node has."""
+        """Return the format of the file that this node opens."""
         node: _Node | None = self
         while node is not None:
             if node.driver and node.driver not in _OPENS | _FILTERS:
@@ -93,7 +96,7 @@ class _Node:
 
     @property
     def is_read_only(self) -> bool:
-        """Say whether nothing is written to the file through this node."""
+        """Return whether nothing is written to the file through this node."""
         node: _Node | None = self
         while node is not None:
             if node.link == "backing" or any(
@@ -120,7 +123,7 @@ def images(arguments: Sequence[str]) -> Iterator[Image]:
 
 
 def others(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the option and the path of all other absolute paths, of what may be no files at all."""
+    """Yield the option and the path of all other absolute paths. A path may be that of no file at all."""
     known = set(read_by_qemu(arguments))
     for option, argument in pairwise(arguments):
         name = option.lstrip("-")
@@ -132,7 +135,7 @@ def others(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def paths_in(argument: str) -> Iterator[str]:
-    """Yield what may be an absolute path in an argument: `key=value,...`, JSON, or words."""
+    """Yield possible absolute paths in an argument, which is `key=value,...`, JSON, or words."""
     for text in _texts(_json(argument) or settings(argument)):
         for word in (text, *_MORE.split(text)):
             if word.startswith("/"):
@@ -140,7 +143,7 @@ def paths_in(argument: str) -> Iterator[str]:
 
 
 def _is_silent(argument: str) -> bool:
-    """Say whether the files of an -object do not count."""
+    """Return whether the files of an -object do not count."""
     found: dict[str, Any] = _json(argument) or settings(argument)
     kind = str(found.get("qom-type") or argument.partition(",")[0])
     is_shared = kind == "memory-backend-file" and is_on(found.get("share"))
@@ -160,7 +163,7 @@ def _texts(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def _json(text: str) -> dict[str, Any]:
-    """Return an object of JSON; nothing where it is none."""
+    """Return a JSON object; an empty one where the text is none."""
     if not text.startswith("{"):
         return {}
     try:
@@ -171,7 +174,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _tops(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the options of each node that an argument makes."""
+    """Yield the options of each node that an argument creates."""
     if arguments and not arguments[0].startswith("-"):
         yield _drive({"file": arguments[0]})
     for option, argument in pairwise(arguments):
@@ -188,7 +191,7 @@ def _tops(arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _drive(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of -drive as -blockdev has them."""
+    """Return the options of -drive in the form of -blockdev."""
     name = options.pop("file", None)
     top = _nested(options)
     top["driver"] = options.get("format") or options.get("driver") or UNSTATED
@@ -214,7 +217,10 @@ def _nested(flat: dict[str, Any]) -> dict[str, Any]:
 def _walk(
     options: dict[str, Any], above: _Node | None = None, link: str = "", depth: int = 0
 ) -> Iterator[_Node]:
-    """Yield a node and those within it; what is nested too deep is a node of no kind that is known."""
+    """Yield a node and the nodes inside it.
+
+    A node that is nested too deep becomes one of an unknown driver.
+    """
     node = _Node(options if depth < DEEPEST else {"driver": "nested"}, above, link)
     if above is not None:
         above.has_below = True
@@ -225,7 +231,7 @@ def _walk(
 
 
 def _join(nodes: list[_Node]) -> None:
-    """Put nodes that are named by others below those."""
+    """Put nodes that other nodes refer to by name below those nodes."""
     named = {str(node.options["node-name"]): node for node in nodes if "node-name" in node.options}
     for node in nodes:
         for key, value in node.options.items():
@@ -244,7 +250,7 @@ def _is_above(one: _Node, other: _Node) -> bool:
 
 
 def _image(node: _Node) -> Image | None:
-    """Return the image that a node opens itself, if it does."""
+    """Return the image that a node opens itself; None where it opens none."""
     name = node.options.get("filename")
     if isinstance(name, str) and name and (not node.driver or node.driver in _OPENS):
         path = _NAMED_FILE.sub("", name, count=1) if _NAMED_FILE.match(name) else name

@@ -1,7 +1,7 @@
-"""Read the header of a qcow2 image that may be hostile: what other files it refers to, and its size.
+"""Reads the header of a qcow2 image that may be hostile: the files that it refers to, and its size.
 
-QEMU's docs/interop/qcow2.txt. One small read, or a few where the header says so; nothing is followed here.
-What QEMU would refuse is refused, and so is what it would read in a way that only it knows.
+Source: QEMU's docs/interop/qcow2.txt. It takes one small read, or a few where the header says so, and follows
+no reference. Headers that QEMU would refuse are refused, and so are headers that only QEMU can interpret.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _FORMAT = re.compile(r"[A-Za-z0-9_-]{1,15}")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an image says about itself.
+    """The statements of an image's header.
 
-    `size` is what the guest sees, in bytes. `backing` and `data_file` are names as they stand in the header;
-    `backing_format` is None when the header leaves it to be guessed.
+    `size` is the number of bytes that the guest sees. `backing` and `data_file` are names as they stand in
+    the header. `backing_format` is None where the header does not state it.
     """
 
     size: int
@@ -48,20 +48,20 @@ class Header:
 
     @property
     def links(self) -> str:
-        """Return a digest of all that the header says: SHA-256 hex. QEMU changes nothing of it at a start."""
+        """Return a SHA-256 digest in hexadecimal of all statements. QEMU changes none of them at a start."""
         said = (self.size, self.backing, self.backing_format, self.data_file)
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """An open image, and the bytes that it begins with."""
+    """An open image, and its first bytes."""
 
     fd: int
     head: bytes
 
     def exactly(self, length: int, offset: int) -> bytes:
-        """Return that many bytes. Raises ImageMalformed."""
+        """Return that many bytes at an offset. Raises ImageMalformed."""
         found = self.head[offset : offset + length]
         if len(found) != length:
             found = os.pread(self.fd, length, offset)
@@ -89,7 +89,7 @@ def read(fd: int) -> Header:
 
 
 def _v3(head: bytes) -> tuple[int, int]:
-    """Return the incompatible features and the header's length."""
+    """Return the incompatible features and the length of a header of version 3."""
     if len(head) < _V3_LENGTH:
         raise ImageMalformed("its header is cut short")
     features: int = struct.unpack_from(">Q", head, 72)[0]
@@ -112,7 +112,7 @@ def _extensions(image: _Start, start: int, end: int) -> dict[int, bytes]:
 
 
 def _each_extension(image: _Start, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (type, offset of the content, its length) up to the one that ends the list."""
+    """Yield (type, offset of the content, length of the content) of each extension, up to the list's end."""
     if start > end:
         raise ImageMalformed("its header is longer than its place")
     for _ in range(MAX_EXTENSIONS):
@@ -135,7 +135,7 @@ def _backing(image: _Start, at: int, length: int, cluster: int) -> str | None:
 
 
 def _name(raw: bytes) -> str | None:
-    """Return a file's name; None when there is none."""
+    """Return the name of a file; None for an empty one. Raises ImageNameRefused."""
     try:
         name = raw.decode()
     except UnicodeError as error:

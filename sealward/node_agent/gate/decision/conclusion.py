@@ -1,4 +1,4 @@
-"""What comes of a decision: whether the server starts, what its user reads, what is reported."""
+"""The conclusion of a decision: whether the server starts, what its user reads, what is reported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from sealward.events.policy import Policy
 
 SHOWN: Final = 8
-"""Findings that the message of a refused start names; the event has more."""
+"""Findings in the text for the user, at most. The event has more."""
 KEPT: Final = 100
-"""Findings that are reported at most."""
+"""Findings in the report, at most."""
 WORDS: Final = {
     Reason.DIFFERS: "it is not as it was signed",
     Reason.NOT_COMPARED: "some of its files could not be compared with what was signed",
@@ -53,14 +53,14 @@ BY_DEFAULT: Final = "The agent's log says more."
 
 
 class Server(NamedTuple):
-    """Which server is to start; no id where its XML has none that can be read."""
+    """The server that is to start. `server_id` is None where the XML has no readable UUID."""
 
     server_id: str | None
     instance_name: str
 
 
 class Conclusion(NamedTuple):
-    """Whether a server may start, and the objection to it if there is one."""
+    """Whether a server may start, and the objection to its start, if there is one."""
 
     server: Server
     allowed: bool
@@ -68,11 +68,11 @@ class Conclusion(NamedTuple):
     findings: tuple[Finding, ...] = ()
     detail: str = ""
     record: str = ""
-    """What was read of its files (`gate.record`), where it may start."""
+    """The record of the files that were read (`gate.record`), for a server that may start."""
 
     @property
     def text(self) -> str:
-        """Return what is said to whoever wanted the start: nothing when there is no objection."""
+        """Return the text for the user who asked for the start; empty where there is no objection."""
         if self.reason is None:
             return ""
         name = f"{self.server.instance_name!r} ({self.server.server_id or 'no UUID'})"
@@ -86,7 +86,7 @@ class Conclusion(NamedTuple):
         )
 
     def report(self, moment: str) -> dict[str, object] | None:
-        """Return what is to be reported: `protocol.reports.Objection` without its node; None for nothing."""
+        """Return the fields of a `protocol.reports.Objection` but its node; None without an objection."""
         if self.reason is None:
             return None
         return {
@@ -110,7 +110,7 @@ def conclude(
     doubts: Iterable[tuple[Reason, tuple[Finding, ...]]],
     detail: str = "",
 ) -> Conclusion:
-    """Return what a policy makes of all that speaks against a start."""
+    """Return what a policy says about a start, given all doubts: a reason each, with findings."""
     explained = dict(doubts)
     given = objection(policy, explained)
     if given is None:

@@ -1,6 +1,6 @@
-"""One decision of the start gate, from the XML on the hook's stdin and the node's ledger alone.
+"""The decision of the start gate, from the domain XML and the node's ledger alone.
 
-It calls neither libvirt nor the control plane: while the hook runs, libvirt answers nobody who asks for that
+It calls neither libvirt nor the control plane. While the hook runs, libvirt answers no question about that
 domain (libvirt 9.0, observed).
 """
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from sealward.node_agent.gate.stamps import Stamps
 
 CONFIG: Final = "config"
-"""The form in which libvirt shows the hook a server that starts."""
+"""The form in which libvirt gives the hook a server that starts."""
 LIVE: Final = "live"
-"""The form of one that is received from another node, or restored."""
+"""The form in which libvirt gives the hook a server that it receives from another node, or restores."""
 UUID_BYTES: Final = 16
 
 
@@ -107,7 +107,7 @@ def _of_signed(start: _Start, dossier: Dossier, now: datetime) -> Conclusion:
 
 
 def _on_unreadable(folder: str, xml: bytes, refused: canonical.DomainXmlRefused) -> Conclusion:
-    """Return what comes of XML that cannot be measured: the policy of the server counts that it names."""
+    """Return the conclusion on XML that cannot be measured, by the policy of the server named in the XML."""
     server, detail = Server(fallback.server_id(xml).decode() or None, ""), str(refused)
     try:
         policy = read(folder, server.server_id or "").policy
@@ -134,7 +134,7 @@ def _of_unsigned(start: _Start, dossier: Dossier) -> Conclusion:
 
 
 def _owned(owner: Owner) -> Finding:
-    """Return what names a signed server, and what of it the other server has."""
+    """Return a finding that names a signed server, and the thing of it that another server has."""
     section = "identity" if owner.belonging.startswith("name ") else "disks"
     return Finding(section, "/domain", f"of {owner.server_id}", owner.belonging).printable()
 
@@ -161,7 +161,7 @@ def _doubts(start: _Start, dossier: Dossier, now: datetime) -> Iterator[tuple[Re
 
 
 def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
-    """Measure what is to start, with its files if it was signed with files. Raises DomainXmlRefused."""
+    """Measure a server, with its files if it was signed with files. Raises DomainXmlRefused."""
     if MEASURED not in signed.files:
         return measure(start.domain, None, dossier.hypervisor)
     from sealward.node_agent.gate.decision import with_files  # noqa: PLC0415 - a start without files need not load it
@@ -174,7 +174,7 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
 def _differences(
     reference: Reference, form: str, found: Measured, dossier: Dossier
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
-    """Yield what differs, if anything does, and which files could not be compared, if there are any."""
+    """Yield a doubt for the differences, if there are any, and one for files that could not be compared."""
     signed, binding = reference.measurement, dossier.binding
     stays = binding is not None and not binding.is_open
     comparable = _as_form(form, signed, found, dossier.expanded if stays else frozenset())
@@ -196,9 +196,9 @@ def _differences(
 
 
 def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> list[tuple[str, str]]:
-    """Return the (section, form) pairs that findings are to be about: what differs, and what is unread.
+    """Return the (section, form) pairs that the findings are about: what differs, and what was not read.
 
-    What is to start has one form, so both forms of a section are one pair.
+    A server that is to start has one form, so a section that differs in both forms is one pair.
     """
     pairs = {(section, COMPANIONS if form == COMPANIONS else MEASURED) for section, form in differences}
     if any(listing.unread for listing in found.files.values()):
@@ -209,10 +209,11 @@ def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> 
 
 
 def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozenset[str]) -> Measurement:
-    """Return a measurement of the XML as one of that form: sections of a running server may be as recorded.
+    """Return a measurement of the XML that can be compared with the signed one, whichever form the XML has.
 
-    Those that libvirt expands for the node must be as they were `expanded` here before, where that is known.
-    A server that is received has run elsewhere. What libvirt writes at a start alone is no difference.
+    Sections that libvirt expands for the node (`profile.HOST_EXPANDED`) must be as they were `expanded` on
+    this node before, where that is known; a server that is received ran on another node. What libvirt itself
+    writes into the running form at a start is no difference.
     """
     seen = found.measurement
     if form == CONFIG:
@@ -240,7 +241,10 @@ def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozense
 
 
 def _signed_ones(signed: Listing | None, found: Listing | None) -> Listing | None:
-    """Return the companions that were signed: a running form names some that libvirt chose at its start."""
+    """Return the companions that were signed.
+
+    The running form names others, which libvirt chose at its start.
+    """
     if signed is None or found is None:
         return found
     slots = signed.read.keys() | signed.unread.keys()
@@ -251,7 +255,7 @@ def _signed_ones(signed: Listing | None, found: Listing | None) -> Listing | Non
 
 
 def _expanded_before(signed: Measurement, seen: Measurement, expanded: frozenset[str]) -> dict[str, str]:
-    """Return the signed sections of which libvirt shows what it has expanded them to here before.
+    """Return the signed digests of sections that the XML has as libvirt expanded them on this node before.
 
     A running server that is reverted to an internal snapshot starts from the running form that libvirt kept.
     """
@@ -269,6 +273,6 @@ def _is_rebound(signed: Measurement, found: Measurement) -> bool:
 def _bound(
     reference: Reference, found: Measured, bound: tuple[Finding, ...], form: str, *, is_alone: bool
 ) -> tuple[Finding, ...]:
-    """Return what is said of host-bound parts: their values where nothing else differs."""
+    """Return the findings about host-bound parts, with their values where nothing else differs."""
     values = host_bound_findings(reference.evidence, found.evidence()) if is_alone else ()
     return tuple(replace(one, form=form) for one in (*values, *bound))

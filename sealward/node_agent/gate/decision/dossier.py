@@ -1,4 +1,4 @@
-"""What a node's ledger knows of a server, read without the agent: by it, or in its absence."""
+"""The dossier of a server: all that a node's ledger has on it, read with or without a running agent."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ SQL: Final = blocks("sealward.node_agent.ledger", "ledger.sql") | blocks(
 )
 ACCEPTED: Final = "firmware-accepted"
 FOUND: Final = "firmware-found"
-"""Facts that `files.firmware` keeps."""
+"""The facts of the ledger that hold the firmware that was accepted and found; `files.firmware` writes
+both."""
 PATIENCE: Final = 0.3
-"""Seconds to wait for whoever writes to the ledger."""
+"""Seconds to wait for another process that writes to the ledger."""
 
 
 class LedgerUnreadable(SealwardError):
@@ -38,25 +39,25 @@ class LedgerUnreadable(SealwardError):
 
 
 class Sealed(NamedTuple):
-    """The reference in force as the ledger has it, not verified."""
+    """The reference in force, as it stands in the ledger: not verified."""
 
     sign_id: int
     generation: int
     envelope: str
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Return what orders references: a later sign, or a later generation of it, is newer."""
+    def order(self) -> tuple[int, int]:
+        """Return the order of references: a later sign, or a later generation of a sign, is newer."""
         return self.sign_id, self.generation
 
 
 class Dossier(NamedTuple):
-    """All that the gate has to know. `seen` is the newest (sign_id, generation) that was ever here.
+    """All that the gate has to know about a server.
 
-    When the ledger's folder was put back, policy, `seen` and `signers` are those of its mark.
-
-    `signers` are raw public keys, one of which must have signed a reference; `confirmed_at` is when the
-    control plane was last heard, and for `alone_for` after that the ledger may be relied on.
+    `seen` is the newest (sign_id, generation) that the ledger ever had. `signers` are raw public keys, one of
+    which must have signed the reference. `confirmed_at` is the moment at which the control plane was heard
+    last; for `alone_for` after that the ledger may be relied on. Where the ledger's folder was replaced by an
+    older copy, policy, `seen` and `signers` are those of its mark.
     """
 
     policy: Policy = DEFAULT
@@ -69,17 +70,18 @@ class Dossier(NamedTuple):
     hypervisor: str = ""
     is_firmware_intact: bool = True
     binding: Binding | None = None
-    """What its host-bound parts may be; None in the ledger of an agent that knew no bindings."""
+    """The host-bound parts that the server may have; None in the ledger of an agent that knew no bindings."""
     expanded: frozenset[str] = frozenset()
-    """The digests of what libvirt has expanded for this node whenever the server ran as it was signed."""
+    """The digests of the sections that libvirt expanded on this node, recorded while the server ran as it was
+    signed."""
     is_put_back: bool = False
-    """Whether the ledger is older than what was in its place before."""
+    """Whether the ledger's folder was replaced by an older copy."""
     is_told: bool = True
-    """Whether the control plane ever said what the policy of the node is."""
+    """Whether the control plane ever told the ledger the policy of the node."""
 
 
 def read(folder: str, server_id: str) -> Dossier:
-    """Return what is known of a server, with no look at anything but files. Raises LedgerUnreadable."""
+    """Return the dossier of a server. Reads files alone, and raises LedgerUnreadable."""
     try:
         with _opened(f"{folder}/ledger.sqlite") as ledger, _opened(f"{folder}/generations.sqlite") as seen:
             facts = dict(ledger.execute(SQL["all-facts"]).fetchall())
@@ -112,7 +114,7 @@ def read(folder: str, server_id: str) -> Dossier:
 
 
 class Owner(NamedTuple):
-    """A signed server that something belongs to, and what happens when it starts in doubt."""
+    """A signed server, a thing that belongs to it, and whether its policy refuses starts in doubt."""
 
     server_id: str
     belonging: str
@@ -120,11 +122,11 @@ class Owner(NamedTuple):
 
 
 def owners(folder: str, belongings: Iterable[str]) -> tuple[Owner, ...]:
-    """Return the signed servers that any of these things belongs to. Raises LedgerUnreadable."""
+    """Return the signed servers to which any of these things belongs. Raises LedgerUnreadable."""
     try:
         with _opened(f"{folder}/ledger.sqlite") as ledger:
             if ledger.execute(SQL["has-belongings"]).fetchone() is None:
-                return ()  # the hook was upgraded, and the agent has not started since
+                return ()  # written by an agent of an earlier version
             found = ledger.execute(SQL["owners"], (json.dumps(sorted(belongings)),)).fetchall()
             of_node = ledger.execute(SQL["policy"], (NODE,)).fetchone()
             return tuple(
@@ -147,7 +149,7 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
 
 def _binding(ledger: sqlite3.Connection, server_id: str) -> Binding | None:
     if ledger.execute(SQL["has-bindings"]).fetchone() is None:
-        return None  # the hook was upgraded, and the agent has not started since
+        return None  # written by an agent of an earlier version
     found = ledger.execute(SQL["binding"], (server_id,)).fetchone()
     return None if found is None else bindings.read(found[0])
 

@@ -1,28 +1,30 @@
-"""Whether a server may start: pure rules over what libvirt is about to start and what the ledger knows.
+"""Whether a server may start: pure rules over the server's measurement and its dossier.
 
 Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 
-1. A server equal to its reference may start, and there is nothing to record.
-2. Nothing is refused unless the policy says so; what would be refused is recorded all the same.
+1. A server that equals its reference may start, and nothing is recorded.
+2. Nothing is refused unless the policy says so. What a stricter policy would refuse is recorded all the same.
 3. XML that cannot be measured is an objection under `on_start`.
-4. A server that nobody signed, or of which the control plane did not say in time whether anybody did, is an
-   objection under `unsigned`, if that refuses; else nothing is to be said.
-5. A signed server whose reference the ledger has lost, or is older than one that was here before, or lacks
-   the signature of a key that must have signed it, is an objection under `on_start`. So is a reference that
-   a folder brought back, unless it is the one that was in force before the folder was put back.
-6. A server that differs from its reference is an objection under `on_start`. Host-bound parts differ by the
-   rules of `events.binding`.
-7. A difference that is in doubt (`events.doubt`: a libvirt upgrade may have made it) is recorded and never
-   refused: a verdict would be unknown (`events.verdict`, rule 9). Every other difference is one by rule 6.
-8. A ledger that the control plane has not confirmed for too long is an objection to signed servers under
+4. A server that is not signed, or for which the control plane did not answer in time, is an objection under
+   `unsigned`, if the policy refuses unsigned servers; else it is no objection.
+5. An objection under `on_start` is a signed server whose reference is missing in the ledger, is older than a
+   reference that the ledger had before, or has no signature of a key that must have signed it. So is a
+   reference in a ledger whose folder was replaced by an older copy, unless it is the one that was in force
+   before the replacement.
+6. A server that differs from its reference is an objection under `on_start`. `events.comparison.binding` says
+   when host-bound parts differ.
+7. A difference in doubt, which an upgrade of libvirt may have made (`events.comparison.doubt`), is recorded
+   and never refused: the verdict would be unknown (`events.verdict`, rule 9). Every other difference falls
+   under rule 6.
+8. For signed servers, a ledger that the control plane has not confirmed for too long is an objection under
    `on_start`.
-9. Firmware of the node that is not what it was is an objection under `firmware`, whatever the server.
+9. Firmware of the node that is not what was accepted is an objection under `firmware`, for every server.
 10. A file that could not be compared (not read in time, unreadable, missing) is an objection under
-   `on_start`; a difference of what could be compared is one for itself (rule 6).
-11. A start of which libvirt gave no XML is recorded and never refused: there is nothing to compare.
-12. A server that nobody signed, and that has the name or a disk of a signed server, is an objection under the
-   `on_start` of that server: it takes its place.
-13. Of several objections the first that refuses is given, else the first.
+   `on_start`. A difference in what could be compared is an objection of its own (rule 6).
+11. A start for which libvirt gave no XML is recorded and never refused: there is nothing to compare.
+12. A server that is not signed and has the name or a disk of a signed server takes that server's place: it is
+   an objection under the `on_start` of the signed server.
+13. Of several objections the first that the policy refuses is given, else the first.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Stable codes of what the gate objects to."""
+    """Stable codes of the gate's objections."""
 
     DIFFERS = "measurement-differs"
     NOT_COMPARED = "file-not-compared"
@@ -70,14 +72,14 @@ _UNKNOWN: Final = frozenset((Reason.UNSIGNED, Reason.UNANSWERED))
 
 
 class Objection(NamedTuple):
-    """What speaks against a start, and whether the policy refuses it for that."""
+    """A reason against a start, and whether the policy refuses the start for it."""
 
     reason: Reason
     refused: bool
 
 
 def refuses(policy: Policy, reason: Reason) -> bool:
-    """Say whether a policy refuses a start for that reason (rules 2, 4, 7, 9, 11)."""
+    """Return whether a policy refuses a start for a reason (rules 2, 4, 7, 9, 11)."""
     match reason:
         case Reason.PROFILE | Reason.NOT_GIVEN:
             return False
@@ -89,29 +91,29 @@ def refuses(policy: Policy, reason: Reason) -> bool:
 
 
 def objection(policy: Policy, reasons: Iterable[Reason]) -> Objection | None:
-    """Return the objection to give, if there is any (rules 1, 13)."""
+    """Return the objection that is given for these reasons; None for none (rules 1, 13)."""
     weighed = (Objection(one, refuses(policy, one)) for one in reasons)
     found = [one for one in weighed if one.refused or one.reason not in _UNKNOWN]
     return next((one for one in found if one.refused), found[0] if found else None)
 
 
 def is_stale(dossier: Dossier, now: datetime) -> bool:
-    """Say whether the control plane has confirmed the ledger too long ago (rule 8)."""
+    """Return whether the control plane has not confirmed the ledger for too long (rule 8)."""
     return dossier.confirmed_at is None or now - dossier.confirmed_at > dossier.alone_for
 
 
 def of_standing(dossier: Dossier, *, is_answered: bool = True) -> Reason | None:
-    """Return why there is no reference to compare with; None when there is one (rules 4, 5).
+    """Return why there is no reference to compare with; None where there is one (rules 4, 5).
 
-    `is_answered` says whether the control plane, or the ledger by being complete, says that there is none.
+    `is_answered` says whether the control plane has answered for the server, or the ledger is complete.
     """
     if dossier.entry is None and dossier.seen is None:
         return Reason.UNSIGNED if is_answered else Reason.UNANSWERED
     if dossier.entry is None:
         return Reason.MISSING
-    if dossier.seen is not None and dossier.entry.place < dossier.seen:
+    if dossier.seen is not None and dossier.entry.order < dossier.seen:
         return Reason.ROLLED_BACK
-    if dossier.is_put_back and dossier.entry.place != dossier.seen:
+    if dossier.is_put_back and dossier.entry.order != dossier.seen:
         return Reason.ROLLED_BACK
     return None
 
@@ -122,9 +124,9 @@ def of_difference(
     findings: Iterable[Finding] = (),
     binding: Binding | None = None,
 ) -> Reason | None:
-    """Return what a comparison says against a start; `findings` are about it (rules 1, 6, 7).
+    """Return the reason that a comparison gives against a start, with these findings (rules 1, 6, 7).
 
-    Without a `binding` nobody knows what host-bound parts may be: then they are not compared.
+    Without a `binding` it is unknown which host-bound parts the server may have, and they are not compared.
     """
     is_strange = binding is not None and is_violated(reference, binding, found)
     if not is_strange and not differing(reference, found):

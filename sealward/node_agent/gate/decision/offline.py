@@ -1,4 +1,4 @@
-"""The decision without an agent: from the ledger, by the hook itself, as the ledger's owner."""
+"""The decision without an agent: the hook decides from the ledger, as the ledger's owner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.node_agent.gate import apart, spool
+from sealward.node_agent.gate import fork, spool
 from sealward.node_agent.gate.decision.conclusion import Conclusion, Server, conclude
 from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, read
 from sealward.node_agent.gate.decision.judge import Reason
@@ -22,8 +22,12 @@ LEFT: Final = b"left"
 _UUID: Final = re.compile(rb"<uuid>([0-9a-fA-F-]{36})</uuid>")
 
 
-class Told(NamedTuple):
-    """What is left to do: let the server start or not, say why, report it."""
+class Result(NamedTuple):
+    """The result of the child process that decides.
+
+    `allowed` says whether the server may start, `text` is for the user. `report` is the objection to be
+    reported, if there is one; `record` is the record of the files that were read.
+    """
 
     allowed: bool
     text: str
@@ -34,28 +38,28 @@ class Told(NamedTuple):
 def decide(
     folder: str, form: str, xml: bytes, *, must_be_told: bool = False
 ) -> tuple[bool, str, bytes, bytes]:
-    """Return whether a server may start, what to say, the record of what was read, and what is not left.
+    """Return whether a server may start, the text for the user, the record, and an objection not yet left.
 
-    It is found out in a process apart, which gives up root and can be left behind: a server's files may be
-    where whoever touches them never returns. An objection is left in the spool for the agent, by another one.
-    Raises OSError and ValueError where a process ended without an answer: also with `must_be_told`, where
-    the control plane never told the ledger anything.
+    A child process decides. It gives up root, and can be left behind where a server's files are on a file
+    system that hangs. A second child leaves an objection in the spool; the last item returned is empty if
+    that succeeded. Raises OSError and ValueError where a child ended without an answer; so it does with
+    `must_be_told` where the control plane never told the ledger anything.
     """
     moment = datetime.now(UTC).isoformat()
-    found = apart.answer(
+    found = fork.answer(
         lambda: json.dumps(_found_out(folder, form, xml, moment, must_be_told=must_be_told)).encode()
     )
-    told = Told(*json.loads(found))
-    is_left = told.report is None or apart.answer(lambda: _left(folder, told.report)) == LEFT
-    unsaid = b"" if is_left else json.dumps(told.report, separators=(",", ":")).encode()
-    return told.allowed, told.text, told.record.encode(), unsaid
+    result = Result(*json.loads(found))
+    is_left = result.report is None or fork.answer(lambda: _left(folder, result.report)) == LEFT
+    unsaid = b"" if is_left else json.dumps(result.report, separators=(",", ":")).encode()
+    return result.allowed, result.text, result.record.encode(), unsaid
 
 
-def _found_out(folder: str, form: str, xml: bytes, moment: str, *, must_be_told: bool) -> Told:
+def _found_out(folder: str, form: str, xml: bytes, moment: str, *, must_be_told: bool) -> Result:
     become_owner(folder)
     if must_be_told and not read(folder, "").is_told:
         raise LedgerUnreadable(f"{folder}: the control plane has told it nothing")
-    return _told(_decided(folder, form, xml, moment), moment)
+    return _result(_decided(folder, form, xml, moment), moment)
 
 
 def _left(folder: str, report: dict[str, object] | None) -> bytes:
@@ -63,8 +67,8 @@ def _left(folder: str, report: dict[str, object] | None) -> bytes:
     return LEFT if spool.leave(folder, report) else b""
 
 
-def _told(conclusion: Conclusion, moment: str) -> Told:
-    return Told(conclusion.allowed, conclusion.text, conclusion.report(moment), conclusion.record)
+def _result(conclusion: Conclusion, moment: str) -> Result:
+    return Result(conclusion.allowed, conclusion.text, conclusion.report(moment), conclusion.record)
 
 
 def _decided(folder: str, form: str, xml: bytes, moment: str) -> Conclusion:
@@ -75,7 +79,7 @@ def _decided(folder: str, form: str, xml: bytes, moment: str) -> Conclusion:
 
 
 def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conclusion:
-    """Return what the policy makes of it that nothing could be found out."""
+    """Return what the policy says about a start that could not be examined, for that reason."""
     found = _UUID.search(xml)
     server = Server(found[1].decode().lower() if found else None, "")
     try:
@@ -86,7 +90,10 @@ def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conc
 
 
 def _decision() -> Callable[[str, str, bytes, datetime], Conclusion]:
-    """Return the function that needs the heavy libraries: a clock is running while they load."""
+    """Return `decision.decide`.
+
+    It is imported late, because its libraries take time to load and the clock runs.
+    """
     from sealward.node_agent.gate.decision.decision import decide  # noqa: PLC0415 - see above
 
     return partial(decide, is_answered=lambda _server_id: False)

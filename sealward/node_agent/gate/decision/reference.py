@@ -1,8 +1,8 @@
-"""The reference of a server as the ledger has it: verified, then read with what Python itself brings.
+"""Verifies and reads the reference of a server in the ledger, with modules of Python alone.
 
-The wire forms are those of `events.envelope` and `events.statement`. Who reads text that anybody may have
-written must use these; here nothing is believed before the authority's signature over it was verified, and
-a start waits for all that is imported.
+`events.envelope` and `events.statement` define the forms, and read text from anybody. Here nothing is read
+before a signature of the authority was verified, so plain JSON is enough; and a start waits for every module
+that is imported.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ KINDS: Final = (
     "https://in-toto.io/Statement/v1",
     "urn:sealward:measurement:v1",
 )
-"""The types of payload, statement and predicate: `events.statement` has them, too."""
+"""The types of the payload, the statement and the predicate, as in `events.statement`."""
 
 
 class Unverified(Exception):
-    """The reference is not what the node measured and the authority countersigned."""
+    """The reference was not measured by the node and countersigned by the authority."""
 
 
 class Reference(NamedTuple):
-    """What a server must be like; `evidence` explains how it was when it was signed."""
+    """The measurement that a server must have, and the evidence of how the server was when it was signed."""
 
     measurement: Measurement
     evidence: bytes
 
 
 def verified(server_id: str | None, dossier: Dossier) -> Reference:
-    """Return the reference of that server, all signatures checked. Raises Unverified."""
+    """Return the reference of a server, with all signatures verified. Raises Unverified."""
     entry = dossier.entry
     if entry is None:
         raise Unverified
@@ -51,7 +51,7 @@ def verified(server_id: str | None, dossier: Dossier) -> Reference:
         said = statement["predicate"]
         stated = (said["serverId"], said["signId"], said["generation"])
         kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
-        if (stated, kinds) != ((server_id, *entry.place), KINDS):
+        if (stated, kinds) != ((server_id, *entry.order), KINDS):
             raise Unverified
         evidence = binascii.a2b_base64(said["evidence"])
         return Reference(_measurement(said, evidence), evidence)

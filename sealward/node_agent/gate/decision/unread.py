@@ -1,6 +1,7 @@
-"""The decision where the ledger cannot be read: by the posted policy, which names the signed servers.
+"""The decision when the ledger cannot be read: by the posted policy, which names the signed servers.
 
-A disk without room is enough for that: SQLite makes files beside a database that nobody has open.
+A full disk is enough to make a ledger unreadable: SQLite creates files beside a database that no process has
+open.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def conclude_unread(
     folder: str, server: Server, reason: Reason = Reason.LEDGER, detail: str = ""
 ) -> Conclusion:
-    """Return what the posted policy makes of a start; where none is posted, nothing is refused."""
+    """Return what the posted policy says about a start. Where no policy is posted, nothing is refused."""
     posted = Posted(folder)
     if not posted.is_there:
         return conclude(server, DEFAULT, [(reason, ())], detail)

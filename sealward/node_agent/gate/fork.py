@@ -1,4 +1,4 @@
-"""A process for what may never return: a call on a file system that hangs cannot be given up from inside."""
+"""Calls a function in a child process, because a call on a file system that hangs cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENDS: Final = 10
-"""Seconds after which the process ends that nobody waits for, if it can."""
+"""Seconds after which the kernel ends a child process, unless it is in an uninterruptible call."""
 
 
 def answer(work: Callable[[], bytes]) -> bytes:
-    """Have `work` done in a child process and return what it returns; empty when that ended without.
+    """Call `work` in a child process and return what it returns, or nothing where the child ended before.
 
-    Whatever interrupts the wait, a signal's exception, leaves the child behind: it holds nothing of this
-    process open, and what it finds out later is heard by nobody. Raises OSError.
+    When a signal's exception interrupts the wait, the child is left behind. The child holds no descriptor of
+    this process open, and nobody reads its answer any more. Raises OSError.
     """
     reader, writer = os.pipe()
     if os.fork() == 0:
@@ -28,7 +28,10 @@ def answer(work: Callable[[], bytes]) -> bytes:
 
 
 def _do(work: Callable[[], bytes], writer: int) -> NoReturn:
-    """Work and tell; libvirt waits until nobody holds stdin, stdout and stderr of its hook any more."""
+    """Call `work`, write its result to the descriptor `writer`, and end the process.
+
+    The standard streams are closed first: libvirt waits until no process holds those of its hook.
+    """
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(ENDS)

@@ -1,21 +1,21 @@
-"""The files of a domain as one `<files>` element: what the section "files" is measured from.
+"""The element `<files>` of a domain, which the section "files" is measured from.
 
-One `<file>` for each file and layer, in the order of the inventory. Attributes, where they apply:
+It has a `<file>` for each file and layer, in the order of the inventory. Attributes, where they apply:
 
     role, path      as in the inventory; for disks `target`, and `layer`: 0 for the image, then downwards
     kind            "block": a device, whose path is in the XML and host-bound; "volume": named by `pool` and
                     `volume`; "data": an image's data file
     format          as the domain or the layer above states it; "(none)" where the layer above does not
     backing, backing-format, data-file      links as the image's header states them
-    size            bytes the guest sees, where running does not change it
-    content         root of the tree hash; not for what the guest or the firmware may write
+    size            bytes that the guest sees, for files whose size does not change while the server runs
+    content         root of the tree hash; not for files that the guest or the firmware may write to
     missing         "yes" for an image that the domain may start without
-    unread          the code of the reason why the content could not be read; where it stands without `layer`,
-                    why the rest of the disk's chain could not be followed
+    unread          the code of the reason why the content could not be read; in an element without `layer`,
+                    the reason why the rest of the disk's chain could not be followed
 
-A file that could not be read keeps no other from being measured. A domain whose files nobody looks at has
-`<files measured="no"/>`, one of which no file could be measured has the reason there, too: neither is ever
-equal to one whose files were measured.
+A file that cannot be read does not keep other files from being measured. A domain whose files are not
+measured by its node has `<files measured="no"/>`. Where none of a domain's files could be measured, that
+element has the attribute `reason`, too. Neither element is ever equal to one with measured files.
 """
 
 from __future__ import annotations
@@ -40,24 +40,27 @@ if TYPE_CHECKING:
 
 
 _NO_CHARACTERS: Final = {0xFFFE: "?", 0xFFFF: "?"}
-"""What XML has no way to write (XML 1.0, section 2.2) and is no control character, either."""
+"""Characters that XML cannot represent (XML 1.0, section 2.2) and that are not control characters."""
 MAX_PATH: Final = 4096
-"""Characters of a name that are told: Linux's PATH_MAX."""
+"""Characters of a name, at most: Linux's PATH_MAX."""
 
 
 class Content(Protocol):
-    """Gives the root of a file's content, or raises NotMeasured."""
+    """Returns the root of a file's content, or raises NotMeasured."""
 
     def __call__(self, path: Path, *, is_boot: bool) -> str:
-        """Return the root; a boot file is one that counts as a whole."""
+        """Return the root. `is_boot` says that the file is a boot file, which is measured as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look at the files of one server: both forms of its domain share what it read.
+class FilesElement:
+    """Makes `<files>` elements for one server.
 
-    `seen` hears of each file before it is read, and `read` of each layer whose header was read, with its path
-    and whether the guest writes to it. Paths of domains are looked up below `root`.
+    Both forms of the server's domain share the files that were read.
+
+    `content` returns roots. `seen` is called with each path before the file is read, and `read` with each
+    layer whose header was read, its path, and whether the guest writes to it. Paths in domains are looked up
+    below `root`.
     """
 
     content: Content
@@ -67,7 +70,7 @@ class Look:
     contents: dict[Path, Facts] = field(default_factory=dict)
 
     def files(self, domain: etree._Element) -> etree._Element:
-        """Return the `<files>` of a parsed domain, from which no noise is dropped.
+        """Return the `<files>` of a parsed domain, from which no noise has been dropped.
 
         Its next sibling is `<companions>`.
         """
@@ -130,7 +133,7 @@ class Look:
         return self._content(path, is_boot=True)
 
     def _content(self, path: Path, *, is_boot: bool) -> Facts:
-        """Return the root of a file's content, or why it could not be read."""
+        """Return the root of a file's content, or the reason why it could not be read."""
         if path not in self.contents:
             try:
                 self.contents[path] = {"content": self.content(path, is_boot=is_boot)}
@@ -143,7 +146,7 @@ class Look:
 
 
 def _printable(facts: Facts) -> Facts:
-    """Return the same as XML can carry it: names of companions come from JSON and from folders, too."""
+    """Return facts in characters that XML can represent: companions are also named in JSON and by folders."""
     return {
         name: None if value is None else escaped(value, MAX_PATH).translate(_NO_CHARACTERS)
         for name, value in facts.items()
@@ -151,7 +154,7 @@ def _printable(facts: Facts) -> Facts:
 
 
 def _listed(tag: str, files: Iterator[Facts]) -> etree._Element:
-    """Return an element with a `<file>` for each of these."""
+    """Return an element with a `<file>` for each set of facts."""
     whole = etree.Element(tag)
     for facts in files:
         etree.SubElement(whole, "file", {name: value for name, value in facts.items() if value is not None})
