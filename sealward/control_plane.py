@@ -12,10 +12,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sealward.commands.writer.handler import Handler
+from sealward.control.checkpoints import Checkpoints
 from sealward.control.database import ControlPlace, SqliteControl
 from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
 from sealward.control.monitoring import Monitor
+from sealward.control.notary import Notary
 from sealward.control.progress import Progress
 from sealward.control.set_aside import CELERY, DECISIONS, RELAY, TELLER, SetAside
 from sealward.control.tokens import Tokens
@@ -29,8 +31,10 @@ from sealward.events.bus.node_queues import BusQueues
 from sealward.events.bus.relay import BusPublisher, FromNow, Relay
 from sealward.events.bus.tls import Tls
 from sealward.events.signing import keys
+from sealward.events.signing.keyid import keyid
 from sealward.events.store import store as stores
 from sealward.events.store.leader import Alone
+from sealward.events.tlog.note import is_name
 from sealward.http.app import create_app
 from sealward.http.auth.access import DefaultRules
 from sealward.http.auth.identity import LocalTokens
@@ -101,6 +105,11 @@ class Files:
         return self.data_dir / "control.sqlite"
 
     @property
+    def log_key(self) -> Path:
+        """Return the private key that signs the log's checkpoints."""
+        return self.data_dir / "log.pem"
+
+    @property
     def authority(self) -> Path:
         """Return the authority's private key."""
         return self.data_dir / "authority.pem"
@@ -148,6 +157,7 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
         clock,
         unproven,
         SetAside(found.control, clock),
+        Checkpoints(found.control),
     )
 
 
@@ -223,6 +233,7 @@ class Core:
             monitor(self._storage, self._settings, self._clock),
             Limits(serving.limits, self.traffic),
             self.traffic,
+            Checkpoints(self.control),
             serving.public_url or "",
             self._settings.metrics == "public",
             self.closing,
@@ -277,6 +288,28 @@ def _authority(settings: Settings) -> Ed25519PrivateKey:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys.publish(key.public_key(), own.with_suffix(".pub"))
     return key
+
+
+def _log_key(settings: Settings) -> Ed25519PrivateKey | None:
+    """Return the key that signs checkpoints. Workers over one database share a key that the settings name."""
+    if settings.log_key is None and settings.database_url is not None:
+        return None
+    return keys.private_key(settings.log_key or Files(settings.data_dir).log_key)
+
+
+def _notary(core: Core, settings: Settings, key: Ed25519PrivateKey, clock: Callable[[], datetime]) -> Notary:
+    origin = settings.log_origin or f"sealward/{keyid(key.public_key())[:16]}"
+    if not is_name(origin):
+        raise SettingRefused("SEALWARD_LOG_ORIGIN takes a name without spaces and plus signs")
+    return Notary(
+        core.store,
+        core.projections,
+        Checkpoints(core.control),
+        origin,
+        key,
+        clock,
+        _leader(settings, "notary"),
+    )
 
 
 def _heard_by(
@@ -353,6 +386,9 @@ class Worker:
         ]
         if settings.database_url is not None:
             self._parts.append(Hindrances(core.control))
+        key = _log_key(settings)
+        if key is not None:
+            self._parts.append(_notary(core, settings, key, clock))
 
     def start(self) -> None:
         """Catch up with the log, then work in the background."""

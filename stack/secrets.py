@@ -65,8 +65,9 @@ def make(folder: Path, database: str, broker: str, hostname: str, *, lazy: bool 
     _write(folder / "node-broker-url", broker.format(user=node, password=node_password))
     users = [(WORKER, worker_password, of_worker()), (node, node_password, of_node(hostname))]
     _write(folder / "rabbitmq-definitions", json.dumps(_definitions(users, lazy=lazy), indent=2))
-    keys.private_key(folder / "authority-key")
-    (folder / "authority-key").chmod(READABLE)
+    for key in ("authority-key", "log-key"):
+        keys.private_key(folder / key)
+        (folder / key).chmod(READABLE)
     if not (folder / "node-join").exists():
         authority = keys.public_pem(keys.private_key(folder / "authority-key").public_key())
         secret = secrets.token_bytes(joining.SEED)

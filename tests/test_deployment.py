@@ -220,6 +220,7 @@ def test_every_secret_that_a_process_can_have_can_be_handed_to_its_unit(path: Pa
             "SEALWARD_BROKER_KEY",
             "SEALWARD_BROKER_URL_FILE",
             "SEALWARD_DATABASE_URL_FILE",
+            "SEALWARD_LOG_KEY",
         },
         "sealward-agent": {"SEALWARD_BROKER_KEY", "SEALWARD_BROKER_URL_FILE", "SEALWARD_JOIN_FILE"},
     }
@@ -310,7 +311,7 @@ def test_a_process_is_handed_its_own_secrets_and_no_others() -> None:
     assert {name for name, secrets in held.items() if "authority-key" in secrets} == {"worker"}
     assert {name for name, secrets in held.items() if "owner-database-url" in secrets} == {"migrate"}
     assert held["api"] == {"api-database-url", "admin-token"} == credentials["sealward-api"]
-    assert held["worker"] == {"worker-database-url", "worker-broker-url", "authority-key"}
+    assert held["worker"] == {"worker-database-url", "worker-broker-url", "authority-key", "log-key"}
     assert held["worker"] == credentials["sealward-worker"]
     assert held["agent"] == {"node-broker-url", "node-join"}
     assert credentials["sealward-agent"] == {"broker-url", "join"}

@@ -30,3 +30,7 @@ ON CONFLICT (hostname) DO UPDATE SET position = excluded.position WHERE excluded
 
 -- name: end-hindrances
 SELECT login, pid, hindrance FROM end_hindrances()
+
+-- name: thin-checkpoints
+-- Workers have no right to change or delete a checkpoint: the function deletes what is older than a day alone.
+SELECT thin_checkpoints(%s)

@@ -168,3 +168,25 @@ SELECT hostname, position FROM untold ORDER BY hostname
 
 -- name: forget-untold
 DELETE FROM untold WHERE hostname = ? AND position <= ?
+
+-- name: create-checkpoints
+-- Each checkpoint names the size of the checkpoint that it follows, and no two follow the same.
+CREATE TABLE IF NOT EXISTS checkpoints (
+    size BIGINT PRIMARY KEY,
+    previous BIGINT NOT NULL UNIQUE,
+    root TEXT NOT NULL,
+    note TEXT NOT NULL,
+    vkey TEXT NOT NULL,
+    signed_at TEXT NOT NULL
+)
+
+-- name: last-checkpoint
+SELECT size, root, note, vkey, signed_at FROM checkpoints ORDER BY size DESC LIMIT 1
+
+-- name: follow-checkpoint
+INSERT INTO checkpoints (size, previous, root, note, vkey, signed_at) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: thin-checkpoints
+DELETE FROM checkpoints WHERE signed_at < ? AND size NOT IN (
+    SELECT max(size) FROM checkpoints GROUP BY substr(signed_at, 1, 13)
+)

@@ -59,6 +59,7 @@ class SqliteControl:
             "unproven",
             "relays_set_aside",
             "untold",
+            "checkpoints",
         ):
             self._database.execute(SQL[f"create-{table}"])
 

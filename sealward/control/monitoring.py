@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sealward.control.notary import condition
 from sealward.events.set_aside import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from sealward.control.checkpoints import Checkpoints
     from sealward.control.leases import Leases
+    from sealward.control.notary import TreeCondition
     from sealward.control.set_aside import SetAside
     from sealward.control.unproven import Count, Unproven
     from sealward.events.set_aside import Aside
@@ -67,6 +70,8 @@ class Condition:
     """Messages to the intake that nobody answers for."""
     set_aside: Sequence[Aside]
     """Events that a part of the control plane could not take."""
+    tree: TreeCondition
+    """The tree over the log, beside the last checkpoint."""
 
     @property
     def problems(self) -> list[str]:
@@ -77,7 +82,8 @@ class Condition:
             "events.set-aside": bool(self.set_aside),
             "node.silent": any(node.silent for node in self.nodes),
         }
-        return [code for code, is_so in found.items() if is_so]
+        codes = [code for code, is_so in found.items() if is_so]
+        return codes if self.tree.problem is None else [*codes, self.tree.problem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,13 @@ class Monitor:
     clock: Callable[[], datetime]
     unproven: Unproven
     set_aside: SetAside
+    checkpoints: Checkpoints
+
+    def log(self) -> TreeCondition:
+        """Return how the tree over the log is beside the last checkpoint. Raises StoreUnavailable."""
+        last = self.checkpoints.last()
+        with self.projections.snapshot() as tables:
+            return condition(self.store, self.projections, tables, last)
 
     def look(self) -> Condition:
         """Return how everything is now. Raises StoreUnavailable."""
@@ -123,6 +136,7 @@ class Monitor:
             events,
             self.unproven.all(),
             (*aside, *self.set_aside.all()),
+            self.log(),
         )
 
     def lag(self, position: int) -> Lag:

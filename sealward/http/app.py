@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 import falcon
 
 from sealward.http.auth.authentication import Authentication, Authorization
-from sealward.http.auth.identity import NoClaims
+from sealward.http.auth.identity import Bearer, NoClaims
 from sealward.http.doubt import Doubts
 from sealward.http.event import Events
 from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.limits.limits import Bounded
 from sealward.http.listening.traffic import Traffic
+from sealward.http.log import TransparencyLog
 from sealward.http.membership import Membership
 from sealward.http.metrics import Metrics
 from sealward.http.move import Moves
@@ -40,7 +41,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     app: falcon.App[Any, Any] = falcon.App()
     metrics = Metrics(services.monitor, services.traffic, public=services.metrics_public)
-    app.add_middleware([NoClaims(), RequestId()])
+    app.add_middleware([NoClaims(), Bearer(), RequestId()])
     authentication = Authentication(services.identify, services.limits)
     authorization = Authorization(services.access_rules)
     app.add_middleware(
@@ -85,6 +86,7 @@ def operations(services: Services, metrics: Metrics) -> list[Operation]:
         Servers(services),
         Tasks(services),
         Events(services),
+        TransparencyLog(services),
         Schemas(),
     )
     return [one for resource in resources for one in resource.operations()]

@@ -31,7 +31,7 @@ class Health(msgspec.Struct, frozen=True):
 
     status: Literal["ok", "not ok"]
     problems: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """projections.lagging, relay.stuck, events.set-aside, node.silent"""
+    """projections.lagging, relay.stuck, events.set-aside, node.silent, log.behind, log.inconsistent"""
     head: int | msgspec.UnsetType = msgspec.UNSET
     projections: Behind | msgspec.UnsetType = msgspec.UNSET
     relay: Behind | msgspec.UnsetType | None = msgspec.UNSET

@@ -192,6 +192,12 @@ def _lags(found: Condition) -> Iterator[Metric]:
         {part: lag.seconds for part, lag in lags.items()},
         "part",
     )
+    yield _gauge("log_leaves", "Events in the Merkle tree over the log.", found.tree.size)
+    yield _gauge(
+        "log_contradicts_checkpoint",
+        "Whether the log does not continue the checkpoint that was signed last.",
+        float(found.tree.problem is not None),
+    )
     events = CounterMetricFamily("sealward_events", "Events in the log, by topic.", labels=("topic",))
     for topic in sorted(EVENTS):
         events.add_metric((topic,), found.events.get(topic, 0))

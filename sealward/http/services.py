@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealward.commands.messages import Command
     from sealward.commands.writer.handler import Handler
     from sealward.commands.writer.unit_of_work import UnitOfWork
+    from sealward.control.checkpoints import Checkpoints
     from sealward.control.leases import Leases
     from sealward.control.monitoring import Monitor
     from sealward.control.progress import Progress
@@ -53,6 +54,7 @@ class Services:
     monitor: Monitor
     limits: Limits
     traffic: Traffic
+    checkpoints: Checkpoints
     public_url: str = ""
     metrics_public: bool = True
     closing: threading.Event = field(default_factory=threading.Event)

@@ -150,6 +150,21 @@ class Settings:
         "agent: `yes` believes the first key that is heard, where none is pinned; see "
         "docs/broker.md#what-nodes-believe",
     )
+    log_key: Path | None = setting(
+        "SEALWARD_LOG_KEY",
+        kinds.path,
+        None,
+        "the private key that signs the log's checkpoints, made when missing; with PostgreSQL the same key "
+        "for each worker, and without it nothing is signed",
+        shown="`log.pem` in the data directory; none with PostgreSQL",
+    )
+    log_origin: str | None = setting(
+        "SEALWARD_LOG_ORIGIN",
+        kinds.text,
+        None,
+        "the name of the log in its checkpoints, as `sealward.example.com/log`",
+        shown="`sealward/` and the key's id",
+    )
     auth: str = setting(
         "SEALWARD_AUTH",
         kinds.one_of("local", "keystone"),

@@ -96,6 +96,8 @@ LOG = [
     "UPDATE turns SET seq = 0",
     "DELETE FROM turns",
     "INSERT INTO turns VALUES ('k', 9, 9)",
+    "UPDATE checkpoints SET root = ''",
+    "DELETE FROM checkpoints",
     "SELECT refuse_what_is_not_allowed('{}')",
     "INSERT INTO may_append VALUES ('sealward_api', 'sign.sealed'), ('sealward_worker', 'sign.created')",
     "DELETE FROM may_append",
@@ -168,6 +170,8 @@ ROWS = [
     "SELECT nextval('main.task_id_sequence')",
     "SELECT keep_turns('{}')",
     "SELECT end_hindrances()",
+    "SELECT thin_checkpoints('9')",
+    "INSERT INTO checkpoints VALUES (9, 8, '', '', '', '')",
     "DO $$ BEGIN LOCK TABLE main.signs IN SHARE MODE; END $$",
     "SELECT * FROM main.signs FOR SHARE",
     "SELECT * FROM leases FOR UPDATE",
@@ -248,12 +252,15 @@ def test_of_every_table_that_there_is_rights_are_these(urls: dict[str, str]) -> 
         f"public.{one}"
         for one in ("events", "migrations", "may_append", "kinds", "log_holder", "barred", "turns")
     }
-    closed = {"public.tokens"}
+    closed, added = {"public.tokens"}, {"public.checkpoints"}
 
     assert "public.later" in tables
     assert len(tables) > 12
     assert api == dict.fromkeys(tables, read)
-    assert worker == {one: set() if one in closed else read if one in own else kept for one in tables}
+    assert worker == {
+        one: set() if one in closed else read if one in own else read | {"INSERT"} if one in added else kept
+        for one in tables
+    }
 
 
 @pytest.fixture(params=["api", "worker"])

@@ -332,6 +332,28 @@ $$;
 REVOKE ALL ON FUNCTION refuse_what_is_not_allowed(TEXT[]), refuse_what_does_not_follow(UUID[], BIGINT[], TEXT[]),
     end_hindrances(), keep_turns(JSON) FROM PUBLIC
 
+-- name: migration-8
+-- The checkpoints of the log. Whoever signs adds a row and changes none; each row follows exactly one other.
+CREATE TABLE checkpoints (
+    size BIGINT PRIMARY KEY,
+    previous BIGINT NOT NULL UNIQUE,
+    root TEXT NOT NULL,
+    note TEXT NOT NULL,
+    vkey TEXT NOT NULL,
+    signed_at TEXT NOT NULL
+);
+
+-- Of checkpoints that are older than a day the last of each hour stays.
+CREATE FUNCTION thin_checkpoints(before TEXT)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    DELETE FROM checkpoints
+    WHERE signed_at < before AND signed_at::timestamptz < now() - interval '1 day' AND size NOT IN (
+        SELECT max(size) FROM checkpoints GROUP BY substr(signed_at, 1, 13)
+    )
+$$;
+
+REVOKE ALL ON FUNCTION thin_checkpoints(TEXT) FROM PUBLIC
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

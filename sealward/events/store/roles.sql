@@ -37,5 +37,6 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, main TO sealward_worker;
 REVOKE ALL ON tokens FROM sealward_worker;
 REVOKE INSERT, UPDATE, DELETE ON events, migrations, may_append, kinds, log_holder, barred, turns FROM sealward_worker;
+REVOKE UPDATE, DELETE ON checkpoints FROM sealward_worker;
 GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_worker;
-GRANT EXECUTE ON FUNCTION keep_turns(JSON), end_hindrances() TO sealward_worker
+GRANT EXECUTE ON FUNCTION keep_turns(JSON), end_hindrances(), thin_checkpoints(TEXT) TO sealward_worker

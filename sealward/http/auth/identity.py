@@ -75,6 +75,19 @@ def strip(env: dict[str, Any]) -> None:
         del env[name]
 
 
+class Bearer:
+    """Takes a token from `Authorization: Bearer` (RFC 6750) too, where tools of others read: under /log."""
+
+    paths = ("/v1/log", "/log")
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Let the token stand where every token is looked for."""
+        del resp
+        scheme, _, token = (req.auth or "").partition(" ")
+        if scheme.lower() == "bearer" and req.path.startswith(self.paths):
+            req.env.setdefault("HTTP_X_AUTH_TOKEN", token.strip())
+
+
 class LocalTokens:
     """Checks local tokens, which Sealward itself has issued."""
 

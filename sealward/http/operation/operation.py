@@ -151,10 +151,10 @@ def routes(operations: Iterable[Operation]) -> dict[str, Route]:
     made: dict[str, Route] = {}
     for template, group in itertools.groupby(ordered, key=lambda one: one.template):
         calls = list(group)
-        route = Route(calls)
-        made[template] = route
+        route, pattern = Route(calls), template.replace("{tile}", "{tile:path}")
+        made[pattern] = route
         if not calls[0].bare:
-            made[f"/v1{template}"] = route
+            made[f"/v1{pattern}"] = route
     return made
 
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from sealward.events.tlog.refusals import TileRefused
+from sealward.events.tlog.tiles import PATH as TILE_PATH
+from sealward.events.tlog.tiles import tile_at
 from sealward.http.auth.access import PROOF, Rule
 from sealward.http.operation.errors import Problem
 
@@ -156,7 +159,25 @@ AT: Final = replace(
     rule=Rule("sign:past", "Show what was known of signs at a time in the past.", PROOF),
 )
 
+
+def tile_path(text: str, name: str) -> str:
+    """Return the path of a tile. Raises Problem 400."""
+    try:
+        tile_at(text)
+    except TileRefused as refused:
+        raise Problem(400, "parameter.bad-tile", f"{name}: {refused}.") from refused
+    return text
+
+
 PATH: Final[dict[str, Parameter[Any]]] = {
+    "tile": Parameter(
+        "tile",
+        tile_path,
+        {"type": "string", "pattern": f"^{TILE_PATH.pattern}$"},
+        "The tile, as 0/x001/234, 0/x001/234.p/17 or entries/x001/234.",
+        ("parameter.bad-tile",),
+    ),
+    "position": whole("position", "The event, by its position in the log."),
     "server_id": server("server_id", "The server, by its UUID."),
     "node_id": whole("node_id", "The node, by its id."),
     "task_id": word("task_id", "The task, by its id."),
