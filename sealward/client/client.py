@@ -1,4 +1,4 @@
-"""The calls of the API, one method each; answers are the API's JSON as dictionaries."""
+"""The calls of the API, a method each. Answers are the API's JSON as dictionaries."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 SERVICE_TYPE: Final = "integrity"
 POLL: Final = 0.2
-"""Seconds between two looks at a task that is waited for."""
+"""Seconds between two requests for a task that is waited for."""
 NOTHING: Final[dict[str, str | int | None]] = {}
 WAITED_FOR: Final = frozenset(("PENDING", "STARTED", "RETRY"))
-"""States of a task that has more to come."""
+"""States of a task that is not done."""
 
 
 def connect(url: str, token: str) -> Client:
@@ -33,12 +33,12 @@ def connect(url: str, token: str) -> Client:
 
 
 class Client:
-    """One Sealward, through a session that knows who asks.
+    """A client of the API, on a session that authenticates its requests.
 
     `options` are those of keystoneauth1's Adapter: region_name, interface, endpoint_override,
-    global_request_id and so on; without an endpoint_override the endpoint is the session's, or that of the
+    global_request_id and so on. Without an endpoint_override the endpoint is the session's, or that of the
     service type `integrity` in the catalogue. Every method raises RequestRefused, and keystoneauth1's
-    ClientException where nothing was answered.
+    ClientException where there was no answer.
     """
 
     def __init__(self, session: Session, **options: Any) -> None:  # noqa: ANN401 - Adapter's own options
@@ -56,16 +56,20 @@ class Client:
         return _body(answer, "sign") | _etag(answer)
 
     def create_sign(self, server_id: str, *, node_id: int | None = None) -> Record:
-        """Sign a server. `is_valid` is "unknown" when its node has not measured it yet; it seals later."""
+        """Sign a server.
+
+        `is_valid` is "unknown" where its node has not measured it yet; the node seals it later.
+        """
         asked = {"server_id": server_id} | ({} if node_id is None else {"node_id": node_id})
         return _body(self._ask("POST", "/sign", json=asked), "sign")
 
     def update_sign(
         self, server_id: str, *, if_match: str | None = None, node_id: int | None = None
     ) -> Record:
-        """Make a new reference of what the server is now; with `if_match` only of what was looked at.
+        """Make a new reference of what the server is now; with `if_match` only if the sign has not changed.
 
-        `node_id` says which node the server is on: needed after the sign has moved by itself.
+        `node_id` is the node of the server. It is needed after the sign has moved without an administrator's
+        order.
         """
         headers = {} if if_match is None else {"If-Match": if_match}
         asked = {"server_id": server_id} | ({} if node_id is None else {"node_id": node_id})
@@ -130,21 +134,21 @@ class Client:
         return self._act(node_id, "deactivate")
 
     def accept_firmware(self, node_id: int, digest: str) -> Record:
-        """Accept the firmware files that a node found, if they still are those of that digest."""
+        """Accept the firmware files that a node found, if they still have that digest."""
         path = f"/node/{node_id}/firmware"
         return _body(self._ask("PUT", path, json={"digest": digest}), "node")
 
     def create_node(self, hostname: str, public_key: str) -> Record:
-        """Let a node in under that public key (PEM): one that never was there, or that was removed."""
+        """Let a node in under that public key (PEM): a new node, or one that was removed."""
         newcomer = {"hostname": hostname, "public_key": public_key}
         return _body(self._ask("POST", "/node", json=newcomer), "node")
 
     def delete_node(self, node_id: int) -> None:
-        """Take a node away that has no signs; it is refused until it is let in again."""
+        """Remove a node without signs. Its agent is refused until the node is let in again."""
         self._ask("DELETE", f"/node/{node_id}")
 
     def replace_key(self, node_id: int, public_key: str) -> Record:
-        """Have that public key (PEM) count as the node's, and the one before no longer."""
+        """Replace the public key (PEM) of a node. Reports signed with the key before are refused."""
         path = f"/node/{node_id}/key"
         return _body(self._ask("PUT", path, json={"public_key": public_key}), "node")
 
@@ -153,7 +157,7 @@ class Client:
         return _body(self._ask("GET", f"/task/{task_id}"), "task")
 
     def wait_for_task(self, task_id: str, timeout: float) -> Record:
-        """Return a task when it is done, or as it is after so many seconds."""
+        """Return a task when it is done, or its present state after that many seconds."""
         deadline = time.monotonic() + timeout
         while True:
             task = self.show_task(task_id)
@@ -162,15 +166,15 @@ class Client:
             time.sleep(POLL)
 
     def list_events(self, *, after: int = 0, limit: int | None = None, **wanted: str | int | None) -> Record:
-        """Return a page of the log: `events` (CloudEvents), `next` to go on after, and `head`.
+        """Return a page of the log: `events` (CloudEvents), `next` (where the next page begins), and `head`.
 
-        `wanted` narrows it down by type, server_id, node_id, since.
+        `wanted` filters by type, server_id, node_id, since.
         """
         page: Record = self._ask("GET", "/events", query={"after": after, "limit": limit, **wanted}).json()
         return page
 
     def follow_events(self, *, after: int = 0, **wanted: str | int | None) -> Iterator[Record]:
-        """Give the events beyond a position, and then as they come. Raises StreamBroken."""
+        """Yield the events beyond a position, then new ones as they come. Raises StreamBroken."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         return events_of(self._ask("GET", "/events", headers=headers, stream=True, query=wanted))
 
@@ -216,7 +220,7 @@ def _etag(answer: requests.Response) -> Record:
 
 
 def _refused(answer: requests.Response) -> RequestRefused:
-    """Return what the API says of a refusal, or what a proxy in front of it does."""
+    """Return the exception for an error of the API, or of a proxy in front of it."""
     request_id = answer.headers.get("X-Openstack-Request-Id")
     try:
         error = answer.json()["error"]

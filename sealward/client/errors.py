@@ -1,4 +1,4 @@
-"""What a call may end in, beside keystoneauth1's own exceptions for connections and tokens."""
+"""The exceptions of calls, beside keystoneauth1's own for connections and tokens."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ class RequestRefused(Exception):
 
 
 class StreamBroken(Exception):
-    """The server ended the stream of events. Go on beyond the last event's position."""
+    """The server ended the stream of events. Follow again from the last event's position."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def events_of(answer: requests.Response) -> Iterator[dict[str, Any]]:
-    """Give the CloudEvents of a stream. Raises StreamBroken when it ends."""
+    """Yield the CloudEvents of a stream. Raises StreamBroken when the stream ends."""
     try:
         with answer:
             for line in answer.iter_lines(chunk_size=1):

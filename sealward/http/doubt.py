@@ -1,4 +1,4 @@
-"""One order for all servers that a libvirt upgrade has left in doubt."""
+"""The call that signs anew all servers that a libvirt upgrade has left in doubt."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from sealward.projections.signs import SignRow
 
 MOST: Final = 500
-"""Orders that one request gives; what is left is for the next request."""
+"""Orders that one request gives, at most. The next request goes on."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A server that is to be signed anew, and the task that tells what comes of it."""
+    """A server that is ordered to be signed anew, and the task that tells the outcome."""
 
     server_id: Uuid
     task_id: str
 
 
 class OrdersAnswer(msgspec.Struct, frozen=True):
-    """The orders that were given, and for how many servers in doubt another request is needed."""
+    """The orders that were given, and the number of servers in doubt that need another request."""
 
     orders: list[Order]
     left: Annotated[int, msgspec.Meta(ge=0)]
@@ -70,7 +70,7 @@ class Doubts:
         answer(resp, OrdersAnswer(orders, max(0, len(rows) - MOST)))
 
     def _in_doubt(self, node_id: int | None) -> list[SignRow]:
-        """Return the signs in doubt for which nothing is ordered yet."""
+        """Return the signs in doubt without an open order."""
         now = self._services.clock()
         with self._services.projections.reading() as tables:
             rows = self._services.projections.signs.page(
@@ -79,7 +79,7 @@ class Doubts:
         return [row for row in rows if row.verdict.reasons == (IN_DOUBT,) and row.sealed == row.ordered]
 
     def _order(self, req: falcon.Request, row: SignRow) -> Order | None:
-        """Give one order; None where somebody was faster, or where the order must name the sign's node."""
+        """Give one order; None where another client was faster, or where the order must name a node."""
         task_id = self._services.task_id()
         command = ask.UpdateSign(
             context=context_of(req, task_id),

@@ -1,7 +1,7 @@
-"""The feed: every event of the log as a CloudEvent, page by page as JSON or on and on as server-sent events.
+"""The feed: every event of the log as a CloudEvent, in pages of JSON or as a stream of server-sent events.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html: the id of each is its position in the log, so
-a client that reconnects with Last-Event-ID misses nothing and gets nothing twice.
+https://html.spec.whatwg.org/multipage/server-sent-events.html. The id of each event is its position in the
+log, so a client that reconnects with Last-Event-ID misses none and gets none twice.
 """
 
 from __future__ import annotations
@@ -33,19 +33,22 @@ PAGE: Final = 100
 MAX_PAGE: Final = 1000
 LIST_EVENTS: Final = Rule("event:list", "Read the log, as pages or as a stream.", PROOF)
 MAX_LOOKED_AT: Final = 20_000
-"""Events that a page may look at: a filter that matches little gives short pages, whose `next` goes on."""
+"""Entries of the log that are read for a page, at most.
+
+A filter that matches few events gives short pages; `next` goes on after them.
+"""
 KEEP_ALIVE: Final = 5.0
-"""Seconds of silence after which a stream says that it is there."""
+"""Seconds without an event after which a stream sends a comment, to show that it is alive."""
 LOOK_UP: Final = 0.2
-"""Seconds after which a silent stream looks whether its client has gone."""
+"""Seconds after which a stream without events checks whether its client has gone."""
 CHECK: Final = 15.0
-"""Seconds after which a stream's token is checked again: it may have been revoked."""
+"""Seconds after which the token of a stream is checked again: it may have been revoked."""
 MAX_UNSENT: Final = 256 * 1024
-"""Bytes that a stream may have written and its client not taken; then it waits."""
+"""Bytes of a stream that the client has not read yet, at most; then the stream waits."""
 CLOCKS: Final = timedelta(seconds=60)
-"""How far apart the clocks of those who write the log may be."""
+"""The difference that the clocks of processes that write the log may have."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""No log is older."""
+"""The earliest time that is accepted: no log is older."""
 
 AFTER: Final = whole("after", "Only events beyond that position.")
 SINCE: Final = time("since", "Only events of that time or later.")
@@ -80,7 +83,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """A page whose events are CloudEvents already."""
+    """A page whose events are rendered as CloudEvents already."""
 
     events: list[msgspec.Raw]
     next: int
@@ -89,7 +92,7 @@ class Rendered(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events a client wants; None stands for all."""
+    """The events that a client wants; None stands for all."""
 
     topic: str | None
     server_id: str | None
@@ -97,7 +100,7 @@ class Filter:
     since: datetime | None
 
     def wants(self, one: Recorded) -> bool:
-        """Say whether an event is wanted."""
+        """Return whether an event is wanted."""
         event = one.event
         return (
             self.topic in (None, event.topic)
@@ -147,15 +150,15 @@ class Events:
         answer(resp, Rendered(shown, position, self._services.store.head()))
 
     def _before(self, since: datetime | None) -> int:
-        """Return a position before all events of that time or later, whoever's clock they have."""
+        """Return a position before all events of that time or later, even if the writers' clocks differ."""
         if since is None or since < EARLIEST:
             return 0
         return self._services.store.position_at(since - CLOCKS)
 
     def _collect(self, wanted: Filter, after: int, limit: int) -> tuple[list[Recorded], int]:
-        """Return up to `limit` wanted events beyond `after`, and the position up to which was looked.
+        """Return up to `limit` wanted events beyond `after`, and the position up to which the log was read.
 
-        An entry of the log that cannot be read is passed over; `sealward events set-aside list` shows it.
+        An entry that cannot be read is skipped; `sealward events set-aside list` shows it.
         """
         found: list[Recorded] = []
         position, looked_at = after, 0
@@ -180,7 +183,7 @@ class Events:
         resp.stream = _Stream(self._sent(wanted, position, self._wanted_by(req), unsent), give_back)
 
     def _wanted_by(self, req: falcon.Request) -> Callable[[], bool]:
-        """Return what says whether a client is still there, with a token that is still good."""
+        """Return the function that says whether a client is still connected and its token still valid."""
         gone: Callable[[], bool] = req.env.get("waitress.client_disconnected", lambda: False)
         checked = monotonic()
 
@@ -205,9 +208,10 @@ class Events:
     def _sent(
         self, wanted: Filter, position: int, still: Callable[[], bool], unsent: Callable[[], int]
     ) -> Iterator[bytes]:
-        """Send what there is and what comes, until the client has gone, may no more, or the process ends.
+        """Send the events of the log and then new ones, until the client leaves or the process ends.
 
-        What the client does not take is not read from the log either. What cannot be read is passed over.
+        It ends, too, when the client's token is no longer valid. While the client does not read, the log is
+        not read either. Entries that cannot be read are skipped.
         """
         yield b": the feed of Sealward\n\n"
         silent = 0.0
@@ -228,7 +232,7 @@ class Events:
 
 
 class _Stream:
-    """An iterable that gives its place back when the server is done with it, however that comes."""
+    """An iterable that gives its share of a limit back when the server has finished with it."""
 
     def __init__(self, chunks: Iterator[bytes], give_back: Callable[[], None]) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""Whether the service is well: yes or no for load balancers, in detail for who has a token."""
+"""Health: yes or no for load balancers, details for users with a token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sealward.http.services import Services
 
 MOST: Final = 100
-"""Events set aside that are shown."""
+"""Events set aside that are shown, at most."""
 DETAILED: Final = flag(
     "detailed",
     "Say what lags and who is silent; needs a token.",
@@ -104,7 +104,7 @@ class Healthcheck:
         ]
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Say whether requests can be answered; in detail, what lags and who is silent."""
+        """Say whether requests can be answered; in detail, what lags and which nodes are silent."""
         query: Query = req.context.query
         if query.get(DETAILED) is None:
             self.ready(req, resp)

@@ -1,4 +1,4 @@
-"""Who counts as a node, and the key that its reports must be signed by."""
+"""Which hosts are nodes, and the keys that their reports must be signed with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ED25519: Final = re.compile(
     "MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\r?\n"
     "-----END PUBLIC KEY-----[\r\n]*"
 )
-"""An Ed25519 key in PEM form (RFC 8410): twelve bytes that are always the same, and thirty-two. No more."""
+"""The form of an Ed25519 key in PEM (RFC 8410): twelve constant bytes and thirty-two of the key."""
 PublicKey = Annotated[
     str,
     values.Text(4096, ".*", "a key in PEM form"),  # `_canonical` says what is wrong with it
@@ -58,7 +58,10 @@ class Newcomer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Membership:
-    """What changes `/node`, `/node/{node_id}` and `/node/{node_id}/key`. `nodes` finds and shows them."""
+    """The calls that change `/node`, `/node/{node_id}` and `/node/{node_id}/key`.
+
+    `nodes` finds and shows nodes.
+    """
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
@@ -121,7 +124,7 @@ class Membership:
         resp.status = falcon.HTTP_204
 
     def _signed(self, node_id: int) -> tuple[str, ...]:
-        """Return the signed servers of a node, not older than this call. Raises StoreUnavailable."""
+        """Return the signed servers of a node, as of this call or later. Raises StoreUnavailable."""
         projections = self._services.projections
         if not projections.wait_for(self._services.store.head(), self._services.wait):
             raise StoreUnavailable("the projections are behind the log")
@@ -150,7 +153,7 @@ def _checked(hostname: str) -> str:
 
 
 def _canonical(text: str) -> str:
-    """Return a public key as a node says it itself. Raises Problem."""
+    """Return a public key in the form in which a node itself sends it. Raises Problem."""
     if not ED25519.fullmatch(text):
         message = "public_key must be an Ed25519 public key in PEM form, as `sealward node key` prints it."
         raise Problem(400, keys.KeyRefused.code, message)

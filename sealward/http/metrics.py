@@ -1,8 +1,9 @@
-"""Metrics for Prometheus: what this process has answered, and how the whole control plane is.
+"""Metrics for Prometheus: what this process has answered, and the state of the whole control plane.
 
-https://prometheus.io/docs/practices/naming. Every API process says the same of the control plane, which it
-reads from the database: workers need no listener of their own. No label names a user, a project, a client or
-a server. Labels name nodes for who has a token that may see them; strangers get numbers alone.
+https://prometheus.io/docs/practices/naming. Every API process reports the same about the control plane, which
+it reads from the database, so that workers need no listener. No label names a user, a project, a client or a
+server. Labels name nodes only for requests with a token that allows it; without a token there are numbers
+alone.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
 SHOW_METRICS: Final = Rule("metrics:show", "Read the metrics with the nodes' names.", LOOKS)
 DETAILED: Final = flag("detailed", "Name the nodes; needs a token.", SHOW_METRICS)
 FRESH: Final = 2.0
-"""Seconds for which a look at the control plane is good: who asks all the time costs no more."""
+"""Seconds for which the state that was read is reused, so that frequent requests cost no more."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STATES: Final = ("PENDING", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
 PARTS: Final = ("projections", "relay", "celery", "teller", "decisions", "node")
-"""What follows the log, and may set events of it aside; all nodes are one part."""
+"""The parts that follow the log and may set events aside; all nodes count as one part."""
 
 
 class Metrics:
@@ -99,7 +100,10 @@ class Metrics:
         durations.observe(seconds)
 
     def _of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        """Return what counts such requests; looking labels up costs more than counting."""
+        """Return the counters of such requests.
+
+        They are kept, because looking labels up costs more than counting.
+        """
         known = self._known.get((method, route, status))
         if known is None:
             known = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
@@ -108,7 +112,7 @@ class Metrics:
 
 
 class _Look:
-    """A look at the control plane, which is good for a moment."""
+    """The state of the control plane, read at most every FRESH seconds."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
@@ -116,7 +120,7 @@ class _Look:
         self._known: tuple[float, Condition] | None = None
 
     def fresh(self) -> Condition:
-        """Return what was found, not longer than FRESH ago. Raises StoreUnavailable."""
+        """Return the state, not older than FRESH. Raises StoreUnavailable."""
         with self._lock:
             now = time.monotonic()
             if self._known is None or now - self._known[0] > FRESH:
@@ -125,13 +129,13 @@ class _Look:
 
 
 class _ControlPlane:
-    """How the control plane is, without the name of anything in it."""
+    """The metrics of the control plane, without names of nodes."""
 
     def __init__(self, look: _Look) -> None:
         self._look = look
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics; without the store, that it is away and nothing else."""
+        """Yield the metrics; without the store only the one that says so."""
         try:
             found = self._look.fresh()
         except StoreUnavailable:
@@ -144,13 +148,13 @@ class _ControlPlane:
 
 
 class _Nodes:
-    """How each node is, by its name."""
+    """The metrics of each node, with its name."""
 
     def __init__(self, look: _Look) -> None:
         self._look = look
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics; none without the store."""
+        """Yield the metrics; none without the store."""
         try:
             nodes = self._look.fresh().nodes
         except StoreUnavailable:
@@ -161,13 +165,13 @@ class _Nodes:
 
 
 class _Served:
-    """What the HTTP server of this process has done."""
+    """The metrics of the HTTP server of this process."""
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics."""
+        """Yield the metrics."""
         traffic = self._traffic
         yield _gauge("http_connections", "Open connections.", traffic.connections())
         yield _gauge("http_connections_limit", "Connections that can be open.", traffic.most_connections)
@@ -263,7 +267,7 @@ OF_A_NODE: Final[tuple[tuple[str, str, Callable[[NodeCondition], float | None]],
 def _gauge(
     name: str, what: str, values: Mapping[str, float] | float, label: str | None = None
 ) -> GaugeMetricFamily:
-    """Return a gauge: one number, or one for each value of a label."""
+    """Return a gauge with one number, or with a number for each value of a label."""
     if not isinstance(values, Mapping):
         return GaugeMetricFamily(f"sealward_{name}", what, value=values)
     family = GaugeMetricFamily(f"sealward_{name}", what, labels=(label or "",))
@@ -273,7 +277,7 @@ def _gauge(
 
 
 def _counter(name: str, what: str, values: Mapping[str, int], label: str) -> CounterMetricFamily:
-    """Return a counter for each value of a label."""
+    """Return a counter with a number for each value of a label."""
     family = CounterMetricFamily(f"sealward_{name}", what, labels=(label,))
     for value, number in values.items():
         family.add_metric((value,), number)

@@ -1,4 +1,4 @@
-"""An administrator's order that the sign of a server goes to another node."""
+"""The call by which an administrator orders that the sign of a server moves to another node."""
 
 from __future__ import annotations
 

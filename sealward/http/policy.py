@@ -1,4 +1,4 @@
-"""Policies: what a node does about servers not as they were signed, and what is different for one."""
+"""Policies of nodes and servers: what a node does about servers that are not as they were signed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sealward.projections.nodes import NodeRow
 
 LONGEST_GRACE: Final = 24 * 3600
-"""Seconds that a server can be given at most to shut down by itself."""
+"""Seconds that a server can be given to shut down by itself, at most."""
 Grace = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_GRACE)]
 
 
@@ -69,7 +69,7 @@ class ServerPolicyShown(OfServer, frozen=True):
 
 
 Open = tuple[str, ...] | msgspec.UnsetType
-"""What a policy that refuses starts lets start all the same, in words; left out where there is nothing."""
+"""What a policy that refuses starts lets start all the same, in words; left out where it is nothing."""
 
 
 class NodePolicyAnswer(msgspec.Struct, frozen=True):

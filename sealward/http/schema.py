@@ -1,4 +1,4 @@
-"""The JSON Schemas of the events, for those who subscribe."""
+"""The JSON Schemas of the events, for subscribers."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class Signs:
 
 
 def found(services: Services, req: falcon.Request, server_id: str) -> tuple[SignRow, datetime]:
-    """Return a sign and the moment to read it for: now, or the one that was asked for. Raises NotSigned."""
+    """Return a sign and the moment for which to read it: now, or the one in the query. Raises NotSigned."""
     along: Along | None = req.context.along
     at = req.context.query.get(AT)
     if at is None and along is not None and along.answers(server_id):
@@ -255,7 +255,7 @@ def found(services: Services, req: falcon.Request, server_id: str) -> tuple[Sign
 
 
 def shown(row: SignRow, now: datetime) -> Sign:
-    """Return a sign as clients see it."""
+    """Return a sign in the form of the API."""
     return Sign(
         row.sign_id,
         row.instance_name,
@@ -268,9 +268,10 @@ def shown(row: SignRow, now: datetime) -> Sign:
 
 
 def _only(found: Sequence[ServerRow], node_id: float) -> ServerRow:
-    """Return where a server is: on that node, or on the only one that reports it. Raises Problem.
+    """Return the node of a server: the one in the request, or the only one that reports it. Raises Problem.
 
-    Of several nodes none is chosen: one of them may say it to have the server signed as what it has.
+    If several nodes report the server, none of them is chosen: a node may report it to have it signed as that
+    node has it.
     """
     rows = [one for one in found if node_id in {0, one.node_id}]
     if not rows:

@@ -1,4 +1,4 @@
-"""The tasks: what became of an accepted command, in Celery's words."""
+"""The tasks: the outcome of accepted commands, in Celery's states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdicts: what is known of a signed server, why, on what it rests, and how to have it looked at now."""
+"""The verdicts: the state of a signed server, its reasons and reference, and how to have it measured now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Version discovery, as OpenStack clients know it: no token is asked for."""
+"""Version discovery for OpenStack clients, without a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands have in common: the client, and columns named as OpenStack's commands name them."""
+"""The parts that all commands share: the client, and columns named as OpenStack's commands name them."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ class Sealward(command.Command):
 
     @property
     def sealward(self) -> Client:
-        """Return the client; the first use finds the endpoint."""
+        """Return the client. The first use finds the endpoint."""
         client: Client = getattr(self.app.client_manager, API_NAME)
         return client
 
 
 class Json(FormattableColumn[Any]):
-    """A list or object: itself where a machine reads, JSON in a line where a person does."""
+    """A list or object: unchanged in formats for machines, JSON on a line in tables."""
 
     def human_readable(self) -> str:
-        """Return it in a line."""
+        """Return the JSON on a line."""
         return json.dumps(self._value, ensure_ascii=False)
 
 
 class Lines(FormattableColumn[Any]):
-    """Texts: a list where a machine reads, a line each where a person does."""
+    """Texts: a list in formats for machines, a line for each text in tables."""
 
     def human_readable(self) -> str:
-        """Return a line each."""
+        """Return a line for each text."""
         return "\n".join(map(str, self._value))
 
 
 def shown(record: Record) -> tuple[tuple[str, ...], tuple[object, ...]]:
-    """Return the names and values of a record, as `show` wants them."""
+    """Return the names and values of a record, in the form of cliff's `ShowOne`."""
     return tuple(record), tuple(_formattable(value) for value in record.values())
 
 
 def listed(
     names: Sequence[str], records: Iterable[Record]
 ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Return titles and rows, as `list` wants them."""
+    """Return the titles and rows, in the form of cliff's `Lister`."""
     titles = tuple(name.replace("_", " ").title().replace("Id", "ID") for name in names)
     return titles, [tuple(_formattable(record[name]) for name in names) for record in records]
 

@@ -1,4 +1,4 @@
-"""`openstack sign event list`: pages of the log, or the log as it grows."""
+"""`openstack sign event list`: a page of the log, or the log as it grows."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ COLUMNS: Final = ("position", "time", "type", "subject", "actor")
 LONG: Final = (*COLUMNS, "data")
 PAGE: Final = 100
 PAUSE: Final = 2.0
-"""Seconds until a server that was away, or full, is asked again."""
+"""Seconds until a server that is away, or has too many streams, is asked again."""
 UNAVAILABLE: Final = 503
 
 
 class ListEvent(Sealward, command.Lister):
-    """List events of the log; with --follow also those to come, a line each, until Ctrl-C."""
+    """List events of the log; with --follow also new ones, a line each, until Ctrl-C."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add place and filters."""
+        """Add the position and the filters."""
         parser = super().get_parser(prog_name)
         parser.add_argument("--after", type=int, default=0, metavar="<position>", help="beyond a position")
         parser.add_argument(
@@ -56,7 +56,7 @@ class ListEvent(Sealward, command.Lister):
         return listed(LONG if parsed_args.long else COLUMNS, map(_flat, page["events"]))
 
     def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> int:  # noqa: ANN401 - cliff's own types
-        """Print at once what comes when following; a table would wait for its end."""
+        """Print each event at once when following; a table would wait for the end."""
         if not parsed_args.follow:
             return int(super().produce_output(parsed_args, column_names, data))
         for event in data:
@@ -70,7 +70,7 @@ class ListEvent(Sealward, command.Lister):
         return 0
 
     def _followed(self, after: int, wanted: dict[str, str | int | None]) -> Iterator[dict[str, Any]]:
-        """Give the events, across broken connections."""
+        """Yield the events, and connect again when the connection breaks."""
         while True:
             try:
                 for event in self.sealward.follow_events(after=after, **wanted):
@@ -86,7 +86,7 @@ class ListEvent(Sealward, command.Lister):
 
 
 def _flat(event: dict[str, Any]) -> dict[str, Any]:
-    """Return what the columns show of a CloudEvent."""
+    """Return the columns of a CloudEvent."""
     return {
         "position": int(event["sequence"]),
         "time": event["time"],

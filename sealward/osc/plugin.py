@@ -1,4 +1,4 @@
-"""Makes `openstack sign …` known to the `openstack` command (osc-lib's contract for plugins).
+"""Adds `openstack sign …` to the `openstack` command, by osc-lib's contract for plugins.
 
 https://docs.openstack.org/python-openstackclient/latest/contributor/plugins.html
 """
@@ -21,7 +21,7 @@ DEFAULT_API_VERSION = "1"
 
 
 def make_client(instance: Any) -> Client:  # noqa: ANN401 - osc-lib's ClientManager grows its attributes
-    """Return the client that commands find as `self.app.client_manager.integrity`."""
+    """Return the client, which commands find as `self.app.client_manager.integrity`."""
     return Client(
         instance.session,
         region_name=instance.region_name,

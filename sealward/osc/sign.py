@@ -18,7 +18,7 @@ HISTORY: Final = ("position", "time", "type", "actor", "task_id")
 LONG_HISTORY: Final = (*HISTORY, "request_id", "origin", "node_id", "data")
 AT: Final = "as it was known at that time, as 2026-01-02T03:04:05Z"
 PATIENCE: Final = 60.0
-"""Seconds that --wait waits for a node, unless told otherwise."""
+"""Seconds that --wait waits for a node by default."""
 
 
 class ListSign(Sealward, command.Lister):
@@ -79,7 +79,7 @@ class ShowSign(OneSign, command.ShowOne):
 
 
 class CreateSign(OneSign, command.ShowOne):
-    """Sign a server: what it is now is what it has to be."""
+    """Sign a server: what it is now becomes its reference."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the node."""
@@ -112,7 +112,7 @@ class SetSign(OneSign, command.ShowOne):
 
 
 class DeleteSign(Sealward):
-    """Take servers off control; their history stays."""
+    """Take servers off control. Their history stays."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the servers."""
@@ -165,7 +165,7 @@ class MoveSign(OneSign, command.ShowOne):
 
 
 class ShowVerdict(OneSign, command.ShowOne):
-    """Show what is known of a server: whether it is as it was signed, and what differs."""
+    """Show whether a server is as it was signed, and what differs."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the time."""
@@ -182,10 +182,10 @@ class ShowVerdict(OneSign, command.ShowOne):
 
 
 class Findings(Lines):
-    """Differences: where, what was signed, what was found."""
+    """Findings: where, what was signed, what was found."""
 
     def human_readable(self) -> str:
-        """Return a line each."""
+        """Return a line for each finding."""
         return "\n".join(f"{one['xpath']}: {one['signed']} -> {one['found']}" for one in self._value)
 
 

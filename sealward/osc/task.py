@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ShowTask(Sealward, command.ShowOne):
-    """Show what became of an accepted request."""
+    """Show the outcome of an accepted request."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the task."""

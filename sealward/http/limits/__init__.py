@@ -1,1 +1,1 @@
-"""How much a client address and a token may have at a time."""
+"""Limits on what each client address and each token may hold at a time."""

@@ -1,6 +1,6 @@
-"""How much of what is scarce a token, an address and all together may hold, and how often they may guess.
+"""How many scarce things, and wrong tokens, a token, an address and all together may have.
 
-Counted for one process: with several API processes behind a load balancer each gives as much.
+The counts are those of one process: each of several API processes behind a load balancer allows as much.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 PER_ADDRESS: Final = 3
-"""How many times what a token may hold an address may hold: several users can share an address."""
+"""How many times a token's share an address may hold: several users can share an address."""
 MINUTE: Final = 60.0
 REPEATED: Final = 0.1
-"""What the same wrong token costs once more: who is not told that it expired is no guesser."""
+"""What a wrong token costs when it is repeated: a client whose token expired repeats it and does not
+guess."""
 REMEMBERED: Final = 10_000
-"""Addresses, and good tokens at addresses, that are remembered."""
+"""Addresses, and pairs of a good token and its address, that are remembered."""
 RECENT: Final = 8
-"""Wrong tokens of an address that are remembered."""
+"""Wrong tokens that are remembered for an address."""
 
 
 class Exceeded(Exception):
-    """An allowance is used up: of the token or the address (`own`), or of all together."""
+    """An allowance is used up: that of the token or the address (`own`), or that of all together."""
 
     def __init__(self, *, own: bool) -> None:
         super().__init__()
@@ -33,7 +34,7 @@ class Exceeded(Exception):
 
 
 class Allowance:
-    """How many of one kind may be held at a time: by each token, by each address, and in all."""
+    """How many things of one kind each token, each address, and all together may hold at a time."""
 
     def __init__(self, per_token: int, total: int) -> None:
         self._per_token, self._per_address, self._total = per_token, per_token * PER_ADDRESS, total
@@ -43,7 +44,10 @@ class Allowance:
         self._held = 0
 
     def take(self, token: str, address: str) -> Callable[[], None]:
-        """Take one, and return what gives it back; it may be called twice. Raises Exceeded."""
+        """Take one, and return the function that gives it back, which may be called twice.
+
+        Raises Exceeded.
+        """
         with self._lock:
             if self._tokens[token] >= self._per_token or self._addresses[address] >= self._per_address:
                 raise Exceeded(own=True)
@@ -68,11 +72,12 @@ class Allowance:
 
 
 class Guesses:
-    """The tokens that were refused, by address: who guesses is not looked up any more for a while.
+    """The wrong tokens of each address. The tokens of an address that guesses are not looked up for a while.
 
-    Each address has a bucket of guesses that fills in a minute; a wrong token takes one out. Whose bucket is
-    empty is refused unasked, but for tokens that were good at that address before: whoever works there
-    already goes on. Of tokens only a hash is remembered, which no other process can compute.
+    Each address has a bucket of guesses that fills up in a minute, and a wrong token takes one out. While the
+    bucket is empty, tokens from that address are refused without being looked up, except tokens that were
+    good at that address before: users who work there go on. Of a token only a hash is kept, which no other
+    process can compute.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -80,11 +85,12 @@ class Guesses:
         self._clock = clock
         self._lock = threading.Lock()
         self._buckets: OrderedDict[str, tuple[float, float, tuple[int, ...]]] = OrderedDict()
-        """Address → guesses left, as of when, hashes of the last wrong tokens."""
+        """By address: the guesses left, the time at which they were counted, and the hashes of the last wrong
+        tokens."""
         self._good: dict[int, None] = {}
 
     def seconds(self, address: str, secret: str) -> float:
-        """Return how long a token has to wait until it is looked up; 0 means not at all."""
+        """Return the seconds until a token may be looked up; 0 for now."""
         if address not in self._buckets or self._mark(address, secret) in self._good:
             return 0.0
         with self._lock:
@@ -92,7 +98,7 @@ class Guesses:
         return 0.0 if left >= 1 else (1 - left) * MINUTE / self._most
 
     def refused(self, address: str, secret: str) -> None:
-        """Note that a token was wrong."""
+        """Note a wrong token."""
         mark = self._mark(address, secret)
         with self._lock:
             left, recent = self._left(address)
@@ -104,7 +110,7 @@ class Guesses:
                 self._buckets.popitem(last=False)
 
     def accepted(self, address: str, secret: str) -> None:
-        """Note that a token was good."""
+        """Note a good token."""
         mark = self._mark(address, secret)
         if mark not in self._good:
             with self._lock:

@@ -1,6 +1,6 @@
-"""What a token and an address may hold of what is scarce: 429, or 503 where all of it is taken.
+"""The limits of an API process: 429 where a client holds its share, 503 where everything is taken.
 
-How much each may hold are settings (`SEALWARD_LIMIT_…`); how much there is in all stands here.
+Settings (`SEALWARD_LIMIT_…`) say how much each may hold; the totals are here.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ STREAMS: Final = 32
 WRITES: Final = 64
 PAST: Final = 8
 AT_ONCE: Final = STREAMS + WRITES + PAST
-"""Requests that may take long, each of which takes a thread."""
+"""Requests that may take long, at a time: each holds a thread."""
 RETRY_AFTER: Final = 2
 """Seconds after which a client may try again."""
 
 REASONS: Final = {"streams": "events.too-many-streams", "writes": "writes.too-many", "past": "past.busy"}
-"""Limit → the reason of an answer."""
+"""By limit the reason in an answer."""
 WHAT: Final = {"streams": "streams", "writes": "writes", "past": "questions about the past"}
 
 
 class Limits:
-    """The allowances of one process."""
+    """The limits of an API process."""
 
     def __init__(self, settings: Settings, traffic: Traffic) -> None:
         self._traffic = traffic
@@ -47,7 +47,10 @@ class Limits:
         self._guesses = Guesses(settings.refused)
 
     def take(self, limit: str, req: falcon.Request) -> Callable[[], None]:
-        """Take one of what a limit is about, and return what gives it back. Raises Problem 429, 503."""
+        """Take a share of what a limit is about; return the function that gives it back.
+
+        Raises Problem 429, 503.
+        """
         try:
             return self._allowances[limit].take(_token(req.context.identity), client_of(req).key)
         except Exceeded as exceeded:
@@ -58,7 +61,10 @@ class Limits:
             raise Problem(status, REASONS[limit], message, {"Retry-After": str(RETRY_AFTER)}) from exceeded
 
     def may_ask(self, req: falcon.Request, secret: str) -> None:
-        """Let a token be looked up. Raises Problem 429 when its address has guessed too often."""
+        """Check that a token may be looked up.
+
+        Raises Problem 429 when its address has sent too many wrong tokens.
+        """
         seconds = self._guesses.seconds(client_of(req).key, secret)
         if seconds:
             self._traffic.limit("refused-tokens")
@@ -76,9 +82,9 @@ class Limits:
 
 
 class Bounded:
-    """Counts each request that may take long against its token and address while it is answered.
+    """Counts each request that may take long for its token and address while it is answered.
 
-    Streams count for as long as they are open, which only the stream knows.
+    Streams count for as long as they are open; the stream itself ends the count.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -87,7 +93,7 @@ class Bounded:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Take what the request will hold. Raises Problem."""
+        """Take the share that the request will hold. Raises Problem."""
         del resp, params
         limit = self._limit(req, resource)
         if limit is not None:
@@ -96,7 +102,7 @@ class Bounded:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: object
     ) -> None:
-        """Give it back."""
+        """Give the share back."""
         del resp, resource, succeeded
         give_back = req.context.get("give_back")
         if give_back is not None:
@@ -112,6 +118,9 @@ class Bounded:
 
 
 def _token(identity: Identity) -> str:
-    """Return the name under which a token counts: a user of Keystone has as many tokens as they like."""
+    """Return the name under which a token counts.
+
+    It is the user's name, because a user of Keystone can get any number of tokens.
+    """
     user = identity.origin.user_id if identity.origin is not None else None
     return identity.name if user is None else f"id:{user}"

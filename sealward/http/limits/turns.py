@@ -1,4 +1,4 @@
-"""Who is served next: every client has its turn, and health has threads of its own."""
+"""The order in which requests are served: clients take turns, and health checks have threads of their own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from sealward.http.listening.connection import Channel
 
 RESERVED: Final = {"/healthcheck/live": "live", "/healthcheck/ready": "ready", "/healthcheck": "ready"}
-"""Path → the lane that answers it and nothing else. `ready` waits for the store, `live` for nothing."""
+"""By path the lane that serves it and nothing else. `ready` waits for the store, `live` for nothing."""
 REFUSALS: Final = "refusals"
-"""The lane of what the server refuses before there is a request."""
+"""The lane for what the server refuses before there is a request."""
 
 
 class Turns:
-    """The requests that wait for a thread: one of each client in turn, in the order in which they came.
+    """The requests that wait for a thread: clients take turns, and the requests of a client keep their order.
 
-    So a client with a thousand requests waits for its own, and another client for one of them.
-    Its methods are those of a deque that waitress calls, with its lock held.
+    So the requests of a client with a thousand of them wait for each other, and another client waits for only
+    one of them. waitress calls these methods, which are those of a deque, with its lock held.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,15 @@ class Turns:
         return self._count
 
     def append(self, channel: Channel) -> None:
-        """Have a request wait for its client's turn."""
+        """Add a request, to wait for its client's turn."""
         self._waiting.setdefault(channel.client.key, deque()).append(channel)
         self._count += 1
 
     def popleft(self) -> Channel:
-        """Return the request whose turn it is. Its client's next one comes after everybody else's."""
+        """Return the request whose turn it is.
+
+        The next request of its client comes after those of all others.
+        """
         key, waiting = self._waiting.popitem(last=False)
         channel = waiting.popleft()
         if waiting:
@@ -46,10 +49,10 @@ class Turns:
 
 
 class Lanes:
-    """The threads that serve: one lane for all, and one for each of what must never wait for the others.
+    """The threads that serve requests: the main lane, and a lane for each path that must not wait for others.
 
-    The main lane begins with `threads` and gets more while all of them are busy, at most `most`: whatever
-    holds a thread for long is bounded, and there are as many beyond it.
+    The main lane begins with `threads` threads and adds more while all are busy, up to `most`. Requests that
+    hold a thread for long are limited, and `most` leaves as many threads beyond that limit.
     """
 
     def __init__(self, threads: int, most: int) -> None:
@@ -58,7 +61,7 @@ class Lanes:
         self._reserved = {"live": _dispatcher(1), "ready": _dispatcher(2), REFUSALS: _dispatcher(1)}
 
     def add(self, channel: Channel) -> None:
-        """Have the request of a connection served that is next there."""
+        """Have the next request of a connection served."""
         request = channel.requests[0]
         if request.error:
             lane = self._reserved[REFUSALS]
@@ -71,7 +74,7 @@ class Lanes:
             lane.set_thread_count(len(lane.threads) + 1)
 
     def shutdown(self, timeout: float) -> None:
-        """Have what is at hand finished, and end all threads, in all lanes at the same time."""
+        """Have the requests under way finished, and end all threads of all lanes at the same time."""
         lanes = (self.main, *self._reserved.values())
         for lane in lanes:
             lane.set_thread_count(0)

@@ -1,4 +1,4 @@
-"""The API's own certificate, for TLS without a proxy; a renewed one is taken into use without a restart."""
+"""The API's own certificate, for TLS without a proxy. A renewed certificate is used without a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK: Final = 5.0
-"""Seconds after which the files are looked at again, when somebody connects."""
+"""Seconds after which, at the next connection, the files are checked for changes."""
 
 
 class Certificate:
@@ -35,7 +35,10 @@ class Certificate:
             raise SettingRefused(message) from refused
 
     def context(self) -> ssl.SSLContext:
-        """Return what new connections are made with. Files that cannot be used leave it as it was."""
+        """Return the TLS context of new connections.
+
+        Where renewed files cannot be used, it is the old one.
+        """
         if time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()
             self._renew()
@@ -55,7 +58,10 @@ class Certificate:
             log.info("the certificate %s was renewed", self._files[0])
 
     def _look(self) -> tuple[tuple[int, int], ...]:
-        """Return what changes when a file is written or replaced; nothing of a file that is not there."""
+        """Return a value that changes when a file is written or replaced.
+
+        A missing file adds nothing to it.
+        """
         stamps = []
         for path in self._files:
             try:
@@ -76,5 +82,5 @@ class Certificate:
 
 
 def _no_passphrase() -> str:
-    """Refuse to ask at a terminal."""
+    """Return an empty passphrase, so that OpenSSL does not ask at a terminal."""
     raise ValueError("the key has a passphrase; a server cannot be asked for it")

@@ -1,8 +1,9 @@
-"""Which address a request comes from: the peer's, or the one that a trusted proxy names.
+"""The client address of a request: that of the connected peer, or the one that a trusted proxy names.
 
-A proxy appends the address that it was asked from to what the client sent (X-Forwarded-For, or Forwarded,
-RFC 7239). So the header is read from its end, and only as far as trusted proxies wrote it: the first address
-that is no trusted proxy's is the client's, and what stands before it is the client's own invention.
+A proxy appends the address that it was called from to the header of the client (X-Forwarded-For, or
+Forwarded, RFC 7239). So the header is read from its end, and only as far as trusted proxies wrote it: the
+first address that is not a trusted proxy's is the client's. What stands before it, the client may have made
+up.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ if TYPE_CHECKING:
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SITE: Final = 64
-"""Bits of an IPv6 address that name a network: one client has all addresses of a network (RFC 6177)."""
+"""Bits of an IPv6 address that name a network: a client can use all addresses of its network (RFC 6177)."""
 HOPS: Final = 16
-"""Proxies that a request can have come through."""
+"""Proxies that a request can have passed, at most."""
 MAX_CHAIN: Final = 2048
-"""Characters at the end of a header that are looked at."""
+"""Characters at the end of a header that are read."""
 PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
-"""An address as some proxies write it: `192.0.2.7:4711`, `[2001:db8::1]:4711`, `[2001:db8::1]`."""
+"""The forms in which proxies write an address: `192.0.2.7:4711`, `[2001:db8::1]:4711`, `[2001:db8::1]`."""
 LAST: Final = re.compile(r'(?:(.*),)?([^,"]*(?:"[^"]*"[^,"]*)*)', re.DOTALL)
-"""The elements before the last element of a Forwarded header, and the last one: a comma in quotes is none."""
+"""Splits a Forwarded header at its last comma outside quotes: the elements before it, and the last
+element."""
 FOR: Final = re.compile(r'(?:^|;)[ \t]*for=("?)([^";,]*)\1[ \t]*(?:;|$)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks: the `address` as the log shows it, and the `key` under which limits count it.
+    """The client of a request: the `address` for the log, and the `key` under which limits count the client.
 
-    The key of an IPv6 address is its /64 network. An IPv4 address that is written as an IPv6 one
-    (`::ffff:192.0.2.7`) is the IPv4 address.
+    The key of an IPv6 address is its /64 network. An IPv4 address in IPv6 form (`::ffff:192.0.2.7`) counts as
+    the IPv4 address.
     """
 
     address: str
@@ -50,7 +52,7 @@ UNKNOWN: Final = Client("unknown", "unknown")
 
 @functools.lru_cache(maxsize=4096)
 def client_at(address: str) -> Client:
-    """Return the client at an address that the kernel names; a zone (`%eth0`) does not count."""
+    """Return the client at an address in the kernel's form, without its zone (`%eth0`)."""
     found = _read(address.partition("%")[0])
     return UNKNOWN if found is None else _client(found)
 
@@ -58,26 +60,27 @@ def client_at(address: str) -> Client:
 class Proxies:
     """The trusted proxies, and the one header of theirs that is read.
 
-    Only one header: a proxy that writes X-Forwarded-For passes a Forwarded header on as the client made it.
+    Only one header is read, because a proxy that writes X-Forwarded-For passes a Forwarded header on as the
+    client made it.
     """
 
     def __init__(self, networks: Sequence[Network], header: str) -> None:
         self._networks = tuple(networks)
         self._is_forwarded = header == "forwarded"
         self.header = header.upper().replace("-", "_")
-        """The header's name as WSGI writes it, without HTTP_."""
+        """The header's name in WSGI, without HTTP_."""
 
     def trusts(self, address: str) -> bool:
-        """Say whether the proxy at that address may name its client."""
+        """Return whether the proxy at that address may name its client."""
         if not self._networks:
             return False
         found = _read(address.partition("%")[0])
         return found is not None and self._is_proxy(found)
 
     def client_behind(self, peer: str, chain: str) -> Client:
-        """Return the client for which the trusted proxy at `peer` asks, given its header.
+        """Return the client of a request from the trusted proxy at `peer`, given the proxy's header.
 
-        Where the header does not name an address it is the last proxy that is known.
+        Where the header names no address, the client is the last proxy that is known.
         """
         client, rest = client_at(peer), chain[-MAX_CHAIN:]
         for _ in range(HOPS):
@@ -95,7 +98,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
     def _last(self, chain: str) -> tuple[str, Address | None]:
-        """Return what stands before the last element of the header, and the address that it names."""
+        """Return the header without its last element, and the address that this element names."""
         if not self._is_forwarded:
             before, _, element = chain.rpartition(",")
             return before, _read(element.strip())
@@ -107,7 +110,7 @@ class Proxies:
 
 
 def _read(text: str) -> Address | None:
-    """Return the address that a text is, with or without a port; None when it is none."""
+    """Return the address in a text, with or without a port; None where there is none."""
     with_port = PORT.fullmatch(text)
     if with_port is not None:
         text = with_port[1] or with_port[2]

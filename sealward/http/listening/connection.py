@@ -1,7 +1,7 @@
-"""A connection of the HTTP server: waitress's channel with deadlines, in the clear or over TLS.
+"""A connection of the HTTP server: waitress's channel with deadlines, with or without TLS.
 
-Measured on waitress 3.0.2 as it is: 100 connections that send nothing keep everybody from being answered; a
-connection that sends a byte every two seconds, or whose client reads nothing, stays open for ever.
+Measured on waitress 3.0.2 without these deadlines: 100 connections that send nothing block all other clients;
+a connection that sends a byte every two seconds, or whose client reads nothing, stays open for ever.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ if TYPE_CHECKING:
 
 
 ARRIVAL: Final = 10.0
-"""Seconds within which a request has to arrive whole, from the connection or its first byte on."""
+"""Seconds within which a whole request must arrive, from the opening of the connection or the first byte
+on."""
 LINGER: Final = 2.0
-"""Seconds for which what a refused client still sends is read and thrown away, so that it gets the answer."""
+"""Seconds for which the input of a refused client is read and discarded, so that the answer reaches the
+client."""
 PATIENCE: Final = 10.0
 RATE: Final = 16 * 1024
-"""Bytes a second that a client has to read of its answer, looked at every PATIENCE seconds."""
+"""Bytes a second that a client must read of its answer, checked every PATIENCE seconds."""
 PIPELINED: Final = 8
-"""Requests that may wait behind each other on a connection."""
+"""Requests that may wait on a connection, at most."""
 RETRY_AFTER: Final = 2
-"""Seconds after which a client that has too much open may try again."""
+"""Seconds after which a client with too many connections may try again."""
 
 REASONS: Final = {
     413: "http.too-large",
@@ -48,7 +50,7 @@ REASONS: Final = {
     500: "internal",
     501: "http.not-implemented",
 }
-"""Stable codes of what the server itself refuses, before there is a request; everything else is malformed."""
+"""Stable codes of what the server refuses before there is a request. Everything else is malformed."""
 
 
 class TooMany(Unserved):  # type: ignore[misc]  # waitress has no types
@@ -59,10 +61,10 @@ class TooMany(Unserved):  # type: ignore[misc]  # waitress has no types
 
 
 class Task(WSGITask):  # type: ignore[misc]  # as above
-    """A request that is answered by the application."""
+    """A request that the application answers."""
 
     def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the client and how much of the answer is not sent yet."""
+        """Return the WSGI environment, with the client and a function for the number of unsent bytes."""
         environment: dict[str, Any] = super().get_environment()
         environment["sealward.client"] = self.channel.client
         environment["sealward.unsent"] = self.channel.unsent
@@ -70,7 +72,7 @@ class Task(WSGITask):  # type: ignore[misc]  # as above
 
 
 class Refused(ErrorTask):  # type: ignore[misc]  # as above
-    """Answers what is no request, or one too many, in the form that all errors have."""
+    """Answers malformed requests, and requests beyond a limit, in the form that all errors have."""
 
     def execute(self) -> None:
         """Answer, and close the connection."""
@@ -91,7 +93,11 @@ class Refused(ErrorTask):  # type: ignore[misc]  # as above
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # as above
-    """A connection. What is not said otherwise runs in the server's own thread, which alone closes it."""
+    """A connection.
+
+    Unless its docstring says otherwise, a method runs in the server's own thread, which alone closes
+    connections.
+    """
 
     task_class = Task
     error_task_class = Refused
@@ -99,33 +105,34 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, **more: Any) -> None:  # noqa: ANN401 - waitress has no types
         self.peer = self.client = client_at(addr[0])
-        """The one that is connected, and the one for whom it asks now: not the same behind a proxy."""
+        """The connected peer, and the client of the present request: behind a proxy these differ."""
         self.asked = False
         """Whether a whole request has ever arrived."""
         self.since = time.monotonic()
         """When the connection was opened, or last became idle or busy."""
         self.arriving = True
-        """Whether a request has to arrive: the first one, or one whose first byte is there."""
+        """Whether a request must arrive: the first one, or one that has begun to arrive."""
         self.lingers = self._is_draining = self._is_parked = self._has_left = False
         self.is_polled = False
-        """Whether poll(2) has been asked about this connection: before that, no event of poll is about it."""
+        """Whether poll(2) was ever called for this connection: events of poll before that are about another
+        one."""
         self.sent = 0
-        """Bytes of answers so far."""
+        """Bytes of answers that were sent."""
         self._reading: tuple[float, int] | None = None
-        """Since when an answer waits to be read, and `sent` then."""
+        """Since when an answer waits for its client to read it, and `sent` at that time."""
         super().__init__(server, sock, addr, adj, **more)
 
     @property
     def is_busy(self) -> bool:
-        """Say whether a request is being answered, or its answer being sent."""
+        """Return whether a request is being answered, or its answer is being sent."""
         return bool(self.requests or self.total_outbufs_len or self._is_draining)
 
     def unsent(self) -> int:
-        """Return how many bytes of answers wait to be sent. Any thread may ask."""
+        """Return the number of bytes of answers that wait to be sent. Any thread may call it."""
         return int(self.total_outbufs_len)
 
     def received(self, data: bytes) -> bool:
-        """Take what has arrived."""
+        """Process input."""
         if self._is_draining:
             return False
         went_on = bool(super().received(data))
@@ -137,7 +144,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         return went_on
 
     def overdue(self, now: float) -> str | None:
-        """Return why the connection has to be closed now: `late`, `slow-reader`; None when it has not."""
+        """Return why the connection must be closed now, `late` or `slow-reader`; None if it need not be."""
         if self._is_draining:
             return "late" if now - self.since > LINGER else None
         if not self.total_outbufs_len:
@@ -152,38 +159,41 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         return "late" if is_late else None
 
     def park(self) -> bool:
-        """Let the next request wait while the answer before it is not read; no thread waits for that.
+        """Let the next request wait until the client has read the answer before it, without holding a thread.
 
-        So of each connection one answer is in memory, however many requests wait behind each other. Any
-        thread may ask. Return whether the request waits.
+        So a connection has one answer in memory, however many requests wait on it. Any thread may call it.
+        Returns whether the request waits.
         """
         self._is_parked = self.asked and self.total_outbufs_len > 0
         return self._is_parked
 
     def readable(self) -> bool:
-        """Say whether more is to be read. From this call on, events of poll(2) are about this connection."""
+        """Return whether more input is to be read.
+
+        After this call, events of poll(2) are about this connection.
+        """
         self.is_polled = True
         return bool(super().readable())
 
     def writable(self) -> bool:
-        """Say whether there is something to do as soon as the client reads; asked of all all the time."""
+        """Return whether there is something to do when the client can be written to."""
         return bool(self.total_outbufs_len or self._is_parked or self.will_close or self.close_when_flushed)
 
     def handle_write(self) -> None:
-        """Send what waits; then it is the turn of a request that waited for that."""
+        """Send output that waits; then serve a request that waited for that."""
         super().handle_write()
         if self._is_parked and self.requests and not self.total_outbufs_len:
             self._is_parked = False
             self.server.add_task(self)
 
     def refuse(self, message: str) -> None:
-        """Answer 429, whatever comes, and close the connection."""
+        """Answer 429 to the next request, whatever it is, and close the connection."""
         with self.requests_lock:
             self._refuse(message)
         self.server.add_task(self)
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 - waitress's signature
-        """Send some of it; return how much. Threads that answer call this, too."""
+        """Send a part of the data; return the number of bytes. The threads that answer call this, too."""
         if self.socket is None:
             return 0
         sent: int = super().send(data, do_close)
@@ -191,13 +201,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         return sent
 
     def handle_close(self) -> None:
-        """Close, but first let a refused client read why.
+        """Close the connection, after a refused client had time to read why.
 
-        A connection that is closed with data unread is reset, and the answer may be lost on the way.
+        A connection that is closed with unread input is reset, and the answer may be lost.
 
         poll(2) reports descriptors by number. When a round of events begins with the end of one connection,
         the next connection gets the same number, and the round still has an event of the old connection
-        (POLLNVAL, POLLHUP). A connection that poll was never asked about ignores it.
+        (POLLNVAL, POLLHUP). A connection that poll was never called for ignores the event.
         """
         if not self.is_polled:
             return
@@ -209,7 +219,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         super().handle_close()
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002, ANN401 - waitress's name
-        """Make room for another connection of that client."""
+        """Stop counting the connection as one of its client's."""
         super().del_channel(map)
         if not self._has_left:
             self._has_left = True
@@ -229,7 +239,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         self.requests.append(request)
 
     def _shut_down(self) -> bool:
-        """End the answer; the connection can still be read. Return False when it is gone."""
+        """End the answer, and keep the connection readable. Returns False when the connection is gone."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(1)
             return True
@@ -237,14 +247,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
 
 
 class TlsChannel(Channel):
-    """A connection over TLS: OpenSSL takes one thread at a time, and reads whole records."""
+    """A connection with TLS. OpenSSL allows one thread at a time, and reads whole records."""
 
     def __init__(self, server: Any, sock: ssl.SSLSocket, addr: Any, adj: Any, **more: Any) -> None:  # noqa: ANN401 - waitress has no types
         self._tls = threading.Lock()
         super().__init__(server, sock, addr, adj, **more)
 
     def handle_read(self) -> None:
-        """Take what has arrived, to the end of the record: the kernel does not know what TLS has kept."""
+        """Read input to the end of the record: the kernel does not know about bytes that OpenSSL holds."""
         more = True
         while more and self.socket is not None:
             try:
@@ -265,7 +275,7 @@ class TlsChannel(Channel):
             self.received(data)
 
     def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 - waitress's signature
-        """Send some of it; return how much. Threads that answer call this, too."""
+        """Send a part of the data; return the number of bytes. The threads that answer call this, too."""
         connection = self.socket
         if connection is None:
             return 0
@@ -283,7 +293,7 @@ class TlsChannel(Channel):
         return sent
 
     def close(self) -> None:
-        """Say that this is the end, then close."""
+        """Send TLS's closing message, then close."""
         if self.socket is not None:
             self._shut_down()
         super().close()

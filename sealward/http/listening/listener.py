@@ -1,6 +1,6 @@
-"""The HTTP server: waitress, in the process, with bounds on what any client can take from the others.
+"""The HTTP server: waitress, in the process, with limits on what a client can take from other clients.
 
-docs/adr/0031 says why waitress, and what each bound is for.
+docs/adr/0031 says why it is waitress, and what each limit is for.
 """
 
 from __future__ import annotations
@@ -34,27 +34,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 THREADS: Final = 16
-"""Threads for requests that wait for nothing but the store; those that may wait longer have their own."""
+"""Threads for requests that wait for nothing but the store.
+
+Requests that may wait longer have threads of their own.
+"""
 MAX_HEADER: Final = 32 * 1024
-"""Bytes of a request line and headers."""
+"""Bytes of a request line with its headers, at most."""
 MAX_ON_ITS_WAY: Final = 2 * MAX_BODY
-"""Bytes of a body with all that chunks add to it; how long it is in the end the application looks at."""
+"""Bytes of a body with the chunks' own lines, at most. The application limits the body itself."""
 MOST: Final = 2000
-"""Connections that are open at once, where the limit of open files allows for it."""
+"""Connections that are open at once, where the limit of open files allows as many."""
 FILES: Final = 4096
 """Open files that the process asks the system for."""
 OTHER_FILES: Final = 256
-"""Open files of which none is a client's connection."""
+"""Open files that are not connections of clients."""
 SPARE: Final = 16
-"""Connections that an address may have beyond its limit, to be told that it has reached it."""
+"""Connections that an address may have beyond its limit, on which it is told that the limit is reached."""
 ACCEPTED: Final = 32
-"""Connections that are accepted before those that are open have their turn."""
+"""Connections that are accepted in a row, before those that are open are served."""
 IDLE: Final = 30
-"""Seconds for which a connection stays open without a request."""
+"""Seconds for which a connection without a request stays open."""
 UNACKNOWLEDGED: Final = 30_000
-"""Milliseconds after which the kernel gives up a client that acknowledges nothing."""
+"""Milliseconds after which the kernel gives up a client that acknowledges nothing (TCP_USER_TIMEOUT)."""
 KERNEL: Final = 128 * 1024
-"""Bytes of an answer that the kernel keeps for a client; left to itself it keeps up to 4 MB for each."""
+"""Bytes of an answer that the kernel buffers for a client. Its default grows to 4 MB for each."""
 OPTIONS: Final = (
     (socket.SOL_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED),
@@ -63,7 +66,7 @@ OPTIONS: Final = (
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
-    """Accepts connections, as many as there is room for. All of it runs in the server's own thread."""
+    """Accepts connections, as many as there is room for. Its methods run in the server's own thread."""
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         return "http" if self._certificate is None else "https"
 
     def add_task(self, channel: Channel) -> None:
-        """Have the next request of a connection served. Threads that answer call this, too."""
+        """Have the next request of a connection served. The threads that answer call this, too."""
         if channel.park():
             return
         channel.asked = True
@@ -103,7 +106,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         self.lanes.add(channel)
 
     def handle_accept(self) -> None:
-        """Accept those who wait, but not all at once."""
+        """Accept connections that wait, at most ACCEPTED at a time."""
         for _ in range(ACCEPTED):
             try:
                 pair = self.accept()
@@ -115,12 +118,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             self._welcome(*pair)
 
     def set_socket_options(self, connection: socket.socket) -> None:
-        """Set what holds for every connection."""
+        """Set the socket options of a connection."""
         for option in OPTIONS:
             connection.setsockopt(*option)
 
     def maintenance(self, now: float) -> None:
-        """Close what is idle, what comes too late and what is not read."""
+        """Close connections that are idle for too long, late, or not read."""
         super().maintenance(now)
         moment = time.monotonic()
         for channel in list(self.active_channels.values()):
@@ -129,7 +132,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
                 self._close(channel, reason)
 
     def left(self, channel: Channel) -> None:
-        """Count a connection that is closed."""
+        """Stop counting a connection that was closed."""
         of_client = self._open.get(channel.peer.key, set())
         of_client.discard(channel)
         if not of_client:
@@ -139,7 +142,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         return len(self.active_channels)
 
     def _welcome(self, connection: socket.socket, addr: Any) -> None:  # noqa: ANN401 - as above
-        """Make a connection of what was accepted; its client gives up an idle one when it has too many."""
+        """Make a connection of an accepted socket. A client with too many connections loses an idle one."""
         peer = client_at(addr[0])
         own = () if self._proxies.trusts(peer.address) else self._open.get(peer.key, ())
         is_too_many = len(own) >= self._own and not self._make_room(own)
@@ -169,9 +172,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         return TlsChannel(self, over, addr, self.adj, map=self._map)
 
     def _make_room(self, among: Iterable[Channel]) -> bool:
-        """Close the connection that has been idle for longest, one that has never brought a request first.
+        """Close the connection that has been idle for longest; those that never had a request come first.
 
-        Return False when all are busy.
+        Returns False when all are busy.
         """
         idle = [one for one in among if not one.is_busy]
         if not idle:
@@ -186,9 +189,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
 
 
 class Listener:
-    """Answers on one address until it is stopped.
+    """Serves an application on one address until it is stopped.
 
-    Raises OSError when the address cannot be had, SettingRefused when the certificate cannot be used.
+    Raises OSError when the address cannot be bound, SettingRefused when the certificate cannot be used.
     """
 
     def __init__(
@@ -221,7 +224,7 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Return where it listens; the port is the real one when 0 was asked for."""
+        """Return the URL of the server; for port 0 it has the port that the system chose."""
         host, port = self._server.effective_host, self._server.effective_port
         return (
             f"{self._server.scheme}://[{host}]:{port}"
@@ -230,11 +233,11 @@ class Listener:
         )
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to serve."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer what is at hand, then end. Only the server's own thread may close its sockets."""
+        """Answer the requests under way, then end. Only the server's own thread may close its sockets."""
         self._server.lanes.shutdown(timeout=5)
         with contextlib.suppress(OSError):  # the server's thread closed the trigger before it was let go
             self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
@@ -243,7 +246,7 @@ class Listener:
 
 
 def _room() -> int:
-    """Return how many connections can be open; the system is asked for more open files before."""
+    """Return how many connections can be open, after asking the system for more open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,10 +1,10 @@
-"""Request lines and headers as waitress reads them, but for what takes its regular expressions too long.
+"""Parses request lines and headers as waitress does, but for inputs on which its regular expressions hang.
 
-Measured on waitress 3.0.2: `GET a://111… x` with 8,000 digits takes 13 s, a header of 30,000 blanks with a
-wrong byte behind them 14 s, and 32 KiB of either some minutes, in the one thread that serves everybody. Both
-grow with the square of the length, where a line does not match in the end.
+Measured on waitress 3.0.2: `GET a://111… x` with 8,000 digits takes 13 s, a header of 30,000 blanks before a
+wrong byte 14 s, and 32 KiB of either some minutes, in the one thread that serves all connections. Both times
+grow with the square of the length when a line does not match.
 
-A request that says the length of its body twice is refused, and the connection ends. waitress goes by the
+A request that states the length of its body twice is refused, and the connection ends. waitress goes by the
 chunks; a proxy in front of it that goes by the other length takes what follows for another request (RFC 9112,
 sections 6.1 and 11.2).
 """
@@ -18,19 +18,19 @@ from waitress.parser import HTTPRequestParser, ParsingError
 
 VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 BLANK: Final = re.compile(rb"\r\n[ \t]|[ \t]{64}")
-"""A header that goes on in the next line (RFC 9112, 5.2), or more blanks than anybody needs."""
+"""A header that continues in the next line (RFC 9112, 5.2), or more blanks than any header needs."""
 CODING: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*:([^\r\n]*)", re.IGNORECASE)
 LENGTH: Final = re.compile(rb"\r\ncontent-length[ \t]*:", re.IGNORECASE)
-"""The two headers that say how long a body is."""
+"""The two headers that state the length of a body."""
 WORDS: Final = (2, 3)
-"""Words of a request line: method and target, and since HTTP/1.0 the version."""
+"""Words of a request line: method, target and, since HTTP/1.0, the version."""
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Reads a request."""
+    """Parses a request."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the request line and the headers. Raises waitress's ParsingError."""
+        """Parse the request line and the headers. Raises waitress's ParsingError."""
         words = header_plus[: header_plus.find(b"\r\n")].rstrip().split(b" ")
         if len(words) not in WORDS or not all(words) or not VERSION.fullmatch((*words, b"HTTP/1.0")[2]):
             raise ParsingError("Start line is invalid")
@@ -46,5 +46,5 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
 
 def _is_plain(codings: list[bytes]) -> bool:
-    """Say whether a body is in chunks once at most; which codings there are is waitress's to know."""
+    """Return whether the body is chunked at most once. waitress checks the names of the codings."""
     return b",".join(codings).lower().count(b"chunked") <= 1

@@ -1,4 +1,4 @@
-"""What the HTTP server and its limits have done, counted for /metrics."""
+"""Counts, for /metrics, of what the HTTP server and its limits have done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLOSINGS: Final = ("late", "slow-reader", "made-room", "no-room", "tls")
 
 
 class Traffic:
-    """Counters of one process. Any thread may count."""
+    """The counters of a process. Any thread may count."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,9 +24,9 @@ class Traffic:
         """Connections that the server closed by itself, by reason (CLOSINGS)."""
         self.refused_tokens = 0
         self.connections: Callable[[], int] = int
-        """Returns how many connections are open."""
+        """Returns the number of open connections."""
         self.most_connections = 0
-        """How many can be open."""
+        """The number of connections that can be open."""
 
     def limit(self, name: str) -> None:
         """Count a request that reached a limit."""
@@ -39,6 +39,6 @@ class Traffic:
             self.closed[reason] += 1
 
     def refuse_token(self) -> None:
-        """Count a token that was no good."""
+        """Count an invalid token."""
         with self._lock:
             self.refused_tokens += 1

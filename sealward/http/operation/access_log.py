@@ -1,6 +1,8 @@
-"""Every request leaves one line in the log and one count in the metrics; neither holds what a client sent.
+"""Writes a line in the log and counts a metric for each request.
 
-The line names the client's address in its canonical form: not a character of a header gets into it.
+Neither contains anything that a client sent.
+
+The line names the client's address in its canonical form, so that no character of a header gets into it.
 """
 
 from __future__ import annotations
@@ -22,33 +24,33 @@ if TYPE_CHECKING:
 log = logging.getLogger("sealward.access")
 
 NOWHERE: Final = "none"
-"""The route of a request that has none: paths that clients make up are no label."""
+"""The route of requests for unknown paths: a path that a client makes up must not become a label."""
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"))
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(logs.Message):
-    """What was answered; as text, a line for eyes."""
+    """What was answered, as a message of the log; as text it is a line for people."""
 
     method: str
     route: str
     status: int
     seconds: float
     client: str
-    """The client's address: the peer's, or what a trusted proxy says."""
+    """The client's address: the connected peer's, or the one that a trusted proxy names."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.route} {self.status}, {self.seconds * 1000:.1f} ms, {self.client}"
 
 
 class AccessLog:
-    """Names the request in the log while it is answered, then says what was answered."""
+    """Adds the request's ids to the log's context while the request is answered, then logs the answer."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Begin: from here on messages have the request's ids."""
+        """Begin the log's context, so that messages from here on have the request's ids."""
         del resp
         req.context.began = time.perf_counter()
         logs.begin(request_id=req.context.request_id, global_request_id=req.context.global_request_id)
@@ -56,7 +58,7 @@ class AccessLog:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: object
     ) -> None:
-        """Count it and log it, whatever became of it."""
+        """Count and log the answer, whatever it is."""
         del resource, succeeded
         began = req.context.get("began") or time.perf_counter()  # Falcon refuses some before it begins
         seconds = time.perf_counter() - began
@@ -68,6 +70,6 @@ class AccessLog:
 
 
 def client_of(req: falcon.Request) -> Client:
-    """Return who asks, by address: the listener has found it out."""
+    """Return the client of a request, as the listener found it out."""
     client: Client | None = req.env.get("sealward.client")
     return client_at(req.remote_addr) if client is None else client

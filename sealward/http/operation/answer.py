@@ -1,4 +1,4 @@
-"""How answers are written: JSON in the order of their structs' fields, dates as the seed has them."""
+"""How answers are written: JSON with keys in the order of the structs' fields, dates as in the seed."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Id = Annotated[int, msgspec.Meta(ge=1)]
 Position = Annotated[int, msgspec.Meta(ge=0)]
 AskedId = Annotated[float, msgspec.Meta(ge=0, le=10**15, multiple_of=1)]
-"""An id in a body: JSON Schema takes 2.0 for a whole number, which msgspec (0.22) refuses to read as int."""
+"""An id in a body. JSON Schema takes 2.0 for an integer, which msgspec (0.22) refuses to read as int."""
 
 
 def answer(resp: falcon.Response, content: msgspec.Struct, *, order: Literal["sorted"] | None = None) -> None:
-    """Answer with JSON; `sorted` puts the keys as the seed prints them in lists and after POST and PUT."""
+    """Answer with JSON. `sorted` sorts the keys, as the seed does in lists and after POST and PUT."""
     resp.content_type = falcon.MEDIA_JSON
     resp.data = msgspec.json.encode(content, order=order)
 
 
 def rfc1123(moment: datetime | None) -> str | None:
-    """Return a moment as "Mon, 03 Jun 2024 10:45:36 GMT"; None for never."""
+    """Return a moment in the form "Mon, 03 Jun 2024 10:45:36 GMT"; None for never."""
     return None if moment is None or moment == NEVER else date(moment)
 
 
 def date(moment: datetime) -> str:
-    """Return a moment, which is in UTC, as "Mon, 03 Jun 2024 10:45:36 GMT"."""
+    """Return a moment in UTC in the form "Mon, 03 Jun 2024 10:45:36 GMT"."""
     return format_datetime(moment, usegmt=True)
 
 
 def link_next(public_url: str, req: falcon.Request, resp: falcon.Response, **values: object) -> None:
-    """Name the next page in the Link header (RFC 8288): this one's query with other `values`.
+    """Add a Link header to the next page (RFC 8288): this request's URL with other `values` in its query.
 
-    The link begins with `public_url`, or is relative where that is empty. A client's Host header is not in
-    it: who can set that for another client's request, in a cache for instance, would choose where it goes on.
-    The body stays as it is: lists have the form that the seed prints.
+    The link begins with `public_url`, or is relative where that is empty. The client's Host header is not
+    used: a client that can set this header for another client's request, in a cache for instance, would
+    choose where that client goes on. The body does not change: lists have the form of the seed.
     """
     query = {name.removeprefix("$"): value for name, value in req.params.items() if name.strip("$")}
     query.pop("offset", None)

@@ -1,4 +1,4 @@
-"""What a request brings as its body: JSON, of a known shape. What is not clear is refused."""
+"""Reads the body of a request: JSON of a known form. Everything ambiguous is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 def body(req: falcon.Request, kind: type[Body]) -> Body:
-    """Return the JSON body, also of a GET. Raises Problem: 400, 413, 415."""
+    """Return the JSON body of a request, also of a GET. Raises Problem: 400, 413, 415."""
     _json_only(req)
     if (req.content_length or 0) > MAX_BODY:
         raise Problem(413, "body.too-large", f"A body may have {MAX_BODY} bytes.")

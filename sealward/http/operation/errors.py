@@ -1,4 +1,4 @@
-"""Errors as API clients get them: what is wrong, what to do, a stable code, the request's id."""
+"""The errors of the API: each has a message with advice, a stable code, and the id of the request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_AFTER: Final = 2
-"""Seconds that a client is asked to wait when the store is away or contended."""
+"""Seconds after which a client may try again when the store is away or contended."""
 
 STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.StreamUnreadable: 409,
@@ -38,10 +38,10 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.FirmwareIsAnother: 409,
     TooMuchContention: 503,
 }
-"""What a refused command is in HTTP."""
+"""The HTTP status of each refusal of a command; others have 400."""
 
 FALCON: Final = {404: "path.not-found", 405: "method.not-allowed", 400: "request.malformed"}
-"""Stable codes of what Falcon itself refuses."""
+"""Stable codes of the errors that Falcon itself raises, by status."""
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 
 class Problem(Exception):
-    """A request that cannot be answered as asked."""
+    """A request that cannot be answered: status, reason (a stable code), message and headers of the error."""
 
     def __init__(self, status: int, reason: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class Problem(Exception):
 
 
 def register(app: falcon.App[Any, Any]) -> None:
-    """Let the app answer every error in the one form."""
+    """Have the application answer every error in this form."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(StoreUnavailable, _store_away)
     app.add_error_handler(PastBusy, _past_busy)

@@ -1,10 +1,9 @@
 """ETags of signs and verdicts: against lost updates (If-Match), and for cheap polling (If-None-Match).
 
-https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests. A sign's tag names what an administrator
-looks at before he decides: generations, verdict, reasons, findings, the fingerprint of what was found, and
-the host-bound parts that were recorded last. A verdict's tag is the sign's, a dot, and what merely goes by:
-when it was checked. So either can be sent with If-Match, and a sweep that found nothing new takes no tag's
-worth.
+https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests. The tag of a sign covers what an
+administrator looks at before a decision: generations, verdict, reasons, findings. The tag of a verdict is the
+sign's tag, a dot, and a digest of the time at which the server was checked. Both can be sent with If-Match. A
+sweep that finds nothing new does not change the tag of a sign.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ SIZE = 16
 
 
 def tag(row: SignRow, now: datetime) -> str:
-    """Return the tag of a sign, as it reads at `now`."""
+    """Return the tag of a sign at the moment `now`."""
     verdict = row.verdict_at(now)
     seen = (
         (row.sign_id, row.node_id, row.instance_name, row.ordered, row.sealed, row.updated_at),
@@ -40,13 +39,13 @@ def tag(row: SignRow, now: datetime) -> str:
 
 
 def verdict_tag(row: SignRow, now: datetime) -> str:
-    """Return the tag of a verdict, as it reads at `now`."""
+    """Return the tag of a verdict at the moment `now`."""
     verdict = row.verdict_at(now)
     return f"{tag(row, now)}.{_digest((verdict.checked_at, verdict.fresh_until, verdict.claims))}"
 
 
 def is_known(req: falcon.Request, resp: falcon.Response, current: str) -> bool:
-    """Tag the answer; where the client says that it has it already, answer 304 and say so."""
+    """Add the tag to the answer. Where the client has this version already, answer 304 and return True."""
     resp.etag = current
     asked = req.if_none_match or ()
     if not any(one in ("*", current) for one in asked):
@@ -56,9 +55,9 @@ def is_known(req: falcon.Request, resp: falcon.Response, current: str) -> bool:
 
 
 def only_if(req: falcon.Request, services: Services, server_id: str) -> Expected | None:
-    """Return what the sign must still be for a command to be carried out; None without If-Match.
+    """Return the state that a sign must still have for a command to be carried out; None without If-Match.
 
-    Raises NotSigned, and Changed when the sign is not what the client has looked at.
+    Raises NotSigned, and Changed when the sign is not in the state that the client has looked at.
     """
     wanted = req.get_header("If-Match")
     if wanted is None:

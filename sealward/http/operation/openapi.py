@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, made of the operations that also route and check requests.
+"""The OpenAPI 3.1 document, made from the operations that also route and check requests.
 
-https://spec.openapis.org/oas/v3.1.1: its schemas are JSON Schema 2020-12, which msgspec writes of the structs
-that read bodies and answers are made of.
+https://spec.openapis.org/oas/v3.1.1. Its schemas are JSON Schema 2020-12, which msgspec generates from the
+structs of bodies and answers.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
     },
 }
-"""Headers of requests and answers."""
+"""The headers of requests and answers."""
 
 OF_STATUS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
-"""Headers that every answer of a status has."""
+"""Headers that every answer with a status has."""
 
 EVERYWHERE: Final = {
     400: ("parameter.unknown", "parameter.twice", "request.malformed"),
@@ -118,7 +118,7 @@ class Description:
 
 
 def document(operations: Iterable[Operation]) -> dict[str, Any]:
-    """Return the OpenAPI document of the operations, paths in order."""
+    """Return the OpenAPI document of the operations, with the paths in order."""
     ordered = sorted(operations, key=lambda one: (one.template, one.method))
     paths: dict[str, dict[str, Any]] = {}
     for one in ordered:
@@ -143,7 +143,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
 
 
 def refusals(operation: Operation) -> dict[int, list[str]]:
-    """Return the statuses that an operation refuses with, and the reasons that each can have."""
+    """Return the statuses with which an operation refuses requests, and the possible reasons of each."""
     found: dict[int, set[str]] = {}
     for source in _sources(operation):
         for status, reasons in source.items():

@@ -1,4 +1,7 @@
-"""The calls of the API: one description each, from which routes, checks and the OpenAPI document are made."""
+"""The calls of the API.
+
+Each is described once; routes, checks and the OpenAPI document come from the description.
+"""
 
 from __future__ import annotations
 
@@ -21,35 +24,35 @@ if TYPE_CHECKING:
     from sealward.http.auth.access import Rule
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
-"""The link of an answer that names a task."""
+"""The OpenAPI link of an answer that names a task."""
 READS: Final = frozenset(("GET", "HEAD"))
 OF_A_SIGN: Final = {404: ("sign.not-found",)}
-"""What a call about the sign of one server may be refused with."""
+"""Refusals of calls about the sign of a server."""
 
 PAST_BUSY: Final = {429: ("past.busy",), 503: ("past.busy",)}
-"""What a question about the past may be refused with."""
+"""Refusals of calls about the past."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an answer of one status holds: the type of its body, its media type, its own headers."""
+    """The answer with one status: the type of its body, its media type, its own headers."""
 
     kind: type[msgspec.Struct | str] | None = None
     media: str = "application/json"
     headers: tuple[str, ...] = ()
     also: str | None = None
-    """Another media type that a client can ask for by Accept."""
+    """Another media type that a client can ask for with Accept."""
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Names of operations → where in this answer their parameters are, as OpenAPI writes it."""
+    """Names of operations → where in this answer their parameters are, in OpenAPI's notation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call: what it takes, who handles it, what it answers.
+    """A call of the API: what it takes, which function handles it, what it answers.
 
-    `handle` is called with the request, the response and what is in the path, read by `parameter.PATH`; the
-    first line of its docstring is the call's summary. The query, read by `query`, is `req.context.query`;
-    the body, read as `body`, is `req.context.body`.
+    `handle` is called with the request, the response, and the parameters of the path as `parameter.PATH`
+    reads them. The first line of its docstring is the call's summary. The parameters of the query are in
+    `req.context.query`; the body, read as `body`, is `req.context.body`.
     """
 
     method: str
@@ -58,44 +61,47 @@ class Operation:
     handle: Callable[..., None]
     answers: Mapping[int, Answer]
     rule: Rule | None = None
-    """The permission that the call needs; None: no token is asked for, unless a parameter has a rule."""
+    """The access rule of the call. With None the call is public, except that a parameter may have a rule."""
     query: tuple[Parameter[Any], ...] = ()
     headers: tuple[str, ...] = ()
-    """Request headers that mean something to this call alone."""
+    """Request headers that this call reads, beside those of every call."""
     body: type[msgspec.Struct] | None = None
     refuses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    """Status → reasons that only this call, or few, are refused with."""
+    """Status → reasons of refusals, beside those of every call."""
     bare: bool = False
-    """Whether it is served without the prefix /v1 alone."""
+    """Whether the path is served without the prefix /v1 only."""
     changes: bool = False
-    """Whether it changes something although it is a GET: then there is no HEAD."""
+    """Whether the call changes something although its method is GET; then there is no HEAD."""
     reads: Callable[..., Along | None] | None = None
-    """Returns, given what is in the path, the row that it will read: asked along with the token."""
+    """Returns the query for the row that the call will read, given the parameters of the path.
+
+    It is sent together with the query for the token.
+    """
 
     @property
     def summary(self) -> str:
-        """Return what the call does, in a line."""
+        """Return a line on what the call does."""
         return (self.handle.__doc__ or "").strip().partition("\n")[0]
 
     @property
     def name(self) -> str:
-        """Return the call's name, which no other has: `get-sign-server_id-verdict`."""
+        """Return the unique name of the call: `get-sign-server_id-verdict`."""
         words = self.template.replace(".", "/").translate(str.maketrans("", "", "{}")).split("/")
         return "-".join([self.method.lower(), *(word for word in words if word)])
 
     @property
     def rules(self) -> list[Rule]:
-        """Return the permission that the call needs, then those that its parameters need."""
+        """Return the access rule of the call, then those of its parameters."""
         return [rule for rule in (self.rule, *(one.rule for one in self.query)) if rule is not None]
 
     def needs(self, parameters: Iterable[str]) -> list[Rule]:
-        """Return the permissions that a request with these parameters needs; none: the request is public."""
+        """Return the access rules that a request with these parameters needs; none for a public request."""
         given = {name.removeprefix("$") for name in parameters}
         asked = (one.rule for one in self.query if one.name in given)
         return [rule for rule in (self.rule, *asked) if rule is not None]
 
     def respond(self, req: falcon.Request, resp: falcon.Response, **path: str) -> None:
-        """Read what the request brings, then have it handled. Raises Problem."""
+        """Read the parameters and the body, then call the handler. Raises Problem."""
         read = _read(path)
         req.context.query = Query(req, self.query)
         if self.body is not None:
@@ -103,7 +109,7 @@ class Operation:
         self.handle(req, resp, **read)
 
     def along(self, path: Mapping[str, str]) -> Along | None:
-        """Return the row that it will read; None where the path is not clear, which is refused later."""
+        """Return the query for the row that the call will read; None for an invalid path, refused later."""
         if self.reads is None:
             return None
         try:
@@ -117,7 +123,7 @@ def _read(path: Mapping[str, str]) -> dict[str, Any]:
 
 
 class Route:
-    """All calls of one path, as Falcon wants them; HEAD is GET without the body."""
+    """All calls of one path, as a resource of Falcon. HEAD is GET without the body."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._operations = {one.method: one for one in operations}
@@ -127,26 +133,26 @@ class Route:
         for method, one in self._operations.items():
             setattr(self, f"on_{method.lower()}", one.respond)
         self.methods = sorted([*self._operations, "OPTIONS"])
-        """What can be done here: the Allow header."""
+        """The methods of the path, for the Allow header."""
 
     def needs(self, method: str, parameters: Iterable[str]) -> list[Rule]:
-        """Return the permissions that a request needs; an unknown method needs those of another."""
+        """Return the access rules that a request needs; an unknown method needs those of another method."""
         operation = self._operations.get(method) or next(iter(self._operations.values()))
         return operation.needs(parameters)
 
     def changes(self, method: str) -> bool:
-        """Say whether the call of a method changes something."""
+        """Return whether the call with that method changes something."""
         operation = self._operations.get(method)
         return operation is not None and (operation.changes or method not in READS)
 
     def along(self, method: str, path: Mapping[str, str]) -> Along | None:
-        """Return the row that the call of a method will read, where it says so beforehand."""
+        """Return the query for the row that the call with that method will read, if it states one."""
         operation = self._operations.get(method)
         return None if operation is None else operation.along(path)
 
 
 def routes(operations: Iterable[Operation]) -> dict[str, Route]:
-    """Return the routes by their templates; those that have a version with and without /v1."""
+    """Return the routes by path template, with and without /v1 where both are served."""
     ordered = sorted(operations, key=lambda one: one.template)
     made: dict[str, Route] = {}
     for template, group in itertools.groupby(ordered, key=lambda one: one.template):
@@ -159,12 +165,12 @@ def routes(operations: Iterable[Operation]) -> dict[str, Route]:
 
 
 class Methods:
-    """405 with Allow for what a path does not have; OPTIONS says what it has."""
+    """Answers 405 with Allow to methods that a path does not have, and answers OPTIONS."""
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
     ) -> None:
-        """Look at the method as soon as the path is known."""
+        """Check the method as soon as the path is known."""
         del params
         if not isinstance(resource, Route):
             return

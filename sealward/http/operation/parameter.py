@@ -1,7 +1,4 @@
-"""Parameters of path and query: how each is read, and what a client is told of it.
-
-What is not clear is refused.
-"""
+"""Parameters of paths and queries: how each is read and described. Everything ambiguous is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     import falcon
 
 MAX_DIGITS: Final = 18
-"""Digits of a number that any database takes for a BIGINT."""
+"""Digits of a number that fits into a BIGINT of every database."""
 WORD: Final = re.compile(r"[!-.0-~]{1,255}")
 CANONICAL: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID_LENGTHS: Final = frozenset((32, 36))
@@ -33,20 +30,20 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Parameter(Generic[Value]):
-    """One parameter: `read` makes its value of its text and name, or raises Problem 400."""
+    """One parameter. `read` makes its value from its text and its name, or raises Problem 400."""
 
     name: str
     read: Callable[[str, str], Value]
     schema: Mapping[str, Any]
     means: str
     refuses: tuple[str, ...] = ()
-    """The reasons of what `read` raises."""
+    """The reasons of the errors that `read` raises."""
     rule: Rule | None = None
-    """The permission that a request with this parameter needs, on top of the permission of its call."""
+    """The access rule that a request with this parameter needs, beside that of its call."""
 
 
 class Query:
-    """The query string: each parameter once, all of them known. `$offset` is `offset`."""
+    """The query string: each parameter once, all of them known. `$offset` is `offset`, as in the seed."""
 
     def __init__(self, req: falcon.Request, allowed: Collection[Parameter[Any]]) -> None:
         known = {one.name: one for one in allowed}
@@ -66,7 +63,7 @@ class Query:
             self._values[bare] = known[bare].read(text, bare)
 
     def get(self, parameter: Parameter[Value]) -> Value | None:
-        """Return a value, None when it is not given."""
+        """Return the value of a parameter; None where it is not given."""
         value: Value | None = self._values[parameter.name]
         return value
 
@@ -84,7 +81,7 @@ def canonical_uuid(text: str, name: str = "server_id") -> str:
 
 
 def number(text: str, name: str) -> int:
-    """Return a whole number that is not negative. Raises Problem 400."""
+    """Return a non-negative integer. Raises Problem 400."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return int(text)
     raise Problem(400, "parameter.bad-number", f"{name} must be a whole number, 0 or more.")
@@ -102,7 +99,7 @@ def moment(text: str, name: str) -> datetime:
 
 
 def whole(name: str, means: str) -> Parameter[int]:
-    """Return a parameter that is a whole number."""
+    """Return a parameter that is an integer."""
     schema = {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1}
     return Parameter(name, number, schema, means, ("parameter.bad-number",))
 
@@ -132,7 +129,7 @@ def choice(name: str, choices: Collection[str], means: str) -> Parameter[str]:
 
 
 def word(name: str, means: str) -> Parameter[str]:
-    """Return a parameter that is a word: visible ASCII without a slash, as any client of Celery makes ids."""
+    """Return a parameter that is a word: visible ASCII without a slash, as in Celery clients' task ids."""
 
     def read(text: str, name: str) -> str:
         if WORD.fullmatch(text):
@@ -145,7 +142,7 @@ def word(name: str, means: str) -> Parameter[str]:
 
 
 def flag(name: str, means: str, rule: Rule) -> Parameter[str]:
-    """Return a parameter that says something by being there; it takes no value, or `true`."""
+    """Return a parameter that is on when it is present, without a value or as `true`."""
     return replace(choice(name, ("", "true"), means), rule=rule)
 
 
@@ -183,4 +180,4 @@ PATH: Final[dict[str, Parameter[Any]]] = {
     "task_id": word("task_id", "The task, by its id."),
     "topic": word("topic", "The event's topic, as sign.created."),
 }
-"""What the braces of a template may name."""
+"""The parameters that path templates may have in braces."""
