@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sealward.commands.writer.handler import Handler
 from sealward.control.checkpoints import Checkpoints
-from sealward.control.database import ControlPlace, SqliteControl
+from sealward.control.database import ControlPlace
 from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
 from sealward.control.monitoring import Monitor
@@ -32,12 +30,10 @@ from sealward.events.bus.relay import BusPublisher, FromNow, Relay
 from sealward.events.bus.tls import Tls
 from sealward.events.signing import keys
 from sealward.events.signing.keyid import keyid
-from sealward.events.store import store as stores
 from sealward.events.store.leader import Alone
 from sealward.events.tlog.note import is_name
 from sealward.http.app import create_app
-from sealward.http.auth.access import DefaultRules
-from sealward.http.auth.identity import LocalTokens
+from sealward.http.auth.chosen import access_rules, identify
 from sealward.http.limits.limits import Limits
 from sealward.http.listening.traffic import Traffic
 from sealward.http.services import Services
@@ -57,88 +53,26 @@ from sealward.intake.telling.reminders import Reminders
 from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice
 from sealward.projections.celery_events import CeleryEvents
-from sealward.projections.database import Projections
 from sealward.projections.past import Past
 from sealward.projections.runner import Runner
-from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import reports
 from sealward.settings import SettingRefused
+from sealward.storage import Files, storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
     import falcon
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from sealward.control.database import ControlDatabase
     from sealward.events.bus.bus import Bus
     from sealward.events.bus.node_queues import NodeQueues
     from sealward.events.bus.relay import Place
     from sealward.events.store.leader import Leader
-    from sealward.events.store.store import EventStore
-    from sealward.http.auth.access import AccessRules
-    from sealward.http.auth.identity import Identify
     from sealward.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where the embedded control plane keeps what, under its data directory."""
-
-    data_dir: Path
-
-    @property
-    def log(self) -> Path:
-        """Return the log of events: all there is to keep."""
-        return self.data_dir / "log.sqlite"
-
-    @property
-    def rows(self) -> Path:
-        """Return the projections: they can be deleted, the log gives them again."""
-        return self.data_dir / "rows.sqlite"
-
-    @property
-    def control(self) -> Path:
-        """Return the tokens and leases."""
-        return self.data_dir / "control.sqlite"
-
-    @property
-    def log_key(self) -> Path:
-        """Return the private key that signs the log's checkpoints."""
-        return self.data_dir / "log.pem"
-
-    @property
-    def authority(self) -> Path:
-        """Return the authority's private key."""
-        return self.data_dir / "authority.pem"
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The three databases, which may be one."""
-
-    store: EventStore
-    projections: Projections
-    control: ControlDatabase
-
-    def close(self) -> None:
-        """Close all of them."""
-        self.projections.close()
-        self.control.close()
-        self.store.close()
-
-
-def storage(settings: Settings) -> Storage:
-    """Open what the settings name. Raises NotMigrated, StoreUnavailable."""
-    if settings.database_url is not None:
-        return _postgres(settings.database_url)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = Files(settings.data_dir)
-    return Storage(
-        stores.sqlite(files.log), Projections(SqliteBackend(files.rows)), SqliteControl(files.control)
-    )
+    from sealward.storage import Storage
 
 
 def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Monitor:
@@ -159,23 +93,6 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
         SetAside(found.control, clock),
         Checkpoints(found.control),
     )
-
-
-def control(settings: Settings) -> ControlDatabase:
-    """Open the control plane's own tables alone."""
-    if settings.database_url is None:
-        return SqliteControl(Files(settings.data_dir).control)
-    from sealward.control.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
-
-    return PostgresControl(settings.database_url)
-
-
-def _postgres(url: str) -> Storage:
-    from sealward.control.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
-    from sealward.events.store.postgres import postgres  # noqa: PLC0415 - as above
-    from sealward.projections.postgres import PostgresBackend  # noqa: PLC0415 - as above
-
-    return Storage(postgres(url), Projections(PostgresBackend(url)), PostgresControl(url))
 
 
 class Core:
@@ -225,8 +142,8 @@ class Core:
             self.projections,
             self.leases,
             self.progress,
-            _identify(self._settings, self.tokens),
-            _access_rules(self._settings),
+            identify(self._settings, self.tokens),
+            access_rules(self._settings),
             self._clock,
             self._settings.wait,
             self._past,
@@ -248,34 +165,6 @@ class Core:
         """Close all databases."""
         self._past.close()
         self._storage.close()
-
-
-@contextlib.contextmanager
-def _extra(name: str, variable: str) -> Iterator[None]:
-    """Say which extra is missing. Raises SettingRefused."""
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        message = f"{variable} needs {missing.name}: pip install 'sealward[{name}]'"
-        raise SettingRefused(message) from missing
-
-
-def _identify(settings: Settings, tokens: Tokens) -> Identify:
-    if settings.keystone is None:
-        return LocalTokens(tokens)
-    with _extra("keystone", "SEALWARD_AUTH"):
-        from sealward.http.auth.keystone import KeystoneTokens  # noqa: PLC0415 - local tokens need no OpenStack
-
-    return KeystoneTokens(settings.keystone)
-
-
-def _access_rules(settings: Settings) -> AccessRules:
-    if settings.keystone is None and settings.policy_file is None:
-        return DefaultRules()
-    with _extra("keystone", "SEALWARD_POLICY_FILE"):
-        from sealward.http.auth.oslo import OsloRules  # noqa: PLC0415 - as above
-
-    return OsloRules(settings.policy_file)
 
 
 def _authority(settings: Settings) -> Ed25519PrivateKey:

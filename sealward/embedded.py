@@ -1,4 +1,4 @@
-"""Control plane, one node and HTTP in one process: what `sealward run` starts, and the tests."""
+"""The control plane, a node's agent and the HTTP server in one process, for `sealward run` and for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Embedded:
-    """One process, one node; `fleet` is the sample fleet where no libvirt is named in the settings."""
+    """A control plane and the agent of one node, wired to each other in this process.
+
+    `fleet` is the sample fleet that the agent watches if the settings name no libvirt.
+    """
 
     def __init__(
         self, settings: Settings, clock: Callable[[], datetime] = utc_now, fleet: SampleFleet | None = None
@@ -35,18 +38,18 @@ class Embedded:
         self.listener = Listener(core.app, *settings.listen, settings.serving, core.traffic)
 
     def start(self) -> None:
-        """Start everything; the node last, for it registers at once."""
+        """Start all parts. The node starts last, because it registers at once."""
         self._worker.start()
         self.listener.start()
         self._node.start()
 
     def wait_ready(self, timeout: float) -> bool:
-        """Wait until the node has said which servers it has."""
+        """Wait until the node has reported a server; say whether it has within `timeout` seconds."""
         projections = self.control_plane.projections
         return projections.wait_until(lambda tables: bool(projections.servers.page(tables, limit=1)), timeout)
 
     def stop(self) -> None:
-        """End everything in the reverse order."""
+        """Stop all parts in the reverse order."""
         self.control_plane.closing.set()
         self.listener.stop()
         self._node.stop()

@@ -1,4 +1,4 @@
-"""One node, wired: its agent, key and ledger, on the bus it is given."""
+"""Wires the agent of one node: its key and ledger, its libvirt, and the bus."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 
 def gate_socket(settings: Settings) -> Path:
-    """Return where the agent answers the start gate."""
+    """Return the path of the socket at which the agent answers the start gate."""
     return settings.gate_socket or settings.data_dir / "node" / "gate.sock"
 
 
 class Node:
-    """Needs no database. `fleet` is what it watches where no libvirt is named in the settings.
+    """The agent of a node with the agent's files. It needs no database.
 
-    `authority` is the public key (PEM) that it pins where none is pinned yet and no invitation names one.
+    `fleet` is the sample fleet that the agent watches if the settings name no libvirt. `authority` is the
+    authority's public key (PEM) that the agent pins if it has pinned none yet and no invitation names a key.
     Raises AuthorityUnknown, JoinRefused, KeyRefused, OSError.
     """
 
@@ -79,16 +80,16 @@ class Node:
         )
 
     def _acting(self, settings: Settings) -> Act:
-        """Return what stops servers where a policy says so; without one libvirt is only looked at."""
+        """Return the function that stops servers for a policy, over a writable connection to libvirt."""
         if settings.libvirt_uri is None:
             return acting_with(lambda: self.fleet.open(sample_uri()))
         return acting_on(settings.libvirt_rw_uri or writable(settings.libvirt_uri))
 
     def start(self) -> None:
-        """Connect, register and work in the background."""
+        """Start the agent: it connects, registers and works in the background."""
         self.agent.start()
 
     def stop(self) -> None:
-        """Finish what is at hand."""
+        """Stop the agent and close the ledger."""
         self.agent.stop()
         self._ledger.close()

@@ -1,4 +1,4 @@
-"""`sealward dead-letters`: look at messages that could not be worked on, put them back or drop them."""
+"""`sealward dead-letters`: list, show, replay or drop the messages that no part of Sealward could handle."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
+from sealward.cli.environment import settings
 from sealward.cli.parts import broker
-from sealward.cli.place import settings
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
@@ -25,29 +25,29 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the sub-command with its four verbs."""
     letters = commands.add_parser(
         "dead-letters",
-        help="messages that could not be worked on",
-        description="Messages that no part of Sealward could work on lie in a queue of SEALWARD_BROKER_URL "
-        "with the reason, until they are put back (after an upgrade, say) or dropped.",
+        help="messages that no part of Sealward could handle",
+        description="A message that no part of Sealward could handle is kept in a queue of "
+        "SEALWARD_BROKER_URL with the reason, until it is replayed (after an upgrade, say) or dropped.",
     )
     verbs = letters.add_subparsers(required=True, metavar="VERB")
     listing = verbs.add_parser(
         "list",
-        help="list them, oldest first",
+        help="list the messages, oldest first",
         description="List id, time, queue, reason and detail of each, with control characters escaped.",
     )
     listing.set_defaults(run=_list)
     show = verbs.add_parser(
         "show",
-        help="print the body of one",
-        description="Print the body of one, with control characters escaped, but for line feeds.",
+        help="print the body of a message",
+        description="Print the body of a message. Control characters other than line feeds are escaped.",
     )
     show.add_argument("id", help="as `dead-letters list` shows it")
     show.set_defaults(run=_show)
     for verb, what in (("replay", "put back into the inboxes they came from"), ("drop", "drop for good")):
-        parser = verbs.add_parser(verb, help=what, description=f"{what.capitalize()}: those that are named.")
-        parser.add_argument("id", nargs="*", help="which ones")
-        parser.add_argument("--all", action="store_true", help="all there are")
-        parser.add_argument("--reason", metavar="CODE", help="those with this reason")
+        parser = verbs.add_parser(verb, help=what, description=f"The named messages: {what}.")
+        parser.add_argument("id", nargs="*", help="ids of messages, as `dead-letters list` shows them")
+        parser.add_argument("--all", action="store_true", help="all messages")
+        parser.add_argument("--reason", metavar="CODE", help="the messages with this reason")
         parser.set_defaults(run=_replay if verb == "replay" else _drop)
 
 
@@ -94,7 +94,7 @@ def _say(what: str, letters: list[DeadLetter]) -> int:
 
 def _chosen(args: argparse.Namespace) -> Callable[[DeadLetter], bool]:
     if not (args.id or args.all or args.reason):
-        raise Refusal("say which: ids, --reason CODE or --all")
+        raise Refusal("name the messages: ids, --reason CODE or --all")
     return lambda one: args.all or one.letter_id in args.id or one.reason == args.reason
 
 

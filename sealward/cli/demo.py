@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WEB: Final = "bdfe7b89-4d44-4edb-af5a-de8733aa3eba"
 DATABASE: Final = "ee57ad11-5c74-4e49-bf2d-46858570b3a1"
 PATIENCE: Final = 10.0
-"""Seconds that the tour waits for what takes milliseconds."""
+"""Seconds that the tour waits for an answer which takes milliseconds."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +35,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     demo = commands.add_parser(
         "demo",
         help="a tour on a sample fleet: sign, change, detect, re-sign, replay",
-        description="Show the main job in a process of its own on libvirt's test driver; nothing is kept.",
+        description="Show the main job in a process of its own, on libvirt's test driver. No data is kept.",
     )
     demo.set_defaults(run=_demo)
 
@@ -113,14 +113,14 @@ def _prove(client: Client) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Makes calls with curl and runs sub-commands; shows each and its answer."""
+    """Calls the API with curl, runs sub-commands, and prints each call with its answer."""
 
     url: str
     token: str
     folder: Path
 
     def call(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        """Make a call, show it and its answer."""
+        """Call the API; print the call and the answer."""
         more = [] if body is None else ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
         shown = "".join(f" {one if one.startswith('-') else shlex.quote(one)}" for one in more)
         print(f'$ curl -X {method} -H "X-Auth-Token: $token"{shown} "{self.url}{path}"')
@@ -129,18 +129,18 @@ class Client:
         return answer
 
     def get(self, path: str) -> dict[str, Any]:
-        """Make a GET and show nothing."""
+        """GET a path without printing anything."""
         return self._curl("GET", path, [])
 
     def wait(self, path: str, done: Callable[[dict[str, Any]], bool]) -> None:
-        """Ask again and again until the answer is as wanted. Raises Refusal when it never is."""
+        """GET a path until `done` accepts the answer. Raises Refusal after `PATIENCE` seconds."""
         end = time.monotonic() + PATIENCE
         while not done(self.get(path)):
             if time.monotonic() > end:
                 raise Refusal(f"GET {path} did not become what the tour waits for")
 
     def sealward(self, *words: str) -> None:
-        """Run a sub-command on the data of the tour. Raises Refusal when it fails."""
+        """Run a sub-command on the tour's data directory. Raises Refusal when the sub-command fails."""
         print(f"$ sealward {' '.join(words)}", flush=True)
         done = subprocess.run(  # noqa: S603 - this interpreter, with our own arguments
             [sys.executable, "-m", "sealward", *words],

@@ -1,49 +1,53 @@
-"""`sealward events set-aside`: the events that a part of the control plane could not take."""
+"""`sealward events set-aside`: the events that a part of the control plane could not process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sealward.characters import escaped
-from sealward.cli.place import existing
+from sealward.cli.environment import existing_settings
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from sealward.control_plane import Storage
     from sealward.events.set_aside import Aside
     from sealward.settings import Settings
+    from sealward.storage import Storage
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command with its verbs."""
     events = commands.add_parser(
-        "events", help="events that could not be taken", description="Look after the events of the log."
+        "events",
+        help="events that could not be processed",
+        description="Look after the events of the log.",
     )
     kinds = events.add_subparsers(required=True, metavar="WHICH")
     aside = kinds.add_parser(
         "set-aside",
-        help="those that a part could not take",
-        description="Events that a part of the control plane could not take and has set aside, to go on with "
-        "the next. They are in the log as before.",
+        help="events that a part of the control plane has set aside",
+        description="A part of the control plane that cannot process an event sets the event aside and goes "
+        "on with the next. The event stays in the log as it is.",
     )
     verbs = aside.add_subparsers(required=True, metavar="VERB")
     listing = verbs.add_parser(
-        "list", help="list them", description="List position, part, time, topic, reason and detail of each."
+        "list",
+        help="list the events",
+        description="List position, part, time, topic, reason and detail of each event.",
     )
     listing.set_defaults(run=_list)
     show = verbs.add_parser(
-        "show", help="print one", description="Print an event, control characters escaped."
+        "show", help="print an event", description="Print an event. Control characters are escaped."
     )
     show.add_argument("position", type=int, help="as `events set-aside list` shows it")
     show.set_defaults(run=_show)
     retry = verbs.add_parser(
         "retry",
-        help="have all of them taken again, after an upgrade",
-        description="Rebuild the projections from the log, and publish again what the relay could not. What "
-        "cannot be taken still is set aside again: then the status is 1.",
+        help="have all events processed again, after an upgrade",
+        description="Rebuild the projections from the log, and publish the events that the relay could not "
+        "publish. An event that still cannot be processed is set aside again: then the status is 1.",
     )
     retry.set_defaults(run=_retry)
 
@@ -67,7 +71,7 @@ def _print_one(found: Storage, position: int) -> int:
     if position not in {one.position for one in _all(found)}:
         raise Refusal(f"no event was set aside at {position}; `sealward events set-aside list` shows them")
     if not position:
-        raise Refusal("what an agent has set aside at 0 is no event of the log; the node's own log says more")
+        raise Refusal("position 0 stands for a message that an agent set aside: see the log of that node")
     (entry,) = found.store.copy(position - 1, 1)
     print(f"{entry.position}  {entry.stream}  {entry.version}  {escaped(entry.topic)}")
     print(escaped(entry.state.decode(errors="backslashreplace")))
@@ -108,7 +112,7 @@ def _retried(found: Storage, where: Settings) -> int:
 
 
 def _have_all_told(found: Storage, position: int) -> None:
-    """Have every node told everything anew, for nobody knows which of them an event concerned."""
+    """Have every node told everything anew: the event does not say which node it concerned."""
     from sealward.control.untold import Untold
 
     with found.projections.reading() as tables:
@@ -117,7 +121,7 @@ def _have_all_told(found: Storage, position: int) -> None:
 
 
 def _is_told_anew(found: Storage, hostname: str) -> bool:
-    """Have one node told everything anew; if that breaks its agent again, the agent says so."""
+    """Have a node told everything anew; an agent that breaks again reports that again."""
     from sealward.control.untold import Untold
 
     Untold(found.control).note({hostname: found.store.head()})
@@ -125,7 +129,7 @@ def _is_told_anew(found: Storage, hostname: str) -> bool:
 
 
 def _published(position: int, found: Storage, where: Settings) -> bool:
-    """Say whether the broker has taken an event now. Subscribers know it as late by its sequence."""
+    """Publish an event; say whether the broker took it. Subscribers see by its sequence that it is late."""
     from sealward.events.bus.amqp import AmqpPublisher
     from sealward.events.bus.tls import Tls
 
@@ -141,7 +145,7 @@ def _published(position: int, found: Storage, where: Settings) -> bool:
 
 
 def _all(found: Storage) -> list[Aside]:
-    """Return what was set aside by whatever part, in the order of the log."""
+    """Return the events that any part has set aside, in the order of the log."""
     from sealward.control.set_aside import SetAside
     from sealward.events.base import utc_now
 
@@ -151,12 +155,12 @@ def _all(found: Storage) -> list[Aside]:
 
 
 def _with_storage(work: Callable[[Storage, Settings], int]) -> int:
-    from sealward.control_plane import storage
     from sealward.events.bus.bus import BusUnavailable
     from sealward.events.store.postgres import NotAllowed, NotMigrated
     from sealward.events.store.store import StoreUnavailable
+    from sealward.storage import storage
 
-    where = existing()
+    where = existing_settings()
     with refusing(NotMigrated, NotAllowed, StoreUnavailable, BusUnavailable):
         found = storage(where)
         try:

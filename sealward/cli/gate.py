@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealward.cli.place import settings
+from sealward.cli.environment import settings
 from sealward.cli.refusal import refusing
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     gate = commands.add_parser(
         "gate",
         help="have libvirt ask before a server starts",
-        description="Have libvirt ask the agent before a server starts, or the node's ledger where there is "
-        "no agent. What is refused is for policies to say.",
+        description="Have libvirt ask the agent before a server starts, or the node's ledger while no agent "
+        "runs. Policies say which starts are refused.",
     )
     verbs = gate.add_subparsers(required=True, metavar="VERB")
     install = verbs.add_parser(
@@ -31,13 +31,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "SEALWARD_GATE_SOCKET. Run it as root, and again after every upgrade of Sealward.",
     )
     remove = verbs.add_parser(
-        "remove", help="take the hook away", description="Take the hook away; somebody else's is left alone."
+        "remove",
+        help="take the hook away",
+        description="Take the hook away. A hook that `gate install` has not written is left as it is.",
     )
     status = verbs.add_parser(
         "status",
-        help="say whether the gate stands; status 1 when it does not",
+        help="say whether the gate is active; status 1 when it is not",
         description="Say whether the hook is as it was installed: active, degraded with a reason, or absent. "
-        "Say what the node's policy does about starts, and what it leaves open.",
+        "Say what the node's policy does about starts, and which starts the policy leaves open.",
     )
     for verb, run in ((install, _install), (remove, _remove), (status, _status)):
         verb.set_defaults(run=run)
@@ -54,7 +56,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         type=Path,
         default=Path("/run/sealward-gate"),
         metavar="DIR",
-        help="where the hook marks servers that are received or restored; root's own; default: %(default)s",
+        help="where the hook marks servers that are received or restored; root's; default: %(default)s",
     )
 
 
@@ -65,8 +67,8 @@ def _install(args: argparse.Namespace) -> int:
 
     where = settings()
     with refusing(hook.HookRefused, PathRefused, OSError):
-        place = hook.install(args.hooks_dir, where.data_dir / "node", gate_socket(where), args.run_dir)
-    print(f"installed: {place}")
+        installed = hook.install(args.hooks_dir, where.data_dir / "node", gate_socket(where), args.run_dir)
+    print(f"installed: {installed}")
     print(RELOAD)
     return 0
 
@@ -82,7 +84,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _say_policy(folder: Path, hooks: Path) -> None:
-    """Say what the node's policy does about starts, as its ledger has it, and what that leaves open."""
+    """Print what the policy in the node's ledger does about starts, and which starts it leaves open."""
     from sealward.events.policy import leaves_open
     from sealward.node_agent.gate import hook
     from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, read

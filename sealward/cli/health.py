@@ -1,4 +1,4 @@
-"""`sealward health`: whether what the settings name answers and keeps up; for health checks."""
+"""`sealward health`: whether the database and the broker of the settings answer, and nothing falls behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Final
 
-from sealward.cli.place import settings
+from sealward.cli.environment import settings
 from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sealward.settings import Settings
 
 PATIENCE: Final = 5.0
-"""Seconds in which what lags must have moved on."""
+"""Seconds in which projections or relay that are behind must make progress."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,8 +25,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     health = commands.add_parser(
         "health",
         help="whether store and broker answer, and projections and relay keep up",
-        description="Look at what the settings name: SEALWARD_DATABASE_URL (it answers, the projections and "
-        "the relay are not stuck), SEALWARD_BROKER_URL (it answers). Status 2 when one is not well.",
+        description="Check SEALWARD_DATABASE_URL (it answers, the projections and the relay are not stuck) "
+        "and SEALWARD_BROKER_URL (it answers). The status is 2 when a check fails.",
     )
     health.add_argument("--url", help="ask the API there instead, as http://127.0.0.1:9362")
     health.set_defaults(run=_health)
@@ -70,9 +70,10 @@ def _broker(where: Settings) -> None:
 
 
 def _store(where: Settings) -> None:
-    from sealward.control_plane import monitor, storage
+    from sealward.control_plane import monitor
     from sealward.events.store.postgres import NotAllowed, NotMigrated
     from sealward.events.store.store import StoreUnavailable
+    from sealward.storage import storage
 
     try:
         found = storage(where)
@@ -88,7 +89,7 @@ def _store(where: Settings) -> None:
 
 
 def _keeps_up(what: str, look: Monitor, position: Callable[[], int]) -> None:
-    """Say how far something is behind. Raises Refusal when it does not move."""
+    """Print how far `what` is behind the log. Raises Refusal when its position does not advance."""
     first, deadline = position(), time.monotonic() + PATIENCE
     while (lag := look.lag(position())).events and lag.position == first:
         if time.monotonic() > deadline:

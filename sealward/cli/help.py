@@ -1,4 +1,4 @@
-"""How `--help` reads: descriptions are wrapped, examples stay as they stand."""
+"""The form of `--help`: descriptions are wrapped, examples keep their lines."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ EXAMPLES: Final = {
     "sealward diff": ("sealward diff --xml signed.xml found.xml",),
     "sealward verify": ("sealward verify envelope.json --key authority.pub --key node.pub",),
 }
-"""Program and sub-command → how it is used; a test parses every one of them."""
+"""Example command lines of each sub-command. A test parses every example."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help has wrapped paragraphs and its examples; its sub-commands are such parsers, too."""
+    """A parser whose help has wrapped paragraphs and examples. Its sub-commands have such parsers, too."""
 
     def __init__(self, prog: str, description: str, epilog: str = "", **more: Any) -> None:  # noqa: ANN401 - argparse's
         parts = (_examples(prog), _wrapped(epilog))
@@ -63,6 +63,6 @@ def _examples(program: str) -> str:
 
 
 def _wrapped(text: str) -> str:
-    """Return a text with its paragraphs wrapped; a paragraph that is indented stays as it is."""
+    """Return a text with wrapped paragraphs; indented paragraphs keep their lines."""
     parts = text.split("\n\n")
     return "\n\n".join(part if part.startswith(INDENT) else textwrap.fill(part, WIDTH) for part in parts)

@@ -1,4 +1,4 @@
-"""`sealward node enroll`, `invite` and `uninvite`: the part that the log has to know."""
+"""Writes invitations of hosts to the log and to join files: `sealward node enroll`, `invite`, `uninvite`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealward.cli.place import existing
+from sealward.cli.environment import existing_settings
 from sealward.cli.refusal import Refusal, refusing
 from sealward.commands.context import RequestContext
 
@@ -25,20 +25,20 @@ MOST_HOURS: Final = 24.0 * 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what an invitation is made with."""
+    """Add the options of an invitation."""
     parser.add_argument(
         "--join",
         type=Path,
         metavar="FILE",
         help="the file for the node with the invitation's secret; default: SEALWARD_JOIN_FILE, or "
-        "HOSTNAME.join. One that is there already is used again.",
+        "HOSTNAME.join. A file that exists is used again.",
     )
     parser.add_argument(
         "--authority",
         type=Path,
         metavar="FILE",
-        help="the authority's public key (PEM); default: that of SEALWARD_AUTHORITY_KEY, or authority.pub in "
-        "SEALWARD_DATA_DIR",
+        help="the authority's public key (PEM); default: the public key of SEALWARD_AUTHORITY_KEY, or "
+        "authority.pub in SEALWARD_DATA_DIR",
     )
     parser.add_argument(
         "--hours",
@@ -55,7 +55,7 @@ def has_log(where: Settings) -> bool:
 
 
 def invite(args: argparse.Namespace) -> Path:
-    """Invite a host; return the file that its agent needs. Raises Refusal."""
+    """Invite a host; return the join file that the host's agent needs. Raises Refusal."""
     from sealward.commands.errors import Rejected
     from sealward.commands.messages import InviteNode
     from sealward.events.signing.keys import KeyRefused
@@ -63,7 +63,7 @@ def invite(args: argparse.Namespace) -> Path:
 
     if not 0 < args.hours <= MOST_HOURS:
         raise Refusal(f"--hours: more than 0, at most {MOST_HOURS:g}")
-    where = existing()
+    where = existing_settings()
     file = args.join or where.join_file or Path(f"{args.hostname}.join")
     with refusing(JoinRefused, KeyRefused, OSError, Rejected):
         join = _join(file, args, where)
@@ -83,13 +83,15 @@ def uninvite(args: argparse.Namespace) -> int:
     from sealward.commands.messages import UninviteNode
 
     with refusing(Rejected):
-        _carry_out(UninviteNode(context=RequestContext(actor=_actor()), hostname=args.hostname), existing())
+        _carry_out(
+            UninviteNode(context=RequestContext(actor=_actor()), hostname=args.hostname), existing_settings()
+        )
     print(f"{args.hostname} is invited no longer")
     return 0
 
 
 def _join(file: Path, args: argparse.Namespace, where: Settings) -> Join:
-    """Return the invitation in a file, which is made when it is not there."""
+    """Return the invitation in a join file; make the file where it is missing."""
     from sealward.protocol import joining
 
     if file.exists():
@@ -123,7 +125,7 @@ def _authority(file: Path | None, where: Settings) -> str:
 
 
 def _actor() -> str:
-    """Return who is at the terminal, as the log will show it."""
+    """Return the actor for the log: the user at the terminal."""
     uid = os.getuid()
     try:
         return f"user:{pwd.getpwuid(uid).pw_name}"
@@ -133,10 +135,10 @@ def _actor() -> str:
 
 def _carry_out(command: Command, where: Settings) -> None:
     from sealward.commands.writer.handler import Handler
-    from sealward.control_plane import storage
     from sealward.events.base import utc_now
     from sealward.events.store.postgres import NotMigrated
     from sealward.events.store.store import StoreUnavailable
+    from sealward.storage import storage
 
     with refusing(StoreUnavailable, NotMigrated):
         found = storage(where)

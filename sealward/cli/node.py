@@ -1,4 +1,4 @@
-"""`sealward node`: what an operator does for a node: its user at the broker, and its keys."""
+"""`sealward node`: an operator's commands for a node: its user at the broker, its invitation, its keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from sealward.cli import invitation
-from sealward.cli.place import settings
+from sealward.cli.environment import settings
 from sealward.cli.refusal import Refusal, refusing
 from sealward.events.bus.permissions import LIMITS, of_node, user_of
 from sealward.events.values import RFC1123
@@ -36,7 +36,7 @@ add_user() ( # NAME FILE: where rabbitmqctl takes a hash, it reads no password f
     fi
 )
 """
-"""Shell: make a user of RabbitMQ without the password on a command line; there is at most a salted hash.
+"""Shell: make a user of RabbitMQ. A command line shows at most a salted hash of the password.
 
 The hash: https://www.rabbitmq.com/docs/passwords#computing-password-hash.
 """
@@ -78,11 +78,11 @@ LATER: Final = "run `sealward node invite` where SEALWARD_DATABASE_URL is set"
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the sub-command with its verb."""
+    """Add the sub-command with its verbs."""
     node = commands.add_parser(
         "node",
-        help="let a node's agent use the broker, or no longer; its keys",
-        description="What an operator does for a node.",
+        help="a node's invitation, its user at the broker, and its keys",
+        description="What an operator does for a node: its invitation, its user at the broker, and its keys.",
     )
     verbs = node.add_subparsers(required=True, metavar="VERB")
     enroll = verbs.add_parser(
@@ -104,10 +104,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     enroll.set_defaults(run=_enroll)
     invite = verbs.add_parser(
         "invite",
-        help="let a host register, once, without making its broker's user",
+        help="let a host register, once; makes no user at the broker",
         description="Write to the log of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR, that the host may "
-        "register as a node, and to a file what its agent needs for that (SEALWARD_JOIN_FILE). The log has "
-        "only the public half of the secret in that file. The same file again changes nothing.",
+        "register as a node, and write the join file that its agent needs (SEALWARD_JOIN_FILE). The log has "
+        "only the public half of the secret in that file. Inviting again with the same file changes nothing.",
     )
     invite.add_argument("hostname", help="as `hostname` prints it on the node")
     invitation.add_arguments(invite)
@@ -116,7 +116,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "uninvite",
         help="revoke an invitation that was not used",
         description="Write to the log of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR, that the invitation of "
-        "the host counts no more.",
+        "the host is revoked.",
     )
     uninvite.add_argument("hostname", help="as it was invited")
     uninvite.set_defaults(run=_uninvite)
@@ -142,8 +142,8 @@ def _add_key(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="print this node's public key, or make the next one",
         description="Run this on the node, as its agent's user. Print the public key of SEALWARD_DATA_DIR, "
         "and make the key if there is none yet. With --new, make the next key beside it, once, and print "
-        "that one's: the agent takes it into use by itself as soon as an administrator has named it with "
-        "PUT /v1/node/{node_id}/key. Files are for the owner of the data directory alone.",
+        "its public key: the agent begins to use the next key as soon as an administrator has named it with "
+        "PUT /v1/node/{node_id}/key. Only the owner of the data directory can read the files.",
     )
     key.add_argument("--new", action="store_true", help="make the next key, and print its public key")
     key.set_defaults(run=_key)
@@ -201,9 +201,9 @@ def _key(args: argparse.Namespace) -> int:
 
 
 def _be_the_owner_of(folder: Path) -> None:
-    """Raise Refusal when another user's agent lives there: it could not read keys that this one makes.
+    """Raise Refusal when another user owns the folder: that user's agent could not read the keys made here.
 
-    Raises PathRefused when another user could have the keys made elsewhere.
+    Raises PathRefused when another user could redirect the path of the keys.
     """
     from sealward.node_agent.gate import guarded
 
@@ -217,7 +217,7 @@ def _be_the_owner_of(folder: Path) -> None:
 
 
 def script(hostname: str, broker: str, *, is_uninvited: bool = False) -> str:
-    """Return the script. Raises Refusal."""
+    """Return the shell script that makes a node's user at the broker. Raises Refusal."""
     if not HOSTNAME.fullmatch(hostname):
         raise Refusal(f"{hostname!r} is no hostname")
     url = urlsplit(broker)

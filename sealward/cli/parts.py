@@ -1,10 +1,10 @@
-"""`sealward api`, `worker`, `agent` and `migrate`: the parts of a fleet, each a process of its own."""
+"""`sealward api`, `worker`, `agent` and `migrate`: the processes of a fleet."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sealward.cli.place import settings
+from sealward.cli.environment import settings
 from sealward.cli.process import Process
 from sealward.cli.refusal import Refusal, refusing
 
@@ -32,8 +32,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     worker = commands.add_parser(
         "worker",
         help="projections, relay, reports of nodes; any number of processes",
-        description="Keep projections, copy the log to SEALWARD_BROKER_URL, take reports of nodes, watch "
-        "their leases. Each role is led by one worker; another takes over within seconds.",
+        description="Keep projections, copy the log to SEALWARD_BROKER_URL, process reports of nodes, watch "
+        "the leases of nodes. One worker leads each role; another worker takes over within seconds.",
     )
     worker.set_defaults(run=_worker)
     agent = commands.add_parser(
@@ -47,10 +47,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _migrate(args: argparse.Namespace) -> int:
     del args
-    from sealward.control_plane import storage
     from sealward.events.store.postgres import NotAllowed, NotMigrated, migrate
     from sealward.events.store.roles import grant, is_bounded
     from sealward.events.store.store import StoreUnavailable
+    from sealward.storage import storage
 
     where = settings()
     with refusing(NotMigrated, NotAllowed, StoreUnavailable):

@@ -1,4 +1,4 @@
-"""`sealward policy sample`: prints the access rules of the API, as a file that changes nothing."""
+"""`sealward policy sample`: print the default access rules of the API as comments of a policy file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     policy = commands.add_parser(
         "policy",
         help="show the access rules of the API",
-        description="Every call of the API has a rule; the file of SEALWARD_POLICY_FILE can override rules.",
+        description="Each call of the API has an access rule, which SEALWARD_POLICY_FILE can override.",
     )
     verbs = policy.add_subparsers(required=True, metavar="VERB")
     sample = verbs.add_parser(
         "sample",
-        help="print a file of access rules that changes nothing",
-        description="Print every rule with its default, in comments: a start for SEALWARD_POLICY_FILE.",
+        help="print the default access rules",
+        description="Print each access rule with its default, as comments: a start for SEALWARD_POLICY_FILE.",
     )
     sample.set_defaults(run=_sample)
 

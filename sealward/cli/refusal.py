@@ -1,4 +1,4 @@
-"""What stops a sub-command, said in one line on stderr."""
+"""The error that ends a sub-command with one line on stderr and the status 2."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """The sub-command cannot do what it was asked; the message says what to do."""
+    """The sub-command cannot be carried out; the message says what to do next."""
 
 
 @contextlib.contextmanager
 def refusing(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of those kinds into a Refusal."""
+    """Raise Refusal in the place of errors of those classes."""
     try:
         yield
     except kinds as refused:

@@ -1,4 +1,4 @@
-"""`sealward openstack-register`: make Sealward known to Keystone: service, endpoints, roles."""
+"""`sealward openstack-register`: register Sealward in Keystone: its service, endpoints and roles."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ NAME: Final = "sealward"
 TYPE: Final = "integrity"
 DESCRIPTION: Final = "Integrity signatures of servers"
 ROLES: Final = ("security-officer", "auditor")
-"""The roles that Keystone does not have by itself; admin and reader it has."""
+"""The roles that Keystone does not have by default. It has admin and reader."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command."""
     register = commands.add_parser(
         "openstack-register",
-        help="make Sealward known to Keystone: print the commands, or run them",
-        description="Print the `openstack` commands that put Sealward into Keystone's catalogue, with the "
-        "roles of its personas. With --run it is done, as the administrator whom OS_CLOUD or other OS_… "
-        "variables name; what is there already stays, and an endpoint at another URL is moved.",
+        help="register Sealward in Keystone: print the commands, or run them",
+        description="Print the `openstack` commands that register Sealward in Keystone's catalogue, and make "
+        "the roles of its personas. With --run, make the calls, as the administrator whom OS_CLOUD or other "
+        "OS_… variables name: an entry that exists stays, and an endpoint at another URL is updated.",
     )
     register.add_argument("url", help="where clients find the API, as https://sealward.example:9362")
     register.add_argument("--internal-url", metavar="URL", help="for services; default: the same")
@@ -40,19 +40,19 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         default=os.environ.get("OS_REGION_NAME") or "RegionOne",
         help="the region of the endpoints; default: OS_REGION_NAME, or RegionOne",
     )
-    register.add_argument("--run", dest="runs", action="store_true", help="do it instead of printing it")
+    register.add_argument("--run", dest="runs", action="store_true", help="make the calls")
     register.set_defaults(run=_register)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the catalogue is to have; `urls` by interface."""
+    """The entries that the catalogue shall have. `urls` has a URL by interface."""
 
     region: str
     urls: dict[str, str]
 
     def commands(self) -> Iterator[list[str]]:
-        """Give the commands that make it."""
+        """Yield the `openstack` commands that make the entries."""
         yield ["openstack", "service", "create", "--name", NAME, "--description", DESCRIPTION, TYPE]
         for interface, url in self.urls.items():
             yield ["openstack", "endpoint", "create", "--region", self.region, TYPE, interface, url]
@@ -76,7 +76,7 @@ def _register(args: argparse.Namespace) -> int:
 
 
 def _base(url: str) -> str:
-    """Return what the catalogue says: the API's first version."""
+    """Return the URL for the catalogue, that of version 1 of the API. Raises Refusal."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise Refusal(f"{url}: give a URL as https://sealward.example:9362")
@@ -106,7 +106,7 @@ def _identity(session: Any) -> Adapter:  # noqa: ANN401 - of openstacksdk, which
 
 
 def _make(identity: Adapter, wanted: Wanted) -> None:
-    """Make what is not there yet, and say what was done."""
+    """Make the entries that are missing, and print what was done."""
     service = _one(identity, "service", {"name": NAME, "type": TYPE}, {"description": DESCRIPTION})
     for interface, url in wanted.urls.items():
         which = {"service_id": service["id"], "interface": interface, "region_id": wanted.region}
@@ -119,7 +119,7 @@ def _make(identity: Adapter, wanted: Wanted) -> None:
 
 
 def _one(identity: Adapter, kind: str, which: dict[str, str], more: dict[str, str]) -> dict[str, Any]:
-    """Return the one that there is, or make it."""
+    """Return an entry of the catalogue; make it where it is missing."""
     name = which.get("name") or which["interface"]
     found: list[dict[str, Any]] = identity.get(f"/{kind}s", params=which).json()[f"{kind}s"]
     if found:

@@ -1,4 +1,4 @@
-"""`sealward replay`: build all projections anew from the log."""
+"""`sealward replay`: rebuild all projections from the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from sealward.cli.place import existing
+from sealward.cli.environment import existing_settings
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from sealward.control_plane import Storage
     from sealward.events.store.store import EventStore
     from sealward.projections.signs import SignRow
+    from sealward.storage import Storage
 
 MAX_SHOWN: Final = 20
 CHANGED: Final = (
@@ -34,23 +34,23 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     replay = commands.add_parser(
         "replay",
         help="rebuild all projections from the log, compare, swap; status 1 when any row was wrong",
-        description="Rebuild all projections from the log into a shadow, compare them with the rows in use, "
-        "and take the rebuilt ones. Also beside a running control plane. A log, or a snapshot, in which "
-        "something does not fit together is not taken unless --adopt says so. With --until: print what was "
-        "known then, a JSON object for each sign, and change nothing.",
+        description="Rebuild all projections from the log into a shadow, compare the rebuilt rows with the "
+        "rows in use, and replace these. The control plane can run meanwhile. Rows of a log that has flaws, "
+        "or whose snapshots have flaws, are replaced only with --adopt. With --until: print the verdicts as "
+        "of then, a JSON object for each sign, and change nothing.",
     )
-    replay.add_argument("--adopt", action="store_true", help="take the log as it is, whatever does not fit")
+    replay.add_argument("--adopt", action="store_true", help="replace the rows even if the log has flaws")
     replay.add_argument("--until", metavar="TIME|POSITION", help="as 2026-01-02T03:04:05Z, or 4711")
     replay.set_defaults(run=_replay)
 
 
 def _replay(args: argparse.Namespace) -> int:
-    from sealward.control_plane import storage
     from sealward.events.store.postgres import NotAllowed, NotMigrated
     from sealward.events.store.store import StoreUnavailable
+    from sealward.storage import storage
 
     with refusing(NotMigrated, NotAllowed, StoreUnavailable):
-        found = storage(existing())
+        found = storage(existing_settings())
         try:
             if args.until is not None:
                 return _show(found.store, args.until)
@@ -63,7 +63,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _is_sound(store: EventStore) -> bool:
-    """Say what does not fit together, and whether all does."""
+    """Print the flaws of the log; say whether it has none."""
     from sealward.commands.writer.soundness import flaws
 
     found = list(flaws(store))
@@ -111,7 +111,7 @@ def _show(store: EventStore, until: str) -> int:
 
 
 def _until(store: EventStore, text: str) -> tuple[int, datetime]:
-    """Return the position and the moment that were asked for. Raises Refusal."""
+    """Return the position and the time that `--until` names. Raises Refusal."""
     if text.isascii() and text.isdigit():
         position = min(int(text), store.head())
         last = store.follow(position - 1, 1) if position else []
@@ -141,7 +141,7 @@ def _known(row: SignRow, moment: datetime) -> dict[str, object]:
 
 
 def _progress(total: int) -> tqdm[NoReturn]:
-    """Return a bar with rate and remaining time; where nobody watches, a line now and then."""
+    """Return a progress bar; without a terminal it prints a line every `QUIET` seconds."""
     from tqdm import tqdm
 
     watched = sys.stderr.isatty()

@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 from typing import TYPE_CHECKING
 
-from sealward.cli.place import alone, own
+from sealward.cli.environment import alone, own_settings
 from sealward.cli.process import Process
 from sealward.cli.refusal import Refusal, refusing
 
@@ -40,7 +40,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _run(args: argparse.Namespace) -> int:
     del args
-    where = own()
+    where = own_settings()
     if where.database_url or where.broker_url:
         raise Refusal("run is the embedded default; with PostgreSQL and RabbitMQ start api, worker and agent")
     token = where.admin_token or secrets.token_urlsafe(24)

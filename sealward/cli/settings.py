@@ -28,7 +28,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def table(found: Iterable[Declared]) -> str:
-    """Return settings as a table in Markdown, whose links begin at the root of the repository."""
+    """Return settings as a Markdown table. Links in the table are relative to the root of the repository."""
     rows = "".join(
         f"| `{one.name}`{' (or `…_FILE`)' if one.secret else ''} | {one.default} | {_linked(one.meaning)} |\n"
         for one in found

@@ -1,4 +1,4 @@
-"""`sealward subscribe`: print the feed of a Sealward from any place on; `sealward schema`: what is in it."""
+"""`sealward subscribe`: print events from any position on. `sealward schema`: print their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAUSE: Final = 2.0
-"""Seconds until a server that was away, or full, is asked again."""
+"""Seconds until a server that did not answer, or had too many streams, is asked again."""
 SILENCE: Final = 30.0
 """Seconds without even a comment after which the connection counts as dead."""
 
@@ -27,10 +27,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the sub-commands."""
     subscribe = commands.add_parser(
         "subscribe",
-        help="print events as they come, from any place on",
-        description="Print the events of the Sealward at --url, one CloudEvent a line, from a place on and "
-        "then as they come, until Ctrl-C. Nothing is left out or printed twice when the connection breaks. "
-        "SEALWARD_TOKEN (or SEALWARD_TOKEN_FILE) holds the API token.",
+        help="print events as they come, from any position of the log on",
+        description="Print the events of the Sealward at --url from a position on, and then as they come, "
+        "until Ctrl-C: one CloudEvent a line. When the connection breaks, no event is left out or printed "
+        "twice. SEALWARD_TOKEN (or SEALWARD_TOKEN_FILE) holds the API token.",
     )
     subscribe.add_argument(
         "--url",
@@ -42,11 +42,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         dest="start",
         default="now",
         metavar="first|now|POSITION|TIME",
-        help="`first`, `now` (default), beyond a position, or a time as 2026-01-02T03:04:05Z",
+        help="`first`, `now` (default), a position (events after it), or a time as 2026-01-02T03:04:05Z",
     )
-    subscribe.add_argument("--type", metavar="TOPIC", help="this kind alone, as sign.validated")
-    subscribe.add_argument("--server", metavar="UUID", help="about this server alone")
-    subscribe.add_argument("--node", metavar="ID", help="about this node alone")
+    subscribe.add_argument("--type", metavar="TOPIC", help="only events of this topic, as sign.validated")
+    subscribe.add_argument("--server", metavar="UUID", help="only events about this server")
+    subscribe.add_argument("--node", metavar="ID", help="only events about this node")
     subscribe.add_argument("--count", type=int, metavar="N", help="end after N events")
     subscribe.set_defaults(run=_subscribe)
     schema = commands.add_parser(
@@ -91,7 +91,7 @@ def _subscribe(args: argparse.Namespace) -> int:
 
 
 class Feed:
-    """Server-sent events of one URL, across broken connections; `position` is that of the last event."""
+    """The server-sent events of a URL, across broken connections. `position` is that of the last event."""
 
     def __init__(self, url: str, token: str, wanted: dict[str, str | None]) -> None:
         parts = urlsplit(url)
@@ -105,7 +105,7 @@ class Feed:
         self.position = 0
 
     def events(self, start: str) -> Iterator[str]:
-        """Give the events, on and on. Raises Refusal when the server says no."""
+        """Yield events without end. Raises Refusal when the server refuses the request."""
         query = dict(self._wanted)
         if start == "now":
             self.position = int(self._ask("?limit=0")["head"])
@@ -131,7 +131,7 @@ class Feed:
             connection.close()
 
     def _stream(self, path: str) -> Iterator[str]:
-        """Give the events of one connection."""
+        """Yield the events of one connection."""
         connection = self._kind(self._host, timeout=SILENCE)
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(self.position)}
         try:

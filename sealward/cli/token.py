@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sealward.cli.place import own, settings
+from sealward.cli.environment import own_settings, settings
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
@@ -26,30 +26,30 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     token = commands.add_parser(
         "token",
         help="issue, list and revoke API tokens",
-        description="API tokens of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR. Every API process takes or "
-        "refuses them from the next request on. Only hashes are kept.",
+        description="API tokens of SEALWARD_DATABASE_URL, or SEALWARD_DATA_DIR. Every API process accepts a "
+        "new token, and refuses a revoked token, from the next request on. Only hashes of tokens are kept.",
     )
     verbs = token.add_subparsers(required=True, metavar="VERB")
     issue = verbs.add_parser(
         "issue",
-        help="make a token and print it, this once",
-        description="Make a token and print it; nobody can read it again.",
+        help="make a token and print it once",
+        description="Make a token and print it. It cannot be printed again.",
     )
     issue.add_argument("name", help="the user that the log will show")
     issue.add_argument("--role", choices=tuple(Role), default="reader", help="default: reader")
-    issue.add_argument("--days", type=float, metavar="N", help="how long it lives; default: until revoked")
+    issue.add_argument("--days", type=float, metavar="N", help="days until it expires; default: never")
     issue.set_defaults(run=_issue)
     revoke = verbs.add_parser(
         "revoke",
-        help="make a token worthless, at once",
-        description="Make the token of a name worthless, at once. The log keeps what its user did.",
+        help="revoke a token at once",
+        description="Revoke the token of a user at once. The log keeps the user's actions.",
     )
     revoke.add_argument("name", help="the user, as `token list` shows it")
     revoke.set_defaults(run=_revoke)
     listing = verbs.add_parser(
         "list",
         help="list the issued tokens",
-        description="List names, roles, and until when, tab-separated; never the tokens.",
+        description="List names, roles, times of issue and of expiry, separated by tabs; never the tokens.",
     )
     listing.set_defaults(run=_list)
 
@@ -90,12 +90,12 @@ def _list(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _tokens() -> Iterator[Tokens]:
     from sealward.control.tokens import Tokens
-    from sealward.control_plane import control
     from sealward.events.store.postgres import NotAllowed
     from sealward.events.store.store import StoreUnavailable
+    from sealward.storage import control
 
     with refusing(StoreUnavailable, NotAllowed):
-        database = control(own())
+        database = control(own_settings())
         try:
             yield Tokens(database, lambda: datetime.now(UTC))
         finally:

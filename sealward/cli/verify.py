@@ -22,8 +22,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     verify = commands.add_parser(
         "verify",
         help="check an envelope's signatures; status 1 when a key has not signed it",
-        description="Check that EVERY given key has signed the envelope, and print what it states. Keys are "
-        "counted, not files: a key that is in two files, in whatever form, is one key.",
+        description="Check that EVERY given key has signed the envelope, and print the statement in it. Keys "
+        "are counted, not files: a key that is in two files, in any form, is one key.",
     )
     verify.add_argument(
         "envelope", type=Path, help="what GET /v1/sign/{server_id}/envelope answered, - for stdin"
@@ -67,7 +67,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _distinct(paths: Sequence[Path]) -> list[Ed25519PublicKey]:
-    """Return the keys in the files, each once. Raises KeyRefused, OSError, and Refusal for two in a file."""
+    """Return the distinct keys in the files. Raises KeyRefused, OSError, Refusal (two keys in a file)."""
     from sealward.events.signing.keys import public_key
 
     found: dict[bytes, Ed25519PublicKey] = {}

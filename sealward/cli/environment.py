@@ -1,4 +1,4 @@
-"""Settings and the data directory, as every sub-command that needs them finds them."""
+"""The settings in the environment, and the data directory that they name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def settings() -> Settings:
         return Settings.from_env(os.environ)
 
 
-def own() -> Settings:
-    """Return the settings where the data directory is root's or the caller's, if there is one.
+def own_settings() -> Settings:
+    """Return the settings, if the data directory is missing or belongs to root or to the caller.
 
-    The owner of another could have root write to files of root's. Raises Refusal.
+    Another owner of the directory could make root write to files of root's. Raises Refusal.
     """
     from sealward.node_agent.gate.guarded import PathRefused, enter
 
@@ -34,9 +34,9 @@ def own() -> Settings:
     return found
 
 
-def existing() -> Settings:
-    """Return the settings where there is a data directory already. Raises Refusal."""
-    found = own()
+def existing_settings() -> Settings:
+    """Return the settings, if the data directory has a log already. Raises Refusal."""
+    found = own_settings()
     if found.database_url is None and not (found.data_dir / "log.sqlite").exists():
         raise Refusal(f"{found.data_dir} has no log; SEALWARD_DATA_DIR names the data directory")
     return found
@@ -44,7 +44,7 @@ def existing() -> Settings:
 
 @contextlib.contextmanager
 def alone(where: Settings) -> Iterator[None]:
-    """Hold the data directory for this process. Raises Refusal when another one runs on it."""
+    """Lock the data directory for this process. Raises Refusal when another process has locked it."""
     where.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (where.data_dir / "lock").open("w", encoding="ascii") as lock:
         try:
