@@ -56,6 +56,7 @@ from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.past import Past
 from sealward.projections.runner import Runner
 from sealward.protocol import reports
+from sealward.protocol.queues import INBOX
 from sealward.settings import SettingRefused
 from sealward.storage import Files, storage
 
@@ -334,7 +335,7 @@ def _inboxes(core: Core, settings: Settings, bus: Bus, intake: Intake) -> Part:
     invited share an inbox, as all do on the bus in the process.
     """
     if settings.broker_url is None:
-        return bus.inbox_in_batches(reports.INBOX, intake.take)
+        return bus.inbox_in_batches(INBOX, intake.take)
 
     which = hosts.Inboxes(core.store, core.projections).all
     return Inboxes(bus, intake.take, which=which, rest=intake.rest, leader=_leader(settings, "intake"))

@@ -35,6 +35,9 @@ from sealward.projections.signs import SignRow
 from sealward.projections.sqlite import SqliteBackend
 from sealward.projections.tables import Tables
 from sealward.protocol import reports, telling
+from sealward.protocol.desired import Assignment, Desired
+from sealward.protocol.queues import queue_of
+from sealward.protocol.telling import Incoming, Inquiry
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
@@ -64,7 +67,7 @@ class Queues:
 
     def of(self, hostname: str) -> list[bytes]:
         """Return what lies in the queue of a node."""
-        return [one.body for one in self.letters if one.queue == reports.queue_of(hostname)]
+        return [one.body for one in self.letters if one.queue == queue_of(hostname)]
 
     def open(self, queue: str) -> None:
         """Make a queue."""
@@ -107,7 +110,7 @@ class Door:
         self.heard: list[reports.AnyReport] = []
         self.told: list[str] = []
         self.appends: list[list[Event]] = []
-        self.signs: dict[str, Callable[[], reports.Assignment]] = {}
+        self.signs: dict[str, Callable[[], Assignment]] = {}
         self._store = store
         self._append_all = store.append_all
         store.append_all = self._appended  # type: ignore[method-assign]  # to count
@@ -172,14 +175,14 @@ class Door:
         """Return the whole log."""
         return [one.event for one in self._store.follow(0)]
 
-    def inquiries(self, hostname: str) -> list[reports.Inquiry]:
+    def inquiries(self, hostname: str) -> list[Inquiry]:
         """Return what a node was asked as the home of servers, and forget it."""
         told = self._told()
-        asked = [message for to, message in told if to == hostname and isinstance(message, reports.Inquiry)]
+        asked = [message for to, message in told if to == hostname and isinstance(message, Inquiry)]
         kept = [
             letter
             for letter, (_, message) in zip(self.sent, told, strict=True)
-            if not isinstance(message, reports.Inquiry)
+            if not isinstance(message, Inquiry)
         ]
         self.sent[:] = kept
         return asked
@@ -189,7 +192,7 @@ class Door:
         return [
             (to, one.server_id, one.assignment is not None)
             for to, one in self._told()
-            if isinstance(one, reports.Incoming)
+            if isinstance(one, Incoming)
         ]
 
     @contextlib.contextmanager
@@ -213,9 +216,9 @@ class Door:
         """Return a verdict as GET has it now."""
         return self.sign(server_id).verdict_at(self.now)
 
-    def _desire(self, node: Node) -> reports.Desired:
+    def _desire(self, node: Node) -> Desired:
         self.told.append(node.hostname)
-        return reports.Desired(node.node_id, self._store.head(), node.active, "PEM", (), ())
+        return Desired(node.node_id, self._store.head(), node.active, "PEM", (), ())
 
     def _elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
         with self.rows() as (projections, tables):

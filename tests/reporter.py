@@ -18,7 +18,9 @@ from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Finding, Meas
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import keys
 from sealward.events.signing.statement import Statement
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.telling import Inquiry
+from sealward.protocol.turn import Turn
 
 SECTIONS = ("boot", "cpu", "devices", "disks", "features", "identity", "memory", "network", "security")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,9 +35,9 @@ def task_of(server_id: str) -> str:
     return f"t-{server_id}"
 
 
-def ever_later(boot: int = 1) -> Iterator[reports.Turn]:
+def ever_later(boot: int = 1) -> Iterator[Turn]:
     """Give the turns of one start of an agent."""
-    return (reports.Turn(boot, seq) for seq in itertools.count(1))
+    return (Turn(boot, seq) for seq in itertools.count(1))
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,15 @@ class Reporter:
     node_id: int
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
     evidence: int = 2000
-    turns: Iterator[reports.Turn] = field(default_factory=ever_later, repr=False)
+    turns: Iterator[Turn] = field(default_factory=ever_later, repr=False)
 
     def seal(self, report: reports.AnyReport | reports.Bundle, key: Ed25519PrivateKey | None = None) -> bytes:
         """Return a report as it stands on the bus, with the next turn."""
-        return reports.seal(reports.numbered(report, next(self.turns)), key or self.key)
+        return codec.seal(codec.numbered(report, next(self.turns)), key or self.key)
 
     def bundle(self, *bodies: bytes, key: Ed25519PrivateKey | None = None) -> bytes:
         """Return what was said in several envelopes as one."""
-        return self.seal(
-            reports.together(self.hostname, [envelopes.parse(one).payload for one in bodies]), key
-        )
+        return self.seal(codec.together(self.hostname, [envelopes.parse(one).payload for one in bodies]), key)
 
     def registration(self) -> bytes:
         """Say that it is there."""
@@ -85,9 +85,7 @@ class Reporter:
         """Have its start gate ask about a server of another node."""
         return self.seal(reports.Wanted(hostname=self.hostname, server_id=server_id))
 
-    def leaving(
-        self, inquiry: reports.Inquiry, at: datetime, *, has: bool = True, leaving: bool = True
-    ) -> bytes:
+    def leaving(self, inquiry: Inquiry, at: datetime, *, has: bool = True, leaving: bool = True) -> bytes:
         """Answer whether a server leaves it."""
         return self.seal(
             reports.Leaving(

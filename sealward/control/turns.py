@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sealward.protocol.reports import Turn
+from sealward.protocol.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -35,7 +35,8 @@ from sealward.intake.reports.quota import OverLogQuota, OverQuota, Quota, Spent,
 from sealward.intake.reports.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.reports.refusals import Refusals
 from sealward.intake.reports.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.telling import Behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,7 +62,7 @@ Refused = (
     KeyRefused,
     envelopes.EnvelopeRefused,
     envelopes.NotVerified,
-    reports.ReportMalformed,
+    codec.ReportMalformed,
     statements.StatementRefused,
 )
 Unheard = (NoSender, WrongSender, NotNewer, OverQuota, OverLogQuota, TooLarge)
@@ -79,7 +80,7 @@ class _Outcome:
     recorded: set[Refusal] = field(default_factory=set)
     exchange: Exchange = field(default_factory=Exchange)
     turns: Heard = field(default_factory=lambda: Heard({}))
-    behind: dict[str, reports.Behind] = field(default_factory=dict)
+    behind: dict[str, Behind] = field(default_factory=dict)
     """What to answer to registrations that are not new, by hostname."""
     unproven: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages that nobody answers for, by the broker's user and the reason."""
@@ -221,7 +222,7 @@ class Intake:
             except (*Refused, *Unheard) as refused:
                 if isinstance(refused, NotNewer) and isinstance(said, reports.Registration):
                     boot = outcome.turns.last(said.public_key).boot
-                    outcome.behind[said.hostname] = reports.Behind(boot, said.nonce)
+                    outcome.behind[said.hostname] = Behind(boot, said.nonce)
                 return outcome.drop(one, refused)
             if node is not None and node.removed and not isinstance(said, reports.Registration):
                 return self._refuse(said, NodeWasRemoved(), decisions, outcome)
@@ -248,7 +249,7 @@ class Intake:
         outcome: _Outcome,
     ) -> Poison | None:
         report = part.report
-        if isinstance(report, reports.ReportMalformed):
+        if isinstance(report, codec.ReportMalformed):
             return self._refuse(one.said, report, decisions, outcome)
         if isinstance(report, STATES) and self._senders.is_put_back(one):
             return outcome.drop(one, NotNewer())
@@ -268,7 +269,7 @@ class Intake:
 
     def _refuse(
         self,
-        said: reports.AnyReport | reports.Bundle | reports.Unread,
+        said: reports.AnyReport | reports.Bundle | codec.Unread,
         refused: Exception,
         decisions: UnitOfWork,
         outcome: _Outcome,
@@ -313,7 +314,7 @@ class Intake:
 
     def _record(
         self,
-        report: reports.AnyReport | reports.Bundle | reports.Unread,
+        report: reports.AnyReport | reports.Bundle | codec.Unread,
         reason: str,
         decisions: UnitOfWork,
         outcome: _Outcome,

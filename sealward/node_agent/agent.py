@@ -26,6 +26,8 @@ from sealward.node_agent.sealing import Order, Sealing
 from sealward.node_agent.set_aside import Aside
 from sealward.node_agent.validator import EQUAL, Validator, is_as_sealed, is_away
 from sealward.protocol import reports, telling
+from sealward.protocol.desired import Desired
+from sealward.protocol.telling import Behind, Incoming, Inquiry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -167,9 +169,9 @@ class Agent:
         A job of this agent may wait for libvirt, which may wait for its start gate, which waits for this.
         """
         match message:
-            case reports.Inquiry():
+            case Inquiry():
                 self.aside.attempt("told.inquiry", partial(self._departures.take, message))
-            case reports.Incoming():
+            case Incoming():
                 self.aside.attempt("told.incoming", partial(self.newcomers.take, message))
             case _:
                 return False
@@ -271,25 +273,25 @@ class Agent:
 
     def _take(self, message: telling.Message) -> None:
         match message:
-            case reports.Desired():
+            case Desired():
                 with self._step():
                     self._take_over(message)
             case telling.Happened():
                 self._hear(message.event)
             case telling.Anew() if self._hearing.needs(message.position):
                 self.register()
-            case reports.Behind():
+            case Behind():
                 self._catch_up(message)
             case _:
                 self.take_at_once(message)
 
-    def _catch_up(self, told: reports.Behind) -> None:
+    def _catch_up(self, told: Behind) -> None:
         """Go on after the boot that was heard last, if this agent has asked, and register with that."""
         if self.registration.is_asked(told.answers) and self._outbox.turns.go_beyond(told.boot):
             log.warning("%s: the ledger was put back; it goes on after boot %d", self.hostname, told.boot)
             self.register()
 
-    def _take_over(self, desired: reports.Desired) -> None:
+    def _take_over(self, desired: Desired) -> None:
         """Take over the whole state that the control plane wants, then look at everything."""
         if not self.registration.is_answered_by(desired.answers):
             log.info("%s waits for another answer than that as of %d", self.hostname, desired.position)
@@ -325,7 +327,7 @@ class Agent:
             if server_id not in self._references:
                 self._files.forget(server_id)
 
-    def _adopt(self, desired: reports.Desired, signers: Iterable[Ed25519PublicKey]) -> None:
+    def _adopt(self, desired: Desired, signers: Iterable[Ed25519PublicKey]) -> None:
         self._validator.node_id = desired.node_id
         self._active = desired.active
         expected = self.newcomers.expected()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.hypervisor.hypervisor import Hypervisor
     from sealward.node_agent.ledger.ledger import Ledger
     from sealward.node_agent.reactions import Act
+    from sealward.protocol.desired import Assignment, Desired
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ class Enforcement:
 
     def take_over(
         self,
-        desired: reports.Desired,
+        desired: Desired,
         signers: Iterable[Ed25519PublicKey],
-        expected: Iterable[reports.Assignment] = (),
+        expected: Iterable[Assignment] = (),
     ) -> None:
         """Take over what the control plane knows, and the keys one of which must have signed a reference.
 

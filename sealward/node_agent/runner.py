@@ -22,7 +22,7 @@ from sealward.node_agent.messages.outbox import Outbox
 from sealward.node_agent.messages.post import Post
 from sealward.node_agent.messages.turns import Turns
 from sealward.node_agent.progress import EVERY, Progress
-from sealward.protocol import reports, telling
+from sealward.protocol.queues import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.ledger.ledger import Ledger
     from sealward.node_agent.messages.trust import Trust
     from sealward.node_agent.reactions import Act
+    from sealward.protocol import telling
 
 LOOK_UP: Final = 0.1
 """Seconds after which whoever waits for a job looks whether the agent ends."""
@@ -146,7 +147,7 @@ class Runner:
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
         self._progress = Progress(self.hostname, self._files.progress, self._outbox.put)
-        own = reports.queue_of(self.hostname)
+        own = queue_of(self.hostname)
         self._consumer = bus.consumer(own, self._await, lambda: self._jobs.put(Deaf()))
         self._asked_at = 0.0
         self._stopped = threading.Event()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sealward.protocol import reports
+    from sealward.protocol.desired import Assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Sealing:
         self._sent: set[str] = set()
         self._passed_over: set[str] = set()
 
-    def take_over(self, assignments: Iterable[reports.Assignment]) -> None:
+    def take_over(self, assignments: Iterable[Assignment]) -> None:
         """Know what waits to be sealed, and nothing else."""
         self._open = {
             one.server_id: Order(one.server_id, one.sign_id, one.ordered, one.ordered_task)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.ledger.keyring import Keyring
     from sealward.node_agent.ledger.references import Reference
     from sealward.node_agent.measuring.measure import Files
+    from sealward.protocol.desired import Assignment
 
 log = logging.getLogger(__name__)
 
@@ -389,14 +390,14 @@ def _measuring(server_id: str) -> Iterator[None]:
         raise MeasuringFailed from broken
 
 
-def is_as_sealed(assignment: reports.Assignment) -> bool:
+def is_as_sealed(assignment: Assignment) -> bool:
     """Say whether finding the server equal would be no news."""
     return assignment.is_valid == "true" or (
         assignment.is_valid == "unknown" and NODE_WIDE.issuperset(assignment.reasons)
     )
 
 
-def is_away(assignment: reports.Assignment) -> bool:
+def is_away(assignment: Assignment) -> bool:
     """Say whether nobody vouches for a server for a reason that a sweep would end."""
     return assignment.is_valid == "unknown" and not AWAY.isdisjoint(assignment.reasons)
 

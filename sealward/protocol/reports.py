@@ -1,25 +1,18 @@
-"""What nodes and the control plane say to each other, in bytes.
+"""The reports that nodes send to the control plane; `protocol.codec` has their wire form.
 
-A node's report is a DSSE envelope signed by the node's key: whoever can write to the queue cannot speak in
-the name of a node. Several reports of a node can be one envelope. A node reports what it saw; what becomes of
-it is decided here, not there.
+A node reports observations. The control plane decides which events follow from a report. Docstrings of
+reports speak as the node: "I" is the node's agent.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from sealward.characters import escaped
-from sealward.error import SealwardError
-from sealward.events import typed, values
 from sealward.events.base import Moment  # noqa: TC001 - the wire form is read off the annotations
-from sealward.events.comparison.binding import AS_SIGNED, Binding
 from sealward.events.comparison.measurement import Finding
-from sealward.events.enforcement import Action, Gate, Outcome
-from sealward.events.policy import AS_NODE, DEFAULT, Policy, ServerPolicy
-from sealward.events.signing import envelope as envelopes
+from sealward.events.enforcement import Action, Gate, Outcome  # noqa: TC001 - as above
 from sealward.events.values import (
     Code,
     Count,
@@ -40,63 +33,20 @@ from sealward.events.values import (
     Word,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-PAYLOAD_TYPE = "application/vnd.sealward.report+json"
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-"""A count that every JSON reader and every database keeps exactly."""
+"""An integer that every JSON reader and every database keeps exactly."""
 MOST_SERVERS: Final = 20_000
-"""Servers of one node: twenty times what a large host runs."""
+"""The greatest number of servers of one node: twenty times as many as a large host runs."""
 MOST_FINDINGS: Final = 5_000
-"""Findings of one report; an agent makes 200 for each section and form at most."""
+"""The greatest number of findings in one report. An agent reports at most 200 for each section and form."""
 MOST_REASONS: Final = 64
-"""Reasons for which one sweep could not vouch for signs: more than there are."""
-MOST_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of a message of a node: twice what the inventory of `MOST_SERVERS` takes."""
+"""The greatest number of different reasons in one sweep: more than there are reasons."""
 Findings = Annotated[tuple[Finding, ...], Entries(MOST_FINDINGS)]
 MAX_READINGS = 200
-"""Servers in one report of progress; the others wait behind them."""
-INBOX = "reports"
-"""Where nodes put their reports, and control planes read."""
+"""The greatest number of servers in one report of progress."""
 MOST: Final = 64
-"""Reports that a bundle may hold."""
-Read = TypeVar("Read")
-
-
-class Turn(NamedTuple):
-    """Which envelope of a node it is: `seq` counts within `boot`, which counts the starts of its agent.
-
-    Both count from 1. A later envelope of a node has the greater turn.
-    """
-
-    boot: int
-    seq: int
-
-
-def queue_of(hostname: str) -> str:
-    """Return the name of the queue that a node reads."""
-    return f"node.{hostname}"
-
-
-def inbox_of(hostname: str) -> str:
-    """Return the name of the inbox that a node alone writes to."""
-    return f"{INBOX}.{hostname}"
-
-
-class ReportMalformed(SealwardError, ValueError):
-    """The message is no report that this version of Sealward knows."""
-
-    code = "report.malformed"
-
-
-class ReportOfAnotherNode(ReportMalformed):
-    """The report names another node than the bundle that holds it."""
-
-    code = "report.wrong-node"
+"""The greatest number of reports in a bundle."""
 
 
 class Report(
@@ -107,9 +57,9 @@ class Report(
     forbid_unknown_fields=True,
     omit_defaults=True,
 ):
-    """What a node says. `hostname` must be the one whose registered key signed it.
+    """The fields of every report. The registered key of the node `hostname` must have signed the report.
 
-    `boot` and `seq` number the envelopes of a node (`Turn`). A report inside a bundle has none of its own.
+    `boot` and `seq` are the number of the envelope (`Turn`). Both are 0 in a report inside a bundle.
     """
 
     hostname: Hostname
@@ -118,21 +68,25 @@ class Report(
 
 
 class Registration(Report, frozen=True, kw_only=True, tag="registration"):
-    """I am here, this is my key (PEM): tell me all that I have to know. The answer repeats the `nonce`."""
+    """I have started, and this is my public key (PEM): send me everything that I have to know.
+
+    The answer, Desired or Behind, repeats the `nonce`.
+    """
 
     public_key: Pem
     nonce: Nonce = ""
 
 
 class Heartbeat(Report, frozen=True, kw_only=True, tag="heartbeat"):
-    """I am still here."""
+    """I am alive. This report renews the node's lease."""
 
 
 class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
-    """These servers, and no others, were on me at `taken_at`: (server_id, instance_name).
+    """At `taken_at` this node had exactly these servers, as pairs of server id and instance name.
 
-    `running` are the ids of those that ran; None from an agent that does not say. `leaving` are the ids of
-    those that libvirt migrates out, or has migrated out so that only a definition is left.
+    `running` are the ids of the running servers; None from an agent of a version before there was the field.
+    `leaving` are the ids of the servers that libvirt migrates out, or has migrated out so that only a
+    definition is left.
     """
 
     instances: Annotated[tuple[tuple[ServerId, InstanceName], ...], Entries(MOST_SERVERS)]
@@ -142,15 +96,16 @@ class Inventory(Report, frozen=True, kw_only=True, tag="inventory"):
 
 
 class Firmware(Report, frozen=True, kw_only=True, tag="firmware"):
-    """These are all the firmware files that I have: roots of their content by path."""
+    """All firmware files of this node: the root of each file's content by path."""
 
     files: dict[Path, FileFact]
 
 
 class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
-    """I measured a server: `envelope` holds the statement, signed by me. `findings` explain a difference.
+    """I measured a server. `envelope` holds the measurement as a statement that this node has signed.
 
-    `host_bound` are findings about what is no violation.
+    `findings` are the differences from the reference. `host_bound` are the differences in host-bound parts,
+    which are no violations.
     """
 
     server_id: ServerId
@@ -162,7 +117,7 @@ class Measurement(Report, frozen=True, kw_only=True, tag="measurement"):
 
 
 class Failure(Report, frozen=True, kw_only=True, tag="failure"):
-    """I could not measure a server for a sign; `reason` is a stable code."""
+    """I could not measure a server that has a sign. `reason` is a stable code."""
 
     server_id: ServerId
     sign_id: Id
@@ -173,14 +128,17 @@ class Failure(Report, frozen=True, kw_only=True, tag="failure"):
 
 
 class Withheld(msgspec.Struct, frozen=True):
-    """The signs of `sign_ids` (as ranges) that a sweep could not vouch for, and why."""
+    """Signs that a sweep could not vouch for, and the reason. `sign_ids` is a text of ranges of sign ids."""
 
     reason: Code
     sign_ids: Ranges
 
 
 class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
-    """I looked at all signed servers that I know of, from `started_at` on. `vouched` were equal."""
+    """I compared all signed servers that I know with their references, beginning at `started_at`.
+
+    `vouched` is a text of ranges: the ids of the signs whose servers were equal to their references.
+    """
 
     cause: Code
     started_at: Moment
@@ -192,14 +150,17 @@ class Sweep(Report, frozen=True, kw_only=True, tag="sweep"):
 
 
 class Enforcement(Report, frozen=True, kw_only=True, tag="enforcement"):
-    """My start gate is so now; `reason` is a stable code."""
+    """The state of my start gate has changed to `state`. `reason` is a stable code."""
 
     state: Gate
     reason: Code | None = None
 
 
 class Objection(Report, frozen=True, kw_only=True, tag="objection"):
-    """My start gate objected to a start, with or without me. I say it until it is recorded."""
+    """My start gate objected to the start of a server, perhaps while the agent was not running.
+
+    The agent repeats this report until the log has the objection.
+    """
 
     id: Word
     server_id: ServerId | None
@@ -211,7 +172,10 @@ class Objection(Report, frozen=True, kw_only=True, tag="objection"):
 
 
 class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
-    """I acted upon a violation. I say it until it is recorded."""
+    """I carried out the policy's reaction to a violation.
+
+    The agent repeats this report until the log has the reaction.
+    """
 
     id: Word
     server_id: ServerId
@@ -224,7 +188,7 @@ class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """How many bytes of a server's files have been read, and of how many; the rate is bytes a second."""
+    """How many bytes of a server's files the node has read, and at which rate in bytes per second."""
 
     server_id: ServerId
     bytes_done: Bytes
@@ -233,15 +197,15 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Progress(Report, frozen=True, kw_only=True, tag="progress"):
-    """These servers wait for me to read their files, and no others."""
+    """Exactly these servers wait until I have read their files."""
 
     readings: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=MAX_READINGS)]
 
 
 class SetAside(Report, frozen=True, kw_only=True, tag="set-aside"):
-    """I could not take the event at `position` of the log, and went on without it.
+    """I could not process the event at `position` of the log, and continued without that event.
 
-    `about` is its topic. With the position 0 it is something else that broke, which `about` names.
+    `about` is the event's topic. At position 0 the report is about another failure, which `about` names.
     """
 
     position: Number
@@ -263,13 +227,13 @@ Told = (
     | Progress
     | SetAside
 )
-"""What a node says that is known."""
+"""The reports that a bundle may contain."""
 
 
 class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
-    """My start gate is asked about a server that is none of mine: say whether and as what it is signed.
+    """My start gate was asked about a server that I have no reference for: send me its sign, if it has one.
 
-    The answer repeats the `nonce`.
+    The answer, Incoming, repeats the `nonce`.
     """
 
     server_id: ServerId
@@ -277,9 +241,10 @@ class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
 
 
 class Leaving(Report, frozen=True, kw_only=True, tag="leaving"):
-    """The answer to an Inquiry, whose `nonce` it repeats: how the server was at `looked_at`, my time.
+    """The answer to an Inquiry about a server, with the `nonce` of the Inquiry.
 
-    `has` says whether it is here; `leaving` whether libvirt migrates it out, or has migrated it out.
+    `has` says whether the node had the server at `looked_at` by the node's clock. `leaving` says whether
+    libvirt was migrating the server out, or had migrated it out.
     """
 
     server_id: ServerId
@@ -293,213 +258,10 @@ AnyReport = Registration | Wanted | Leaving | Told
 
 
 class Bundle(Report, frozen=True, kw_only=True, tag="reports"):
-    """I have several things to say, in this order. What of it is no report hurts none of the others.
+    """Several reports of a node, in order, under one signature. A malformed report affects no other report.
 
-    A registration is none: it brings the key that the rest is verified with. A question waits for no others.
+    A bundle contains no registration, because a registration brings the key that verifies later reports. It
+    contains no question (Wanted) and no answer (Leaving) either, because those must not wait for others.
     """
 
     reports: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=MOST)]
-
-
-class Unread(msgspec.Struct, frozen=True):
-    """What can be read of a report that this version does not know: who says it, and its turn."""
-
-    hostname: Hostname
-    boot: Number = 0
-    seq: Number = 0
-
-
-class Assignment(msgspec.Struct, frozen=True):
-    """A sign of the node: what is ordered, what is in force (`envelope`, JSON text), what is known."""
-
-    sign_id: int
-    server_id: str
-    ordered: int
-    sealed: int
-    is_valid: str
-    reasons: tuple[str, ...]
-    envelope: str | None
-    policy: ServerPolicy = AS_NODE
-    policy_position: int | None = None
-    binding: Binding = AS_SIGNED
-    claimed_by: tuple[int, ...] = ()
-    """The ids of the nodes that say that they run the server, too."""
-    ordered_task: str | None = None
-    """The task of the order that was given last: a measurement that seals has to name it."""
-
-
-class Duty(msgspec.Struct, frozen=True):
-    """A task that waits for the node: validate a server, activate or deactivate."""
-
-    task_id: str
-    action: str
-    server_id: str | None
-
-
-class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
-    """All that a node has to know, as of `position`: the answer to a registration.
-
-    `active` is None while nobody has switched validation on or off. `authority` is the public key (PEM) that
-    the control plane signs with. From now on the node believes what this key, or one of those `beside` it,
-    has signed. One of these or of the `earlier` ones must have countersigned a reference. `policy_position`
-    is that of the event that set the policy.
-    """
-
-    node_id: int
-    position: int
-    active: bool | None
-    authority: str
-    assignments: tuple[Assignment, ...]
-    duties: tuple[Duty, ...]
-    firmware: dict[str, str] | None = None
-    """The firmware files that were accepted; None where none were ever reported."""
-    policy: Policy = DEFAULT
-    policy_position: int | None = None
-    enforcement: Gate = Gate.ABSENT
-    enforcement_reason: str | None = None
-    recorded: tuple[str, ...] = ()
-    """The ids of objections and reactions that need not be said again."""
-    answers: str = ""
-    """The nonce of the registration that this answers."""
-    beside: tuple[str, ...] = ()
-    """Other public keys (PEM) of the authority that may speak: the next one, or the one before."""
-    earlier: tuple[str, ...] = ()
-    """Public keys (PEM) of the authority that may not speak any more, but whose references stay good."""
-
-
-class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
-    """The answer to Wanted: the sign of a server that is coming; None where none comes to that node.
-
-    None says nothing about whether the server is signed: it is the answer for a server that nobody
-    signed, and for a server whose home does not migrate it to the node that asks. An agent that did not ask
-    with the nonce that it `answers` ignores the answer: what was once told is not told again.
-    """
-
-    server_id: str
-    assignment: Assignment | None
-    answers: str = ""
-
-
-class Behind(msgspec.Struct, frozen=True, tag_field="kind", tag="behind"):
-    """The answer to a registration that is not newer than what was heard of the node last.
-
-    The node's ledger was lost or put back: its agent must go on with a boot after `boot`. `answers` is the
-    nonce of that registration. An agent that did not ask with that nonce ignores the answer, so nothing moves
-    when somebody else sends a registration again.
-    """
-
-    boot: Number
-    answers: str
-
-
-class Inquiry(msgspec.Struct, frozen=True, tag_field="kind", tag="inquiry"):
-    """The question to the home of a server whether the server leaves it now; see Leaving."""
-
-    server_id: str
-    nonce: str
-
-
-def encode(report: AnyReport) -> bytes:
-    """Return the report as JSON."""
-    return msgspec.json.encode(report)
-
-
-def together(hostname: str, encoded: Sequence[bytes]) -> Bundle:
-    """Return up to `MOST` reports of a node, as `encode` returns each, as a bundle."""
-    return Bundle(hostname=hostname, reports=tuple(msgspec.Raw(one) for one in encoded))
-
-
-def numbered(said: AnyReport | Bundle, turn: Turn) -> AnyReport | Bundle:
-    """Return what a node says with its turn."""
-    return msgspec.structs.replace(said, boot=turn.boot, seq=turn.seq)
-
-
-def turn_of(said: AnyReport | Bundle | Unread) -> Turn:
-    """Return the turn of what a node says; (0, 0), which is never new, where the agent gave none."""
-    return Turn(said.boot, said.seq)
-
-
-def seal(said: AnyReport | Bundle, *keys: Ed25519PrivateKey) -> bytes:
-    """Return what a node says as an envelope that all the keys have signed."""
-    envelope = envelopes.Envelope(msgspec.json.encode(said), PAYLOAD_TYPE)
-    for key in keys:
-        envelope = envelopes.sign(envelope, key)
-    return msgspec.json.encode(envelope.to_json())
-
-
-def parse(envelope: envelopes.Envelope) -> AnyReport | Bundle:
-    """Return the report that an envelope holds; whose signature it bears is not looked at here.
-
-    Raises ReportMalformed.
-    """
-    if len(envelope.payload) > MOST_BYTES:
-        raise ReportMalformed(f"more than {MOST_BYTES} bytes")
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise ReportMalformed(f"payload type {envelope.payload_type!r}")
-    return _decoded(_ENVELOPED, envelope.payload)
-
-
-def unread(envelope: envelopes.Envelope) -> Unread:
-    """Return in whose name an envelope speaks, if its content is no report that is known.
-
-    Raises ReportMalformed where even that cannot be read.
-    """
-    return _decoded(_UNREAD, envelope.payload)
-
-
-def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | ReportMalformed]:
-    """Return what a node said, one by one; in the place of what is no report of that node, why."""
-    return [_part(said.hostname, one) for one in said.reports] if isinstance(said, Bundle) else [said]
-
-
-def _part(hostname: str, text: msgspec.Raw) -> AnyReport | ReportMalformed:
-    try:
-        report = _decoded(_PART, text)
-    except ReportMalformed as malformed:
-        return malformed
-    if report.hostname != hostname:
-        return ReportOfAnotherNode(ReportOfAnotherNode.__doc__)
-    return report
-
-
-def _decoded(decoder: typed.Decoder[Read], text: bytes | msgspec.Raw) -> Read:
-    try:
-        return _fit(decoder.decode(text))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, values.Unfit) as unreadable:
-        raise ReportMalformed(str(unreadable)) from unreadable
-
-
-def _fit(read: Read) -> Read:
-    """Return a report whose values are of their types. Raises Unfit.
-
-    Findings and names explain what happened: what of them cannot be printed is escaped, so that the violation
-    or the start is recorded all the same.
-    """
-    try:
-        values.check(read)
-    except values.Unfit:
-        if not isinstance(read, Measurement | Objection | Reaction):
-            raise
-        read = msgspec.structs.replace(read, **_printable(read))
-        values.check(read)
-    return read
-
-
-def _printable(report: Measurement | Objection | Reaction) -> dict[str, object]:
-    """Return what only explains a report, without control characters and within its bounds."""
-    match report:
-        case Measurement():
-            return {"findings": _cut(report.findings), "host_bound": _cut(report.host_bound)}
-        case Objection():
-            return {"findings": _cut(report.findings), "instance_name": escaped(report.instance_name, 255)}
-        case Reaction():
-            return {"reason": None if report.reason is None else escaped(report.reason, 1024)}
-
-
-def _cut(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return tuple(one.printable() for one in findings[:MOST_FINDINGS])
-
-
-_ENVELOPED: Final[typed.Decoder[AnyReport | Bundle]] = typed.decoder(AnyReport | Bundle)
-_UNREAD: Final = typed.decoder(Unread)
-_PART: Final[typed.Decoder[Told]] = typed.decoder(Told)

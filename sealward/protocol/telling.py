@@ -1,7 +1,8 @@
-"""What the control plane tells a node: every message is signed by the authority, for that node alone.
+"""The messages from the control plane to one node, each signed by the authority for that node alone.
 
-A message is a DSSE envelope. Who can write to a node's queue at the broker can delay what the node hears or
-send an old message once more, and can change nothing: the node believes no other messages than these.
+A message travels in a DSSE envelope, and the node ignores every message that the authority has not signed.
+An attacker who can write to the node's queue at the broker can therefore delay messages and repeat old
+messages, but cannot forge or change a message.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from sealward.error import SealwardError
 from sealward.events import typed
 from sealward.events.signing import dsse
 from sealward.events.signing import envelope as envelopes
-from sealward.protocol.reports import Behind, Desired, Incoming, Inquiry
+from sealward.protocol.desired import Assignment, Desired
+from sealward.protocol.reports import Number  # noqa: TC001 - the wire form is read off the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,29 +26,66 @@ if TYPE_CHECKING:
 PAYLOAD_TYPE: Final = "application/vnd.sealward.told+json"
 
 
+class Incoming(msgspec.Struct, frozen=True, tag_field="kind", tag="incoming"):
+    """The answer to the report Wanted: the sign of a server that migrates to the node, or None.
+
+    None does not say whether the server is signed. The control plane answers None for a server without a
+    sign, and for a server whose home does not migrate the server to the node that asks. `answers` is the
+    nonce of the question. An agent ignores an answer to a nonce that it does not wait for, so an old answer
+    that is delivered again changes nothing.
+    """
+
+    server_id: str
+    assignment: Assignment | None
+    answers: str = ""
+
+
+class Behind(msgspec.Struct, frozen=True, tag_field="kind", tag="behind"):
+    """The answer to a registration whose turn is not later than the last turn of the node's key.
+
+    The cause is a node's ledger that was lost or restored from a backup. The agent continues with a boot
+    number greater than `boot`. `answers` is the nonce of the registration. An agent ignores an answer to a
+    nonce that it does not wait for, so a registration that an attacker sends again changes nothing.
+    """
+
+    boot: Number
+    answers: str
+
+
+class Inquiry(msgspec.Struct, frozen=True, tag_field="kind", tag="inquiry"):
+    """The control plane asks a server's home whether the server leaves the home now.
+
+    The home answers with the report Leaving, which repeats the `nonce`.
+    """
+
+    server_id: str
+    nonce: str
+
+
 class Happened(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
-    """An event of the log that concerns the node, as the CloudEvent that subscribers get."""
+    """An event of the log that concerns the node: the same CloudEvent that subscribers of the bus receive."""
 
     event: msgspec.Raw
 
 
 class Anew(msgspec.Struct, frozen=True, tag_field="kind", tag="anew"):
-    """The node has to register: what changed at `position` of the log is in the answer alone.
+    """The node has to register again, because only the answer to a registration has all that changed.
 
-    A node is told so when a sign moves, when it returns, and after a message to it was lost.
+    The change is the event at `position` of the log. A node receives this message when a sign moves to or
+    from the node, when the node returns after a silence, and after a message to the node was lost.
     """
 
     position: int
 
 
 Message = Desired | Behind | Incoming | Inquiry | Happened | Anew
-"""All that a node can be told. `kind` tells the messages apart."""
+"""Every message that the control plane sends to nodes. The JSON field `kind` has the message's tag."""
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A message for the node with the hostname `to`.
+    """A message and its addressee: `to` is the hostname of the node.
 
-    It has no time: positions of the log and nonces order what nodes are told.
+    The message has no timestamp. Positions of the log and nonces tell an agent which messages are old.
     """
 
     to: str
@@ -54,43 +93,43 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class NotTold(SealwardError, ValueError):
-    """The message is not from the authority for this node. It is ignored."""
+    """The authority did not sign this message for this node. The agent ignores the message."""
 
     code = "told.refused"
 
 
 class ToldMalformed(NotTold):
-    """The message is no signed message of a control plane, or of one with a newer version."""
+    """The message is not a signed message of a control plane, or a newer version of Sealward sent it."""
 
     code = "told.malformed"
 
 
 class ToldUnreadable(NotTold):
-    """The authority has signed a message that this version does not know: upgrade the agent."""
+    """The authority signed a message that this version of the agent does not know: upgrade the agent."""
 
     code = "told.unreadable"
 
 
 class ToldNotVerified(NotTold):
-    """No key of the authority that this node knows has signed the message."""
+    """None of the authority's keys that this node knows signed the message."""
 
     code = "told.not-verified"
 
 
 class ToldToAnother(NotTold):
-    """The message is for another node."""
+    """The message is addressed to another node."""
 
     code = "told.to-another"
 
 
 def seal(told: Told, key: Ed25519PrivateKey) -> bytes:
-    """Return the message as an envelope that the authority's key has signed."""
+    """Return the bytes of a DSSE envelope, signed with the authority's key, that holds the message."""
     envelope = envelopes.Envelope(msgspec.json.encode(told), PAYLOAD_TYPE)
     return msgspec.json.encode(envelopes.sign(envelope, key).to_json())
 
 
 def unseal(body: bytes, to: str, keys: Iterable[Ed25519PublicKey]) -> Told:
-    """Return the message when one of the keys has signed it for the node with that hostname.
+    """Return the message of an envelope that one of the `keys` signed for the node with the hostname `to`.
 
     Raises ToldMalformed, ToldUnreadable, ToldNotVerified, ToldToAnother.
     """
@@ -109,7 +148,7 @@ def unseal(body: bytes, to: str, keys: Iterable[Ed25519PublicKey]) -> Told:
 
 
 def unverified(body: bytes) -> Told:
-    """Return the message without looking at who has signed it. Raises ToldMalformed."""
+    """Return the message of an envelope without verifying any signature. Raises ToldMalformed."""
     return _decoded(_envelope(body).payload)
 
 

@@ -43,8 +43,9 @@ from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
-from sealward.protocol import reports, telling
-from sealward.protocol.reports import queue_of
+from sealward.protocol import telling
+from sealward.protocol.desired import Desired
+from sealward.protocol.queues import inbox_of, queue_of
 from stack.rabbitmq import RabbitMQ
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
@@ -300,7 +301,7 @@ def test_a_node_that_asks_again_and_again_is_answered_once() -> None:
     answers.work_off()
 
     (desired,) = door.said("kvm1")
-    assert isinstance(desired, reports.Desired)
+    assert isinstance(desired, Desired)
     assert desired.answers == "n-49"
 
 
@@ -349,8 +350,8 @@ def test_every_hostname_has_a_queue_and_an_inbox() -> None:
     longest += "c" * (MOST_OF_HOSTNAME - len(longest))
     values.checker(values.Hostname)(longest)
     named = [
-        f"sealward.{reports.queue_of(longest)}",
-        f"sealward.{reports.inbox_of(longest)}",
+        f"sealward.{queue_of(longest)}",
+        f"sealward.{inbox_of(longest)}",
         user_of(longest),
     ]
 

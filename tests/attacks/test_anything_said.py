@@ -35,7 +35,8 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import keys
 from sealward.events.store.postgres import migrate
 from sealward.intake.orders import TASK
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.queues import inbox_of
 from sealward.settings import Settings
 from stack.postgres import Postgres
 from stack.processes import end, start, wait_until
@@ -154,7 +155,7 @@ tables = st.dictionaries(
 
 def inbox(hostname: str) -> str:
     """Return the name of the exchange that a node alone writes to."""
-    return f"sealward.{reports.inbox_of(hostname)}"
+    return f"sealward.{inbox_of(hostname)}"
 
 
 @dataclass
@@ -178,7 +179,7 @@ class Plane:
         """Return what the evil node says, in its turn, signed by its key."""
         boot, seq = self.turn("kvm-evil")
         text = encoded({"boot": boot, "seq": seq} | report)
-        envelope = envelopes.sign(envelopes.Envelope(text, reports.PAYLOAD_TYPE), self.evil)
+        envelope = envelopes.sign(envelopes.Envelope(text, codec.PAYLOAD_TYPE), self.evil)
         return json.dumps(envelope.to_json()).encode()
 
     @contextlib.contextmanager
@@ -226,7 +227,7 @@ class Plane:
         sender = pika.BasicProperties(user_id=user_of("kvm-honest"))
         with self.channel(user_of("kvm-honest")) as channel:
             channel.basic_publish(
-                inbox("kvm-honest"), inbox("kvm-honest"), reports.seal(said, self.honest), sender
+                inbox("kvm-honest"), inbox("kvm-honest"), codec.seal(said, self.honest), sender
             )
         until(lambda: self.core.leases.seen().get("kvm-honest", since) > since, PATIENCE)
         head = self.core.store.head()
@@ -299,7 +300,7 @@ def test_envelopes_of_anything(plane: Plane, said: list[Any]) -> None:
     """Validly signed, and no report at all."""
     bodies = []
     for one in said:
-        envelope = envelopes.sign(envelopes.Envelope(encoded(one), reports.PAYLOAD_TYPE), plane.evil)
+        envelope = envelopes.sign(envelopes.Envelope(encoded(one), codec.PAYLOAD_TYPE), plane.evil)
         bodies.append(json.dumps(envelope.to_json()).encode())
     plane.say(*bodies)
     plane.nothing_stands_still()

@@ -27,7 +27,8 @@ from sealward.events.sign import SignClaimed, SignClaimSettled, SignLeaving, Sig
 from sealward.events.store import store as stores
 from sealward.intake.registration import introductions
 from sealward.intake.reports import following
-from sealward.protocol import reports
+from sealward.protocol.desired import Assignment
+from sealward.protocol.telling import Inquiry
 
 SERVER = SERVERS[0]
 SECOND = timedelta(seconds=1)
@@ -45,7 +46,7 @@ class Fleet(Door):
         for number, one in enumerate(SERVERS, 1):
             self.handler.handle(self.home.order(one))
             self.measure(self.home, one, number)
-            self.signs[one] = lambda number=number, one=one: reports.Assignment(  # type: ignore[misc]  # a default
+            self.signs[one] = lambda number=number, one=one: Assignment(  # type: ignore[misc]  # a default
                 number, one, 1, 1, "true", (), "{}"
             )
 
@@ -289,7 +290,7 @@ def test_only_the_home_announces(fleet: Fleet) -> None:
     fleet.say(fleet.liar.wanted(SERVER))
     (inquiry,) = fleet.inquiries("kvm1")
     fleet.say(fleet.liar.leaving(inquiry, fleet.now), fleet.third.leaving(inquiry, fleet.now))
-    fleet.say(fleet.liar.leaving(reports.Inquiry(SERVER, "guessed"), fleet.now))
+    fleet.say(fleet.liar.leaving(Inquiry(SERVER, "guessed"), fleet.now))
     fleet.say(fleet.home.leaving(inquiry, fleet.now, leaving=False))
     fleet.say(fleet.home.leaving(inquiry, fleet.now))
 
@@ -449,7 +450,7 @@ def test_the_claim_of_a_node_that_is_removed_ends(fleet: Fleet) -> None:
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_no_order_of_words_draws_a_sign(fleet: Fleet, order: tuple[int, ...]) -> None:
     """Claiming, asking, measuring and answering in the home's place, in any order."""
-    guess = reports.Inquiry(SERVER, "nonce-0")
+    guess = Inquiry(SERVER, "nonce-0")
     steps = (
         lambda: fleet.take(fleet.liar.inventory(SERVER, running=[SERVER], leaving=[SERVER])),
         lambda: fleet.take(fleet.liar.wanted(SERVER)),

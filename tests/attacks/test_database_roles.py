@@ -25,7 +25,7 @@ from sealward.events.store.postgres_leader import LOCKS, PostgresLeader
 from sealward.events.store.store import EventStore, Snapshot, VersionConflict
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
-from sealward.protocol.reports import Turn
+from sealward.protocol.turn import Turn
 from stack.postgres import SEALWARD, Postgres
 from stack.secrets import make
 

@@ -38,7 +38,8 @@ from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.notes import Notes
 from sealward.intake.telling.voice import Voice
-from sealward.protocol import reports
+from sealward.protocol.desired import Desired
+from sealward.protocol.telling import Inquiry
 from sealward.settings import Settings
 
 BROKEN, SOUND, THIRD = SERVERS
@@ -215,18 +216,18 @@ def test_a_node_that_cannot_be_answered_holds_up_no_other() -> None:
     queues = Queues()
     voice = Voice(AUTHORITY)
 
-    def desired(node: Node) -> reports.Desired:
+    def desired(node: Node) -> Desired:
         if node.hostname == "kvm1":
             raise KeyError("verdict")
-        return reports.Desired(node.node_id, 1, None, "PEM", (), ())
+        return Desired(node.node_id, 1, None, "PEM", (), ())
 
-    def written() -> reports.Inquiry:
+    def written() -> Inquiry:
         raise TypeError("rows")
 
     answers, notes = Answers(desired, queues, voice), Notes(queues, voice)
     answers.take({f"kvm{one}": (Node(one, f"kvm{one}", "PEM"), "nonce") for one in (1, 2)}, {})
     notes.give("kvm3", written)
-    notes.give("kvm4", lambda: reports.Inquiry(SOUND, "nonce"))
+    notes.give("kvm4", lambda: Inquiry(SOUND, "nonce"))
     answers.work_off()
     notes.work_off()
 
@@ -238,7 +239,7 @@ def test_a_broker_that_is_away_is_no_such_thing() -> None:
     """Then the answer waits."""
     queues = Queues()
     queues.is_away = True
-    answers = Answers(lambda _: reports.Desired(1, 1, None, "PEM", (), ()), queues, Voice(AUTHORITY))
+    answers = Answers(lambda _: Desired(1, 1, None, "PEM", (), ()), queues, Voice(AUTHORITY))
     answers.take({"kvm1": (Node(1, "kvm1", "PEM"), "nonce")}, {})
 
     with pytest.raises(BusUnavailable):

@@ -20,7 +20,7 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.store.store import EventStore, StoreUnavailable
 from sealward.intake.reports import quota
 from sealward.intake.reports.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 OWN = "sealward-worker"
 
@@ -157,7 +157,7 @@ def test_large_findings_that_come_and_go_do_not_fill_the_log(  # noqa: PLR0913, 
 def found(node: Reporter, server: str, at: datetime, size: int) -> bytes:
     """Return a measurement whose findings take so many bytes; with none it is as it was signed."""
     findings = tuple(Finding("disks", f"/domain/{at}", "x" * 4000, "y" * 4000) for _ in range(size // 8000))
-    measured = reports.parse(envelopes.parse(node.measured(server, 1, at, disk="x" if size else "disk")))
+    measured = codec.parse(envelopes.parse(node.measured(server, 1, at, disk="x" if size else "disk")))
     assert isinstance(measured, reports.Measurement)
     return node.seal(msgspec.structs.replace(measured, findings=findings))
 

@@ -27,7 +27,7 @@ from sealward.events.store.store import EventStore
 from sealward.intake.orders import TASK, Orders
 from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 from stack.rabbitmq import RabbitMQ
 
 KINDS = [
@@ -75,7 +75,7 @@ def sealed(report: dict[str, Any]) -> bytes:
     turn = next(NODE.turns)
     if report.get("boot") == 0 or "boot" not in report:
         report |= {"boot": turn.boot, "seq": turn.seq}
-    made = envelopes.Envelope(msgspec.json.encode(report), reports.PAYLOAD_TYPE)
+    made = envelopes.Envelope(msgspec.json.encode(report), codec.PAYLOAD_TYPE)
     return msgspec.json.encode(envelopes.sign(made, NODE.key).to_json())
 
 

@@ -19,7 +19,7 @@ from sealward.events.is_valid import IsValid
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.store import store as stores
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 FILES = Measurement(LIBVIRT_DOMAIN, {"files": "ab" * 32}, {}, "libvirt 9.0.0")
 SERVER = SERVERS[0]
@@ -55,7 +55,7 @@ def test_a_sign_with_such_evidence_can_be_read() -> None:
 
 def _sealed(node: Reporter) -> bytes:
     """Return a seal whose evidence is in an encoding that nobody knows."""
-    report = reports.parse(envelopes.parse(node.measured(SERVER, 1, NOW, cause="sealed")))
+    report = codec.parse(envelopes.parse(node.measured(SERVER, 1, NOW, cause="sealed")))
     assert isinstance(report, reports.Measurement)
     envelope = envelopes.parse(report.envelope)
     statement = statements.parse(envelope.payload, envelope.payload_type)

@@ -22,7 +22,8 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.store.store import EventStore, in_memory
 from sealward.node_agent.sealing import Order, Sealing
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.desired import Assignment
 
 SERVER, OTHER = SERVERS[:2]
 NEXT = "5f1f6c1e-the-second-order"
@@ -75,7 +76,7 @@ def test_a_measurement_for_another_order_seals_nothing(
 
 def test_the_task_is_what_the_node_has_signed_for(door: Door, node: Reporter) -> None:
     """An old statement does not become new by a report around it that names the order."""
-    old = reports.parse(
+    old = codec.parse(
         envelopes.parse(node.measured(SERVER, 1, door.now, generation=2, disk="evil", task_id=None))
     )
     assert isinstance(old, reports.Measurement)
@@ -157,7 +158,7 @@ def test_an_agent_that_starts_anew_is_told_the_task_of_the_order(door: Door) -> 
         return True
 
     sealing = Sealing(seal)
-    sealing.take_over([reports.Assignment(1, SERVER, 2, 1, "true", (), None, ordered_task=NEXT)])
+    sealing.take_over([Assignment(1, SERVER, 2, 1, "true", (), None, ordered_task=NEXT)])
     sealing.carry_out()
 
     assert seen == [Order(SERVER, 1, 2, NEXT)]

@@ -19,7 +19,9 @@ from sealward.events.signing.keys import public_pem
 from sealward.events.store.store import EventStore, in_memory
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.messages.turns import Turns
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.telling import Behind
+from sealward.protocol.turn import Turn
 
 USER = "node.kvm1"
 OWN = "sealward-worker"
@@ -124,17 +126,15 @@ def test_no_order_makes_old_words_count(order: list[int], seed: int) -> None:
 def test_a_turn_must_be_given(door: Door, node: Reporter) -> None:
     """An agent from before there were turns, or one that leaves them out."""
     bare = reports.Heartbeat(hostname="kvm1")
-    for turn in (reports.Turn(0, 0), reports.Turn(0, 5), reports.Turn(9, 0)):
-        assert door.deliver(said(reports.seal(reports.numbered(bare, turn), node.key))) == [
-            "report.not-newer"
-        ]
+    for turn in (Turn(0, 0), Turn(0, 5), Turn(9, 0)):
+        assert door.deliver(said(codec.seal(codec.numbered(bare, turn), node.key))) == ["report.not-newer"]
 
 
 def test_a_turn_is_of_a_key_not_of_a_name(door: Door, node: Reporter) -> None:
     """Two nodes count for themselves; whoever has one key can use up the turns of no other."""
     other = Reporter("kvm2", 2)
-    last = reports.numbered(reports.Heartbeat(hostname="kvm1"), reports.Turn(2**53 - 1, 2**53 - 1))
-    assert door.deliver(said(reports.seal(last, node.key)), said(other.registration(), "node.kvm2")) == [
+    last = codec.numbered(reports.Heartbeat(hostname="kvm1"), Turn(2**53 - 1, 2**53 - 1))
+    assert door.deliver(said(codec.seal(last, node.key)), said(other.registration(), "node.kvm2")) == [
         None,
         None,
     ]
@@ -145,15 +145,15 @@ def test_a_turn_is_of_a_key_not_of_a_name(door: Door, node: Reporter) -> None:
 def test_a_turn_that_is_no_number_is_no_report(door: Door, node: Reporter, boot: object) -> None:
     """Nor does it end the intake."""
     text = msgspec.json.encode({"kind": "heartbeat", "hostname": "kvm1", "boot": boot, "seq": 1})
-    envelope = envelopes.sign(envelopes.Envelope(text, reports.PAYLOAD_TYPE), node.key)
+    envelope = envelopes.sign(envelopes.Envelope(text, codec.PAYLOAD_TYPE), node.key)
     body = msgspec.json.encode(envelope.to_json())
 
     assert door.deliver(said(body)) == ["report.malformed"]
 
 
-def behind(door: Door) -> list[tuple[str, reports.Behind]]:
+def behind(door: Door) -> list[tuple[str, Behind]]:
     """Return who was told that it is behind."""
-    return [("node.kvm1", one) for one in door.said("kvm1") if isinstance(one, reports.Behind)]
+    return [("node.kvm1", one) for one in door.said("kvm1") if isinstance(one, Behind)]
 
 
 def test_a_node_whose_ledger_was_lost_or_put_back_is_told_where_it_was(
@@ -167,7 +167,7 @@ def test_a_node_whose_ledger_was_lost_or_put_back_is_told_where_it_was(
     asked = reports.Registration(hostname="kvm1", public_key=pem, nonce="n-1")
     assert door.deliver(said(again.seal(asked)), said(again.inventory())) == ["report.not-newer"] * 2
 
-    assert behind(door) == [("node.kvm1", reports.Behind(7, "n-1"))]
+    assert behind(door) == [("node.kvm1", Behind(7, "n-1"))]
     ledger = Ledger(tmp_path / "ledger.sqlite")
     turns = Turns(ledger)
     assert turns.go_beyond(7)

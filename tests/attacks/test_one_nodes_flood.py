@@ -24,7 +24,7 @@ from sealward.events.node import InstanceAppeared
 from sealward.events.signing.keys import public_pem
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
-from sealward.protocol import reports
+from sealward.protocol.queues import INBOX, inbox_of
 from stack.processes import end
 from stack.sealward import Stack
 
@@ -44,7 +44,7 @@ class Node:
     @property
     def inbox(self) -> str:
         """Return the name of its inbox."""
-        return reports.inbox_of(self.reporter.hostname)
+        return inbox_of(self.reporter.hostname)
 
 
 @pytest.fixture(scope="module")
@@ -183,10 +183,10 @@ def test_the_flood_waits_in_the_queue_of_its_own_node(stack: Stack, evil: Node) 
 
 def test_nobody_writes_to_the_inbox_of_another(evil: Node) -> None:
     """Nor to the one that agents of earlier versions share."""
-    for inbox in (reports.inbox_of(HONEST), reports.INBOX):
+    for inbox in (inbox_of(HONEST), INBOX):
         with pytest.raises(InboxClosed):
             evil.bus.submit(inbox, b"x")
     with connect(evil.url) as refused:
-        for name in (f"sealward.{evil.inbox}", f"sealward.{reports.inbox_of(HONEST)}"):
+        for name in (f"sealward.{evil.inbox}", f"sealward.{inbox_of(HONEST)}"):
             with pytest.raises(refused.channel_errors, match="ACCESS_REFUSED"):
                 kombu.Queue(name, channel=refused.channel()).get()

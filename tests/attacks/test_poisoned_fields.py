@@ -32,7 +32,7 @@ from sealward.events.store import store as stores
 from sealward.events.store.store import EventStore
 from sealward.events.values import Unfit
 from sealward.intake.orders import TASK, Orders
-from sealward.protocol import reports
+from sealward.protocol import codec
 from sealward.settings import SettingRefused, Settings
 
 CHARACTERS = ("\0", "\x1b[2J", "\n2026-01-01 WARNING forged", "\x7f", "\x85", "\u2028", "\u202e", "\u2069")
@@ -190,7 +190,7 @@ def said_again(report: dict[str, Any]) -> bytes:
     """Return a changed report as kvm1 signs it, in its turn."""
     turn = next(NODE.turns)
     text = msgspec.json.encode(report | {"boot": turn.boot, "seq": turn.seq})
-    made = envelopes.Envelope(text, reports.PAYLOAD_TYPE)
+    made = envelopes.Envelope(text, codec.PAYLOAD_TYPE)
     return msgspec.json.encode(envelopes.sign(made, NODE.key).to_json())
 
 

@@ -11,7 +11,7 @@ from reporter import Reporter
 from sealward.events.node import NodeReportRefused
 from sealward.events.store import store as stores
 from sealward.intake.registration import introductions
-from sealward.protocol import reports
+from sealward.protocol.desired import Assignment
 
 SERVER = SERVERS[0]
 SECOND = timedelta(seconds=1)
@@ -29,7 +29,7 @@ class Fleet(Door):
             self.handler.handle(self.home.order(one))
             self.now += SECOND
             self.take(self.home.measured(one, number, self.now))
-            self.signs[one] = lambda number=number, one=one: reports.Assignment(  # type: ignore[misc]  # a default
+            self.signs[one] = lambda number=number, one=one: Assignment(  # type: ignore[misc]  # a default
                 number, one, 1, 1, "true", (), "{}"
             )
 

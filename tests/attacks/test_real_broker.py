@@ -22,6 +22,7 @@ from sealward.events.bus.bus import connect
 from sealward.events.bus.permissions import of_node, user_of
 from sealward.events.signing.keys import private_key
 from sealward.protocol import reports
+from sealward.protocol.queues import inbox_of
 from stack.sealward import Stack
 
 EVIL = "kvm-evil"
@@ -146,7 +147,7 @@ def test_the_node_itself_cannot_say_old_things_again(stack: Stack) -> None:
         stack.start_process("agent-1")  # boot 2, or later
         until(lambda: is_well(stack), 20)
         time.sleep(2)
-        own = f"sealward.{reports.inbox_of(hostname)}"
+        own = f"sealward.{inbox_of(hostname)}"
         publish(connection, [old.inventory(), old.registration()], user_of(hostname), own)
         until(counted(stack, user_of(hostname), "report.not-newer", 2), 20)
     assert len(stack.ask("GET", "/v1/server")[1]["servers"]) == 4

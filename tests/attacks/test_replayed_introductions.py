@@ -21,19 +21,20 @@ from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.ledger.newcomers import ANSWERED_WITHIN, FRESH, KEPT, Newcomers
 from sealward.node_agent.ledger.policies import Policies
 from sealward.node_agent.ledger.references import References
-from sealward.protocol import reports
+from sealward.protocol.desired import Assignment
+from sealward.protocol.telling import Incoming
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 OTHER = "0000000b-0000-4000-8000-000000000000"
 
 
-def sign(generation: int = 1) -> reports.Assignment:
+def sign(generation: int = 1) -> Assignment:
     """Return the sign of the server."""
     statement = Statement(
         SERVER, 7, 1, generation, NOON, Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9"), b""
     )
     envelope = msgspec.json.encode(envelopes.sign(statement.envelope(), AUTHORITY).to_json()).decode()
-    return reports.Assignment(7, SERVER, generation, generation, "true", (), envelope)
+    return Assignment(7, SERVER, generation, generation, "true", (), envelope)
 
 
 class Gate:
@@ -43,7 +44,7 @@ class Gate:
         self.now = 100.0
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.nonces: list[str] = []
-        self.answer: reports.Assignment | None = None
+        self.answer: Assignment | None = None
         self.is_answered = True
         self.newcomers = Newcomers(Policies(self.ledger), self._ask, lambda: self.now)
         self.newcomers.begin(References(self.ledger, [AUTHORITY.public_key()]))
@@ -51,7 +52,7 @@ class Gate:
     def _ask(self, server_id: str, nonce: str) -> bool:
         self.nonces.append(nonce)
         if self.is_answered:
-            self.newcomers.take(reports.Incoming(server_id, self.answer, nonce))
+            self.newcomers.take(Incoming(server_id, self.answer, nonce))
         return True
 
     def generations(self) -> list[int]:
@@ -76,7 +77,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 def test_what_was_told_of_a_server_is_not_told_again(gate: Gate) -> None:
     """Nobody asks: the reference of then does not come back, and the gate asks when the server starts."""
-    gate.newcomers.take(reports.Incoming(SERVER, sign(), gate.nonces[0]))
+    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[0]))
 
     assert gate.generations() == []
     assert gate.newcomers.inquire(SERVER, 1.0)
@@ -88,10 +89,10 @@ def test_nor_is_it_in_the_moment_in_which_the_gate_asks(gate: Gate) -> None:
     """The attacker sees the question, and is faster than the control plane."""
     gate.is_answered = False
     assert not gate.newcomers.inquire(SERVER, 0.01)
-    gate.newcomers.take(reports.Incoming(SERVER, sign(), gate.nonces[0]))
-    gate.newcomers.take(reports.Incoming(SERVER, sign()))
+    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[0]))
+    gate.newcomers.take(Incoming(SERVER, sign()))
     assert gate.generations() == []
-    gate.newcomers.take(reports.Incoming(SERVER, sign(generation=2), gate.nonces[1]))
+    gate.newcomers.take(Incoming(SERVER, sign(generation=2), gate.nonces[1]))
     assert gate.generations() == [2]
 
 
@@ -99,10 +100,10 @@ def test_an_answer_is_about_the_server_that_was_asked_about(gate: Gate) -> None:
     """And comes in time: what is held back for longer was true once."""
     gate.is_answered = False
     assert not gate.newcomers.inquire(OTHER, 0.01)
-    gate.newcomers.take(reports.Incoming(SERVER, sign(), gate.nonces[-1]))
+    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[-1]))
     assert not gate.newcomers.inquire(SERVER, 0.01)
     gate.now += ANSWERED_WITHIN + 1
-    gate.newcomers.take(reports.Incoming(SERVER, sign(), gate.nonces[-1]))
+    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[-1]))
 
     assert gate.generations() == []
     assert ANSWERED_WITHIN > FRESH

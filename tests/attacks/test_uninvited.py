@@ -20,7 +20,7 @@ from sealward.events.node import NodeInvited, NodeRegistered
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keys import public_pem
 from sealward.events.store.store import EventStore, in_memory
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 OWN = "sealward-worker"
 SECRET = Ed25519PrivateKey.from_private_bytes(b"i" * 32)
@@ -54,7 +54,7 @@ def registration(host: Reporter, *keys: Ed25519PrivateKey, nonce: str = "n") -> 
     """Return how a host registers, signed by its own key and those as well."""
     pem = public_pem(host.key.public_key())
     said = reports.Registration(hostname=host.hostname, public_key=pem, nonce=nonce)
-    return reports.seal(reports.numbered(said, next(host.turns)), host.key, *keys)
+    return codec.seal(codec.numbered(said, next(host.turns)), host.key, *keys)
 
 
 def send(door: Door, *bodies: bytes, sender: str = "node.kvm1") -> list[str | None]:

@@ -31,14 +31,16 @@ from sealward.events.policy import OnDoubt, OnViolation, Policy
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keys import private_key, public_pem
 from sealward.node_agent.messages.trust import PINNED, AuthorityUnknown, PinnedTrust, Trust
-from sealward.protocol import reports, telling
-from sealward.protocol.reports import queue_of
+from sealward.protocol import codec, telling
+from sealward.protocol.desired import Desired
+from sealward.protocol.queues import queue_of
+from sealward.protocol.telling import Behind, Incoming
 from stack.sealward import Stack
 
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 STRANGER_PEM = public_pem(STRANGER.public_key())
 STRICT = Policy(on_start=OnDoubt.REFUSE, on_violation=OnViolation.OBSERVE)
-LAX = reports.Desired(1, 10**6, None, STRANGER_PEM, (), ())
+LAX = Desired(1, 10**6, None, STRANGER_PEM, (), ())
 """What took a node over: another authority, no references, nothing enforced."""
 
 
@@ -113,8 +115,8 @@ def forged(server_id: str) -> dict[str, bytes]:
     bodies = {
         "a bare desired": msgspec.json.encode(LAX),
         "a bare event": revoked(server_id),
-        "a bare incoming": msgspec.json.encode(reports.Incoming(server_id, None)),
-        "a bare behind": msgspec.json.encode(reports.Behind(10**6, "n")),
+        "a bare incoming": msgspec.json.encode(Incoming(server_id, None)),
+        "a bare behind": msgspec.json.encode(Behind(10**6, "n")),
         "a bare anew": msgspec.json.encode(telling.Anew(10**6)),
         "signed by a stranger": told(LAX, key=STRANGER),
         "an event signed by a stranger": told(event, key=STRANGER),
@@ -122,7 +124,7 @@ def forged(server_id: str) -> dict[str, bytes]:
         "an event for another node": told(event, to="kvm2"),
         "for the same name in another case": told(LAX, to="KVM1"),
         "under the wrong type": enveloped(msgspec.json.encode(telling.Told("kvm1", LAX)), "application/json"),
-        "what a report is": enveloped(msgspec.json.encode(LAX), reports.PAYLOAD_TYPE),
+        "what a report is": enveloped(msgspec.json.encode(LAX), codec.PAYLOAD_TYPE),
         "a payload that is no message": enveloped(b'{"to":"kvm1"}'),
         "a payload that is no JSON": enveloped(b"\xff\x00"),
         "a position that is a text": enveloped(b'{"to":"kvm1","message":{"kind":"anew","position":"1"}}'),
@@ -148,7 +150,7 @@ def forged(server_id: str) -> dict[str, bytes]:
     answers: dict[str, telling.Message] = {
         "an answer to nobody": LAX,
         "an answer to another": msgspec.structs.replace(LAX, answers="2026-01-01T00:00:00+00:00"),
-        "where another began": reports.Behind(10**6, "n"),
+        "where another began": Behind(10**6, "n"),
     }
     return bodies | {name: told(message) for name, message in answers.items()}
 
@@ -257,7 +259,7 @@ def test_a_pinned_key_stays_pinned(tmp_path: Path) -> None:
 def test_at_first_sight_the_first_answer_is_believed_and_pinned(tmp_path: Path) -> None:
     """Nothing else is: no event, and no answer that its own key has not signed."""
     trust = PinnedTrust(tmp_path, at_first_sight=True)
-    desired = reports.Desired(1, 5, None, AUTHORITY_PEM, (), ())
+    desired = Desired(1, 5, None, AUTHORITY_PEM, (), ())
     assert trust.unsealed(told(telling.Anew(1)), "kvm1") is None
     assert trust.unsealed(told(desired, key=STRANGER), "kvm1") is None
     answer = trust.unsealed(told(desired), "kvm1")

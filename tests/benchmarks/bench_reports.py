@@ -50,7 +50,8 @@ from sealward.node_agent.ledger.keyring import Keyring
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.messages.outbox import Outbox
 from sealward.node_agent.messages.turns import Turns
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.desired import Desired
 
 NODES = 12
 SERVERS = 50
@@ -120,7 +121,7 @@ def envelopes_of(node: Reporter, servers: Sequence[str], ids: Sequence[int]) -> 
 
 def report_in(body: bytes) -> reports.AnyReport:
     """Return the report that an envelope holds by itself."""
-    said = reports.parse(envelopes.parse(body))
+    said = codec.parse(envelopes.parse(body))
     assert not isinstance(said, reports.Bundle)
     return said
 
@@ -132,8 +133,8 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
     def heard(batch: Sequence[reports.AnyReport]) -> None:
         leases.touch({one.hostname for one in batch}, utc_now())
 
-    def desire(node: Node) -> reports.Desired:
-        return reports.Desired(node.node_id, store.head(), node.active, "PEM", (), ())
+    def desire(node: Node) -> Desired:
+        return Desired(node.node_id, store.head(), node.active, "PEM", (), ())
 
     queues, voice = NoQueues(Bus("memory://", "bench")), Voice(AUTHORITY)
     answers = Answers(desire, queues, voice)
@@ -159,7 +160,7 @@ def cryptography(bodies: Sequence[bytes]) -> float:
     key = Ed25519PrivateKey.generate()
     public = key.public_key()
     sent = [envelopes.parse(body) for body in bodies]
-    found = [one for envelope in sent for one in reports.unbundle(reports.parse(envelope))]
+    found = [one for envelope in sent for one in codec.unbundle(codec.parse(envelope))]
     seals = [
         envelopes.parse(one.envelope)
         for one in found

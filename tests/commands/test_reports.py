@@ -31,7 +31,7 @@ from sealward.events.is_valid import IsValid
 from sealward.events.node import NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignValidated
 from sealward.events.signing import envelope as envelopes
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -155,17 +155,17 @@ def test_a_report_survives_the_wire_and_bears_its_signature() -> None:
         counts={"true": 3},
         digest="ab",
     )
-    envelope = envelopes.parse(reports.seal(report, KEY))
+    envelope = envelopes.parse(codec.seal(report, KEY))
 
     assert envelopes.verify(envelope, [KEY.public_key()])
-    assert reports.parse(envelope) == report
+    assert codec.parse(envelope) == report
 
 
 @given(st.one_of(st.binary(max_size=100), st.just(b'{"kind":"heartbeat","hostname":"a","more":1}')))
 def test_what_is_no_report_is_refused(payload: bytes) -> None:
     """Garbage, and fields that nobody knows."""
-    with pytest.raises(reports.ReportMalformed):
-        reports.parse(envelopes.Envelope(payload, reports.PAYLOAD_TYPE))
+    with pytest.raises(codec.ReportMalformed):
+        codec.parse(envelopes.Envelope(payload, codec.PAYLOAD_TYPE))
 
 
 def test_a_sweep_that_comes_again_is_recorded_once() -> None:

@@ -24,7 +24,7 @@ from sealward.events.bus.dead_letters import DeadLetters
 from sealward.events.bus.node_queues import Letter
 from sealward.events.bus.tls import Tls
 from sealward.events.node import NodeActivated
-from sealward.protocol import reports
+from sealward.protocol.queues import INBOX, inbox_of, queue_of
 from stack.certificates import Certificates, issue
 from stack.rabbitmq import RabbitMQ, program
 
@@ -223,18 +223,18 @@ def enrolled(rabbitmq_server: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
 def test_an_enrolled_node_reports_and_hears(enrolled: tuple[str, str]) -> None:
     """What the control plane puts into its queue, which is there once the control plane has made it."""
     control, node, queues = Bus(enrolled[0]), Bus(enrolled[1]), AmqpQueues(enrolled[0])
-    own = reports.queue_of("kvm-1")
+    own = queue_of("kvm-1")
     reported: list[bytes] = []
     heard: list[bytes] = []
     missing: list[None] = []
-    inbox = control.inbox(reports.inbox_of("kvm-1"), reported.append)
+    inbox = control.inbox(inbox_of("kvm-1"), reported.append)
     inbox.start()
     reader = node.consumer(own, heard.append, lambda: missing.append(None))
     reader.start()
     until(lambda: bool(missing), 15)
     queues.open(own)
     assert queues.put([Letter(own, b"one"), Letter(own, b"two")]) == frozenset()
-    node.submit(reports.inbox_of("kvm-1"), b"report")
+    node.submit(inbox_of("kvm-1"), b"report")
     until(lambda: reported == [b"report"] and heard == [b"one", b"two"], 15)
     reader.stop()
     inbox.stop()
@@ -246,14 +246,14 @@ def test_an_enrolled_node_reports_and_hears(enrolled: tuple[str, str]) -> None:
 def test_an_enrolled_node_may_do_nothing_else(enrolled: tuple[str, str]) -> None:
     """Neither another node's queue, nor the events, nor the default exchange, nor Celery's orders."""
     control, node, queues = Bus(enrolled[0]), Bus(enrolled[1]), AmqpQueues(enrolled[0])
-    queues.open(reports.queue_of("kvm-2"))
+    queues.open(queue_of("kvm-2"))
     control.publish("x", b"")
     tries: list[Callable[[], None]] = [
-        lambda: node.send(reports.queue_of("kvm-1"), b"by the default exchange"),
+        lambda: node.send(queue_of("kvm-1"), b"by the default exchange"),
         lambda: node.publish("sign.revoked.node.2", b"forged"),
         lambda: node.submit("orders", b"forged"),
-        lambda: node.submit(reports.INBOX, b"in the inbox that others share"),
-        lambda: node.submit(reports.inbox_of("kvm-2"), b"in the inbox of another"),
+        lambda: node.submit(INBOX, b"in the inbox that others share"),
+        lambda: node.submit(inbox_of("kvm-2"), b"in the inbox of another"),
     ]
     for attempt in tries:
         with pytest.raises(BusUnavailable, match=r"403|ACCESS_REFUSED|access to"):

@@ -13,7 +13,7 @@ from sealward.control.database import ControlDatabase, SqliteControl
 from sealward.control.postgres import PostgresControl
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
-from sealward.protocol.reports import Turn
+from sealward.protocol.turn import Turn
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -21,7 +21,8 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import keys
 from sealward.events.signing.keyid import keyid
 from sealward.node_agent.ledger.keyring import KeyFolder
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.queues import INBOX
 
 STRANGER = keys.public_pem(Ed25519PrivateKey.from_private_bytes(b"s" * 32).public_key())
 
@@ -85,7 +86,7 @@ def test_a_key_is_replaced_while_all_goes_on(tmp_path: Path) -> None:
         forged = reports.Inventory(
             hostname=sealward.embedded.agent.hostname, instances=(), taken_at=utc_now()
         )
-        sealward.embedded._bus.submit(reports.INBOX, reports.seal(forged, key))
+        sealward.embedded._bus.submit(INBOX, codec.seal(forged, key))
         until(lambda: ("", "envelope.not-verified") in sealward.dropped())
         assert len(sealward.ask("GET", "/v1/server").json["servers"]) == 4
 

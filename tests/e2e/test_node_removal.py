@@ -19,6 +19,7 @@ from sealward.events.node import NodeReportRefused
 from sealward.events.signing import keys
 from sealward.projections.replay import replay
 from sealward.protocol import reports
+from sealward.protocol.queues import INBOX
 from sealward.settings import Settings
 
 OTHER = Reporter("kvm-other", 2, Ed25519PrivateKey.from_private_bytes(b"o" * 32))
@@ -28,7 +29,7 @@ ELSEWHERE = "0f0c8a70-9d0c-4f0a-8c39-2d3c6b1f7a6a"
 
 def say(sealward: Running, body: bytes) -> None:
     """Put a message into the queue of the control plane."""
-    sealward.embedded._bus.submit(reports.INBOX, body)
+    sealward.embedded._bus.submit(INBOX, body)
 
 
 def nodes(sealward: Running) -> list[tuple[int, str]]:

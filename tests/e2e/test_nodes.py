@@ -19,7 +19,8 @@ from sealward.events.node import NodeReportRefused
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import keys
 from sealward.events.signing import statement as statements
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.queues import INBOX
 from sealward.settings import Settings
 
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
@@ -27,7 +28,7 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 
 def report(sealward: Running, body: bytes) -> None:
     """Put a message into the queue of the control plane."""
-    sealward.embedded._bus.submit(reports.INBOX, body)
+    sealward.embedded._bus.submit(INBOX, body)
 
 
 def refusals(sealward: Running) -> list[tuple[str, str | None]]:
@@ -96,7 +97,7 @@ def test_a_report_signed_by_another_key_is_refused_and_counted(sealward: Running
     sealward.sign()
     forged = reports.Inventory(hostname=sealward.embedded.agent.hostname, instances=(), taken_at=utc_now())
     for _ in range(5):
-        report(sealward, reports.seal(forged, STRANGER))
+        report(sealward, codec.seal(forged, STRANGER))
     until(lambda: sealward.dropped() == {("", "envelope.not-verified"): 5})
 
     assert refusals(sealward) == []
@@ -107,7 +108,7 @@ def test_a_hostname_belongs_to_its_key(sealward: Running) -> None:
     """Another key cannot register under it."""
     pem = keys.public_pem(STRANGER.public_key())
     forged = reports.Registration(hostname=sealward.embedded.agent.hostname, public_key=pem, boot=1, seq=1)
-    report(sealward, reports.seal(forged, STRANGER))
+    report(sealward, codec.seal(forged, STRANGER))
     until(lambda: sealward.dropped() == {("", "node.hostname-taken"): 1})
 
     assert refusals(sealward) == []
@@ -120,7 +121,7 @@ def test_a_node_reports_on_its_own_servers_alone(sealward: Running) -> None:
     statement = sealed(sealward)
     pem = keys.public_pem(STRANGER.public_key())
     other = reports.Registration(hostname="kvm-other", public_key=pem, boot=1, seq=1)
-    report(sealward, reports.seal(other, STRANGER))
+    report(sealward, codec.seal(other, STRANGER))
     until(lambda: len(sealward.ask("GET", "/v1/node").json["nodes"]) == 2)
     later = statement.measured_at + timedelta(seconds=1)
     lie = dataclasses.replace(statement, node_id=2, measured_at=later, task_id=None)
@@ -132,7 +133,7 @@ def test_a_node_reports_on_its_own_servers_alone(sealward: Running) -> None:
         boot=1,
         seq=2,
     )
-    report(sealward, reports.seal(measured, STRANGER))
+    report(sealward, codec.seal(measured, STRANGER))
     store = sealward.embedded.control_plane.store
 
     def recorded() -> list[str]:
@@ -165,7 +166,7 @@ def test_a_statement_must_be_about_now_and_about_what_is_reported(
             boot=9,
             seq=1,
         )
-        report(sealward, reports.seal(measured, key))
+        report(sealward, codec.seal(measured, key))
         until(lambda: bool(refusals(sealward)))
 
         assert refusals(sealward) == [(reason, WEB)]

@@ -11,7 +11,7 @@ from running import DATABASE, WEB, Running, until
 from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.messages import LoseNode, RecordInventory
 from sealward.control.role import Role
-from sealward.protocol import reports
+from sealward.protocol.queues import INBOX
 
 OTHER = Reporter("kvm-b", 2)
 
@@ -19,7 +19,7 @@ OTHER = Reporter("kvm-b", 2)
 def _say(sealward: Running, *bodies: bytes) -> None:
     """Have a second node, which has no libvirt, say something."""
     for body in bodies:
-        sealward.embedded._bus.submit(reports.INBOX, body)
+        sealward.embedded._bus.submit(INBOX, body)
 
 
 def _claim(sealward: Running) -> Reporter:

@@ -21,7 +21,7 @@ from sealward.events.sign import Grounds, SignCreated, SignMoved, SignSealed, Si
 from sealward.events.signing import envelope as envelopes
 from sealward.events.store.store import EventStore, StoreUnavailable, VersionConflict
 from sealward.intake.reports.refusals import QUIET_FOR
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 
 def kinds(events: Sequence[Event]) -> list[type[Event]]:
@@ -195,7 +195,7 @@ def test_what_came_too_late_is_no_attack(door: Door, node: Reporter) -> None:
 @pytest.mark.parametrize("cause", ["sealed", "domain-changed"])
 def test_a_seal_needs_the_statements_own_signature(door: Door, node: Reporter, cause: str) -> None:
     """The report around it does not do: the reference must be checkable by itself."""
-    report = reports.parse(envelopes.parse(node.measured(SERVERS[0], 1, NOW)))
+    report = codec.parse(envelopes.parse(node.measured(SERVERS[0], 1, NOW)))
     assert isinstance(report, reports.Measurement)
     stranger = {**report.envelope, "signatures": [{"keyid": "", "sig": "AA=="}]}
     lie = reports.Measurement(

@@ -13,10 +13,12 @@ from sealward.events.sign import SignLeaving
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.registration import introductions
 from sealward.protocol import reports
+from sealward.protocol.desired import Assignment
+from sealward.protocol.telling import Incoming
 
 
-def _assignment(server_id: str, envelope: str | None = "{}") -> reports.Assignment:
-    return reports.Assignment(1, server_id, 1, 1, "true", (), envelope)
+def _assignment(server_id: str, envelope: str | None = "{}") -> Assignment:
+    return Assignment(1, server_id, 1, 1, "true", (), envelope)
 
 
 def _sealed(door: Door, node: Reporter) -> None:
@@ -72,7 +74,7 @@ def test_an_answer_repeats_the_nonce_of_its_question(door: Door, node: Reporter)
     door.take(asked(SERVERS[0], "comes"), asked(SERVERS[1], "stays"), asked(unsigned, "unsigned"))
     comes, stays = door.inquiries("kvm1")
     door.take(node.leaving(comes, NOW), node.leaving(stays, NOW, leaving=False), asked(SERVERS[0], "again"))
-    told = [one for one in door.said("kvm2") if isinstance(one, reports.Incoming)]
+    told = [one for one in door.said("kvm2") if isinstance(one, Incoming)]
 
     assert [(one.server_id, one.answers, one.assignment is not None) for one in told] == [
         (unsigned, "unsigned", False),
@@ -106,7 +108,7 @@ def test_nobody_but_a_registered_node_is_told(door: Door, node: Reporter) -> Non
 def test_what_cannot_be_answered_holds_up_nobody(door: Door, node: Reporter) -> None:
     """The gate waits no longer; the reports beside it are taken once."""
 
-    def away() -> reports.Assignment:
+    def away() -> Assignment:
         raise StoreUnavailable("behind")
 
     door.take(node.measured(SERVERS[0], 1, NOW))

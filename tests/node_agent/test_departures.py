@@ -12,8 +12,9 @@ from sealward.node_agent.hypervisor.calls import DomainLocked
 from sealward.node_agent.hypervisor.departures import LOOK_AGAIN, Departures
 from sealward.node_agent.hypervisor.hypervisor import Departure, Hypervisor
 from sealward.protocol import reports
+from sealward.protocol.telling import Inquiry
 
-ASKED = reports.Inquiry(SERVER, "nonce")
+ASKED = Inquiry(SERVER, "nonce")
 
 
 class Node:

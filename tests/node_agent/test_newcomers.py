@@ -20,7 +20,8 @@ from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.ledger.newcomers import FRESH, KEPT, SPARED, Newcomers
 from sealward.node_agent.ledger.policies import Policies
 from sealward.node_agent.ledger.references import References, entries
-from sealward.protocol import reports
+from sealward.protocol.desired import Assignment
+from sealward.protocol.telling import Incoming
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
@@ -30,20 +31,16 @@ LONG = 20.0
 """Seconds that nobody has to wait."""
 
 
-def sign(
-    generation: int = 1, key: Ed25519PrivateKey = AUTHORITY, server_id: str = SERVER
-) -> reports.Assignment:
+def sign(generation: int = 1, key: Ed25519PrivateKey = AUTHORITY, server_id: str = SERVER) -> Assignment:
     """Return a sign that is in force, countersigned with a key."""
     statement = Statement(server_id, 7, 1, generation, NOON, MEASUREMENT, b"")
     envelope = msgspec.json.encode(envelopes.sign(statement.envelope(), key).to_json()).decode()
-    return reports.Assignment(7, server_id, generation, generation, "true", (), envelope, STRICT, 3)
+    return Assignment(7, server_id, generation, generation, "true", (), envelope, STRICT, 3)
 
 
-def said(
-    assignment: reports.Assignment | None, server_id: str = SERVER, answers: str = ""
-) -> reports.Incoming:
+def said(assignment: Assignment | None, server_id: str = SERVER, answers: str = "") -> Incoming:
     """Return what the control plane says, to a question with that nonce."""
-    return reports.Incoming(server_id, assignment, answers)
+    return Incoming(server_id, assignment, answers)
 
 
 @dataclass
@@ -53,7 +50,7 @@ class Known:
     ledger: Ledger
     now: float = 100.0
     asked: list[str] = field(default_factory=list)
-    answer: reports.Incoming | None = None
+    answer: Incoming | None = None
     is_reachable: bool = True
     nonce: str = ""
     """That of the last question."""
@@ -68,12 +65,12 @@ class Known:
         """Return the generations of the references in the ledger."""
         return [one.generation for one in self.ledger.entries()]
 
-    def take(self, incoming: reports.Incoming) -> None:
+    def take(self, incoming: Incoming) -> None:
         """Take what the control plane says to a question of which nobody waits for the answer any more."""
         nonce = self.newcomers._question(incoming.server_id)
         self.newcomers.take(msgspec.structs.replace(incoming, answers=nonce))
 
-    def reply(self, incoming: reports.Incoming) -> None:
+    def reply(self, incoming: Incoming) -> None:
         """Take what the control plane says to the last question."""
         self.newcomers.take(msgspec.structs.replace(incoming, answers=self.nonce))
 

@@ -15,7 +15,8 @@ from sealward.node_agent.ledger.keyring import Keyring
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.messages.outbox import ROOM, Outbox
 from sealward.node_agent.messages.turns import Turns
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
+from sealward.protocol.turn import Turn
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
 
@@ -35,13 +36,13 @@ class Post:
 
     def said(self) -> list[list[str]]:
         """Return the files that firmware reports named, by envelope; of other reports their kind."""
-        return [[_named(one) for one in reports.unbundle(_read(body))] for body in self.bodies]
+        return [[_named(one) for one in codec.unbundle(_read(body))] for body in self.bodies]
 
 
 def _read(body: bytes) -> reports.AnyReport | reports.Bundle:
     envelope = envelopes.parse(body)
     envelopes.verify(envelope, [KEY.public_key()])
-    return reports.parse(envelope)
+    return codec.parse(envelope)
 
 
 def _named(report: object) -> str:
@@ -87,7 +88,7 @@ def test_one_report_leaves_as_it_is_and_several_as_a_bundle(outbox: Outbox, post
     outbox.flush()
 
     assert post.said() == [["a"], ["b", "c", "d"]]
-    assert post.bodies[0] == reports.seal(reports.numbered(firmware("a"), reports.Turn(1, 1)), KEY)
+    assert post.bodies[0] == codec.seal(codec.numbered(firmware("a"), Turn(1, 1)), KEY)
 
 
 def test_a_bundle_is_bounded_by_count_and_by_size(outbox: Outbox, post: Post) -> None:

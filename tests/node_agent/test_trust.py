@@ -18,16 +18,17 @@ from sealward.node_agent.gate.decision.reference import Unverified, verified
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.ledger.references import References, entries
 from sealward.node_agent.messages.trust import PINNED, PinnedTrust, believed_before
-from sealward.protocol import reports, telling
+from sealward.protocol import telling
+from sealward.protocol.desired import Assignment, Desired
 
 OLD, NEW, STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
 OLD_PEM, NEW_PEM, STRANGER_PEM = (public_pem(one.public_key()) for one in (OLD, NEW, STRANGER))
 MEASUREMENT = Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9.0.0")
 
 
-def desired(authority: str, beside: tuple[str, ...] = (), earlier: tuple[str, ...] = ()) -> reports.Desired:
+def desired(authority: str, beside: tuple[str, ...] = (), earlier: tuple[str, ...] = ()) -> Desired:
     """Return an answer that names keys."""
-    return reports.Desired(1, 5, None, authority, (), (), beside=beside, earlier=earlier)
+    return Desired(1, 5, None, authority, (), (), beside=beside, earlier=earlier)
 
 
 def believes(trust: PinnedTrust, key: Ed25519PrivateKey) -> bool:
@@ -53,7 +54,7 @@ def test_the_next_key_counts_once_the_present_one_has_told_of_it(tmp_path: Path)
 @pytest.mark.parametrize(
     "said", [desired("garbage"), desired(OLD_PEM, ("garbage",)), desired(OLD_PEM, (), (OLD_PEM[:-30],))]
 )
-def test_what_is_no_key_changes_nothing(tmp_path: Path, said: reports.Desired) -> None:
+def test_what_is_no_key_changes_nothing(tmp_path: Path, said: Desired) -> None:
     """Not even the part of it that is one."""
     trust = PinnedTrust(tmp_path, lambda: OLD_PEM)
     with pytest.raises(KeyRefused):
@@ -80,11 +81,11 @@ def test_references_of_the_earlier_key_stay_good(tmp_path: Path) -> None:
     ledger.close()
 
 
-def assignment(key: Ed25519PrivateKey) -> reports.Assignment:
+def assignment(key: Ed25519PrivateKey) -> Assignment:
     """Return a sign whose reference a key has countersigned."""
     statement = Statement(SERVER, 7, 1, 1, NOON, MEASUREMENT, b"")
     text = msgspec.json.encode(envelopes.sign(statement.envelope(), key).to_json()).decode()
-    return reports.Assignment(7, SERVER, 1, 1, "true", (), text)
+    return Assignment(7, SERVER, 1, 1, "true", (), text)
 
 
 def is_good_at_the_gate(key: Ed25519PrivateKey, signers: tuple[bytes, ...]) -> bool:

@@ -12,6 +12,7 @@ from reporter import Reporter
 from simulation.messages import said
 
 from sealward.protocol import reports
+from sealward.protocol.telling import Inquiry
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes([66]) * 32)
 FEW = 2
@@ -58,7 +59,7 @@ class Liar:
 
     def announce(self, server_id: str, moment: datetime) -> None:
         """Answer a question that was put to another node."""
-        self._submit(self.reporter.leaving(reports.Inquiry(server_id, f"n-{len(self.told)}"), moment))
+        self._submit(self.reporter.leaving(Inquiry(server_id, f"n-{len(self.told)}"), moment))
 
     def claimed_in(self, body: bytes) -> set[str]:
         """Return the servers that a message claims, if it is this node's."""

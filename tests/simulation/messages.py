@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keyid import keyid
-from sealward.protocol import reports, telling
+from sealward.protocol import codec, reports, telling
+from sealward.protocol.telling import Behind, Incoming, Inquiry
 
 
 def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[reports.Report]) -> list[bytes]:
@@ -20,9 +21,9 @@ def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[repor
     envelope = envelopes.parse(body)
     signers = {one.keyid for one in envelope.signatures}
     found = [one for one in said(body) if isinstance(one, kinds)]
-    turn = reports.turn_of(reports.parse(envelope))
+    turn = codec.turn_of(codec.parse(envelope))
     return [
-        reports.seal(reports.numbered(one, turn), keys[one.hostname])
+        codec.seal(codec.numbered(one, turn), keys[one.hostname])
         for one in found
         if keyid(keys[one.hostname].public_key()) in signers
     ]
@@ -30,13 +31,13 @@ def apart(body: bytes, keys: Mapping[str, Ed25519PrivateKey], *kinds: type[repor
 
 def said(body: bytes) -> list[reports.AnyReport]:
     """Return what a node reported, one by one."""
-    parts = reports.unbundle(reports.parse(envelopes.parse(body)))
-    return [one for one in parts if not isinstance(one, reports.ReportMalformed)]
+    parts = codec.unbundle(codec.parse(envelopes.parse(body)))
+    return [one for one in parts if not isinstance(one, codec.ReportMalformed)]
 
 
 def speaker(body: bytes) -> str:
     """Return the hostname of the node that reported."""
-    return reports.parse(envelopes.parse(body)).hostname
+    return codec.parse(envelopes.parse(body)).hostname
 
 
 def named(body: bytes) -> str:
@@ -52,8 +53,8 @@ def _told(message: telling.Message) -> str:
     if isinstance(message, telling.Happened):
         fields = msgspec.json.decode(message.event)
         return f"{fields['type']} {int(fields['sequence'])} {(fields['data'].get('server_id') or '')[:8]}"
-    if isinstance(message, reports.Incoming | reports.Inquiry):
+    if isinstance(message, Incoming | Inquiry):
         return f"{type(message).__name__} {message.server_id[:8]}".lower()
-    if isinstance(message, reports.Behind):
+    if isinstance(message, Behind):
         return f"behind boot {message.boot}"
     return f"{type(message).__name__} as of {message.position}".lower()

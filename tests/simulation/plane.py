@@ -38,6 +38,8 @@ from sealward.intake.telling.voice import Voice
 from sealward.projections.database import Projections
 from sealward.projections.sqlite import SqliteBackend
 from sealward.protocol import reports
+from sealward.protocol.desired import Desired
+from sealward.protocol.turn import Turn
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
 AUTHORITY_PEM = public_pem(AUTHORITY.public_key())
@@ -90,13 +92,13 @@ class Turns(LastTurns):
     """The last turns, in a dictionary that outlives a worker."""
 
     def __init__(self) -> None:
-        self._known: dict[str, reports.Turn] = {}
+        self._known: dict[str, Turn] = {}
 
-    def of(self, keyids: Collection[str]) -> dict[str, reports.Turn]:
+    def of(self, keyids: Collection[str]) -> dict[str, Turn]:
         """Return the last turns of those keys that were heard."""
         return {one: self._known[one] for one in keyids if one in self._known}
 
-    def keep(self, turns: Mapping[str, reports.Turn]) -> None:
+    def keep(self, turns: Mapping[str, Turn]) -> None:
         """Keep later turns."""
         self._known |= {one: turn for one, turn in turns.items() if turn > self._known.get(one, NEVER)}
 
@@ -253,7 +255,7 @@ class Plane:
         except Killed:
             self.begin()
 
-    def desired_of(self, hostname: str) -> reports.Desired:
+    def desired_of(self, hostname: str) -> Desired:
         """Return what a node has to know. Raises StoreUnavailable."""
         return self._assignments.of(Node(1, hostname, "PEM"))
 
@@ -263,7 +265,7 @@ class Plane:
             assert not (isinstance(one, reports.Failure) and one.reason == "measuring-failed"), one
         self._leases.touch({report.hostname for report in batch}, self._clock())
 
-    def _desire(self, node: Node) -> reports.Desired:
+    def _desire(self, node: Node) -> Desired:
         if self._network.happens(0.8) or self._network.weather.killed == 0:
             self.project()
         return self._assignments.of(node)

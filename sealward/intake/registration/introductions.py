@@ -28,7 +28,7 @@ from sealward.commands.errors import (
     WrongNode,
 )
 from sealward.commands.moves import location
-from sealward.protocol import reports
+from sealward.protocol.telling import Incoming, Inquiry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from sealward.commands.sign_state import Sign
     from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.intake.telling.notes import Notes
+    from sealward.protocol import reports
+    from sealward.protocol.desired import Assignment
 
-    SignOf = Callable[[str], reports.Assignment | None]
+    SignOf = Callable[[str], Assignment | None]
 
 log = logging.getLogger(__name__)
 
@@ -268,17 +270,17 @@ class Introductions:
         self._asked[asked.nonce] = self._open[asked.question] = asked
         _trim(self._asked)
         _trim(self._open)
-        inquiry = reports.Inquiry(asked.server_id, asked.nonce)
+        inquiry = Inquiry(asked.server_id, asked.nonce)
         self._notes.give(asked.home, lambda: inquiry)
 
-    def _incoming(self, answer: Answer) -> reports.Incoming:
+    def _incoming(self, answer: Answer) -> Incoming:
         """Return what a start gate is told. Raises StoreUnavailable."""
         sign = self._sign_of(answer.server_id) if answer.is_given else None
         if sign is not None and sign.envelope is None:
             sign = None
         what = "it" if sign else "nothing"
         log.info("%s asked for %s, and is given %s", answer.hostname, answer.server_id, what)
-        return reports.Incoming(answer.server_id, sign, answer.answers)
+        return Incoming(answer.server_id, sign, answer.answers)
 
 
 def contest(node: Node, sign: Sign, decisions: UnitOfWork) -> None:

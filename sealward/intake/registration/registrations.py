@@ -9,7 +9,7 @@ from sealward.commands.errors import NotRegistered
 from sealward.commands.messages import RegisterNode
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keys import KeyRefused, public_key
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:
     from sealward.commands.node_state import Node
@@ -30,7 +30,7 @@ def command(
     )
 
 
-def key_of(node: Node | None, said: reports.AnyReport | reports.Bundle | reports.Unread) -> str:
+def key_of(node: Node | None, said: reports.AnyReport | reports.Bundle | codec.Unread) -> str:
     """Return the key (PEM) that must have signed: the registered one; of a registration its own.
 
     Raises NotRegistered.

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events.bus.inbox import Inbox
 from sealward.events.bus.permissions import user_of
-from sealward.protocol import reports
+from sealward.protocol.queues import INBOX, inbox_of
 
 if TYPE_CHECKING:
     from sealward.events.store.store import EventStore
     from sealward.projections.database import Projections
 
-SHARED: Final = Inbox(reports.INBOX)
+SHARED: Final = Inbox(INBOX)
 """Agents of earlier versions report here, and hosts that register uninvited."""
 
 
@@ -39,4 +39,4 @@ class Inboxes:
         missed = self._listed - hosts
         self._missed = {one: self._missed.get(one) or self._store.head() for one in missed}
         self._listed = hosts | {one for one in missed if position < self._missed[one]}
-        return [SHARED, *(Inbox(reports.inbox_of(one), user_of(one)) for one in sorted(self._listed))]
+        return [SHARED, *(Inbox(inbox_of(one), user_of(one)) for one in sorted(self._listed))]

@@ -10,7 +10,7 @@ from sealward.commands.errors import WrongNode
 from sealward.events.node import Withheld
 from sealward.events.signing.keys import public_key
 from sealward.intake.reports.reading import Measured
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:
     from sealward.commands.node_state import Node
@@ -59,7 +59,7 @@ def of(report: reports.AnyReport, measured: Measured | Exception | None, node: N
                 counts=report.counts,
                 digest=report.digest,
             )
-    raise reports.ReportMalformed(type(report).__name__)
+    raise codec.ReportMalformed(type(report).__name__)
 
 
 def _enforcement(
@@ -104,11 +104,11 @@ def _measurement(
         raise measured or TypeError("a measurement that was not read")
     statement = measured.statement
     if statement.server_id != report.server_id:
-        raise reports.ReportMalformed("the statement is about another server than the report")
+        raise codec.ReportMalformed("the statement is about another server than the report")
     if statement.node_id != node.node_id:
         raise WrongNode
     if statement.task_id != report.task_id:
-        raise reports.ReportMalformed("the statement was made for another task than the report")
+        raise codec.ReportMalformed("the statement was made for another task than the report")
     return ask.RecordMeasurement(
         context=by_node(node.hostname, report.task_id),
         server_id=report.server_id,

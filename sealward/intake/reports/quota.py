@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sealward.error import SealwardError
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ OF_AN_EVENT: Final = 1024
 """Bytes that an event takes in the log beside what the message says that it came of."""
 COSTS: Final[Mapping[type, int]] = {reports.Registration: 50, reports.Wanted: 5}
 """What a report costs that is answered; others cost 1."""
-LARGEST: Final = 2 * reports.MOST_BYTES
+LARGEST: Final = 2 * codec.MOST_BYTES
 """Bytes of an envelope that is looked at: base64 makes four of three."""
 KNOWN: Final = 10_000
 """Users whose buckets are remembered."""

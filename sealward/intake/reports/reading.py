@@ -11,7 +11,7 @@ from sealward.events import values
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.signing.keys import KeyRefused, public_key
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Measured:
 class Part:
     """A report, or why it is none; of a measurement what it holds, or why that cannot be read."""
 
-    report: reports.AnyReport | reports.ReportMalformed
+    report: reports.AnyReport | codec.ReportMalformed
     measured: Measured | Exception | None = None
 
 
@@ -66,7 +66,7 @@ class Said:
     size in bytes.
     """
 
-    said: reports.AnyReport | reports.Bundle | reports.Unread
+    said: reports.AnyReport | reports.Bundle | codec.Unread
     signed: Signed
     parts: Sequence[Part]
     sender: str | None = None
@@ -91,15 +91,15 @@ def read(message: Delivered) -> Said:
 
     Raises EnvelopeRefused, and ReportMalformed where it speaks in nobody's name.
     """
-    if len(message.body) > 2 * reports.MOST_BYTES:
-        raise reports.ReportMalformed(f"more than {2 * reports.MOST_BYTES} bytes")
+    if len(message.body) > 2 * codec.MOST_BYTES:
+        raise codec.ReportMalformed(f"more than {2 * codec.MOST_BYTES} bytes")
     envelope = envelopes.parse(message.body)
-    said: reports.AnyReport | reports.Bundle | reports.Unread
+    said: reports.AnyReport | reports.Bundle | codec.Unread
     try:
-        said = reports.parse(envelope)
-        parts = [_part(one) for one in reports.unbundle(said)]
-    except reports.ReportMalformed as malformed:
-        said, parts = reports.unread(envelope), [Part(malformed)]
+        said = codec.parse(envelope)
+        parts = [_part(one) for one in codec.unbundle(said)]
+    except codec.ReportMalformed as malformed:
+        said, parts = codec.unread(envelope), [Part(malformed)]
     return Said(
         said,
         Signed(envelope),
@@ -132,7 +132,7 @@ def _prove(claims: Sequence[tuple[Signed, str]]) -> None:
 _CHECK_KEYID: Final = values.checker(values.KeyId)
 
 
-def _part(report: reports.AnyReport | reports.ReportMalformed) -> Part:
+def _part(report: reports.AnyReport | codec.ReportMalformed) -> Part:
     if not isinstance(report, reports.Measurement):
         return Part(report)
     try:

@@ -9,8 +9,8 @@ from sealward.error import SealwardError
 from sealward.events.bus.permissions import user_of
 from sealward.events.signing.keyid import keyid
 from sealward.events.signing.keys import public_key
-from sealward.protocol import reports
-from sealward.protocol.reports import Turn
+from sealward.protocol import codec, reports
+from sealward.protocol.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -123,7 +123,7 @@ class Heard:
 
     def check(self, said: Said, pem: str) -> None:
         """Make sure that a message is newer than the last one under that key. Raises Again, NotNewer."""
-        last, turn = self.last(pem), reports.turn_of(said.said)
+        last, turn = self.last(pem), codec.turn_of(said.said)
         if turn > last and turn.seq:
             return
         if turn.boot and (said.redelivered or turn == last):
@@ -133,7 +133,7 @@ class Heard:
     def note(self, said: Said, pem: str) -> None:
         """Know that a message was heard."""
         name = keyid_of(pem)
-        self._last[name] = self.news[name] = reports.turn_of(said.said)
+        self._last[name] = self.news[name] = codec.turn_of(said.said)
 
 
 @functools.lru_cache(maxsize=KNOWN)

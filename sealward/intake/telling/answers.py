@@ -17,7 +17,7 @@ from sealward.events.set_aside import BROKEN
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.telling.backoff import Backoff
 from sealward.intake.telling.desk import Desk
-from sealward.protocol.reports import queue_of
+from sealward.protocol.queues import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from sealward.commands.node_state import Node
     from sealward.events.bus.node_queues import Letter, NodeQueues
     from sealward.intake.telling.voice import Voice
-    from sealward.protocol import reports
+    from sealward.protocol.desired import Desired
+    from sealward.protocol.telling import Behind
 
-    Desire = Callable[[Node], reports.Desired]
+    Desire = Callable[[Node], Desired]
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,9 @@ class Answers(Desk):
         self._lock = threading.Lock()
         self._asked: dict[str, tuple[Node, str]] = {}
         """By hostname the node, and the nonce that it asked with last."""
-        self._behind: dict[str, reports.Behind] = {}
+        self._behind: dict[str, Behind] = {}
 
-    def take(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, reports.Behind]) -> None:
+    def take(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, Behind]) -> None:
         """Have nodes answered, soon: by hostname the node and the nonce that it asked with.
 
         Those that are `behind` are told that their turn is an old one.
@@ -83,7 +84,7 @@ class Answers(Desk):
                     self._asked, self._behind = asked | self._asked, behind | self._behind
                 raise
 
-    def _send(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, reports.Behind]) -> None:
+    def _send(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, Behind]) -> None:
         self._put({name: self._voice.letter(name, one) for name, one in behind.items() if self._opened(name)})
         letters: dict[str, Letter] = {}
         size = 0

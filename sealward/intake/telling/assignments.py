@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events.policy import DEFAULT
 from sealward.events.store import store as stores
-from sealward.protocol import reports
+from sealward.protocol.desired import Assignment, Desired, Duty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ class Assignments:
         with self._projections.reading() as tables:
             return self._projections.signs.unsettled(tables, node_id)
 
-    def sign_of(self, server_id: str) -> reports.Assignment | None:
+    def sign_of(self, server_id: str) -> Assignment | None:
         """Return what is in force for a server, not older than this call; None where it is not signed.
 
         Raises StoreUnavailable when the projections stay behind for longer than a start gate waits.
@@ -80,7 +80,7 @@ class Assignments:
             envelope = projections.envelopes.one(tables, server_id)
         return None if row is None else _assignment(row, envelope)
 
-    def of(self, node: Node) -> reports.Desired:
+    def of(self, node: Node) -> Desired:
         """Return all that a node has to know, not older than this call.
 
         Raises StoreUnavailable when the projections stay behind: what happened meanwhile would be missed.
@@ -95,9 +95,9 @@ class Assignments:
             tasks = projections.tasks.waiting(tables, node.node_id)
             known = projections.nodes.one(tables, node.node_id)
         assignments = tuple(_assignment(row, envelopes.get(row.server_id)) for row in signs)
-        duties = tuple(reports.Duty(row.task_id, row.action, row.server_id) for row in tasks)
+        duties = tuple(Duty(row.task_id, row.action, row.server_id) for row in tasks)
         accepted = None if node.firmware is None else dict(node.firmware.accepted)
-        return reports.Desired(
+        return Desired(
             node.node_id,
             position,
             node.active,
@@ -115,8 +115,8 @@ class Assignments:
         )
 
 
-def _assignment(row: SignRow, envelope: str | None) -> reports.Assignment:
-    return reports.Assignment(
+def _assignment(row: SignRow, envelope: str | None) -> Assignment:
+    return Assignment(
         row.sign_id,
         row.server_id,
         row.ordered,

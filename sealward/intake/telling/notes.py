@@ -14,7 +14,7 @@ from sealward.events.set_aside import BROKEN
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.telling.backoff import Backoff
 from sealward.intake.telling.desk import Desk
-from sealward.protocol.reports import queue_of
+from sealward.protocol.queues import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from sealward.events.bus.node_queues import QueueRefused
 from sealward.events.loop import Loop
 from sealward.intake.telling.backoff import Backoff
 from sealward.protocol import telling
-from sealward.protocol.reports import queue_of
+from sealward.protocol.queues import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ from sealward.events.loop import Loop
 from sealward.events.set_aside import BROKEN, only_said
 from sealward.intake.telling.backoff import Backoff
 from sealward.protocol import telling
-from sealward.protocol.reports import queue_of
+from sealward.protocol.queues import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sealward.events.bus.node_queues import Letter
 from sealward.protocol import telling
-from sealward.protocol.reports import queue_of
+from sealward.protocol.queues import queue_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

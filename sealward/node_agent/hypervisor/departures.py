@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.node_agent.hypervisor.hypervisor import Departure, Hypervisor
+    from sealward.protocol.telling import Inquiry
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Departures:
         with self._lock:
             return bool(self._announced)
 
-    def take(self, inquiry: reports.Inquiry) -> None:
+    def take(self, inquiry: Inquiry) -> None:
         """Answer whether a server leaves. Without an answer of libvirt nothing is said."""
         moment = self._moment()
         try:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from sealward.node_agent.ledger.policies import Policies
     from sealward.node_agent.ledger.references import References
-    from sealward.protocol import reports
+    from sealward.protocol.desired import Assignment
+    from sealward.protocol.telling import Incoming
 
 FRESH: Final = 10.0
 """Seconds for which an answer need not be asked for again: libvirt announces a server, then prepares it."""
@@ -39,7 +40,7 @@ class _Told:
     """An answer, and when it came."""
 
     at: float
-    sign: reports.Assignment | None
+    sign: Assignment | None
 
 
 class Newcomers:
@@ -91,7 +92,7 @@ class Newcomers:
                 self._spared_until = self._clock() + SPARED
         return heard
 
-    def take(self, incoming: reports.Incoming) -> None:
+    def take(self, incoming: Incoming) -> None:
         """Take an answer; not while the agent takes everything over.
 
         A reference that does not verify is no answer: the gate goes on waiting for one.
@@ -104,7 +105,7 @@ class Newcomers:
                 self._spared_until = 0.0
                 self._heard.notify_all()
 
-    def expected(self) -> list[reports.Assignment]:
+    def expected(self) -> list[Assignment]:
         """Return the signs of the servers that may still be coming."""
         with self._heard:
             return [one.sign for one in self._told.values() if one.sign is not None]
@@ -129,13 +130,13 @@ class Newcomers:
                 self._asked.popitem(last=False)
         return nonce
 
-    def _is_answer(self, incoming: reports.Incoming) -> bool:
+    def _is_answer(self, incoming: Incoming) -> bool:
         """Say whether this is the answer to a question, for the first time."""
         with self._heard:
             server_id, at = self._asked.pop(incoming.answers, ("", 0.0))
         return server_id == incoming.server_id and self._clock() - at <= ANSWERED_WITHIN
 
-    def _keep(self, sign: reports.Assignment) -> bool:
+    def _keep(self, sign: Assignment) -> bool:
         """Lay a reference beside this node's own; say whether it could be."""
         if self._references is None:
             return False

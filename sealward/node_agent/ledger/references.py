@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sealward.events.comparison.measurement import Measurement
     from sealward.node_agent.ledger.ledger import Ledger
-    from sealward.protocol import reports
+    from sealward.protocol.desired import Assignment
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class References:
         return Reference(entry.server_id, entry.sign_id, entry.generation, measurement, statement.evidence)
 
 
-def entries(assignments: Iterable[reports.Assignment]) -> Iterator[Entry]:
+def entries(assignments: Iterable[Assignment]) -> Iterator[Entry]:
     """Yield what is in force of them."""
     for one in assignments:
         if one.envelope is not None:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.bus.bus import BusUnavailable
-from sealward.protocol import reports
+from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ class Outbox:
 
     def put(self, report: reports.AnyReport) -> None:
         """Take a report; others may join it before it leaves."""
-        encoded = reports.encode(report)
+        encoded = codec.encode(report)
         with self._lock:
             if len(self._held) == reports.MOST or self._bytes + len(encoded) > ROOM:
                 self.flush()
@@ -90,11 +90,11 @@ class Outbox:
     def _together(self, held: list[tuple[reports.AnyReport, bytes]]) -> reports.AnyReport | reports.Bundle:
         if len(held) == 1:
             return held[0][0]
-        return reports.together(self.hostname, [encoded for _, encoded in held])
+        return codec.together(self.hostname, [encoded for _, encoded in held])
 
     def _post(self, said: reports.AnyReport | reports.Bundle, *keys: Ed25519PrivateKey) -> bool:
         try:
-            self._submit(reports.seal(reports.numbered(said, self.turns.next()), *keys))
+            self._submit(codec.seal(codec.numbered(said, self.turns.next()), *keys))
         except BusUnavailable as away:
             log.warning("%s: the broker is away: %s", self.hostname, away)
             self._lost = True

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.bus.bus import BusUnavailable, InboxClosed
-from sealward.protocol import reports
+from sealward.protocol.queues import INBOX, inbox_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,20 +26,20 @@ class Post:
 
     def __init__(self, bus: Bus, hostname: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus
-        self._own = reports.INBOX if bus.user is None else reports.inbox_of(hostname)
+        self._own = INBOX if bus.user is None else inbox_of(hostname)
         self._clock = clock
         self._shares_until = clock()
 
     def __call__(self, body: bytes) -> None:
         """Put a report into an inbox. Raises BusUnavailable."""
         if self._clock() < self._shares_until:
-            self._bus.submit(reports.INBOX, body)
+            self._bus.submit(INBOX, body)
             return
         try:
             self._bus.submit(self._own, body)
         except InboxClosed as closed:
             try:
-                self._bus.submit(reports.INBOX, body)
+                self._bus.submit(INBOX, body)
             except InboxClosed:
                 raise BusUnavailable(str(closed)) from closed
             self._shares_until = self._clock() + TRIED_AGAIN_AFTER

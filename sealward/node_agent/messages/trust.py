@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sealward.error import SealwardError
 from sealward.events.signing.keys import KeyRefused, public_key, public_keys, public_pem
 from sealward.protocol import telling
-from sealward.protocol.reports import Desired
+from sealward.protocol.desired import Desired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from sealward.protocol.reports import Turn
+from sealward.protocol.turn import Turn
 
 if TYPE_CHECKING:
     from sealward.node_agent.ledger.ledger import Ledger
