@@ -56,6 +56,12 @@ ONE_OF_EACH: tuple[Event, ...] = (
         findings=(Finding("graphics", "/domain/devices/graphics/@listen", "10.0.0.1", "10.0.0.2"),),
         checked_at=NOON,
     ),
+    sign.BlockJobsChanged(
+        **SIGN,
+        generation=1,
+        jobs=("vda: copy to /var/lib/nova/instances/snapshots/1",),
+        checked_at=NOON,
+    ),
     sign.SignPolicySet(**SIGN, policy=ServerPolicy(on_violation=OnViolation.STOP, grace=30.0)),
     sign.SignMoved(
         **SIGN | {"task_id": None, "request_id": None, "actor": "node:kvm2"},

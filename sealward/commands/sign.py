@@ -192,7 +192,7 @@ def _compared(
     is_late = moment <= sign.verdict.checked_at
     judgement = [_validated(sign, command, command.cause, verdict, moment, now)]
     counts = has_changed or was_asked or (is_first and not is_late)
-    return (judgement if counts else []) + bound
+    return (judgement if counts else []) + bound + _block_jobs(sign, command, now)
 
 
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
@@ -269,6 +269,24 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
         generation=sign.sealed,
         host_bound=dict(found.host_bound),
         findings=command.host_bound,
+        checked_at=measured_at,
+    )
+    return [changed]
+
+
+def _block_jobs(sign: Sign, command: RecordMeasurement, now: datetime) -> list[Event]:
+    """Record that block jobs have begun or ended."""
+    found, measured_at = command.statement.measurement, command.statement.measured_at
+    if found.jobs == sign.jobs or measured_at <= sign.jobs_at:
+        return []
+    changed = facts.BlockJobsChanged(
+        timestamp=now,
+        actor=command.actor,
+        sign_id=sign.sign_id,
+        server_id=sign.server_id,
+        node_id=sign.node_id,
+        generation=sign.sealed,
+        jobs=found.jobs,
         checked_at=measured_at,
     )
     return [changed]

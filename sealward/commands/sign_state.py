@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sealward.events.base import Event
 
-SHAPE: Final = "sign/10"
+SHAPE: Final = "sign/11"
 """The name of the shape of `Sign` in snapshots."""
 ANSWERED: Final = 16
 """Task ids of a sign that are kept, so that a report which is delivered twice answers its task once."""
@@ -104,6 +104,10 @@ class Sign(msgspec.Struct, frozen=True):
     """What host-bound parts may be."""
     host_bound_at: datetime = NEVER
     """When the host-bound parts that are recorded were measured, by the node's clock."""
+    jobs: tuple[str, ...] = ()
+    """The block jobs that run, as they were recorded last."""
+    jobs_at: datetime = NEVER
+    """When the block jobs that are recorded were looked at, by the node's clock."""
     answered: tuple[str, ...] = ()
     """The task ids that the last verdicts answered, at most `ANSWERED` of them."""
     policy: ServerPolicy = AS_NODE
@@ -201,6 +205,10 @@ def _host_bound_changed(sign: Sign, event: facts.HostBoundChanged) -> Sign:
     return replace(sign, host_bound_at=event.checked_at)
 
 
+def _block_jobs_changed(sign: Sign, event: facts.BlockJobsChanged) -> Sign:
+    return replace(sign, jobs=event.jobs, jobs_at=event.checked_at)
+
+
 def _policy_set(sign: Sign, event: facts.SignPolicySet) -> Sign:
     return replace(sign, policy=event.policy)
 
@@ -248,6 +256,7 @@ FOLDS: Final[Mapping[type[Event], Callable[[Sign, Any], Sign]]] = {
     facts.SignSealed: _sealed,
     facts.SignValidated: _validated,
     facts.HostBoundChanged: _host_bound_changed,
+    facts.BlockJobsChanged: _block_jobs_changed,
     facts.SignPolicySet: _policy_set,
     facts.SignMoved: _moved,
     facts.SignLeaving: _leaving,

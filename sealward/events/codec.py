@@ -27,6 +27,7 @@ EVENTS: dict[str, type[Event]] = {
         sign.SignValidationRequested,
         sign.SignValidated,
         sign.HostBoundChanged,
+        sign.BlockJobsChanged,
         sign.SignPolicySet,
         sign.SignMoved,
         sign.SignLeaving,

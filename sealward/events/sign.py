@@ -121,6 +121,20 @@ class HostBoundChanged(SignEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockJobsChanged(SignEvent):
+    """Block jobs of a server have begun or ended: disks are copied for an image, or to another volume.
+
+    `jobs` describes those that run now, as "vda: copy to /path". A job is no violation.
+    """
+
+    topic: ClassVar[str] = "sign.block-jobs-changed"
+
+    generation: Generation
+    jobs: tuple[str, ...]
+    checked_at: OrNever
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignPolicySet(SignEvent):
     """An administrator said what is different for this server; all None is as its node has it."""
 

@@ -27,6 +27,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    equal there ("false-before-move"): only a seal, or an administrator's order to move the sign, ends that.
 14. Whatever else is found of a server that is false, or in doubt, is news: the verdict has the fingerprint of
    the whole measurement, beside findings that show what they can.
+15. What libvirt says was done to a running server beside its definition makes it false ("tainted"), unless it
+   was so when the server was signed.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
 from sealward.events.comparison.binding import AS_SIGNED, unexplained
 from sealward.events.comparison.doubt import IN_DOUBT, in_doubt
 from sealward.events.comparison.measurement import LIVE, Finding, differing
+from sealward.events.comparison.taint import TAINT, TAINTED
 from sealward.events.is_valid import IsValid
 
 if TYPE_CHECKING:
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from sealward.events.sign import SignValidated
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+DIFFERS = "measurement-differs"
+"""The reason of a false that a measurement of the server's forms, parts or files has made."""
 UNSAID = "unsaid"
 """The reason of an unknown verdict whose event has none: no decider makes one so."""
 HELD = "false-before-move"
@@ -97,7 +102,11 @@ def equal(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Verd
 
 
 def differs(
-    verdict: Verdict, checked_at: datetime, findings: tuple[Finding, ...], fingerprint: str = ""
+    verdict: Verdict,
+    checked_at: datetime,
+    findings: tuple[Finding, ...],
+    fingerprint: str = "",
+    reasons: tuple[str, ...] = (DIFFERS,),
 ) -> Verdict:
     """Return the verdict after a measurement that differs from the reference (rules 3, 8).
 
@@ -108,7 +117,7 @@ def differs(
     return replace(
         verdict,
         is_valid=IsValid.FALSE,
-        reasons=("measurement-differs",),
+        reasons=reasons,
         findings=findings,
         checked_at=checked_at,
         fresh_until=NEVER,
@@ -199,7 +208,11 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     explained = {(one.section, one.form) for one in findings}
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
     named = (one for one in findings if (one.section, one.form) in changed)
-    return differs(verdict, checked_at, (*named, *bare, *host_bound, *bound), found.fingerprint)
+    shown = (*named, *bare, *host_bound, *bound)
+    is_tainted = any(one.section == TAINT for one in bound)
+    has_changed = bool(changed) or any(one.section != TAINT for one in bound)
+    reasons = (*((DIFFERS,) if has_changed else ()), *((TAINTED,) if is_tainted else ()))
+    return differs(verdict, checked_at, shown, found.fingerprint, reasons)
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:

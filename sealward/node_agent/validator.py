@@ -20,8 +20,10 @@ from sealward.node_agent.hypervisor.calls import DomainLocked
 from sealward.node_agent.hypervisor.hypervisor import DomainUnreadable, HypervisorGone
 from sealward.node_agent.measuring.canonical import DomainXmlRefused
 from sealward.node_agent.measuring.findings import findings, host_bound_findings
+from sealward.node_agent.measuring.jobs import without_jobs
 from sealward.node_agent.measuring.measure import Measured, measure
 from sealward.node_agent.measuring.not_measured import MeasuringFailed, NotMeasured
+from sealward.node_agent.measuring.taint import counting
 from sealward.node_agent.sealing import Order
 from sealward.node_agent.sweep import Sweep
 from sealward.protocol import reports
@@ -98,6 +100,8 @@ class Validator:
         self._false: set[str] = set()
         self._awaited: dict[str, float] = {}
         """By server since when (`time.monotonic()`) some of its files are being measured."""
+        self._jobs: dict[str, tuple[str, ...]] = {}
+        """By server the block jobs that were reported last; none where nothing is said."""
         self._different: set[str] = set()
         """The servers that were found different when they were looked at last."""
 
@@ -121,6 +125,7 @@ class Validator:
         """Forget a server that is no longer signed."""
         self.said.pop(server_id, None)
         self._awaited.pop(server_id, None)
+        self._jobs.pop(server_id, None)
         self._false.discard(server_id)
         self._different.discard(server_id)
 
@@ -239,6 +244,7 @@ class Validator:
             not is_recorded
             or binding.is_open
             or is_news(reference.measurement, binding, measured.measurement)
+            or self._has_other_jobs(reference.server_id, measured)
         ):
             self._compare(reference, measured, moment, cause, None)
         if verdict is IsValid.TRUE and reference.server_id not in sweep.sealing:
@@ -273,7 +279,8 @@ class Validator:
         if found == EQUAL:
             self._bindings.ran(reference.server_id, measured.expanded)
         is_first = binding.is_open or is_news(signed, binding, seen)
-        if task_id is None and self.said.get(reference.server_id) == found and not is_first:
+        is_known = self.said.get(reference.server_id) == found and not is_first
+        if task_id is None and is_known and not self._has_other_jobs(reference.server_id, measured):
             return
         explained = _explained(reference, measured, pairs)
         is_shown = bool(pairs) or is_strange or is_first
@@ -282,6 +289,11 @@ class Validator:
         explained = tuple(self._files.localised(one) for one in explained)
         self._report(order, measured, moment, cause, explained=explained, host_bound=bound)
         self.said[reference.server_id] = found
+        self._jobs[reference.server_id] = measured.measurement.jobs
+
+    def _has_other_jobs(self, server_id: str, measured: Measured) -> bool:
+        """Say whether block jobs have begun or ended since that was reported."""
+        return measured.measurement.jobs != self._jobs.get(server_id, ())
 
     def _report(  # noqa: PLR0913 - one argument for each thing that a report says
         self,
@@ -404,9 +416,12 @@ def is_away(assignment: Assignment) -> bool:
 
 def _measured(xml: DomainXml, files: Files) -> Measured:
     try:
-        return measure(xml.config, xml.live, xml.hypervisor, files)
+        running = None if xml.live is None else without_jobs(xml.live)
+        measured = measure(xml.config, None if running is None else running.live, xml.hypervisor, files)
     except DomainXmlRefused as refused:
         raise DomainUnreadable(str(refused)) from refused
+    taints = None if xml.tainted is None else counting(xml.tainted, xml.config)
+    return measured.told(taints, () if running is None else running.jobs)
 
 
 def _upgraded(before: Reference | None, measured: Measured) -> tuple[Finding, ...]:
@@ -461,6 +476,6 @@ def _found(measured: Measured) -> str:
     measurement = measured.measurement
     live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
     bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
-    doors = "".join(f" {one}" for one in measurement.hidden_doors or ())
+    doors = "".join(f" {one}" for one in (*(measurement.hidden_doors or ()), *(measurement.taints or ())))
     files = "" if measurement.companions is None else f" {sorted(measurement.companions.read.items())}"
     return f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}{doors}{files}"

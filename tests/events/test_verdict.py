@@ -197,6 +197,22 @@ def test_14_whatever_else_is_found_is_news() -> None:
     assert after(still, reference, 7).fingerprint == ""
 
 
+def test_15_a_taint_makes_false_for_a_reason_of_its_own() -> None:
+    """Alone it is the reason; beside another difference it is one of two; signed along it is none."""
+    reference = Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9.0.0", taints=())
+    tainted = replace(reference, taints=("custom-monitor",))
+    changed = replace(tainted, sections={"boot": "bb"})
+
+    def after(signed: Measurement, found: Measurement) -> Verdict:
+        return judged(true_at(0), signed, found, findings=(), checked_at=moment(5), fresh_until=moment(65))
+
+    assert after(reference, tainted).reasons == ("tainted",)
+    assert [one.found for one in after(reference, tainted).findings] == ["custom-monitor"]
+    assert after(reference, changed).reasons == ("measurement-differs", "tainted")
+    assert after(tainted, tainted).is_valid is IsValid.TRUE
+    assert after(tainted, reference).is_valid is IsValid.TRUE
+
+
 def test_10_a_true_from_before_its_node_was_lost_comes_too_late() -> None:
     """Nobody vouches for it any more; a false from then is one, and what is measured later counts."""
     lost = withheld(true_at(0), "node-lost", moment(5))

@@ -7,7 +7,7 @@ move to another node rewrites them, and nothing else does. So:
    they were recorded then: on another node the same path can be another volume.
 2. After a move they may be anything once: the first look on the new node records them.
 3. What opens a server to others is never learned: a door that was not there when the server was signed is a
-   violation, moved or not. `node_agent.doors` names them.
+   violation, moved or not. `node_agent.doors` names them. Neither is a taint (`events.comparison.taint`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.comparison.measurement import CONFIG, Finding
+from sealward.events.comparison.taint import added, taint_findings
 
 if TYPE_CHECKING:
     from sealward.events.base import Event
@@ -109,7 +110,9 @@ def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 
 def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:
     """Say whether host-bound parts are what they may not be (rules 1 to 3)."""
-    return bool(strays(reference, binding, found) or doors_opened(reference, found))
+    return bool(
+        strays(reference, binding, found) or doors_opened(reference, found) or added(reference, found)
+    )
 
 
 def unexplained(reference: Measurement, binding: Binding, found: Measurement) -> tuple[Finding, ...]:
@@ -121,4 +124,4 @@ def unexplained(reference: Measurement, binding: Binding, found: Measurement) ->
     )
     opened = (one.partition(": ") for one in doors_opened(reference, found)[:MOST_DOORS])
     shown = (*odd, *(Finding(HOST_BOUND, place, None, what) for place, _, what in opened))
-    return tuple(one.printable() for one in shown)
+    return (*(one.printable() for one in shown), *taint_findings(reference, found))

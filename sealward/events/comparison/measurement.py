@@ -48,6 +48,10 @@ class Measurement:
     covered by no digest of a section. None in measurements of an agent that did not look for them, or at no
     files.
 
+    `taints` names what was done to a running server beside its definition, as libvirt tells; it is empty
+    where nothing was done, or the server is off. None in measurements of an agent that did not ask. `jobs`
+    describes the block jobs that run: they are no difference.
+
     `doors` names what opens the server to others in host-bound parts, in either form; `hidden_doors` names
     what opens it in parts that the profile leaves out as noise. Each is None in measurements of an agent that
     did not look for such doors.
@@ -62,6 +66,8 @@ class Measurement:
     doors: tuple[str, ...] | None = None
     hidden_doors: tuple[str, ...] | None = None
     companions: Listing | None = None
+    taints: tuple[str, ...] | None = None
+    jobs: tuple[str, ...] = ()
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -82,9 +88,10 @@ class Measurement:
     def fingerprint(self) -> str:
         """SHA-256 hex of all that this measurement says of the server; what could not be read is left out.
 
-        It covers both forms, the host-bound parts, the doors and the companions. Findings show less: they are
-        masked, cut and limited in number. Two findings that read alike can have two fingerprints. The
-        version of libvirt is not part of it: an upgrade of libvirt by itself changes nothing of a server.
+        It covers both forms, the host-bound parts, the doors, the companions and the taints. Findings show
+        less: they are masked, cut and limited in number. Two findings that read alike can have two
+        fingerprints. The version of libvirt is not part of it: an upgrade of libvirt by itself changes
+        nothing of a server.
         """
         import msgspec  # noqa: PLC0415 - see `manifest`
 
@@ -96,6 +103,7 @@ class Measurement:
             self.doors,
             self.hidden_doors,
             None if self.companions is None else dict(self.companions.read),
+            *(self.taints or ()),
         )
         return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
 

@@ -79,6 +79,10 @@ class Statement:
             predicate["hiddenDoors"] = list(self.measurement.hidden_doors)
         if self.measurement.companions is not None:
             predicate["companions"] = asdict(self.measurement.companions)
+        if self.measurement.taints is not None:
+            predicate["taints"] = list(self.measurement.taints)
+        if self.measurement.jobs:
+            predicate["jobs"] = list(self.measurement.jobs)
         if self.task_id is not None:
             predicate["taskId"] = self.task_id
         return {
@@ -146,6 +150,8 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     doors: tuple[str, ...] | None = None  # as above
     hidden_doors: tuple[str, ...] | None = None  # as above
     companions: Listing | None = None  # as above
+    taints: tuple[str, ...] | None = None  # as above
+    jobs: tuple[str, ...] = ()  # as above
     task_id: str | None = None  # as above
 
     def statement(self) -> Statement:
@@ -165,6 +171,8 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
                 self.doors,
                 self.hidden_doors,
                 self.companions,
+                self.taints,
+                self.jobs,
             ),
             self.evidence,
             self.task_id,

@@ -97,6 +97,8 @@ class DomainXml:
     live: str | None
     hypervisor: str
     driver: str
+    tainted: tuple[str, ...] | None = ()
+    """libvirt's messages about taints of a running domain; None where its driver has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,7 +390,17 @@ def _is_migrated_out(domain: libvirt.virDomain) -> bool:
 def _described(connection: libvirt.virConnect, domain: libvirt.virDomain, version: str) -> DomainXml:
     config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     live = domain.XMLDesc(0) if domain.isActive() else None
-    return DomainXml(config, live, version, str(connection.getType()))
+    tainted = () if live is None else _tainted(domain)
+    return DomainXml(config, live, version, str(connection.getType()), tainted)
+
+
+def _tainted(domain: libvirt.virDomain) -> tuple[str, ...] | None:
+    try:
+        return tuple(domain.messages(libvirt.VIR_DOMAIN_MESSAGE_TAINTING))
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+            return None
+        raise
 
 
 def _found(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:

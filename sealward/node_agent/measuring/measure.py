@@ -121,6 +121,10 @@ class Measured:
         """Return what is compared with a reference: see `Measurement.beside`."""
         return replace(self, measurement=self.measurement.beside(reference))
 
+    def told(self, taints: tuple[str, ...] | None, jobs: tuple[str, ...]) -> Measured:
+        """Return the same with what libvirt tells beside the XML."""
+        return replace(self, measurement=replace(self.measurement, taints=taints, jobs=jobs))
+
     def before_start(self) -> Measurement:
         """Return the measurement of a running form, given as the persistent one, as of before its start.
 

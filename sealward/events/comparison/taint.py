@@ -1,0 +1,32 @@
+"""Taints: what was done to a running server beside its definition, as libvirt tells. Each is a violation.
+
+A taint that the server had when it was signed is no violation. A taint ends when the server is switched off,
+so a taint that is missing says nothing. A reference that was made by an agent that did not ask for taints has
+no taints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.comparison.measurement import LIVE, Finding
+
+if TYPE_CHECKING:
+    from sealward.events.comparison.measurement import Measurement
+
+TAINT: Final = "taint"
+"""What stands in a finding in the place of a section."""
+TAINTED: Final = "tainted"
+"""The reason of a verdict that rests on a taint."""
+
+
+def added(reference: Measurement, found: Measurement) -> tuple[str, ...]:
+    """Return the taints that a server did not have when it was signed."""
+    return tuple(sorted(set(found.taints or ()).difference(reference.taints or ())))
+
+
+def taint_findings(reference: Measurement, found: Measurement) -> tuple[Finding, ...]:
+    """Return a finding for each of those."""
+    return tuple(
+        Finding(TAINT, "/domain", None, one, LIVE).printable() for one in added(reference, found)[:50]
+    )

@@ -1,0 +1,105 @@
+"""Taints: what libvirt says was done to a running server beside its definition.
+
+libvirt keeps the taints of a running domain until the domain is switched off. A client that may only read
+gets them as messages of virDomainGetMessages, in English where libvirtd runs without a language of its own
+(libvirt 9.0, observed). libvirt sends no event for a taint, but writes the state of the domain to its run
+folder.
+
+A taint that follows from the definition says nothing new: the definition is measured. What follows from
+settings of the node, and what was run inside the guest, is not what a signature is about. Every other taint
+counts, and so does a message that is not listed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.characters import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PREFIX: Final = "tainted: "
+"""What messages about taints begin with. After it comes the text of virDomainTaintMessageTypeToString
+(libvirt 9.0, src/conf/domain_conf.c)."""
+LONGEST: Final = 200
+"""Characters that are kept of a message that is not listed."""
+MOST: Final = 50
+"""Taints that are reported of one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A kind of taint, by its flag in libvirt.
+
+    `follows_from` are texts, one of which is in the definition of a domain that this taint follows from. With
+    `is_ignored` the taint never counts; `why` says for which reason.
+    """
+
+    flag: str
+    why: str
+    follows_from: tuple[str, ...] = ()
+    is_ignored: bool = False
+
+
+TAINTS: Final = {
+    "custom monitor control commands issued": Taint(
+        "custom-monitor", "QEMU was told something past libvirt: no definition shows what was plugged in"
+    ),
+    "managing externally launched configuration": Taint(
+        "external-launch", "QEMU was started by somebody else, with arguments that libvirt does not know"
+    ),
+    "configuration potentially modified by hook script": Taint(
+        "hook-script", "a hook has rewritten the domain that was started or received"
+    ),
+    "use of disk format probing": Taint(
+        "disk-probing", "the guest decides what its disk is, and so which files of the host are read"
+    ),
+    "custom configuration parameters specified": Taint(
+        "custom-argv", "arguments for QEMU are part of the definition", (":commandline",)
+    ),
+    "custom device configuration": Taint(
+        "custom-device", "changed properties of devices are part of the definition", (":override",)
+    ),
+    "network configuration using opaque shell scripts": Taint(
+        "shell-scripts", "the script of an interface is part of the definition", ("<script ", "<downscript ")
+    ),
+    "potentially unsafe use of host CPU passthrough": Taint(
+        "host-cpu", "the mode of the processor is part of the definition", ("host-passthrough", "'maximum'")
+    ),
+    "use of host cdrom passthrough": Taint(
+        "cdrom-passthrough", "the drive of the host is part of the definition", ("device='cdrom'",)
+    ),
+    "custom device tree blob used": Taint("custom-dtb", "the file is part of the definition", ("<dtb>",)),
+    "running with undesirable elevated privileges": Taint(
+        "high-privileges", "qemu.conf of the node decides as which user QEMU runs", is_ignored=True
+    ),
+    "custom guest agent control commands issued": Taint(
+        "custom-ga-command", "what is run inside a guest is not what is signed", is_ignored=True
+    ),
+    "hypervisor feature autodetection override": Taint(
+        "custom-hypervisor-feature", "it is about the virtualisation of a container", is_ignored=True
+    ),
+    "use of deprecated configuration settings": Taint(
+        "deprecated-config", "libvirt's opinion of a definition that is measured", is_ignored=True
+    ),
+}
+"""By the text of libvirt's message."""
+
+
+def counting(messages: Iterable[str], config: str) -> tuple[str, ...]:
+    """Return the taints that count of a running domain: the flag where it is known, else libvirt's text.
+
+    `messages` are those of virDomainGetMessages; `config` is the persistent form of the domain.
+    """
+    found = {_taint(one.removeprefix(PREFIX), config) for one in messages}
+    return tuple(sorted(one for one in found if one))[:MOST]
+
+
+def _taint(text: str, config: str) -> str | None:
+    known = TAINTS.get(text) or TAINTS.get(text.partition(":")[0])
+    if known is None:
+        return escaped(text, LONGEST)
+    follows = known.is_ignored or any(one in config for one in known.follows_from)
+    return None if follows else known.flag
