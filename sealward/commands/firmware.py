@@ -1,6 +1,7 @@
-"""What becomes of a node's firmware: what is found first is accepted, anything else by an administrator.
+"""Decides on a node's firmware files: pure functions.
 
-The first one is believed as the node's key is: at its registration. Nothing else is ever absorbed.
+The first files that a node reports are accepted, as its first key is. Files that differ from accepted files
+are accepted by an administrator alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sealward.commands.errors import FirmwareIsAnother, FirmwareUnknown
 from sealward.commands.fact import asked_by
+from sealward.commands.membership import member
 from sealward.events import firmware as firmwares
 from sealward.events import node as facts
 
@@ -22,29 +24,31 @@ if TYPE_CHECKING:
     from sealward.events.base import Event
 
 
-def record(node: Node, command: RecordFirmware, *, now: datetime) -> list[Event]:
-    """Record what a node found, where that is news."""
+def record_firmware(node: Node | None, command: RecordFirmware, *, now: datetime) -> list[Event]:
+    """Record the firmware files of a node, if they differ from its last report. Raises NotRegistered."""
+    node = member(node)
     if node.firmware is None:
-        return [_accepted(node, command, command.files, now)]
-    if command.files == node.firmware.found:
+        return [_accepted(node, command, command.report.files, now)]
+    if command.report.files == node.firmware.found:
         return []
     changed = facts.NodeFirmwareChanged(
         timestamp=now,
         actor=command.actor,
         node_id=node.node_id,
         hostname=node.hostname,
-        digest=firmwares.digest(command.files),
-        files=dict(command.files),
-        findings=firmwares.differences(replace(node.firmware, found=command.files)),
+        digest=firmwares.digest(command.report.files),
+        files=dict(command.report.files),
+        findings=firmwares.differences(replace(node.firmware, found=command.report.files)),
     )
     return [changed]
 
 
-def accept(node: Node, command: AcceptFirmware, *, now: datetime) -> list[Event]:
-    """Accept what was found, as long as it is what was looked at.
+def accept_firmware(node: Node | None, command: AcceptFirmware, *, now: datetime) -> list[Event]:
+    """Accept the files of the last report, if they have the digest that the administrator names.
 
-    Raises FirmwareUnknown, FirmwareIsAnother.
+    Raises NotRegistered, FirmwareUnknown, FirmwareIsAnother.
     """
+    node = member(node)
     if node.firmware is None:
         raise FirmwareUnknown
     if command.digest != firmwares.digest(node.firmware.found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sealward.commands.clock import is_future, is_overtaken
 from sealward.commands.membership import member
@@ -14,50 +14,67 @@ if TYPE_CHECKING:
     from sealward.commands.messages import RecordInventory
     from sealward.commands.node_state import Node
     from sealward.events.base import Event
+    from sealward.protocol.reports import Inventory
+
+
+class _Reported(NamedTuple):
+    """The servers of an inventory as sets. `running` is None where the agent does not report it."""
+
+    instances: frozenset[tuple[str, str]]
+    running: frozenset[str] | None
+    leaving: frozenset[str]
+
+    def runs(self, server_id: str) -> bool | None:
+        """Say whether a server runs; None where the agent does not report it."""
+        return None if self.running is None else server_id in self.running
 
 
 def record_inventory(node: Node | None, command: RecordInventory, *, now: datetime) -> list[Event]:
-    """Record which servers came and went, began and ceased to run, since the node last said which it has.
+    """Record which servers came or left, and began or ceased to run or to leave, since the last inventory.
 
-    What is older than the sweep before the last one came too late: the node has said more since. What a clock
-    that is ahead dates is as of now.
+    An inventory that was taken before the sweep before the last sweep is ignored: the node has reported later
+    inventories. The time of a node whose clock is ahead is replaced by `now`. Raises NotRegistered.
     """
     node = member(node)
-    taken_at = now if is_future(command.taken_at, now) else command.taken_at
+    report = command.report
+    taken_at = now if is_future(report.taken_at, now) else report.taken_at
     if taken_at != node.swept_before and is_overtaken(taken_at, node.swept_before):
         return []
+    found = _sets(report)
     meta: dict[str, Any] = {
         "timestamp": now,
         "actor": command.actor,
         "node_id": node.node_id,
         "hostname": node.hostname,
     }
-    found = frozenset(command.instances)
-    left = sorted(node.instances - found)
-    appeared = sorted(one for one in found if one not in node.instances or _turned(node, command, one[0]))
+    left = sorted(node.instances - found.instances)
+    appeared = sorted(
+        one for one in found.instances if one not in node.instances or _has_turned(node, found, one[0])
+    )
     return [
         *(
-            facts.InstanceLeft(**meta, server_id=one, instance_name=name, taken_at=taken_at)
-            for one, name in left
+            facts.InstanceLeft(**meta, server_id=server_id, instance_name=name, taken_at=taken_at)
+            for server_id, name in left
         ),
         *(
             facts.InstanceAppeared(
                 **meta,
-                server_id=one,
+                server_id=server_id,
                 instance_name=name,
-                running=_runs(command, one),
-                leaving=True if one in command.leaving else None,
+                running=found.runs(server_id),
+                leaving=True if server_id in found.leaving else None,
             )
-            for one, name in appeared
+            for server_id, name in appeared
         ),
     ]
 
 
-def _runs(command: RecordInventory, server_id: str) -> bool | None:
-    return None if command.running is None else server_id in command.running
+def _sets(report: Inventory) -> _Reported:
+    running = None if report.running is None else frozenset(report.running)
+    return _Reported(frozenset(report.instances), running, frozenset(report.leaving))
 
 
-def _turned(node: Node, command: RecordInventory, server_id: str) -> bool:
-    """Say whether a server began or ceased to run, or to leave."""
-    turned = _runs(command, server_id) not in (None, server_id in node.running)
-    return turned or (server_id in command.leaving) != (server_id in node.leaving)
+def _has_turned(node: Node, found: _Reported, server_id: str) -> bool:
+    """Say whether a server has begun or ceased to run, or to leave."""
+    turned = found.runs(server_id) not in (None, server_id in node.running)
+    return turned or (server_id in found.leaving) != (server_id in node.leaving)

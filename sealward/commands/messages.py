@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
     from sealward.commands.context import RequestContext
     from sealward.events.comparison.measurement import Finding
-    from sealward.events.enforcement import Action, Gate, Outcome
-    from sealward.events.node import Withheld
     from sealward.events.policy import Policy, ServerPolicy
     from sealward.events.sign import Grounds
     from sealward.events.signing.envelope import Envelope
     from sealward.events.signing.statement import Statement
+    from sealward.protocol import reports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,31 +166,26 @@ class SetServerPolicy(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMeasurement(SignCommand):
-    """A node measured a server: `statement` is what `envelope` holds; the report around it is verified.
+    """A node has measured a server. `statement` is the statement that `envelope` holds.
 
-    Whether it seals or validates follows from its generation. `findings` explain a difference, `host_bound`
-    one that is no violation. `key` is the node's: the envelope itself must bear its signature when it becomes
-    the reference; `is_signed` when that is known already.
+    The generation in the statement says whether the measurement seals or validates. `key` is the node's key.
+    Before the envelope becomes a reference, the envelope itself must have been signed by `key`; `is_signed`
+    says that this was verified already.
     """
 
+    report: reports.Measurement
     envelope: Envelope
     key: Ed25519PublicKey
     statement: Statement
-    findings: tuple[Finding, ...]
-    cause: str
-    host_bound: tuple[Finding, ...] = ()
     is_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFailure(SignCommand):
-    """A node could not measure a server for a sign. `reason` is a stable code, `failed_at` its time."""
+    """The node `node_id` could not measure a server for a sign."""
 
-    sign_id: int
     node_id: int
-    reason: str
-    failed_at: datetime
-    cause: str
+    report: reports.Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,23 +272,16 @@ class LoseNode(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordInventory(NodeCommand):
-    """All servers that the node had at `taken_at`, its time, as (server_id, instance_name).
+    """A node has reported all servers that it has."""
 
-    `running` are those that run; None where the node does not say. `leaving` are those that libvirt migrates
-    out, or that went by a migration and left their definition behind.
-    """
-
-    instances: tuple[tuple[str, str], ...]
-    taken_at: datetime
-    running: frozenset[str] | None = None
-    leaving: frozenset[str] = frozenset()
+    report: reports.Inventory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFirmware(NodeCommand):
-    """All firmware files that the node has now: roots of their content by path."""
+    """A node has reported all firmware files that it has."""
 
-    files: Mapping[str, str]
+    report: reports.Firmware
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,54 +293,30 @@ class AcceptFirmware(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSweep(NodeCommand):
-    """The node looked at all its signed servers; see NodeSwept."""
+    """A node has looked at all its signed servers."""
 
-    cause: str
-    started_at: datetime
-    vouched: str
-    withheld: tuple[Withheld, ...]
-    counts: dict[str, int]
-    digest: str
+    report: reports.Sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnforcementCommand(NodeCommand):
-    """A node's own word about its start gate or a reaction."""
+class RecordEnforcement(NodeCommand):
+    """A node has reported whether its start gate is active."""
+
+    report: reports.Enforcement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordEnforcement(EnforcementCommand):
-    """The node's start gate is so now."""
+class RecordObjection(NodeCommand):
+    """A node's start gate has objected to a start."""
 
-    state: Gate
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordObjection(EnforcementCommand):
-    """The node's start gate objected to a start; see Started."""
-
-    objection_id: str
-    server_id: str | None
-    instance_name: str
-    reason: str
-    refused: bool
-    findings: tuple[Finding, ...]
-    decided_at: datetime
+    report: reports.Objection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordReaction(EnforcementCommand):
-    """The node acted upon a violation; see ReactionTaken."""
+class RecordReaction(NodeCommand):
+    """A node has acted upon a violation."""
 
-    reaction_id: str
-    server_id: str
-    generation: int
-    action: Action
-    outcome: Outcome
-    reason: str | None
-    policy_position: int | None
-    taken_at: datetime
+    report: reports.Reaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING
 
-from sealward.commands import firmware as firmwares
 from sealward.commands import invitation
 from sealward.commands.clock import is_overtaken, refuse_future
 from sealward.commands.errors import NotRegistered, SweepMalformed
@@ -16,12 +15,10 @@ from sealward.events import ranges
 
 if TYPE_CHECKING:
     from sealward.commands.messages import (
-        AcceptFirmware,
         ActivateNode,
         Command,
         DeactivateNode,
         LoseNode,
-        RecordFirmware,
         RecordSweep,
         RefuseReport,
         RegisterNode,
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     )
     from sealward.commands.node_state import Node
     from sealward.events.base import Event
+    from sealward.protocol.reports import Sweep
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
@@ -82,36 +80,26 @@ def record_sweep(
     A sweep from the future is refused: it would outlive its time.
     Raises NotRegistered, FromTheFuture, SweepMalformed.
     """
-    node = member(node)
-    refuse_future(command.started_at, now)
-    _readable(command)
+    node, report = member(node), command.report
+    refuse_future(report.started_at, now)
+    _readable(report)
     is_answer = command.task_id is not None and command.task_id not in node.answered
-    if is_overtaken(command.started_at, node.swept_at) and not is_answer:
+    if is_overtaken(report.started_at, node.swept_at) and not is_answer:
         return []
     swept = about_node(
         facts.NodeSwept,
         node,
         command,
         now,
-        cause=command.cause,
-        started_at=command.started_at,
+        cause=report.cause,
+        started_at=report.started_at,
         fresh_until=fresh_until,
-        vouched=command.vouched,
-        withheld=command.withheld,
-        counts=command.counts,
-        digest=command.digest,
+        vouched=report.vouched,
+        withheld=tuple(facts.Withheld(reason=one.reason, sign_ids=one.sign_ids) for one in report.withheld),
+        counts=report.counts,
+        digest=report.digest,
     )
     return [swept]
-
-
-def record_firmware(node: Node | None, command: RecordFirmware, *, now: datetime) -> list[Event]:
-    """Record which firmware files a node has, where that is news."""
-    return firmwares.record(member(node), command, now=now)
-
-
-def accept_firmware(node: Node | None, command: AcceptFirmware, *, now: datetime) -> list[Event]:
-    """Accept the firmware files that a node found. Raises FirmwareUnknown, FirmwareIsAnother."""
-    return firmwares.accept(member(node), command, now=now)
 
 
 def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) -> list[Event]:
@@ -138,9 +126,9 @@ def _switch(kind: type[facts.NodeEvent], node: Node, command: Command, now: date
     return [about_node(kind, node, command, now)]
 
 
-def _readable(command: RecordSweep) -> None:
+def _readable(report: Sweep) -> None:
     try:
-        for text in (command.vouched, *(one.sign_ids for one in command.withheld)):
+        for text in (report.vouched, *(one.sign_ids for one in report.withheld)):
             ranges.parse(text)
     except ranges.RangesRefused as refused:
         raise SweepMalformed(str(refused)) from refused

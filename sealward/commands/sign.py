@@ -173,10 +173,10 @@ def _compared(
         sign.verdict,
         reference,
         statement.measurement,
-        findings=command.findings,
+        findings=command.report.findings,
         fresh_until=fresh_until,
         binding=sign.binding,
-        host_bound=command.host_bound,
+        host_bound=command.report.host_bound,
     )
     moment = dated(statement.measured_at, sign.verdict.checked_at, now)
     verdict = judge(checked_at=moment)
@@ -187,10 +187,10 @@ def _compared(
     bound = _host_bound(sign, command, verdict, now)
     verdict = confirmation.as_confirmed(sign, verdict)
     has_changed = _shown(verdict) != _shown(sign.verdict)
-    was_asked = command.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
-    is_first = sign.is_unseen or command.cause == facts.PASSED_OVER
+    was_asked = command.report.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
+    is_first = sign.is_unseen or command.report.cause == facts.PASSED_OVER
     is_late = moment <= sign.verdict.checked_at
-    judgement = [_validated(sign, command, command.cause, verdict, moment, now)]
+    judgement = [_validated(sign, command, command.report.cause, verdict, moment, now)]
     counts = has_changed or was_asked or (is_first and not is_late)
     return (judgement if counts else []) + bound + _block_jobs(sign, command, now)
 
@@ -202,18 +202,18 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
     Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture.
     """
     sign = _signed(sign)
-    if command.sign_id != sign.sign_id:
+    if command.report.sign_id != sign.sign_id:
         raise UnknownGeneration  # it speaks of a sign that was revoked
     location.refuse_others(sign, command.node_id)
-    refuse_future(command.failed_at, now)
-    if command.cause == "sealed" and sign.sealed == sign.ordered:
+    refuse_future(command.report.failed_at, now)
+    if command.report.cause == "sealed" and sign.sealed == sign.ordered:
         return []  # it came late: what could not be measured then is sealed
-    verdict = withheld(sign.verdict, command.reason, command.failed_at)
+    verdict = withheld(sign.verdict, command.report.reason, command.report.failed_at)
     if verdict.is_valid == sign.verdict.is_valid and not _is_answer(sign, command):
         return []
     if verdict.is_valid is not IsValid.FALSE:
-        verdict = replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(command.reason,))
-    return [_validated(sign, command, command.cause, verdict, command.failed_at, now)]
+        verdict = replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(command.report.reason,))
+    return [_validated(sign, command, command.report.cause, verdict, command.report.failed_at, now)]
 
 
 def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
@@ -221,7 +221,7 @@ def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
     reference, found = sign.reference, command.statement.measurement
     if reference is None or is_violated(reference, sign.binding, found):
         return False
-    return may_be_sealed(reference, found, command.findings)
+    return may_be_sealed(reference, found, command.report.findings)
 
 
 def _not_as_signed(
@@ -233,11 +233,11 @@ def _not_as_signed(
         sign.verdict,
         sign.reference,
         command.statement.measurement,
-        findings=command.findings,
+        findings=command.report.findings,
         checked_at=command.statement.measured_at,
         fresh_until=fresh_until,
         binding=sign.binding,
-        host_bound=command.host_bound,
+        host_bound=command.report.host_bound,
     )
     has_changed = _shown(verdict) != _shown(sign.verdict)
     if not has_changed and not _is_answer(sign, command):
@@ -268,7 +268,7 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
         node_id=sign.node_id,
         generation=sign.sealed,
         host_bound=dict(found.host_bound),
-        findings=command.host_bound,
+        findings=command.report.host_bound,
         checked_at=measured_at,
     )
     return [changed]

@@ -29,12 +29,12 @@ from sealward.events.signing.keys import KeyRefused
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.registration import registrations
 from sealward.intake.registration.introductions import Exchange, Introductions
-from sealward.intake.reports import meaning
 from sealward.intake.reports.following import Following, Where
 from sealward.intake.reports.quota import OverLogQuota, OverQuota, Quota, Spent, TooLarge, bytes_of, cost_of
 from sealward.intake.reports.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.reports.refusals import Refusals
 from sealward.intake.reports.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
+from sealward.intake.reports.translation import command_for
 from sealward.protocol import codec, reports
 from sealward.protocol.telling import Behind
 
@@ -305,12 +305,12 @@ class Intake:
             case reports.Leaving():
                 self._introductions.said(report, decisions, outcome.exchange)
             case reports.Inventory():
-                decisions.handle(meaning.of(report, measured, node))
+                decisions.handle(command_for(report, measured, node))
                 outcome.looked_at += self._following.follow(
                     node, report.taken_at, decisions, outcome.exchange
                 )
             case _:
-                decisions.handle(meaning.of(report, measured, node))
+                decisions.handle(command_for(report, measured, node))
 
     def _record(
         self,

@@ -7,7 +7,7 @@ from factories import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.commands import node as nodes
+from sealward.commands import firmware as decider
 from sealward.commands import node_state
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import FirmwareIsAnother, FirmwareUnknown, NotRegistered
@@ -16,6 +16,7 @@ from sealward.events import firmware
 from sealward.events import node as facts
 from sealward.events.base import Event
 from sealward.events.comparison.measurement import Finding
+from sealward.protocol import reports
 
 GOOD = {"/fw/CODE.fd": "a", "/fw/VARS.fd": "b"}
 EVIL = {"/fw/CODE.fd": "evil", "/fw/new": "c"}
@@ -31,15 +32,19 @@ def _node(*found: dict[str, str]) -> node_state.Node:
 
 
 def _record(node: node_state.Node | None, files: dict[str, str]) -> list[Event]:
-    command = RecordFirmware(context=RequestContext(actor="node:kvm1"), hostname="kvm1", files=files)
-    return nodes.record_firmware(node, command, now=NOON)
+    command = RecordFirmware(
+        context=RequestContext(actor="node:kvm1"),
+        hostname="kvm1",
+        report=reports.Firmware(hostname="kvm1", files=files),
+    )
+    return decider.record_firmware(node, command, now=NOON)
 
 
 def _accept(node: node_state.Node | None, files: dict[str, str]) -> list[Event]:
     command = AcceptFirmware(
         context=RequestContext(actor="user:admin"), hostname="kvm1", digest=firmware.digest(files)
     )
-    return nodes.accept_firmware(node, command, now=NOON)
+    return decider.accept_firmware(node, command, now=NOON)
 
 
 def test_the_first_measurement_is_accepted() -> None:

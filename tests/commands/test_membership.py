@@ -35,6 +35,7 @@ from sealward.events import node as facts
 from sealward.events.base import Event
 from sealward.events.signing import keys
 from sealward.events.signing.keyid import keyid
+from sealward.protocol import reports
 
 KEYS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([one]) * 32).public_key() for one in range(1, 5))
 PEMS = tuple(keys.public_pem(key) for key in KEYS)
@@ -133,7 +134,9 @@ def test_a_removed_node_has_nothing_and_is_nobody() -> None:
     )
     refuse = RefuseReport(context=SYSTEM, hostname="kvm1", reason="node.removed", server_id=None)
     command = RecordInventory(
-        context=RequestContext(actor="node:kvm1"), hostname="kvm1", instances=(), taken_at=NOON
+        context=RequestContext(actor="node:kvm1"),
+        hostname="kvm1",
+        report=reports.Inventory(hostname="kvm1", instances=(), taken_at=NOON),
     )
 
     assert (node.removed, node.instances, node.running) == (True, frozenset(), frozenset())

@@ -23,6 +23,7 @@ from sealward.commands.messages import (
 from sealward.commands.node_state import Node, evolve
 from sealward.events.base import Event
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeActivated, NodeLost, NodeReturned
+from sealward.protocol import reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 REGISTER = RegisterNode(context=RequestContext(actor="node:kvm2"), hostname="kvm2", public_key="PEM")
@@ -44,7 +45,9 @@ def registered() -> Node:
 def inventory(node: Node, *instances: tuple[str, str]) -> list[Event]:
     """Return what follows when the node says that it has those servers."""
     command = RecordInventory(
-        context=RequestContext(actor="node:kvm2"), hostname="kvm2", instances=instances, taken_at=NOW
+        context=RequestContext(actor="node:kvm2"),
+        hostname="kvm2",
+        report=reports.Inventory(hostname="kvm2", instances=instances, taken_at=NOW),
     )
     return record_inventory(node, command, now=NOW)
 
@@ -133,9 +136,12 @@ def test_that_a_server_begins_or_ceases_to_run_is_recorded_once() -> None:
         command = RecordInventory(
             context=RequestContext(actor="node:kvm2"),
             hostname="kvm2",
-            instances=one,
-            taken_at=NOW,
-            running=running,
+            report=reports.Inventory(
+                hostname="kvm2",
+                instances=one,
+                taken_at=NOW,
+                running=None if running is None else tuple(running),
+            ),
         )
         return record_inventory(node, command, now=NOW)
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sealward.commands import messages as ask
 from sealward.commands import node_state, sign_state
-from sealward.commands.writer.deciders import DECIDERS
+from sealward.commands.context import SYSTEM
+from sealward.commands.errors import NotRegistered
+from sealward.commands.writer.deciders import DECIDERS, Surroundings, decide
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.codec import EVENTS
 from sealward.events.node import NodeEvent
 from sealward.events.sign import SignEvent
+from sealward.protocol.reports import Firmware
 
 if TYPE_CHECKING:
     from sealward.events.base import Event
+    from sealward.events.signing.envelope import Envelope
+
+REMOVED = node_state.Node(1, "kvm1", "PEM", removed=True)
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 BEGIN_OR_END: frozenset[type[Event]] = frozenset(
     (of_sign.SignCreated, of_sign.SignRevoked, of_node.NodeRegistered, of_node.NodeInvited)
@@ -39,3 +47,23 @@ def test_every_event_is_folded_or_changes_nothing(topic: str) -> None:
     states = sign_state if issubclass(kind, SignEvent) else node_state
     ways = [kind in states.FOLDS, kind in states.UNCHANGING, kind in BEGIN_OR_END]
     assert ways.count(True) == 1, f"{kind.__name__}: {ways}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ask.RecordFirmware(context=SYSTEM, hostname="kvm1", report=Firmware(hostname="kvm1", files={})),
+        ask.AcceptFirmware(context=SYSTEM, hostname="kvm1", digest="ab"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+@pytest.mark.parametrize("node", [None, REMOVED], ids=("none", "removed"))
+def test_firmware_of_no_node_is_refused(node: node_state.Node | None, command: ask.Command) -> None:
+    """A host that never registered, or that was removed, has no firmware to record or accept."""
+    around = Surroundings(NOW, timedelta(minutes=15), lambda _: 1, _no_envelope)
+    with pytest.raises(NotRegistered):
+        decide(node, command, around)
+
+
+def _no_envelope(command: ask.RecordMeasurement) -> Envelope:
+    raise AssertionError(command)

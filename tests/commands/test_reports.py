@@ -28,7 +28,7 @@ from sealward.commands.messages import RecordFailure, RecordInventory, RecordSwe
 from sealward.commands.node_state import Node
 from sealward.commands.sign_state import Sign, evolve
 from sealward.events.is_valid import IsValid
-from sealward.events.node import NodeSwept, Withheld
+from sealward.events.node import NodeSwept
 from sealward.events.sign import SignCreated, SignValidated
 from sealward.events.signing import envelope as envelopes
 from sealward.protocol import codec, reports
@@ -58,31 +58,37 @@ def failure(
     known: Sign | None, second: int = 1, task_id: str | None = None, **what_matters: object
 ) -> list[Any]:
     """Return what follows from a failure of that second."""
+    node_id = int(str(what_matters.pop("node_id", 2)))
     fields: dict[str, Any] = {
-        "context": by_node("kvm2", task_id),
+        "hostname": "kvm2",
         "server_id": SERVER,
         "sign_id": 115,
-        "node_id": 2,
         "reason": "domain-not-found",
         "failed_at": NOW + timedelta(seconds=second),
         "cause": "domain-changed",
     }
-    return list(signs.record_failure(known, RecordFailure(**fields | what_matters), now=NOW))
+    command = RecordFailure(
+        context=by_node("kvm2", task_id),
+        server_id=SERVER,
+        node_id=node_id,
+        report=reports.Failure(**fields | what_matters),
+    )
+    return list(signs.record_failure(known, command, now=NOW))
 
 
 def sweep(node: Node | None = NODE, task_id: str | None = None, **what_matters: object) -> list[Any]:
     """Return what follows from a sweep."""
     fields: dict[str, Any] = {
-        "context": by_node("kvm2", task_id),
         "hostname": "kvm2",
         "cause": "sweep",
         "started_at": NOW,
         "vouched": "1-3",
-        "withheld": (Withheld(reason="domain-not-found", sign_ids="4"),),
+        "withheld": (reports.Withheld(reason="domain-not-found", sign_ids="4"),),
         "counts": {"true": 3},
         "digest": "ab" * 32,
     }
-    command = RecordSweep(**fields | what_matters)
+    report = reports.Sweep(**fields | what_matters)
+    command = RecordSweep(context=by_node("kvm2", task_id), hostname="kvm2", report=report)
     return list(nodes.record_sweep(node, command, now=NOW, fresh_until=NOW + timedelta(minutes=15)))
 
 
@@ -133,7 +139,7 @@ def test_a_sweep_is_one_event_for_all_servers() -> None:
         (None, {}, NotRegistered),
         (NODE, {"started_at": NOW + timedelta(hours=1)}, FromTheFuture),
         (NODE, {"vouched": "3-1"}, SweepMalformed),
-        (NODE, {"withheld": (Withheld(reason="x", sign_ids="one"),)}, SweepMalformed),
+        (NODE, {"withheld": (reports.Withheld(reason="x", sign_ids="one"),)}, SweepMalformed),
     ],
 )
 def test_a_sweep_that_may_not_be_reported(
@@ -191,8 +197,7 @@ def test_an_inventory_older_than_the_sweep_before_the_last_comes_too_late() -> N
         return RecordInventory(
             context=RequestContext(actor="node:kvm2"),
             hostname="kvm2",
-            instances=((SERVER, "i"),),
-            taken_at=moment,
+            report=reports.Inventory(hostname="kvm2", instances=((SERVER, "i"),), taken_at=moment),
         )
 
     assert inventory.record_inventory(node, taken(0.5), now=NOW) == []

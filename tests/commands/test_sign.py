@@ -47,6 +47,7 @@ from sealward.events.sign import (
 )
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.statement import Statement
+from sealward.protocol import reports
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
@@ -94,11 +95,17 @@ def report(  # noqa: PLR0913 - each test changes one of them
     command = RecordMeasurement(
         context=RequestContext(actor="node:kvm2", task_id=task_id),
         server_id=SERVER,
+        report=reports.Measurement(
+            hostname="kvm2",
+            server_id=SERVER,
+            envelope=envelope.to_json(),
+            cause=cause,
+            task_id=task_id,
+            findings=findings,
+        ),
         envelope=envelope,
         key=NODE.public_key(),
         statement=statement,
-        findings=findings,
-        cause=cause,
     )
     return decider.record_measurement(
         sign,

@@ -27,6 +27,7 @@ from sealward.events.bus.amqp import STREAM
 from sealward.events.signing import keys
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
+from sealward.protocol.reports import Sweep
 from stack.sealward import Stack
 
 NODES = 340
@@ -80,12 +81,15 @@ class Hour:
                     RecordSweep(
                         context=RequestContext(actor=f"node:{name}"),
                         hostname=name,
-                        cause="sweep",
-                        started_at=moment,
-                        vouched="1-50",
-                        withheld=(),
-                        counts={"true": 50, "false": 0, "unknown": 0, "unsigned": 0},
-                        digest="ab" * 32,
+                        report=Sweep(
+                            hostname=name,
+                            cause="sweep",
+                            started_at=moment,
+                            vouched="1-50",
+                            withheld=(),
+                            counts={"true": 50, "false": 0, "unknown": 0, "unsigned": 0},
+                            digest="ab" * 32,
+                        ),
                     )
                 )
 

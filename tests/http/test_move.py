@@ -11,6 +11,7 @@ from running import DATABASE, WEB, Running, until
 from sealward.commands.context import SYSTEM, RequestContext
 from sealward.commands.messages import LoseNode, RecordInventory
 from sealward.control.role import Role
+from sealward.protocol import reports
 from sealward.protocol.queues import INBOX
 
 OTHER = Reporter("kvm-b", 2)
@@ -93,9 +94,9 @@ def test_what_has_moved_by_itself_is_signed_anew_where_the_client_says(sealward:
     gone = RecordInventory(
         context=RequestContext(actor=f"node:{node['hostname']}"),
         hostname=node["hostname"],
-        instances=(),
-        taken_at=datetime.now(UTC),
-        running=frozenset(),
+        report=reports.Inventory(
+            hostname=node["hostname"], instances=(), taken_at=datetime.now(UTC), running=()
+        ),
     )
     sealward.embedded.control_plane.handler.handle(gone)
     _say(sealward, OTHER.inventory(WEB, running=[WEB]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sealward.commands import (
     enforcement,
@@ -46,6 +46,8 @@ class Surroundings:
     countersign: Callable[[ask.RecordMeasurement], Envelope]
 
 
+State_contra = TypeVar("State_contra", contravariant=True)
+Asked_contra = TypeVar("Asked_contra", bound=ask.Command, contravariant=True)
 Decider = Callable[[Any, Any, Surroundings], list["Event"]]
 
 
@@ -57,7 +59,14 @@ def decide(state: Any, command: ask.Command, around: Surroundings) -> list[Event
     return decider(state, command, around)
 
 
-def _at_once(decider: Callable[..., list[Event]]) -> Decider:
+class _NeedsTheTime(Protocol[State_contra, Asked_contra]):
+    """A decider that needs the time alone."""
+
+    def __call__(self, state: State_contra | None, command: Asked_contra, /, *, now: datetime) -> list[Event]:
+        """Return the events that follow from the command."""
+
+
+def _at_once(decider: _NeedsTheTime[State_contra, Asked_contra]) -> Decider:
     """Return the decider of a command that needs nothing but the time beside the state."""
     return lambda state, command, around: decider(state, command, now=around.now)
 
@@ -98,7 +107,7 @@ def _id_of_new_node(state: Node | None, around: Surroundings) -> int:
 
 
 def _record_sweep(state: Node | None, command: ask.RecordSweep, around: Surroundings) -> list[Event]:
-    fresh_until = command.started_at + around.fresh_for
+    fresh_until = command.report.started_at + around.fresh_for
     return node.record_sweep(state, command, now=around.now, fresh_until=fresh_until)
 
 
@@ -129,8 +138,8 @@ DECIDERS: Final[Mapping[type[ask.Command], Decider]] = {
     ask.RefuseReport: _at_once(node.refuse_report),
     ask.RecordSweep: _record_sweep,
     ask.RecordInventory: _at_once(inventory.record_inventory),
-    ask.RecordFirmware: _at_once(firmware.record),
-    ask.AcceptFirmware: _at_once(firmware.accept),
+    ask.RecordFirmware: _at_once(firmware.record_firmware),
+    ask.AcceptFirmware: _at_once(firmware.accept_firmware),
     ask.RecordEnforcement: _at_once(enforcement.record_enforcement),
     ask.RecordObjection: _at_once(enforcement.record_objection),
     ask.RecordReaction: _at_once(enforcement.record_reaction),
