@@ -9,8 +9,8 @@ from sealward.events.base import utc_now
 from sealward.node_agent.actions import acting_on, acting_with, writable
 from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.hypervisor.connection import open_read_only
 from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor.hypervisor import open_read_only
 from sealward.node_agent.ledger.keyring import KeyFolder
 from sealward.node_agent.ledger.marked import MarkedLedger
 from sealward.node_agent.messages.joining import joined

@@ -1,30 +1,30 @@
-"""The agent of one node, step by step: what it does about a message, a change, and the time that goes by."""
+"""The agent of one node, step by step: what it does about a message, a change, and the time that passes."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
-from sealward.events import sign as of_sign
 from sealward.events.set_aside import BROKEN
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
+from sealward.node_agent.firmware_report import FirmwareReport
 from sealward.node_agent.hypervisor.departures import Departures
-from sealward.node_agent.hypervisor.hypervisor import NotSealed
 from sealward.node_agent.inventory import Inventory
 from sealward.node_agent.ledger.bindings import Bindings
 from sealward.node_agent.ledger.newcomers import Newcomers
-from sealward.node_agent.ledger.references import References, entries
 from sealward.node_agent.messages.hearing import Hearing
 from sealward.node_agent.messages.registration import Registration
-from sealward.node_agent.sealing import Order, Sealing
 from sealward.node_agent.set_aside import Aside
-from sealward.node_agent.validator import EQUAL, Validator, is_as_sealed, is_away
+from sealward.node_agent.signs import Signs
+from sealward.node_agent.validation.measurer import ServerMeasurer
+from sealward.node_agent.validation.reported import Reported
+from sealward.node_agent.validation.reporter import Reporter
+from sealward.node_agent.validation.validator import Validator, is_away
 from sealward.protocol import reports, telling
 from sealward.protocol.desired import Desired
 from sealward.protocol.telling import Behind, Incoming, Inquiry
@@ -43,33 +43,23 @@ if TYPE_CHECKING:
     from sealward.node_agent.hypervisor.hypervisor import Hypervisor
     from sealward.node_agent.ledger.keyring import Keyring
     from sealward.node_agent.ledger.ledger import Ledger
-    from sealward.node_agent.ledger.references import Reference
     from sealward.node_agent.messages.outbox import Outbox
     from sealward.node_agent.messages.trust import Trust
 
 log = logging.getLogger(__name__)
 
 ANEW: Final = 15
-"""After so many sweeps an agent has itself told everything anew, in case the bus has lost an event."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A task that waits for this node's answer: about one sign, or (None) about the whole node."""
-
-    task_id: str
-    server_id: str | None = None
-    sign_id: int = 0
+"""After this many sweeps an agent asks for everything again, in case the bus has lost an event."""
 
 
 class Agent:
-    """Signs what it reports. Every state it needs comes from the control plane at registration.
+    """Keeps one node's signs: it seals, validates, enforces, and reports, and signs its reports.
 
-    What it reports counts when it is heard again as an event: until then an order stays open, a question is
-    not answered, and a difference is said again.
+    The control plane tells an agent all its state at registration. A report counts once the agent hears an
+    event that the report led to. Until then an order stays open, a task is not answered, and a difference is
+    reported again. All reports that one public method makes leave together.
 
-    What it says in one step, which a public method is, leaves together.
-    For one thread; `beat`, `take_at_once`, `unsealed`, `newcomers` and `aside` for any.
+    For one thread; `beat`, `take_at_once`, `unsealed`, `newcomers` and `aside` are safe for any thread.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -89,35 +79,27 @@ class Agent:
         self.trust = trust
         self.hostname = outbox.hostname
         self._ledger = ledger
-        self._hypervisor = hypervisor
-        self._files = files
-        self._firmware = firmware
-        self._said_firmware: dict[str, str] | None = None
         self._outbox = outbox
-        self.aside = Aside(self.hostname, outbox.put)
         self._clock = clock
-        self._bindings = Bindings(ledger)
-        self._validator = Validator(
-            hypervisor,
-            files,
-            self._bindings,
-            hostname=self.hostname,
-            keyring=keyring,
-            moment=self._moment,
-            send=outbox.put,
-        )
+        self._ticks = 0
+        self._is_again = False
+        """Whether this agent asked for everything although it knew everything."""
+        self._hearing = Hearing()
+        self.aside = Aside(self.hostname, outbox.put)
+        self.registration = Registration(self.hostname, keyring, invitation)
+        self._firmware = FirmwareReport(firmware, self.hostname, outbox.put)
         self._departures = Departures(
-            hypervisor, self.hostname, moment=self._moment, send=self._say_at_once, wake=means.wake
+            hypervisor, self.hostname, moment=self._moment, send=self._send_at_once, wake=means.wake
         )
+        reported = Reported()
         self._inventory = Inventory(
             hypervisor,
             self.hostname,
             moment=self._moment,
             send=outbox.put,
             departing=self._departures.leaving,
-            gone=self._validator.unsay,
+            gone=reported.report_again,
         )
-        self._references = References(ledger, ())
         self.enforcement = Enforcement(
             ledger,
             hypervisor,
@@ -125,18 +107,22 @@ class Agent:
             means,
             send=outbox.put,
             clock=clock,
-            is_found=self._validator.is_found_different,
+            is_found=reported.is_different,
         )
         self.newcomers = Newcomers(self.enforcement.policies, self._ask)
-        self._sealing = Sealing(self._seal)
-        self._asked: dict[str, Question] = {}
-        """What is not answered yet, by task."""
-        self._active: bool | None = None
-        self._hearing = Hearing()
-        self.registration = Registration(self.hostname, keyring, invitation)
-        self._ticks = 0
-        self._is_again = False
-        """Whether it asked to be told everything although it knows it."""
+        bindings = Bindings(ledger)
+        measurer = ServerMeasurer(hypervisor, files, bindings)
+        reporter = Reporter(self.hostname, keyring, outbox.put)
+        self._signs = Signs(
+            ledger,
+            bindings,
+            Validator(measurer, bindings, reported, reporter, self._moment),
+            measurer=measurer,
+            reported=reported,
+            reporter=reporter,
+            inventory=self._inventory,
+            files=files,
+        )
 
     @property
     def registered(self) -> bool:
@@ -151,22 +137,23 @@ class Agent:
         self._make_up_for_losses()
 
     def beat(self) -> None:
-        """Say that this agent is there; before it is known, its registration says so."""
+        """Report that this agent works. Before it is registered, its registration says so."""
         if self.registered:
             self._outbox.send(reports.Heartbeat(hostname=self.hostname))
 
     def _ask(self, server_id: str, nonce: str) -> bool:
-        """Ask for a server that is none of this node's; say whether that was possible. For any thread."""
-        return self._say_at_once(reports.Wanted(hostname=self.hostname, server_id=server_id, nonce=nonce))
+        """Ask for the reference of another node's server; say whether that was possible. For any thread."""
+        return self._send_at_once(reports.Wanted(hostname=self.hostname, server_id=server_id, nonce=nonce))
 
-    def _say_at_once(self, report: reports.AnyReport) -> bool:
-        """Say something by itself; say whether that was possible. For any thread."""
+    def _send_at_once(self, report: reports.AnyReport) -> bool:
+        """Send a report by itself; say whether that was possible. For any thread."""
         return self.registered and self._outbox.send(report)
 
     def take_at_once(self, message: telling.Message) -> bool:
-        """Take a message that somebody waits for, if it is one; say whether it is. For any thread.
+        """Act on a message that cannot wait for the agent's thread; say whether it is such a message.
 
-        A job of this agent may wait for libvirt, which may wait for its start gate, which waits for this.
+        The agent's thread may wait for libvirt, libvirt for the start gate, and the start gate for the
+        message. For any thread.
         """
         match message:
             case Inquiry():
@@ -178,7 +165,7 @@ class Agent:
         return True
 
     def tick(self) -> None:
-        """Look at everything because it is time to; without an answer to its registration, register again."""
+        """Sweep; register again where the registration is not answered, and after every ANEW sweeps."""
         self._ticks += 1
         self.aside.say_again()
         self._make_up_for_losses()
@@ -187,26 +174,30 @@ class Agent:
         if self.registered:
             self.newcomers.forget()
             with self._step():
-                self.enforcement.look()
-                self._inventory.report()
-                self._report_firmware()
-                self._sealing.carry_out()
-                self._do_what_was_asked("sweep", look=bool(self._active))
+                self._report_node()
+                self._signs.answer_all("sweep", sweep=bool(self._signs.is_active))
+
+    def _report_node(self) -> None:
+        """Report the start gate, the servers and the firmware; carry out open orders."""
+        self.enforcement.look()
+        self._inventory.report()
+        self._firmware.report()
+        self._signs.seal()
 
     @contextlib.contextmanager
     def _step(self) -> Iterator[None]:
-        """Let what is said meanwhile leave together."""
+        """Let all reports that a block makes leave together."""
         yield
         self._outbox.flush()
         self._make_up_for_losses()
 
     def _make_up_for_losses(self) -> None:
-        """Register anew, soon, when something that was said did not reach the broker."""
+        """Register anew, soon, when a report did not reach the broker."""
         if self._outbox.was_cut_off():
             self._hearing.forget()
 
     def enforce(self) -> None:
-        """React to what is due; report that, what the start gate objected to, and what leaves no more."""
+        """React to violations; report reactions, objections of the start gate, and migrations that ended."""
         if self.registered:
             with self._step():
                 self.enforcement.step()
@@ -214,7 +205,7 @@ class Agent:
                     self._inventory.report(if_news=True)
 
     def look_at(self, changed: set[str | None]) -> None:
-        """Look at the domains that changed; at all of them, None, when nobody knows which."""
+        """Validate the servers that changed; all servers where None is in the set."""
         if self.registered:
             with self._step():
                 self._look_at(changed)
@@ -222,38 +213,20 @@ class Agent:
     def _look_at(self, changed: set[str | None]) -> None:
         self._inventory.report(if_news=True)
         if NO_SERVER in changed:
-            self._report_firmware()
+            self._firmware.report()
         if None in changed:
-            self._sealing.carry_out()
-            if self._active is not False:
-                self._sweep("rescan", None)
+            self._signs.seal()
+            if self._signs.is_active is not False:
+                self._signs.sweep("rescan")
             return
         for server_id in sorted(one for one in changed if one is not None):
-            self._sealing.try_again(server_id)
-            self._answer(server_id)
-            reference = self._references.get(server_id)
-            if reference is not None and self._active is not False:
-                self._validator.validate(reference, "domain-changed")
-
-    def _report_firmware(self) -> None:
-        """Report which firmware files are here when that is news."""
-        found = self._firmware.measure()
-        if found is not None and found != self._said_firmware:
-            self._outbox.put(reports.Firmware(hostname=self.hostname, files=found))
-            self._said_firmware = found
-
-    def _sweep(self, cause: str, task_id: str | None) -> None:
-        unsigned = self._inventory.count_without(self._references)
-        self._validator.sweep(self._references, self._sealing.pass_over(), unsigned, cause, task_id)
-
-    def _seal(self, order: Order) -> bool:
-        return self._validator.seal(order, self._references.get(order.server_id))
+            self._signs.changed(server_id)
 
     def _moment(self) -> datetime:
         return self._ledger.next_moment(self._clock())
 
     def unsealed(self, body: bytes) -> telling.Told | None:
-        """Return what the authority tells this node; None where that is nothing, or cannot be read."""
+        """Return what the authority tells this node; None where the message is ignored or unreadable."""
         try:
             return self.trust.unsealed(body, self.hostname)
         except telling.ToldUnreadable as unreadable:
@@ -267,7 +240,7 @@ class Agent:
             self.hear(told.message)
 
     def hear(self, message: telling.Message) -> None:
-        """Act on what the control plane says; a message that breaks that is set aside."""
+        """Act on a message of the control plane; a message that breaks the agent is set aside."""
         kind = type(message).__struct_config__.tag
         self.aside.attempt(f"told.{kind}", partial(self._take, message))
 
@@ -286,13 +259,13 @@ class Agent:
                 self.take_at_once(message)
 
     def _catch_up(self, told: Behind) -> None:
-        """Go on after the boot that was heard last, if this agent has asked, and register with that."""
+        """Continue after the boot that the control plane heard last, and register with that boot."""
         if self.registration.is_asked(told.answers) and self._outbox.turns.go_beyond(told.boot):
             log.warning("%s: the ledger was put back; it goes on after boot %d", self.hostname, told.boot)
             self.register()
 
     def _take_over(self, desired: Desired) -> None:
-        """Take over the whole state that the control plane wants, then look at everything."""
+        """Take over the whole state that the control plane wants, then validate all servers."""
         if not self.registration.is_answered_by(desired.answers):
             log.info("%s waits for another answer than that as of %d", self.hostname, desired.position)
             return
@@ -304,199 +277,56 @@ class Agent:
         signers = self.trust.take(desired)
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
         later = self._hearing.begin_at(desired.position)
-        look = not self._is_again or any(map(is_away, desired.assignments))
-        known = {one.server_id for one in self._references}
+        sweep = not self._is_again or any(map(is_away, desired.assignments))
+        before = self._signs.server_ids()
         self._adopt(desired, signers)
-        self.enforcement.look()
-        self._inventory.report()
-        self._report_firmware()
-        self._sealing.carry_out()
-        self._do_what_was_asked("agent-started", look=look and self._active is not False)
-        if not look:
-            self._welcome(known)
+        self._report_node()
+        self._signs.answer_all("agent-started", sweep=sweep and self._signs.is_active is not False)
+        if not sweep:
+            self._signs.arrived(before)
         for recorded in later:
             if self._hearing.is_news(recorded):
                 self._act_on(recorded)
 
-    def _welcome(self, known: set[str]) -> None:
-        """Look at the servers that came here, and forget about the files of those that went."""
-        for reference in self._references:
-            if reference.server_id not in known:
-                self._look_at_new(reference)
-        for server_id in known:
-            if server_id not in self._references:
-                self._files.forget(server_id)
-
     def _adopt(self, desired: Desired, signers: Iterable[Ed25519PublicKey]) -> None:
-        self._validator.node_id = desired.node_id
-        self._active = desired.active
         expected = self.newcomers.expected()
         self.enforcement.take_over(desired, signers, expected)
-        references = References(self._ledger, signers)
-        references.replace_all(entries(desired.assignments), entries(expected))
-        for reference in self._references:
-            if reference.server_id not in references:
-                self._validator.forget(reference.server_id)
-        self._references = references
-        self._bindings.replace_all(
-            {one.server_id: one.binding for one in desired.assignments}, (one.server_id for one in expected)
-        )
-        self.newcomers.begin(references)
-        self._validator.begin(
-            {one.server_id: EQUAL for one in desired.assignments if is_as_sealed(one)},
-            {one.server_id for one in desired.assignments if one.is_valid == "false"},
-        )
-        self._sealing.take_over(desired.assignments)
-        signs = {one.server_id: one.sign_id for one in desired.assignments}
-        self._asked = {
-            duty.task_id: Question(duty.task_id, duty.server_id, signs.get(duty.server_id or "", 0))
-            for duty in desired.duties
-            if duty.action in ("validate", "activate", "deactivate")
-        }
-        self._firmware.accept(desired.firmware)
-        self._said_firmware = None
-
-    def _do_what_was_asked(self, cause: str, *, look: bool) -> None:
-        """Answer every task that is open; `look` at everything in any case."""
-        for question in tuple(self._asked.values()):
-            if question.server_id is None:
-                self._switch(question.task_id)
-                look = False
-            else:
-                self._validate(question.server_id, question)
-        if look:
-            self._sweep(cause, None)
-
-    def _switch(self, task_id: str | None) -> None:
-        """Answer that validation was switched on or off."""
-        if self._active:
-            self._sweep("node-activated", task_id)
-        else:
-            self._validator.withhold_all(
-                self._references, self._inventory.count_without(self._references), "node-deactivated", task_id
-            )
+        self.newcomers.begin(self._signs.take_over(desired, signers, expected))
+        self._firmware.begin(desired.firmware)
 
     def _hear(self, event: msgspec.Raw) -> None:
-        """Act on an event, unless it is older than what this agent knows already."""
+        """Act on an event, unless it is older than the state that this agent has."""
         try:
             recorded = cloudevent.parse(bytes(event))
         except codec.EventRefused as refused:
             self._set_aside(*cloudevent.place_of(bytes(event)), refused)
             return
         if self.registration.has_another_key(recorded.event):
-            self._hearing.forget()  # what is on its way under the key before counts no more
+            self._hearing.forget()  # reports under the key before, which are still on their way, are refused
             self.register()
         if self._hearing.is_news(recorded):
             with self._step():
                 self._act_on(recorded)
 
     def _act_on(self, recorded: Recorded) -> None:
-        """Act on an event; if that breaks, set the event aside."""
+        """Act on an event; if that breaks the agent, set the event aside."""
         try:
             self._carry_out(recorded)
         except BROKEN as broken:
             self._set_aside(recorded.position, recorded.event.topic, broken)
 
     def _set_aside(self, position: int, topic: str, why: Exception) -> None:
-        """Go on without an event: have this agent told everything anew, which has what the event led to."""
+        """Continue without an event. The agent registers: the answer has the state that the event led to."""
         self.aside.put(position, topic, why)
         self.register()
 
     def _carry_out(self, recorded: Recorded) -> None:
         self.enforcement.hear(recorded)
-        event = recorded.event
-        match event:
-            case of_sign.SignEvent():
-                self._hear_of_sign(event)
-            case of_node.NodeFirmwareAccepted():
-                self._firmware.accept(event.files)
-            case of_node.NodeActivated() | of_node.NodeDeactivated():
-                self._active = isinstance(event, of_node.NodeActivated)
-                self._close(None)
-                if event.task_id is not None:
-                    self._asked[event.task_id] = Question(event.task_id)
-                self._switch(event.task_id)
-            case of_node.NodeRemoved() if event.node_id == self._validator.node_id:
+        match recorded.event:
+            case of_node.NodeFirmwareAccepted() as accepted:
+                self._firmware.accept(accepted.files)
+            case of_node.NodeRemoved() as removed if removed.node_id == self._signs.node_id:
                 self.registration.end()
                 self._hearing.forget()
-            case of_node.NodeSwept():
-                self._asked.pop(event.task_id or "", None)
-
-    def _close(self, server_id: str | None) -> None:
-        """Leave open questions alone: a later order took their place."""
-        self._asked = {task_id: one for task_id, one in self._asked.items() if one.server_id != server_id}
-
-    def _hear_of_sign(self, event: of_sign.SignEvent) -> None:
-        self._bindings.hear(event)
-        match event:
-            case of_sign.SignCreated() | of_sign.SignUpdated():
-                self._close(event.server_id)
-                self._sealing.give(Order(event.server_id, event.sign_id, event.generation, event.task_id))
-            case of_sign.SignSealed():
-                self._sealed(event)
-            case of_sign.SignValidationRequested():
-                self._asked_to_validate(event)
-            case of_sign.SignClaimSettled():
-                self._settled(event.server_id)
-            case of_sign.SignValidated():
-                self._asked.pop(event.task_id or "", None)
-                self._validator.heard(event.server_id, event.is_valid)
-            case of_sign.SignRevoked():
-                self._forget(event.server_id)
-            case of_sign.SignMoved() if event.node_id != self._validator.node_id:
-                self._forget(event.server_id)
-
-    def _forget(self, server_id: str) -> None:
-        """Have nothing to do with a server any more."""
-        self._close(server_id)
-        self._sealing.forget(server_id)
-        self._files.forget(server_id)
-        self._references.remove(server_id)
-        self._validator.forget(server_id)
-
-    def _settled(self, server_id: str) -> None:
-        """Look again at a server that no other node claims any more: trust comes back by that alone."""
-        self._sealing.again(server_id)
-        reference = self._references.get(server_id)
-        if reference is not None:
-            self._look_at_new(reference, passed_over=True)
-
-    def _asked_to_validate(self, event: of_sign.SignValidationRequested) -> None:
-        question = Question(event.task_id or "", event.server_id, event.sign_id)
-        if event.task_id is not None:
-            self._asked[event.task_id] = question
-        self._validate(event.server_id, question)
-
-    def _validate(self, server_id: str, question: Question) -> None:
-        """Validate because it was asked for; what is about to be sealed is validated then."""
-        reference = self._references.get(server_id)
-        if reference is None and self._sealing.is_sent(server_id):
-            return
-        if reference is None:
-            self._validator.refuse(server_id, question.sign_id, NotSealed(), question.task_id or None)
-        else:
-            self._validator.validate(reference, "requested", question.task_id or None)
-
-    def _sealed(self, event: of_sign.SignSealed) -> None:
-        """Take the new reference, and look again: the server may have changed since it was measured."""
-        passed_over = self._sealing.sealed(event.server_id, event.generation)
-        self._references.put(event.server_id, event.sign_id, event.generation, event.envelope)
-        self._validator.said[event.server_id] = EQUAL
-        reference = self._references.get(event.server_id)
-        if reference is not None:
-            self._look_at_new(reference, passed_over=passed_over)
-        self._answer(event.server_id)
-
-    def _look_at_new(self, reference: Reference, *, passed_over: bool = False) -> None:
-        if self._active is False:
-            return
-        if passed_over:
-            self._validator.unsay(reference.server_id)
-        cause = of_sign.PASSED_OVER if passed_over else "domain-changed"
-        self._validator.validate(reference, cause, is_new=True)
-
-    def _answer(self, server_id: str) -> None:
-        """Validate a server for whoever waits for it."""
-        for question in tuple(self._asked.values()):
-            if question.server_id == server_id:
-                self._validate(server_id, question)
+            case event:
+                self._signs.hear(event)

@@ -17,7 +17,8 @@ from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.gate.decision.judge import Reason
 from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.gate.watch import GateWatch
-from sealward.node_agent.hypervisor.hypervisor import Hypervisor, open_read_only
+from sealward.node_agent.hypervisor.connection import open_read_only
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.messages.outbox import Outbox
 from sealward.node_agent.messages.post import Post
 from sealward.node_agent.messages.turns import Turns

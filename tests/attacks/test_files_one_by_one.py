@@ -16,12 +16,12 @@ from fuse import hung
 from images import qemu_img
 from running import WEB, Running, running, until
 
-from sealward.node_agent import validator
 from sealward.node_agent.files import measurer, offline
 from sealward.node_agent.files.content import reader
 from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.measuring import canonical
+from sealward.node_agent.validation import measurer as server_measurer
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
@@ -144,7 +144,7 @@ def test_files_that_change_again_and_again_keep_no_true(
     server: Server, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """A true does not outlive the time that files get to be measured, and names the reason."""
-    monkeypatch.setattr(validator, "UNMEASURED_FOR", 1.0)
+    monkeypatch.setattr(server_measurer, "UNMEASURED_FOR", 1.0)
     really = reader.stretches
 
     def slow(fd: int, *rest: Any) -> Iterator[bytes]:  # noqa: ANN401 - the same arguments
@@ -175,7 +175,7 @@ def test_many_files_that_are_being_measured_keep_no_true(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long reading takes, the true ends; and it is true again when all has been read."""
-    monkeypatch.setattr(validator, "UNMEASURED_FOR", 1.0)
+    monkeypatch.setattr(server_measurer, "UNMEASURED_FOR", 1.0)
     with never_read(server.base, monkeypatch):
         server.base.touch()
         until(lambda: server.sealward.verdict()["reasons"] == ["files-being-measured"], 20)

@@ -186,7 +186,7 @@ def standing(host: Host) -> tuple[object, ...]:
         ledger.fact("signers"),
         ledger.entries(),
         ledger.policy(""),
-        agent._active,
+        agent._signs.is_active,
         agent._hearing.position,
     )
 

@@ -28,13 +28,17 @@ from private import folder
 from sealward.events.base import utc_now
 from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
+from sealward.node_agent.hypervisor.connection import open_read_only
 from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor.hypervisor import Hypervisor, open_read_only
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.ledger.bindings import Bindings
 from sealward.node_agent.ledger.keyring import Keyring
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.ledger.references import Reference
-from sealward.node_agent.validator import EQUAL, Validator
+from sealward.node_agent.validation.measurer import ServerMeasurer
+from sealward.node_agent.validation.reported import Reported
+from sealward.node_agent.validation.reporter import Reporter
+from sealward.node_agent.validation.validator import Validator
 from sealward.protocol import reports
 from stack.guest import Guest
 from stack.libvirtd import Libvirtd, why_not
@@ -52,14 +56,13 @@ def sweeping(hypervisor: Hypervisor, place: Path) -> tuple[Callable[[], None], l
     key = Ed25519PrivateKey.generate()
     ring = Keyring(key)
     bindings = Bindings(Ledger(place / "ledger.sqlite"))
-    validator = Validator(
-        hypervisor, files, bindings, hostname="kvm1", keyring=ring, moment=utc_now, send=sent.append
-    )
+    measurer, reported = ServerMeasurer(hypervisor, files, bindings), Reported()
+    validator = Validator(measurer, bindings, reported, Reporter("kvm1", ring, sent.append), utc_now)
     references = []
     for sign_id, (server_id, _) in enumerate(hypervisor.servers(), 1):
-        found = validator._measured(server_id)
+        found = measurer.measure(server_id)
         references.append(Reference(server_id, sign_id, 1, found.measurement, found.evidence()))
-    validator.begin({one.server_id: EQUAL for one in references}, set())
+    reported.begin((one.server_id for one in references), ())
     return lambda: validator.sweep(references, (), 0, "sweep", None), sent
 
 

@@ -22,11 +22,11 @@ from sealward.control_plane import Core
 from sealward.events.sign import SignPolicySet
 from sealward.events.signing import envelope as envelopes
 from sealward.events.store.store import in_memory
-from sealward.node_agent import validator
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.measuring.measure import measure
 from sealward.node_agent.set_aside import Aside
+from sealward.node_agent.validation import measurer
 from sealward.protocol import reports, telling
 from sealward.settings import Settings
 
@@ -96,7 +96,7 @@ def test_a_server_that_breaks_the_measuring(tmp_path: Path, broken: pytest.Monke
         def is_web(one: object) -> bool:
             return isinstance(one, str) and WEB in one
 
-        broken.setattr(validator, "measure", breaking(is_web, KeyError("uuid"), measure))
+        broken.setattr(measurer, "measure", breaking(is_web, KeyError("uuid"), measure))
         node.action("activate")
         until(lambda: node.is_valid() == "unknown")
         node.fleet.replace(DATABASE, "vda", "vdz")

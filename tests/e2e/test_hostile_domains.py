@@ -8,8 +8,8 @@ import libvirt
 import pytest
 from running import DATABASE, WEB, running, until
 
-from sealward.node_agent.hypervisor import hypervisor
-from sealward.node_agent.hypervisor.hypervisor import DomainXml
+from sealward.node_agent.hypervisor import domains
+from sealward.node_agent.hypervisor.domains import DomainXml
 
 WIDE = "".join(f"<a xmlns='urn:{number}'/>" for number in range(600))
 HOSTILE = {
@@ -29,7 +29,7 @@ def test_it_is_unknown_with_a_reason_and_the_others_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xml: str
 ) -> None:
     """Soon, by the event that a change gives; the agent goes on, and the server can come back."""
-    describe = hypervisor._described
+    describe = domains.described
     hostile: set[str] = set()
 
     def described(connection: libvirt.virConnect, domain: libvirt.virDomain, version: str) -> DomainXml:
@@ -38,7 +38,7 @@ def test_it_is_unknown_with_a_reason_and_the_others_are_looked_at(
             return real
         return DomainXml(xml, xml, real.hypervisor, real.driver)
 
-    monkeypatch.setattr(hypervisor, "_described", described)
+    monkeypatch.setattr(domains, "described", described)
     with running(tmp_path) as sealward:
         for server_id in (WEB, DATABASE):
             sealward.sign(server_id)

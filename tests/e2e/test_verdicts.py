@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from running import BATCH, DATABASE, WEB, Running, running, until
 
-from sealward.node_agent.hypervisor import hypervisor
+from sealward.node_agent.hypervisor import connection
 from sealward.node_agent.hypervisor.fleet import SampleFleet
 from sealward.settings import Settings
 
@@ -323,7 +323,7 @@ def test_another_libvirt_is_a_reason_and_no_violation(
 ) -> None:
     """What it may have filled in is unknown until it is signed anew; another disk is false all the same."""
     with monkeypatch.context() as older:
-        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
+        older.setattr(connection, "version_of", lambda _: "libvirt 8.0.0")
         with running(tmp_path) as sealward:
             sealward.sign()
             sealward.sign(DATABASE)
@@ -341,7 +341,7 @@ def test_another_libvirt_is_a_reason_and_no_violation(
 def test_one_order_gets_the_fleet_out_of_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each server by itself: one in which more has changed is neither ordered nor sealed."""
     with monkeypatch.context() as older:
-        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
+        older.setattr(connection, "version_of", lambda _: "libvirt 8.0.0")
         with running(tmp_path) as sealward:
             for server in (WEB, DATABASE, BATCH):
                 sealward.sign(server)

@@ -13,7 +13,7 @@ import pytest
 from nodes import CONFIG, PrivateNode, Running, watching
 from running import until
 
-from sealward.node_agent.hypervisor import hypervisor
+from sealward.node_agent.hypervisor import connection
 from stack.guest import Guest
 
 HUNG_FOR = 3.0
@@ -23,7 +23,7 @@ HOOK = "#!/bin/sh\n[ $2 = prepare ] && exec sleep 30\nexit 0\n"
 
 @pytest.fixture(autouse=True)
 def _keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hypervisor, "KEEPALIVE", (1, 2))
+    monkeypatch.setattr(connection, "KEEPALIVE", (1, 2))
 
 
 def test_a_restart_is_no_violation_and_what_changed_meanwhile_is_one(guest: Running) -> None:

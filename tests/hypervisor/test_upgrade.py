@@ -10,7 +10,7 @@ from nodes import PrivateNode
 from running import running, until
 
 from sealward.node_agent.gate import hook
-from sealward.node_agent.hypervisor import hypervisor
+from sealward.node_agent.hypervisor import connection
 from stack.guest import Guest
 
 
@@ -23,7 +23,7 @@ def test_a_new_libvirt_hides_no_evil_initrd(node: PrivateNode, monkeypatch: pyte
     guest = node.define(replace(Guest(node.guests), boots=True))
     settings = node.settings(sweep_interval=1.0)
     with monkeypatch.context() as older:
-        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.10.0")
+        older.setattr(connection, "version_of", lambda _: "libvirt 8.10.0")
         with running(folder, settings=settings) as sealward:
             until(lambda: sealward.ask("GET", "/v1/server?node_id=1").json["servers"] != [])
             assert sealward.sign(guest.server_id)["is_valid"] == "true"

@@ -8,9 +8,10 @@ from typing import cast
 
 from factories import NOON, SERVER
 
-from sealward.node_agent.hypervisor.calls import DomainLocked
 from sealward.node_agent.hypervisor.departures import LOOK_AGAIN, Departures
-from sealward.node_agent.hypervisor.hypervisor import Departure, Hypervisor
+from sealward.node_agent.hypervisor.domains import Departure
+from sealward.node_agent.hypervisor.failures import DomainLocked
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.protocol import reports
 from sealward.protocol.telling import Inquiry
 

@@ -9,14 +9,10 @@ import libvirt
 import pytest
 from running import BATCH, DATABASE, WEB, until
 
+from sealward.node_agent.hypervisor.domains import running as running_domains
+from sealward.node_agent.hypervisor.failures import DomainNotFound, HypervisorGone
 from sealward.node_agent.hypervisor.fleet import SampleFleet, sample_uri
-from sealward.node_agent.hypervisor.hypervisor import (
-    DomainNotFound,
-    Hypervisor,
-    HypervisorGone,
-    _running,
-    describe,
-)
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor, describe
 
 DEAD = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
 
@@ -140,7 +136,7 @@ def test_a_lost_connection_is_opened_again(watched: Watched) -> None:
     """Told twice: when it was lost, for all is unknown then, and when it is back."""
     watched.hypervisor.start()
     watched.fleet._connection = None  # the next one is new, as libvirt's are
-    watched.hypervisor._lost.set()
+    watched.hypervisor._connection._lost.set()
     until(lambda: watched.told.count(None) >= 2)
 
     assert watched.hypervisor.connected
@@ -188,4 +184,4 @@ def test_what_was_paused_for_a_migration_and_left_does_not_run(
     watched.fleet._domain(WEB).suspend()
     connection = LeavingMeanwhile(watched.fleet._shared(), leave)
 
-    assert WEB not in _running(cast("libvirt.virConnect", connection))
+    assert WEB not in running_domains(cast("libvirt.virConnect", connection))

@@ -15,7 +15,9 @@ from factories import NOON, SERVER
 from sealward.events.enforcement import Action
 from sealward.events.policy import OnViolation, Policy
 from sealward.node_agent.gate import spool
-from sealward.node_agent.hypervisor.hypervisor import DomainXml, Hypervisor, HypervisorGone
+from sealward.node_agent.hypervisor.domains import DomainXml
+from sealward.node_agent.hypervisor.failures import HypervisorGone
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.ledger.policies import Policies
 from sealward.node_agent.reactions import ActionFailed, Reactions
@@ -213,7 +215,7 @@ HANGS = """
 import datetime, pathlib, sys, threading
 from sealward.events.policy import OnViolation, Policy
 from sealward.node_agent import reactions
-from sealward.node_agent.hypervisor.hypervisor import DomainXml
+from sealward.node_agent.hypervisor.domains import DomainXml
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.ledger.policies import Policies
 

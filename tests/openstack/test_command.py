@@ -16,7 +16,7 @@ from programs import sealward
 from running import BASTION, BATCH, DATABASE, WEB, Running, running, until
 
 from sealward.events.signing import keys
-from sealward.node_agent.hypervisor import hypervisor
+from sealward.node_agent.hypervisor import connection
 from sealward.settings import Settings
 from stack.keystone import PASSWORD
 
@@ -269,7 +269,7 @@ def test_one_command_gets_the_fleet_out_of_doubt(
     where: dict[str, Any] = {"settings": Settings(keystone=cloud.settings()), "token": cloud.token("admin")}
     fleet = (WEB, DATABASE, BATCH)
     with monkeypatch.context() as older:
-        older.setattr(hypervisor, "_version", lambda _: "libvirt 8.0.0")
+        older.setattr(connection, "version_of", lambda _: "libvirt 8.0.0")
         with running(tmp_path, **where) as before:
             for server in fleet:
                 before.sign(server)

@@ -17,14 +17,9 @@ from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.hypervisor.calls import DomainLocked
-from sealward.node_agent.hypervisor.hypervisor import (
-    Departure,
-    DomainNotFound,
-    DomainXml,
-    Hypervisor,
-    HypervisorGone,
-)
+from sealward.node_agent.hypervisor.domains import Departure, DomainXml
+from sealward.node_agent.hypervisor.failures import DomainLocked, DomainNotFound, HypervisorGone
+from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.ledger.keyring import Keyring
 from sealward.node_agent.ledger.ledger import Ledger
 from sealward.node_agent.measuring.measure import Files, measure, unmeasured
@@ -77,10 +72,19 @@ class Domains(Hypervisor):
         """The domains that libvirt is busy with for too long."""
         self.going: set[str] = set()
         """The domains that libvirt migrates out."""
-        self.version = VERSIONS[0]
+        self._version = VERSIONS[0]
         self.variants: dict[str, int] = dict.fromkeys(server_ids, 0)
         self._past: dict[str, list[tuple[datetime, Shape]]] = {}
         self.note()
+
+    @property
+    def version(self) -> str:
+        """Return the version of this libvirt."""
+        return self._version
+
+    def upgrade(self, version: str) -> None:
+        """Become another version of libvirt."""
+        self._version = version
 
     def servers(self) -> list[tuple[str, str]]:
         """Return all domains."""
@@ -236,7 +240,7 @@ class Host:
     def lose_libvirt(self, *, gone: bool, version: str) -> None:
         """Take libvirt away, or bring it back, perhaps as another version."""
         if not gone:
-            self.domains.version = version
+            self.domains.upgrade(version)
         self.domains.gone = gone
         self.domains.note()
         self.changed = {None} if self.agent else set()

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sealward.node_agent.hands import Hands
-from sealward.node_agent.measuring.not_measured import NotMeasured
+from sealward.node_agent.hypervisor.failures import DomainLocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +17,6 @@ T = TypeVar("T")
 
 PATIENCE: Final = 2.0
 """Seconds that a call may take. A start gate, which holds a domain locked, is done by then."""
-
-
-class DomainLocked(NotMeasured):
-    """Libvirt is busy with the domain for longer than a call may take."""
-
-    code = "domain-locked"
 
 
 class Calls:

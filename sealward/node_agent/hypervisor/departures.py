@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sealward.node_agent.hypervisor.hypervisor import Departure, Hypervisor
+    from sealward.node_agent.hypervisor.domains import Departure
+    from sealward.node_agent.hypervisor.hypervisor import Hypervisor
     from sealward.protocol.telling import Inquiry
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,124 @@
+"""A measured server beside its reference: whether the server differs, and what differs."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.comparison.binding import is_news, is_violated
+from sealward.events.comparison.doubt import in_doubt
+from sealward.events.comparison.measurement import differing
+from sealward.events.is_valid import IsValid
+from sealward.events.set_aside import BROKEN
+from sealward.node_agent.measuring.findings import findings, host_bound_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sealward.events.comparison.binding import Binding
+    from sealward.events.comparison.measurement import Finding
+    from sealward.node_agent.ledger.references import Reference
+    from sealward.node_agent.measuring.measure import Measured
+
+log = logging.getLogger(__name__)
+
+EQUAL: Final = "equal"
+"""The result of a comparison that finds a server equal to its reference."""
+
+
+class Comparison:
+    """A server as it was measured, its reference, and what its host-bound parts may be (`binding`).
+
+    Each property is computed when it is first read.
+    """
+
+    def __init__(self, reference: Reference, binding: Binding, measured: Measured) -> None:
+        self.reference = reference
+        self.measured = measured
+        self._binding = binding
+
+    @cached_property
+    def pairs(self) -> Collection[tuple[str, str]]:
+        """The pairs of section and form whose digests differ."""
+        return differing(self.reference.measurement, self.measured.measurement)
+
+    @cached_property
+    def is_violated(self) -> bool:
+        """Whether host-bound parts are what they may not be."""
+        return is_violated(self.reference.measurement, self._binding, self.measured.measurement)
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing differs that makes a verdict false or unknown."""
+        return not self.pairs and not self.is_violated
+
+    @cached_property
+    def is_news(self) -> bool:
+        """Whether the host-bound parts are to be reported although they are allowed to be what they are."""
+        return self._binding.is_open or is_news(
+            self.reference.measurement, self._binding, self.measured.measurement
+        )
+
+    @cached_property
+    def verdict(self) -> IsValid:
+        """The verdict that the control plane reaches on this measurement."""
+        signed, found = self.reference.measurement, self.measured.measurement
+        if self.is_equal:
+            return IsValid.TRUE
+        if signed.profile != found.profile:
+            return IsValid.UNKNOWN
+        if self.is_violated or signed.hypervisor == found.hypervisor:
+            return IsValid.FALSE
+        return IsValid.UNKNOWN if in_doubt(signed, found, self.findings) else IsValid.FALSE
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What differs, section by section.
+
+        Findings only explain. Where finding the explanation fails, the digests have proven the difference.
+        """
+        return explained(self.reference, self.measured, self.pairs)
+
+    def host_bound_findings(self) -> tuple[Finding, ...]:
+        """Return what differs in host-bound parts; nothing where finding that fails."""
+        try:
+            return host_bound_findings(self.reference.evidence, self.measured.evidence(), self.findings)
+        except BROKEN:
+            log.exception("host-bound parts of %s cannot be explained", self.reference.server_id)
+            return ()
+
+    @cached_property
+    def digests(self) -> str:
+        """All digests of the measurement as one text: two results of measuring are the same if this is."""
+        measurement = self.measured.measurement
+        live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
+        bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
+        doors = "".join(f" {one}" for one in (*(measurement.hidden_doors or ()), *(measurement.taints or ())))
+        files = "" if measurement.companions is None else f" {sorted(measurement.companions.read.items())}"
+        return (
+            f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}{doors}{files}"
+        )
+
+    @property
+    def result(self) -> str:
+        """EQUAL, or the digests of a server that differs."""
+        return EQUAL if self.is_equal else self.digests
+
+
+def explained(
+    reference: Reference, measured: Measured, pairs: Collection[tuple[str, str]]
+) -> tuple[Finding, ...]:
+    """Return the findings about those pairs of section and form; nothing where finding them fails."""
+    try:
+        return findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
+    except BROKEN:
+        log.exception("the differences of %s cannot be explained", reference.server_id)
+        return ()
+
+
+def after_upgrade(reference: Reference | None, measured: Measured) -> tuple[Finding, ...]:
+    """Return what differs from a reference that another version of libvirt was measured for."""
+    if reference is None or reference.measurement.hypervisor == measured.measurement.hypervisor:
+        return ()
+    return explained(reference, measured, differing(reference.measurement, measured.measurement))
