@@ -6,6 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
+# Each of some hundred processes under test would compile Sealward anew, and each tester all tests.
+unexport PYTHONDONTWRITEBYTECODE
+# Costly tests try a part of their inputs, in .ci/run all: tests/amounts.py.
+LESS = $(if $(SEALWARD_TEST_EVERYTHING),, and not more)
 # More processes than cores: a test often waits for a server.
 TESTERS ?= $(shell expr $$(nproc) + 1)
 PYTEST = $(BIN)/python -m pytest --durations 20
@@ -38,12 +42,12 @@ check: setup-dev ## lint, formatting, types, import rules
 
 test: check ## check, then all tests; those that measure time run last and alone
 	@failed=0; \
-	echo "== pytest";        $(PARALLEL) -m "not alone" || failed=1; \
-	echo "== pytest, alone"; $(PYTEST) -m alone || failed=1; \
+	echo "== pytest";        $(PARALLEL) -m "not alone$(LESS)" || failed=1; \
+	echo "== pytest, alone"; $(PYTEST) -m "alone$(LESS)" || failed=1; \
 	exit $$failed
 
 test-fast: setup-dev ## the tests that need no hypervisor, no OpenStack and no storm, and measure no time
-	@$(PARALLEL) -m "not alone and not heavy"
+	@$(PARALLEL) -m "not alone and not heavy$(LESS)"
 
 bench: setup-dev ## run every benchmark and print all figures beside their bounds; ONLY="append relay" picks some
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from stack.compose import SECRETS, Service, services
@@ -55,21 +56,40 @@ class Stack:
         return (self.secrets / f"{role}-database-url").read_text(encoding="ascii").strip()
 
     def start(self) -> None:
-        """Start everything and wait until it answers. Raises NotStarted."""
+        """Start everything and wait until it answers. Raises NotStarted.
+
+        Nothing waits for what it does not need: most of the time goes to imports and to RabbitMQ.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            broker = pool.submit(self._start_broker)
+            self._start_database()
+            broker.result()
+        names = [name for one in self._services.values() if not one.once for name in one.names]
+        for name in names:
+            self._launch(name)
+        for name in names:
+            self._wait_for(name)
+
+    def _start_database(self) -> None:
+        """Start PostgreSQL, and run what ends by itself; none of it needs the broker."""
         self.postgres.start()
         self.postgres.make_roles(self.secrets)
         self.postgres.database = SEALWARD
-        self.rabbitmq.start()
-        self.rabbitmq.ctl("import_definitions", str(self.secrets / "rabbitmq-definitions"))
         for service in self._services.values():
             if service.once:
                 self.run(service.name)
-            for name in () if service.once else service.names:
-                self.start_process(name)
+
+    def _start_broker(self) -> None:
+        """Start RabbitMQ with its users and their permissions."""
+        self.rabbitmq.start()
+        self.rabbitmq.ctl("import_definitions", str(self.secrets / "rabbitmq-definitions"))
 
     def stop(self) -> None:
-        """End everything, each by its own pid."""
-        for process in reversed(self.processes.values()):
+        """End everything, each by its own pid; the processes end at the same time."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes.values():
             end(process)
         self.processes.clear()
         self.rabbitmq.close()
@@ -89,13 +109,25 @@ class Stack:
 
     def start_process(self, name: str) -> None:
         """Start a process by the name of its service and number, as `api-1`; an api at the port it had."""
-        service = self._services[name.rpartition("-")[0]]
+        self._launch(name)
+        self._wait_for(name)
+
+    def _launch(self, name: str) -> None:
+        """Start a process, and do not wait for it."""
+        service = self._service(name)
         log = self.folder / f"{name}.log"
         log.write_bytes(b"")
-        process = start(self._words(service), log, self._environment(name, service))
-        self.processes[name] = process
-        ready = READY[service.command]
-        wait_until(lambda: ready in log.read_text(errors="replace"), process, log, PATIENCE)
+        self.processes[name] = start(self._words(service), log, self._environment(name, service))
+
+    def _wait_for(self, name: str) -> None:
+        """Wait until a process can be used."""
+        ready = READY[self._service(name).command]
+        log = self.folder / f"{name}.log"
+        wait_until(lambda: ready in self.log(name), self.processes[name], log, PATIENCE)
+
+    def _service(self, name: str) -> Service:
+        """Return the service of a process."""
+        return self._services[name.rpartition("-")[0]]
 
     def kill(self, name: str) -> None:
         """Pull the plug of a process."""

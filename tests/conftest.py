@@ -13,7 +13,7 @@ import hypothesis
 import libvirt
 import pytest
 from folders import use_memory
-from scheduling import BySharedServers
+from scheduling import BySharedServers, order
 
 from sealward.events.store import store as stores
 from sealward.events.store.postgres import migrate, postgres
@@ -33,7 +33,8 @@ HEAVY = {"hypervisors", "cloud"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that are heavy by what they need."""
+    """Mark the tests that are heavy by what they need, and begin with those that take longest."""
+    items.sort(key=order)
     for one in items:
         if isinstance(one, pytest.Function) and HEAVY & set(one.fixturenames):
             one.add_marker(pytest.mark.heavy)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    import pytest
 
 APART: Final = ("tests/hypervisor/", "tests/simulation/")
 """Folders whose tests share nothing and take long: each of these tests goes where a process is free."""
@@ -15,6 +18,34 @@ TOPOLOGY: Final = {
 }
 """Files whose tests share the running topology. A file that is missing here costs time, and nothing else."""
 
+LONGEST: Final = (
+    "topology",
+    KEYSTONE,
+    "tests/attacks/test_real_broker.py",
+    "tests/attacks/test_one_nodes_flood.py",
+    "tests/e2e/test_storms.py",
+    "tests/e2e/test_outage.py",
+    "tests/attacks/test_what_was_read_runs.py",
+    *APART,
+)
+"""What takes longest begins first: a process that begins a minute's work last keeps all others waiting."""
+
+
+def scope(nodeid: str) -> str:
+    """Return what the tests that belong together have in common."""
+    path = nodeid.partition("::")[0]
+    if path.startswith(APART):
+        return nodeid
+    if path in TOPOLOGY:
+        return "topology"
+    return KEYSTONE if path.startswith(KEYSTONE) else path
+
+
+def order(item: pytest.Item) -> int:
+    """Return where a test comes: the tests of the longest scope first, those of short scopes last."""
+    found = scope(item.nodeid)
+    return next((at for at, one in enumerate(LONGEST) if found.startswith(one)), len(LONGEST))
+
 
 class BySharedServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
     """Gives all tests that share servers to one process: by default the tests of a file.
@@ -22,11 +53,9 @@ class BySharedServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdis
     The groups of pytest-xdist 3.8 have no effect with pytest 9.2.
     """
 
+    def __init__(self, config: pytest.Config, log: object) -> None:
+        config.option.loadscopereorder = False  # it puts many short tests before few long ones
+        super().__init__(config, log)
+
     def _split_scope(self, nodeid: str) -> str:
-        """Return what the tests that belong together have in common."""
-        path = nodeid.partition("::")[0]
-        if path.startswith(APART):
-            return nodeid
-        if path in TOPOLOGY:
-            return "topology"
-        return KEYSTONE if path.startswith(KEYSTONE) else path
+        return scope(nodeid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from amounts import examples
 from attacks.test_claims import SERVER, Fleet
 from door import SERVERS
 from hypothesis import given, settings
@@ -141,7 +142,7 @@ def test_in_no_order_is_the_sign_the_liars(fleet: Fleet, order: tuple[object, ..
 LIES = st.lists(st.sampled_from((asks, runs)), max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(LIES, LIES)
 def test_no_history_gives_the_sign_to_who_asks(before: list[object], after: list[object]) -> None:
     """However often it asks and claims the server, before the destination is prepared and after."""

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from amounts import examples
 from door import NOW, SERVERS, Door
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -482,7 +483,7 @@ STEPS: dict[str, Callable[[Fleet], object]] = {
 }
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=10))
 def test_no_interleaving_of_a_home_and_a_liar_draws_a_sign(steps: list[str]) -> None:
     """In any order: the sign stays, no reference goes out, and what is claimed is not true."""

@@ -18,9 +18,13 @@ from stack.rabbitmq import RabbitMQ
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\x9b31m\rreplayed: ok"
 
 
-@pytest.fixture
-def url(rabbitmq_server: RabbitMQ) -> Iterator[str]:
-    """Yield the control plane's URL, in a virtual host of its own, where `node.kvm1` may lay letters."""
+QUEUES = ("sealward.reports", "sealward.dead-letters", "sealward.node.kvm2", "victim")
+"""What the tests make in their virtual host."""
+
+
+@pytest.fixture(scope="module")
+def host(rabbitmq_server: RabbitMQ) -> Iterator[str]:
+    """Yield the control plane's URL, in a virtual host of this module, where `node.NAME` may lay letters."""
     name = uuid.uuid4().hex
     rabbitmq_server.ctl("add_vhost", name)
     rabbitmq_server.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
@@ -31,6 +35,15 @@ def url(rabbitmq_server: RabbitMQ) -> Iterator[str]:
     yield rabbitmq_server.url.replace("%2F", name)
     rabbitmq_server.ctl("delete_user", f"node.{name}")
     rabbitmq_server.ctl("delete_vhost", name)
+
+
+@pytest.fixture
+def url(host: str) -> Iterator[str]:
+    """Yield the URL of that virtual host; the queues that a test leaves there are deleted."""
+    yield host
+    with connect(host) as connection:
+        for name in QUEUES:
+            connection.default_channel.queue_delete(name)
 
 
 @pytest.fixture

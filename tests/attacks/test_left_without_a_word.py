@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from amounts import examples
 from door import NOW, SERVERS, Door
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -196,7 +197,7 @@ STEPS: dict[str, Callable[[Fleet], object]] = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=12))
 def test_no_history_turns_a_false_into_a_true_or_seals(steps: list[str]) -> None:
     """Whatever both say, in any order: only an administrator ends a false that its home has found."""

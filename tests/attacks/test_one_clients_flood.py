@@ -17,6 +17,7 @@ from topology import topology
 from stack.processes import end
 from stack.sealward import Stack
 
+pytestmark = pytest.mark.alone  # a flood; and a worker that waits too long begins quotas anew
 FLOODER = Path(__file__).parents[1] / "flooder.py"
 EVIL, HONEST, OTHER = "celery-evil", "celery-honest", "celery-other"
 
@@ -53,7 +54,6 @@ def seconds(stack: Stack, user: str, inbox: str) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.alone  # a flood, and quotas that a worker which loses its lead for want of time begins anew
 def test_the_orders_of_others_are_carried_out(stack: Stack) -> None:
     """Those of a client with its own inbox, and those in the inbox that the others share."""
     name = f"sealward.orders.{EVIL}"

@@ -12,6 +12,7 @@ from typing import Any
 import kombu
 import psycopg
 import pytest
+from amounts import examples
 from factories import NOON, event
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -119,7 +120,7 @@ def test_whatever_the_types_allow_is_carried(readers: Readers, kind: type[Event]
     """Stores, rows, a rebuild of them, the relay with its broker, and what Celery's clients see."""
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples(EXAMPLES),
         suppress_health_check=list(HealthCheck),
         phases=(Phase.explicit, Phase.generate),
         derandomize=False,
@@ -170,7 +171,7 @@ def _is_relayed(readers: Readers, one: Event) -> None:
 def test_a_rebuild_of_any_log_finds_the_same(tmp_path: Path) -> None:
     """Events of all kinds, one after the other: nothing is set aside but what takes an id a second time."""
 
-    @settings(max_examples=10, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(10), suppress_health_check=list(HealthCheck))
     @given(st.lists(st.one_of(*map(drawn, codec.EVENTS.values())), max_size=12))
     def holds(events: list[Event]) -> None:
         log = stores.in_memory()
@@ -194,7 +195,7 @@ def test_a_bus_in_the_process_carries_the_same() -> None:
     bus.publish = lambda *sent: seen.append(sent[1])  # type: ignore[method-assign]  # to look at
     publisher = BusPublisher(bus, lambda *one: aside.append(one[0]))
 
-    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(30), suppress_health_check=list(HealthCheck))
     @given(st.one_of(*map(drawn, codec.EVENTS.values())))
     def holds(one: Event) -> None:
         log = stores.in_memory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from amounts import examples
 from fuzzing import findings
 
 from stack.sealward import Stack
@@ -11,4 +12,4 @@ from stack.sealward import Stack
 
 def test_schemathesis_finds_nothing_over_postgresql(stack: Stack, tmp_path: Path) -> None:
     """What one database takes the other may not: NUL in a text, a number beyond its type."""
-    assert findings(stack.apis["api-1"], stack.token, tmp_path, examples=20) == ""
+    assert findings(stack.apis["api-1"], stack.token, tmp_path, examples=examples(20)) == ""

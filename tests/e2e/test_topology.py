@@ -16,7 +16,12 @@ from sealward.events.store.postgres import postgres
 from stack.compose import services
 from stack.sealward import Stack
 
-OF_TESTS = {"SEALWARD_SIMULATION_SEEDS", "SEALWARD_STORM_SEEDS", "SEALWARD_TEST_RABBITMQ"}
+OF_TESTS = {
+    "SEALWARD_SIMULATION_SEEDS",
+    "SEALWARD_STORM_SEEDS",
+    "SEALWARD_TEST_EVERYTHING",
+    "SEALWARD_TEST_RABBITMQ",
+}
 """What .ci/run and developers set for the tests, and the processes under test inherit."""
 
 

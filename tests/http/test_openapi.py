@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amounts import examples
 from fuzzing import findings
 from running import ADMIN, WEB, Running
 
@@ -101,12 +102,12 @@ def test_schemathesis_finds_nothing(sealward: Running, tmp_path: Path) -> None:
     """Over real HTTP: no 500, no undocumented status, no schema violation, no way around the token."""
     sealward.sign(WEB)
 
-    assert findings(sealward.url, ADMIN, tmp_path, examples=60) == ""
+    assert findings(sealward.url, ADMIN, tmp_path, examples=examples(60)) == ""
 
 
 def test_schemathesis_finds_nothing_in_what_cuts_a_node_off(sealward: Running, tmp_path: Path) -> None:
     """The calls after which a node is not believed any more."""
-    assert findings(sealward.url, ADMIN, tmp_path, examples=30, cut_off=True) == ""
+    assert findings(sealward.url, ADMIN, tmp_path, examples=examples(30), cut_off=True) == ""
 
 
 def test_the_document_knows_its_own_order(calls: list[Operation]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm
 from cloud import Cloud, furnish
 from running import Running, running
 
@@ -24,6 +25,14 @@ def cloud() -> Iterator[Cloud]:
     yield furnish(keystone)
     keystone.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the `openstack` program, without its second of imports."""
+    folder = tmp_path_factory.mktemp("openstack")
+    with warm.program(folder, "openstack", "openstackclient.shell:main") as program:
+        yield program
 
 
 @pytest.fixture(scope="module")

@@ -21,13 +21,15 @@ from sealward.settings import Settings
 from stack.keystone import PASSWORD
 
 OPENSTACK = str(Path(sys.executable).parent / "openstack")
+"""The program as it is installed, for what a signal does to it."""
 
 
 class Command:
     """Runs `openstack sign …` as a user of the cloud."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, program: Path) -> None:
         self._cloud = cloud
+        self._program = program
 
     def environment(self, user: str) -> dict[str, str]:
         """Return what the program reads."""
@@ -43,7 +45,7 @@ class Command:
     ) -> subprocess.CompletedProcess[str]:
         """Run `openstack sign` with those words to its end."""
         return subprocess.run(  # noqa: S603 - a program of this environment
-            [OPENSTACK, "sign", *words],
+            [self._program, "sign", *words],
             env=self.environment(user) if env is None else env,
             capture_output=True,
             text=True,
@@ -59,10 +61,10 @@ class Command:
 
 
 @pytest.fixture(scope="module")
-def sign(cloud: Cloud, shared: Running) -> Command:
+def sign(cloud: Cloud, shared: Running, openstack: Path) -> Command:
     """Return the command, with the Sealward of this module in the catalogue."""
     cloud.register(shared.url)
-    return Command(cloud)
+    return Command(cloud, openstack)
 
 
 def test_the_life_of_a_sign(shared: Running, sign: Command) -> None:

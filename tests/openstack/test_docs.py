@@ -34,13 +34,13 @@ def normal(text: str) -> str:
 class Shell:
     """A shell that keeps its variables from line to line."""
 
-    def __init__(self, cloud: Cloud, sealward: Running, folder: Path) -> None:
+    def __init__(self, cloud: Cloud, sealward: Running, openstack: Path, folder: Path) -> None:
         self._sealward = sealward
         self._folder = folder
         self._variables = folder / "variables"
         self._variables.touch()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        path = f"{Path(sys.executable).parent}:{clean['PATH']}"
+        path = f"{openstack.parent}:{Path(sys.executable).parent}:{clean['PATH']}"
         self._env = clean | cloud.keystone.environment() | {"PATH": path}
 
     def run(self, line: str) -> str:
@@ -87,11 +87,13 @@ def played(shell: Shell, document: str) -> str:
 
 
 @pytest.mark.timeout(300)  # one command after the other, each a second or more
-def test_the_examples_are_what_happens(cloud: Cloud, sealward: Running, tmp_path: Path) -> None:
+def test_the_examples_are_what_happens(
+    cloud: Cloud, sealward: Running, openstack: Path, tmp_path: Path
+) -> None:
     """Times and ids apart, to the letter."""
     cloud.forget()
     written = DOCUMENT.read_text(encoding="utf-8")
-    now = played(Shell(cloud, sealward, tmp_path), written)
+    now = played(Shell(cloud, sealward, openstack, tmp_path), written)
     if os.environ.get("SEALWARD_REWRITE_DOCS"):
         DOCUMENT.write_text(now, encoding="utf-8")
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from amounts import examples
 from factories import NOON, ONE_OF_EACH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -201,7 +202,9 @@ def test_an_append_is_read_back_as_soon_as_its_position_is_waited_for(tmp_path: 
 
 
 @given(histories(), st.integers(1, 7))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(12), deadline=None
+)
 def test_on_postgresql_rows_kept_up_are_rows_rebuilt(database: str, history: list[Event], every: int) -> None:
     """The same holds in the other database, whose rows are written in bulk, and a rebuild's by COPY."""
     with psycopg.connect(database, autocommit=True) as connection:
@@ -224,7 +227,9 @@ def test_on_postgresql_rows_kept_up_are_rows_rebuilt(database: str, history: lis
 
 
 @given(histories())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(12), deadline=None
+)
 def test_both_databases_give_the_same_answers(database: str, history: list[Event]) -> None:
     """Whatever happened, a client cannot tell which database is behind the API."""
     with psycopg.connect(database, autocommit=True) as connection:

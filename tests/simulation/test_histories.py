@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import amounts
 import pytest
 from simulation import truths
 from simulation.world import World
 
 from sealward.node_agent.agent import ANEW
 
-SEEDS = os.environ.get("SEALWARD_SIMULATION_SEEDS", "0-99")
+SEEDS = amounts.seeds("SEALWARD_SIMULATION_SEEDS", "0-49", "0-999")
 AT_ONCE = 25
 MEMORY = Path("/dev/shm")  # noqa: S108 - only a faster place for the same private folder
 
@@ -29,9 +29,7 @@ def folder() -> Iterator[Path]:
 
 def seeds() -> list[list[int]]:
     """Return the seeds, so many to a test."""
-    first, _, last = SEEDS.partition("-")
-    every = range(int(first), int(last or first) + 1)
-    return [list(every[at : at + AT_ONCE]) for at in range(0, len(every), AT_ONCE)]
+    return [list(SEEDS[at : at + AT_ONCE]) for at in range(0, len(SEEDS), AT_ONCE)]
 
 
 @pytest.mark.parametrize("some", seeds(), ids=lambda some: f"seeds-{some[0]}-{some[-1]}")
