@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sealward.cli import (
+    audit,
     dead_letters,
     demo,
     events,
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         openapi,
         settings,
         replay,
+        audit,
         token,
         policy,
         register,

@@ -15,8 +15,8 @@ class Refusal(Exception):
 
 @contextlib.contextmanager
 def refusing(*kinds: type[Exception]) -> Iterator[None]:
-    """Raise Refusal in the place of errors of those classes."""
+    """Raise Refusal in the place of errors of those classes; an error without a message has its docstring."""
     try:
         yield
     except kinds as refused:
-        raise Refusal(str(refused)) from refused
+        raise Refusal(str(refused) or " ".join((refused.__doc__ or "").split())) from refused

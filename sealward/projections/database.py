@@ -82,6 +82,13 @@ class Projection(Protocol):
         """Fold a batch of events, in order, into the rows."""
 
 
+class Batches(Protocol):
+    """A log that gives its events in order, batch by batch."""
+
+    def batches(self, after: int, limit: int) -> Generator[list[Recorded | Unread], None, None]:
+        """Give the events beyond a position, about `limit` at a time."""
+
+
 @contextlib.contextmanager
 def _many_objects() -> Iterator[None]:
     """Look for garbage in cycles less often: batches have none, and looking takes a sixth of a rebuild."""
@@ -165,7 +172,7 @@ class Projections:
             self._wake()
         return events
 
-    def catch_up(self, store: EventStore) -> Generator[int, None, None]:
+    def catch_up(self, store: Batches) -> Generator[int, None, None]:
         """Fold the log to its end, the next batch being read meanwhile; say how many events each had.
 
         It ends before, when somebody else has folded what it was about to.
