@@ -16,10 +16,10 @@ from sealward.node_agent.firmware_report import FirmwareReport
 from sealward.node_agent.hypervisor.departures import Departures
 from sealward.node_agent.inventory import Inventory
 from sealward.node_agent.ledger.bindings import Bindings
-from sealward.node_agent.ledger.newcomers import Newcomers
-from sealward.node_agent.messages.hearing import Hearing
+from sealward.node_agent.ledger.expected_servers import ExpectedServers
+from sealward.node_agent.messages.cursor import EventCursor
 from sealward.node_agent.messages.registration import Registration
-from sealward.node_agent.set_aside import Aside
+from sealward.node_agent.set_aside import SetAside
 from sealward.node_agent.signs import Signs
 from sealward.node_agent.validation.measurer import ServerMeasurer
 from sealward.node_agent.validation.reported import Reported
@@ -59,7 +59,7 @@ class Agent:
     event that the report led to. Until then an order stays open, a task is not answered, and a difference is
     reported again. All reports that one public method makes leave together.
 
-    For one thread; `beat`, `take_at_once`, `unsealed`, `newcomers` and `aside` are safe for any thread.
+    For one thread. `beat`, `take_at_once`, `unsealed`, `expected_servers` and `set_aside` are for any thread.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -84,8 +84,8 @@ class Agent:
         self._ticks = 0
         self._is_again = False
         """Whether this agent asked for everything although it knew everything."""
-        self._hearing = Hearing()
-        self.aside = Aside(self.hostname, outbox.put)
+        self._cursor = EventCursor()
+        self.set_aside = SetAside(self.hostname, outbox.put)
         self.registration = Registration(self.hostname, keyring, invitation)
         self._firmware = FirmwareReport(firmware, self.hostname, outbox.put)
         self._departures = Departures(
@@ -109,7 +109,7 @@ class Agent:
             clock=clock,
             is_found=reported.is_different,
         )
-        self.newcomers = Newcomers(self.enforcement.policies, self._ask)
+        self.expected_servers = ExpectedServers(self.enforcement.policies, self._ask)
         bindings = Bindings(ledger)
         measurer = ServerMeasurer(hypervisor, files, bindings)
         reporter = Reporter(self.hostname, keyring, outbox.put)
@@ -127,12 +127,12 @@ class Agent:
     @property
     def registered(self) -> bool:
         """Say whether the control plane has told this agent what it has to know."""
-        return self._hearing.position is not None
+        return self._cursor.position is not None
 
     def register(self) -> None:
         """Ask the control plane for everything that this agent has to know."""
         self._is_again = self.registered
-        self._hearing.ask()
+        self._cursor.ask()
         self._outbox.send(*self.registration.ask(self._moment()))
         self._make_up_for_losses()
 
@@ -157,9 +157,9 @@ class Agent:
         """
         match message:
             case Inquiry():
-                self.aside.attempt("told.inquiry", partial(self._departures.take, message))
+                self.set_aside.attempt("told.inquiry", partial(self._departures.take, message))
             case Incoming():
-                self.aside.attempt("told.incoming", partial(self.newcomers.take, message))
+                self.set_aside.attempt("told.incoming", partial(self.expected_servers.take, message))
             case _:
                 return False
         return True
@@ -167,19 +167,19 @@ class Agent:
     def tick(self) -> None:
         """Sweep; register again where the registration is not answered, and after every ANEW sweeps."""
         self._ticks += 1
-        self.aside.say_again()
+        self.set_aside.report_again()
         self._make_up_for_losses()
         if not self.registered or self.registration.waits or self._ticks % ANEW == 0:
             self.register()
         if self.registered:
-            self.newcomers.forget()
+            self.expected_servers.forget()
             with self._step():
                 self._report_node()
                 self._signs.answer_all("sweep", sweep=bool(self._signs.is_active))
 
     def _report_node(self) -> None:
         """Report the start gate, the servers and the firmware; carry out open orders."""
-        self.enforcement.look()
+        self.enforcement.check_gate()
         self._inventory.report()
         self._firmware.report()
         self._signs.seal()
@@ -194,7 +194,7 @@ class Agent:
     def _make_up_for_losses(self) -> None:
         """Register anew, soon, when a report did not reach the broker."""
         if self._outbox.was_cut_off():
-            self._hearing.forget()
+            self._cursor.forget()
 
     def enforce(self) -> None:
         """React to violations; report reactions, objections of the start gate, and migrations that ended."""
@@ -204,13 +204,13 @@ class Agent:
                 if self._departures.any:
                     self._inventory.report(if_news=True)
 
-    def look_at(self, changed: set[str | None]) -> None:
+    def validate_changed(self, changed: set[str | None]) -> None:
         """Validate the servers that changed; all servers where None is in the set."""
         if self.registered:
             with self._step():
-                self._look_at(changed)
+                self._validate_changed(changed)
 
-    def _look_at(self, changed: set[str | None]) -> None:
+    def _validate_changed(self, changed: set[str | None]) -> None:
         self._inventory.report(if_news=True)
         if NO_SERVER in changed:
             self._firmware.report()
@@ -230,7 +230,7 @@ class Agent:
         try:
             return self.trust.unsealed(body, self.hostname)
         except telling.ToldUnreadable as unreadable:
-            self.aside.put(0, "told", unreadable)
+            self.set_aside.put(0, "told", unreadable)
             return None
 
     def receive(self, body: bytes) -> None:
@@ -242,7 +242,7 @@ class Agent:
     def hear(self, message: telling.Message) -> None:
         """Act on a message of the control plane; a message that breaks the agent is set aside."""
         kind = type(message).__struct_config__.tag
-        self.aside.attempt(f"told.{kind}", partial(self._take, message))
+        self.set_aside.attempt(f"told.{kind}", partial(self._take, message))
 
     def _take(self, message: telling.Message) -> None:
         match message:
@@ -251,7 +251,7 @@ class Agent:
                     self._take_over(message)
             case telling.Happened():
                 self._hear(message.event)
-            case telling.Anew() if self._hearing.needs(message.position):
+            case telling.Anew() if self._cursor.needs(message.position):
                 self.register()
             case Behind():
                 self._catch_up(message)
@@ -270,13 +270,13 @@ class Agent:
             log.info("%s waits for another answer than that as of %d", self.hostname, desired.position)
             return
         self.registration.answered(desired.answers)
-        if self._hearing.is_old(desired.position):
+        if self._cursor.is_old(desired.position):
             log.info("%s has heard more than that as of %d", self.hostname, desired.position)
             self.register()
             return
         signers = self.trust.take(desired)
         log.info("%s is node %d, %d signs", self.hostname, desired.node_id, len(desired.assignments))
-        later = self._hearing.begin_at(desired.position)
+        later = self._cursor.begin_at(desired.position)
         sweep = not self._is_again or any(map(is_away, desired.assignments))
         before = self._signs.server_ids()
         self._adopt(desired, signers)
@@ -285,13 +285,13 @@ class Agent:
         if not sweep:
             self._signs.arrived(before)
         for recorded in later:
-            if self._hearing.is_news(recorded):
+            if self._cursor.is_news(recorded):
                 self._act_on(recorded)
 
     def _adopt(self, desired: Desired, signers: Iterable[Ed25519PublicKey]) -> None:
-        expected = self.newcomers.expected()
+        expected = self.expected_servers.expected()
         self.enforcement.take_over(desired, signers, expected)
-        self.newcomers.begin(self._signs.take_over(desired, signers, expected))
+        self.expected_servers.begin(self._signs.take_over(desired, signers, expected))
         self._firmware.begin(desired.firmware)
 
     def _hear(self, event: msgspec.Raw) -> None:
@@ -299,12 +299,12 @@ class Agent:
         try:
             recorded = cloudevent.parse(bytes(event))
         except codec.EventRefused as refused:
-            self._set_aside(*cloudevent.place_of(bytes(event)), refused)
+            self._skip(*cloudevent.place_of(bytes(event)), refused)
             return
         if self.registration.has_another_key(recorded.event):
-            self._hearing.forget()  # reports under the key before, which are still on their way, are refused
+            self._cursor.forget()  # reports under the key before, which are still on their way, are refused
             self.register()
-        if self._hearing.is_news(recorded):
+        if self._cursor.is_news(recorded):
             with self._step():
                 self._act_on(recorded)
 
@@ -313,11 +313,11 @@ class Agent:
         try:
             self._carry_out(recorded)
         except BROKEN as broken:
-            self._set_aside(recorded.position, recorded.event.topic, broken)
+            self._skip(recorded.position, recorded.event.topic, broken)
 
-    def _set_aside(self, position: int, topic: str, why: Exception) -> None:
+    def _skip(self, position: int, topic: str, why: Exception) -> None:
         """Continue without an event. The agent registers: the answer has the state that the event led to."""
-        self.aside.put(position, topic, why)
+        self.set_aside.put(position, topic, why)
         self.register()
 
     def _carry_out(self, recorded: Recorded) -> None:
@@ -327,6 +327,6 @@ class Agent:
                 self._firmware.accept(accepted.files)
             case of_node.NodeRemoved() as removed if removed.node_id == self._signs.node_id:
                 self.registration.end()
-                self._hearing.forget()
+                self._cursor.forget()
             case event:
                 self._signs.hear(event)

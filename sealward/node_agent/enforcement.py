@@ -143,9 +143,9 @@ class Enforcement:
     def step(self) -> None:
         """React to what is due, and report what there is to report."""
         self.reactions.step()
-        self.say_what_waits()
+        self.report_waiting()
 
-    def look(self) -> None:
+    def check_gate(self) -> None:
         """Look at the gate, note what libvirt this is, and say again what is not recorded yet."""
         hypervisor = self._hypervisor.version
         if hypervisor and hypervisor != self._ledger.fact("hypervisor"):
@@ -156,9 +156,9 @@ class Enforcement:
             self._send(reports.Enforcement(hostname=self._hostname, state=found.gate, reason=found.reason))
             self._said = found
         self._sent.clear()
-        self.say_what_waits()
+        self.report_waiting()
 
-    def say_what_waits(self) -> None:
+    def report_waiting(self) -> None:
         """Report what lies in the spool and was not sent since the last look."""
         for report_id, text in spool.waiting(str(self._ledger.folder)):
             if report_id not in self._sent:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events.enforcement import Action, Outcome
 from sealward.events.policy import OnViolation
+from sealward.node_agent.daemon_threads import DaemonPool
 from sealward.node_agent.gate import spool
-from sealward.node_agent.hands import Team
 from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Reactions:
         self._wake = wake
         self._violated: dict[str, int] = {}
         self._woken: dict[str, str] = {}
-        self._pool = Team(1, "reaction")
+        self._pool = DaemonPool(1, "reaction")
 
     def close(self) -> None:
         """End; what libvirt does not answer is not waited for."""

@@ -142,7 +142,7 @@ class Runner:
             clock=clock,
             objected=self._objected,
             left=lambda: self._jobs.put(Due()),
-            newcomers=self._agent.newcomers,
+            expected_servers=self._agent.expected_servers,
         )
         self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(Gate()))
         self.hostname = self._agent.hostname
@@ -215,10 +215,10 @@ class Runner:
         due = time.monotonic() + self._timing.heartbeat
         while not self._stopped.wait(min(EVERY, max(0.0, due - time.monotonic()))):
             if time.monotonic() >= due:
-                self._agent.aside.attempt("heartbeat", self._agent.beat)
+                self._agent.set_aside.attempt("heartbeat", self._agent.beat)
                 due = time.monotonic() + self._timing.heartbeat
             if self._agent.registered:
-                self._agent.aside.attempt("progress", self._progress.say)
+                self._agent.set_aside.attempt("progress", self._progress.say)
 
     def _work(self) -> None:
         ticked = time.monotonic()
@@ -230,7 +230,7 @@ class Runner:
                 return
             self._carry_out(batch)
             if time.monotonic() >= due:
-                self._agent.aside.attempt("tick", self._agent.tick)
+                self._agent.set_aside.attempt("tick", self._agent.tick)
                 ticked = time.monotonic()
 
     def _next_jobs(self, due: float) -> list[Changed | Received | Due | Deaf | Gate | Stop]:
@@ -249,12 +249,12 @@ class Runner:
                 self._receive(job)
         if any(isinstance(job, Deaf) for job in batch):
             self._ask_again()
-        attempt = self._agent.aside.attempt
+        attempt = self._agent.set_aside.attempt
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:
-            attempt("change", lambda: self._agent.look_at(changed))
+            attempt("change", lambda: self._agent.validate_changed(changed))
         if self._agent.registered and any(isinstance(job, Gate) for job in batch):
-            attempt("gate", self._agent.enforcement.look)
+            attempt("gate", self._agent.enforcement.check_gate)
         if batch:
             attempt("enforce", self._agent.enforce)
 

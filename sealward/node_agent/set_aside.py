@@ -17,7 +17,7 @@ HELD: Final = 64
 """Things set aside that are said once more; of more the oldest are not."""
 
 
-class Aside:
+class SetAside:
     """Says what was set aside at once, and once more when everything is looked at: a report can be lost.
 
     A thing that is set aside again in between is not said again: a message that is repeated makes one report.
@@ -53,7 +53,7 @@ class Aside:
         except BROKEN as broken:
             self.put(0, about, broken)
 
-    def say_again(self) -> None:
+    def report_again(self) -> None:
         """Say once more what was set aside."""
         held, self._held = self._held, {}
         for said in held.values():

@@ -17,8 +17,8 @@ from factories import NOON, SERVER
 from sealward.events.comparison.measurement import Measurement
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.statement import Statement
+from sealward.node_agent.ledger.expected_servers import ANSWERED_WITHIN, FRESH, KEPT, ExpectedServers
 from sealward.node_agent.ledger.ledger import Ledger
-from sealward.node_agent.ledger.newcomers import ANSWERED_WITHIN, FRESH, KEPT, Newcomers
 from sealward.node_agent.ledger.policies import Policies
 from sealward.node_agent.ledger.references import References
 from sealward.protocol.desired import Assignment
@@ -46,13 +46,13 @@ class Gate:
         self.nonces: list[str] = []
         self.answer: Assignment | None = None
         self.is_answered = True
-        self.newcomers = Newcomers(Policies(self.ledger), self._ask, lambda: self.now)
-        self.newcomers.begin(References(self.ledger, [AUTHORITY.public_key()]))
+        self.expected_servers = ExpectedServers(Policies(self.ledger), self._ask, lambda: self.now)
+        self.expected_servers.begin(References(self.ledger, [AUTHORITY.public_key()]))
 
     def _ask(self, server_id: str, nonce: str) -> bool:
         self.nonces.append(nonce)
         if self.is_answered:
-            self.newcomers.take(Incoming(server_id, self.answer, nonce))
+            self.expected_servers.take(Incoming(server_id, self.answer, nonce))
         return True
 
     def generations(self) -> list[int]:
@@ -65,10 +65,10 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     """Yield the gate of a node that the server came to, as of generation 1, and left again."""
     made = Gate(tmp_path)
     made.answer = sign()
-    assert made.newcomers.inquire(SERVER, 1.0)
+    assert made.expected_servers.inquire(SERVER, 1.0)
     assert made.generations() == [1]
     made.now += KEPT + 1
-    made.newcomers.forget()
+    made.expected_servers.forget()
     assert made.generations() == []
     made.answer = None
     yield made
@@ -77,10 +77,10 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 def test_what_was_told_of_a_server_is_not_told_again(gate: Gate) -> None:
     """Nobody asks: the reference of then does not come back, and the gate asks when the server starts."""
-    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[0]))
+    gate.expected_servers.take(Incoming(SERVER, sign(), gate.nonces[0]))
 
     assert gate.generations() == []
-    assert gate.newcomers.inquire(SERVER, 1.0)
+    assert gate.expected_servers.inquire(SERVER, 1.0)
     assert len(gate.nonces) == 2
     assert gate.generations() == []
 
@@ -88,22 +88,22 @@ def test_what_was_told_of_a_server_is_not_told_again(gate: Gate) -> None:
 def test_nor_is_it_in_the_moment_in_which_the_gate_asks(gate: Gate) -> None:
     """The attacker sees the question, and is faster than the control plane."""
     gate.is_answered = False
-    assert not gate.newcomers.inquire(SERVER, 0.01)
-    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[0]))
-    gate.newcomers.take(Incoming(SERVER, sign()))
+    assert not gate.expected_servers.inquire(SERVER, 0.01)
+    gate.expected_servers.take(Incoming(SERVER, sign(), gate.nonces[0]))
+    gate.expected_servers.take(Incoming(SERVER, sign()))
     assert gate.generations() == []
-    gate.newcomers.take(Incoming(SERVER, sign(generation=2), gate.nonces[1]))
+    gate.expected_servers.take(Incoming(SERVER, sign(generation=2), gate.nonces[1]))
     assert gate.generations() == [2]
 
 
 def test_an_answer_is_about_the_server_that_was_asked_about(gate: Gate) -> None:
     """And comes in time: what is held back for longer was true once."""
     gate.is_answered = False
-    assert not gate.newcomers.inquire(OTHER, 0.01)
-    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[-1]))
-    assert not gate.newcomers.inquire(SERVER, 0.01)
+    assert not gate.expected_servers.inquire(OTHER, 0.01)
+    gate.expected_servers.take(Incoming(SERVER, sign(), gate.nonces[-1]))
+    assert not gate.expected_servers.inquire(SERVER, 0.01)
     gate.now += ANSWERED_WITHIN + 1
-    gate.newcomers.take(Incoming(SERVER, sign(), gate.nonces[-1]))
+    gate.expected_servers.take(Incoming(SERVER, sign(), gate.nonces[-1]))
 
     assert gate.generations() == []
     assert ANSWERED_WITHIN > FRESH

@@ -187,7 +187,7 @@ def standing(host: Host) -> tuple[object, ...]:
         ledger.entries(),
         ledger.policy(""),
         agent._signs.is_active,
-        agent._hearing.position,
+        agent._cursor.position,
     )
 
 

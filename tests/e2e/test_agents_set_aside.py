@@ -22,10 +22,10 @@ from sealward.control_plane import Core
 from sealward.events.sign import SignPolicySet
 from sealward.events.signing import envelope as envelopes
 from sealward.events.store.store import in_memory
+from sealward.node_agent import set_aside as of_agent
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.measuring.measure import measure
-from sealward.node_agent.set_aside import Aside
 from sealward.node_agent.validation import measurer
 from sealward.protocol import reports, telling
 from sealward.settings import Settings
@@ -113,7 +113,9 @@ def test_a_job_that_breaks_does_not_end_the_agent(tmp_path: Path, broken: pytest
     with running(tmp_path) as node:
         node.sign()
         broken.setattr(
-            Agent, "look_at", breaking(lambda one: isinstance(one, set), LookupError("x"), Agent.look_at)
+            Agent,
+            "validate_changed",
+            breaking(lambda one: isinstance(one, set), LookupError("x"), Agent.validate_changed),
         )
         node.fleet.replace(WEB, "vda", "vdz")
         part = f"node:{node.embedded.agent.hostname}"
@@ -142,13 +144,13 @@ def test_what_a_newer_control_plane_says_is_told_from_what_a_stranger_says() -> 
 def test_what_is_repeated_makes_no_more_reports() -> None:
     """Until everything is looked at again: then all of it is said once more, in case it was lost."""
     said: list[reports.AnyReport] = []
-    aside = Aside("kvm1", said.append)
+    aside = of_agent.SetAside("kvm1", said.append)
     for _ in range(100):
         aside.put(0, "told", telling.ToldUnreadable())
         aside.put(7, "sign.sealed", KeyError("x"))
     before = len(said)
-    aside.say_again()
-    aside.say_again()
+    aside.report_again()
+    aside.report_again()
 
     assert (before, len(said)) == (2, 4)
 

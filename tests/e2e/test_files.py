@@ -17,7 +17,7 @@ from running import BATCH, WEB, Running, running, until
 from sealward.node_agent.files import measurer
 from sealward.node_agent.files.content import reader
 from sealward.node_agent.files.measurer import FileMeasurer
-from sealward.node_agent.watching import LOOK_UP
+from sealward.node_agent.inotify_thread import REFRESH
 from sealward.settings import Settings
 
 DISK = f"/var/lib/nova/instances/{WEB}/disk"
@@ -284,7 +284,7 @@ def test_a_tampered_file_is_false_within_a_second(tmp_path: Path) -> None:
     with running(tmp_path / "data", settings=Settings(files="yes")) as sealward:
         place = Place(sealward, tmp_path)
         assert sealward.sign()["is_valid"] == "true"
-        time.sleep(LOOK_UP)  # the watch takes the folders up
+        time.sleep(REFRESH)  # the watch takes the folders up
         _poke(place.folder / "initrd", 10)
 
         assert until(lambda: sealward.is_valid() == "false") < 1

@@ -443,12 +443,12 @@ def test_while_the_agent_of_the_source_stands_still_a_migration_is_a_claim(
     """Nobody says that the server left: unknown from its arrival until the agent is back, and never false."""
     source = fleet.sealward.embedded._node.agent
     agent = source._agent
-    look = agent.look_at
-    agent.look_at = agent._departures.take = lambda _: None  # type: ignore[method-assign,assignment]  # it stands still
+    look = agent.validate_changed
+    agent.validate_changed = agent._departures.take = lambda _: None  # type: ignore[method-assign,assignment]  # it stands still
 
     def back() -> None:
         assert fleet.sealward.verdict(guest.server_id)["reasons"] == ["claimed-twice"]
-        agent.look_at = look  # type: ignore[method-assign]  # as above
+        agent.validate_changed = look  # type: ignore[method-assign]  # as above
         source._jobs.put(Changed(None))
 
     unknown, said = _unknown_while(fleet, guest, back)

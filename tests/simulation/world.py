@@ -349,7 +349,7 @@ class World:
             agent = target.agent
 
             def ask_for() -> None:
-                agent.newcomers.inquire(server_id, 0.0, anew=True)
+                agent.expected_servers.inquire(server_id, 0.0, anew=True)
 
             self._agent_does(target, "asks", ask_for)
 
@@ -465,7 +465,7 @@ class World:
         if changed and host.agent is not None:
             agent = host.agent
             shown = sorted(str(one)[:8] for one in changed)
-            self._agent_does(host, f"looks at {shown}", lambda: agent.look_at(changed))
+            self._agent_does(host, f"looks at {shown}", lambda: agent.validate_changed(changed))
 
     def _take(self) -> None:
         if self.network.inbox:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from sealward.node_agent.daemon_threads import DaemonThreads
 from sealward.node_agent.files.refusals import FilesUnresponsive
-from sealward.node_agent.hands import Hands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ class Mounts:
     def __init__(self, tell: Callable[[str], None], table: Path = Path("/proc/self/mountinfo")) -> None:
         self._tell = tell
         self._table = table
-        self._hands = Hands("files-visit")
+        self._threads = DaemonThreads("files-visit")
         self._here = threading.local()
         self._lock = threading.Lock()
         self._hung: dict[Mount, _Hung] = {}
@@ -125,7 +125,7 @@ class Mounts:
         Raises FilesUnresponsive when the visit is late, and what the call raises.
         """
         visit = Visit(server_id, idle, whole)
-        answer = self._hands.make(lambda: self._made(visit, call))
+        answer = self._threads.make(lambda: self._made(visit, call))
         while not futures.wait([answer], max(GRACE, visit.left)).done:
             if visit.left <= 0:
                 self._give_up(visit, answer)
@@ -147,7 +147,7 @@ class Mounts:
 
     def close(self) -> None:
         """End the threads that wait for work."""
-        self._hands.close()
+        self._threads.close()
 
     def _made(self, visit: Visit, call: Callable[[Visit], T]) -> T:
         self._here.visit = visit

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from asyncinotify import Mask
 
 from sealward.node_agent.files.refusals import FilesUnresponsive
-from sealward.node_agent.watching import Watching
+from sealward.node_agent.inotify_thread import InotifyThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,15 +58,15 @@ class FileWatch:
         self._again_at = math.inf
         """When what could not be watched is tried again."""
         self._watches: dict[Path, Watch] = {}
-        self._watching: Watching[Path] = Watching("files", self._follow, self._note, on_change)
+        self._watch_thread: InotifyThread[Path] = InotifyThread("files", self._follow, self._note, on_change)
 
     def start(self) -> None:
         """Begin to watch, in a thread."""
-        self._watching.start()
+        self._watch_thread.start()
 
     def close(self) -> None:
         """End the watch."""
-        self._watching.close()
+        self._watch_thread.close()
 
     def _follow(self, inotify: Inotify) -> None:
         """Watch the folders that are wanted now, and no others."""
@@ -100,4 +100,4 @@ class FileWatch:
         if event.mask & Mask.IGNORED:  # the folder is gone; whoever needs it will say so anew
             self._watches.pop(folder, None)  # type: ignore[arg-type]  # None is no key
         elif folder is not None and event.name is not None:
-            self._watching.settle(folder / event.name)
+            self._watch_thread.settle(folder / event.name)

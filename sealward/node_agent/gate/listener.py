@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sealward.node_agent.gate.decision.conclusion import Conclusion
-    from sealward.node_agent.ledger.newcomers import Newcomers
+    from sealward.node_agent.ledger.expected_servers import ExpectedServers
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class GateListener:
     """Answers the hook on the socket `path`, from the ledger in `folder`.
 
     `objected` is called with each objection and the XML that the objection is about. `left` is called when
-    the hook has left an objection in the spool. `newcomers` asks the control plane about servers of other
-    nodes. Where the socket cannot be made, a warning is logged, and the hook decides without the agent.
+    the hook has left an objection in the spool. `expected_servers` asks the control plane about servers
+    of other nodes. Where the socket cannot be made, a warning is logged, and the hook decides without the agent.
     """
 
     def __init__(  # noqa: PLR0913 - what answering and reporting need
@@ -57,14 +57,14 @@ class GateListener:
         clock: Callable[[], datetime],
         objected: Callable[[Conclusion, bytes], None],
         left: Callable[[], None],
-        newcomers: Newcomers,
+        expected_servers: ExpectedServers,
     ) -> None:
         self._path = path
         self._folder = str(folder)
         self._clock = clock
         self._objected = objected
         self._left = left
-        self._newcomers = newcomers
+        self._expected_servers = expected_servers
         self._socket: socket.socket | None = None
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gate")
         self._thread = threading.Thread(target=self._accept, name="gate-listener", daemon=True)
@@ -115,7 +115,7 @@ class GateListener:
 
     def _answer(self, form: str, content: bytes, asking: socket.socket) -> bytes:
         if form == COMING:
-            self._newcomers.inquire(str(uuid.UUID(content.decode())), ANNOUNCED, anew=True)
+            self._expected_servers.inquire(str(uuid.UUID(content.decode())), ANNOUNCED, anew=True)
             return b"allow\n"
         if form == LEFT:
             self._left()
@@ -141,7 +141,7 @@ class GateListener:
 
         Returns False where the control plane does not answer in time.
         """
-        return self._newcomers.inquire(server_id, AWAITED)
+        return self._expected_servers.inquire(server_id, AWAITED)
 
 
 def _has_left(asking: socket.socket) -> bool:

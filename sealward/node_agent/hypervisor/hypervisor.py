@@ -10,11 +10,11 @@ import libvirt
 
 from sealward.node_agent.hypervisor import connection as connections
 from sealward.node_agent.hypervisor import domains
-from sealward.node_agent.hypervisor.calls import Calls
 from sealward.node_agent.hypervisor.connection import Connection, open_read_only
+from sealward.node_agent.hypervisor.domain_files import DomainFileWatch
 from sealward.node_agent.hypervisor.domains import Departure
 from sealward.node_agent.hypervisor.failures import DomainNotFound, HypervisorGone
-from sealward.node_agent.hypervisor.folders import Folders
+from sealward.node_agent.hypervisor.timed_calls import TimedCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,9 +55,9 @@ class Hypervisor:
         folders: Iterable[Path] = (),
     ) -> None:
         self._on_change = on_change
-        self._calls = Calls(lambda _: on_change(None))
-        self._folders = Folders(folders if _is_local_qemu(uri) else (), self._written)
-        self._connection = Connection(uri, on_change, self._folders.watch, opener)
+        self._calls = TimedCalls(lambda _: on_change(None))
+        self._domain_files = DomainFileWatch(folders if _is_local_qemu(uri) else (), self._written)
+        self._connection = Connection(uri, on_change, self._domain_files.watch, opener)
         self._server_ids: dict[str, str] = {}
         """By name the ids of the domains that `servers` found last."""
 
@@ -73,13 +73,13 @@ class Hypervisor:
 
     def start(self) -> None:
         """Connect to libvirt, now or as soon as libvirt answers."""
-        self._folders.start()
+        self._domain_files.start()
         self._connection.start()
 
     def close(self) -> None:
         """End the connection and all threads."""
         self._connection.close()
-        self._folders.close()
+        self._domain_files.close()
         self._calls.close()
 
     def servers(self) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sealward.node_agent.daemon_threads import DaemonPool
 from sealward.node_agent.files.content import reader, tree
 from sealward.node_agent.files.content.cache import RACY, Cache, Stamp
 from sealward.node_agent.files.discovery.chain import opened, reading
@@ -27,7 +28,6 @@ from sealward.node_agent.files.refusals import (
     FilesUnresponsive,
     FileUnreadable,
 )
-from sealward.node_agent.hands import Team
 from sealward.node_agent.measuring.not_measured import NotMeasured
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Contents:
         self._restless: set[Path] = set()
         """Files that changed while they were read last."""
         self._is_stopped = False
-        self._pool = Team(THREADS, "files", _give_way)
+        self._pool = DaemonPool(THREADS, "files", _give_way)
         self._thread = threading.Thread(target=self._work, name="files", daemon=True)
 
     def start(self) -> None:
@@ -249,7 +249,7 @@ class Contents:
     def _give_up_threads(self) -> None:
         """Read on with other threads. Those that hang end when they come back."""
         self._pool.shutdown(cancel_futures=True)
-        self._pool = Team(THREADS, "files", _give_way)
+        self._pool = DaemonPool(THREADS, "files", _give_way)
 
     def _next(self) -> _Reading | None:
         """Wait for the read that is to go on; None at the end."""

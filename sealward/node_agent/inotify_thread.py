@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 SETTLE: Final = 0.1
 """Seconds that what changed gets to settle: what happens within is one change."""
-LOOK_UP: Final = 0.5
+REFRESH: Final = 0.5
 """Seconds after which the thread looks for other folders to watch."""
 
 What = TypeVar("What")
 
 
-class Watching(Generic[What]):
+class InotifyThread(Generic[What]):
     """Before each event `follow` watches what is to be watched; `note` says by `settle` what one changed.
 
     `on_change` gets that, in the thread. Where no more can be watched, `subject` is what a sweep finds alone.
@@ -69,7 +69,7 @@ class Watching(Generic[What]):
         if inotify is None:
             return
         os.eventfd_write(self._end, 1)
-        self._thread.join(2 * LOOK_UP)
+        self._thread.join(2 * REFRESH)
         inotify.close()
         if not self._thread.is_alive():  # else the thread hangs in `follow`, and will look at it later
             os.close(self._end)
@@ -93,7 +93,7 @@ class Watching(Generic[What]):
     def _milliseconds(self) -> float:
         """Return for how long nothing is to be done unless something changes."""
         now = time.monotonic()
-        return 1000 * max(0.0, min(self._due.values(), default=now + LOOK_UP) - now)
+        return 1000 * max(0.0, min(self._due.values(), default=now + REFRESH) - now)
 
     def _tell(self) -> None:
         now = time.monotonic()

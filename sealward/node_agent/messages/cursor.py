@@ -12,7 +12,7 @@ KEPT: Final = 2000
 """Events that are kept while an agent waits."""
 
 
-class Hearing:
+class EventCursor:
     """Events come in order, some twice; an answer that tells everything may be older than some of them.
 
     `position` is how far this agent knows the log; None: it has to be told everything.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from asyncinotify import Mask
 
-from sealward.node_agent.watching import Watching
+from sealward.node_agent.inotify_thread import InotifyThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,27 +26,27 @@ SUFFIX: Final = ".xml"
 MASK: Final = Mask.MOVED_TO | Mask.MOVED_FROM | Mask.CLOSE_WRITE | Mask.DELETE | Mask.ONLYDIR
 
 
-class Folders:
+class DomainFileWatch:
     """Watches folders. `on_change` gets the name of a domain that changed, None when any may have."""
 
     def __init__(self, folders: Iterable[Path], on_change: Callable[[str | None], None]) -> None:
         self._folders = tuple(folders)
         self._missing: tuple[Path, ...] = ()
-        self._watching: Watching[str | None] = Watching(
+        self._watch_thread: InotifyThread[str | None] = InotifyThread(
             "libvirt's folders", self._look_for_missing, self._note, on_change
         )
 
     def start(self) -> None:
         """Watch what there is, in the background."""
         if self._folders:
-            self._watching.start()
+            self._watch_thread.start()
 
     def watch(self) -> None:
         """Watch the folders; those that are watched already stay so, others are when they are there.
 
         libvirt makes its config folder with the first domain.
         """
-        inotify = self._watching.inotify
+        inotify = self._watch_thread.inotify
         self._missing = () if inotify is None else self._unwatched(inotify, self._folders)
         for folder in self._missing:
             log.warning("changes in %s are found by the sweep alone until it is there", folder)
@@ -63,7 +63,7 @@ class Folders:
 
     def close(self) -> None:
         """End the watch."""
-        self._watching.close()
+        self._watch_thread.close()
 
     def _look_for_missing(self, inotify: Inotify) -> None:
         """Watch what was not there; what happened in it before is for whoever looks at everything."""
@@ -71,11 +71,11 @@ class Folders:
         if before:
             self._missing = self._unwatched(inotify, before)
             if self._missing != before:
-                self._watching.settle(None, 0)
+                self._watch_thread.settle(None, 0)
 
     def _note(self, event: Event) -> None:
         name = str(event.name or "")
         if event.mask & Mask.Q_OVERFLOW:
-            self._watching.settle(None, 0)
+            self._watch_thread.settle(None, 0)
         elif name.endswith(SUFFIX):
-            self._watching.settle(name.removesuffix(SUFFIX))
+            self._watch_thread.settle(name.removesuffix(SUFFIX))

@@ -6,7 +6,7 @@ from factories import NODE, recorded
 
 from sealward.events.base import Recorded
 from sealward.events.node import NodeActivated
-from sealward.node_agent.messages.hearing import KEPT, Hearing
+from sealward.node_agent.messages.cursor import KEPT, EventCursor
 
 
 def events(first: int, last: int) -> list[Recorded]:
@@ -14,65 +14,65 @@ def events(first: int, last: int) -> list[Recorded]:
     return recorded([NodeActivated(**NODE) for _ in range(first, last + 1)], first - 1)
 
 
-def told(position: int) -> Hearing:
-    """Return the hearing of an agent that was told everything as of that position."""
-    hearing = Hearing()
-    hearing.ask()
-    hearing.begin_at(position)
-    return hearing
+def told(position: int) -> EventCursor:
+    """Return the cursor of an agent that was told everything as of that position."""
+    cursor = EventCursor()
+    cursor.ask()
+    cursor.begin_at(position)
+    return cursor
 
 
 def test_an_event_is_news_once() -> None:
     """Not before everything is known, and not when it comes again or late."""
-    hearing = told(10)
+    cursor = told(10)
 
-    assert [hearing.is_news(one) for one in (*events(9, 12), *events(11, 11))] == [
+    assert [cursor.is_news(one) for one in (*events(9, 12), *events(11, 11))] == [
         False,
         False,
         True,
         True,
         False,
     ]
-    assert not any(Hearing().is_news(one) for one in events(1, 3))
+    assert not any(EventCursor().is_news(one) for one in events(1, 3))
 
 
 def test_what_came_while_it_waited_is_given_with_the_answer() -> None:
     """All of it beyond the answer's position, and once."""
-    hearing = Hearing()
-    hearing.ask()
+    cursor = EventCursor()
+    cursor.ask()
     for one in events(5, 9):
-        hearing.is_news(one)
+        cursor.is_news(one)
 
-    assert [one.position for one in hearing.begin_at(6)] == [7, 8, 9]
-    assert hearing.begin_at(9) == []
+    assert [one.position for one in cursor.begin_at(6)] == [7, 8, 9]
+    assert cursor.begin_at(9) == []
 
 
 def test_an_answer_older_than_what_is_known_is_old() -> None:
     """Also when the agent has forgotten what it knew: those events do not come again."""
-    hearing = told(10)
-    hearing.is_news(events(11, 11)[0])
+    cursor = told(10)
+    cursor.is_news(events(11, 11)[0])
 
-    assert (hearing.is_old(10), hearing.is_old(11)) == (True, False)
-    hearing.forget()
-    assert (hearing.is_old(10), hearing.is_old(11)) == (True, False)
+    assert (cursor.is_old(10), cursor.is_old(11)) == (True, False)
+    cursor.forget()
+    assert (cursor.is_old(10), cursor.is_old(11)) == (True, False)
 
 
 def test_an_answer_may_be_older_than_what_came_since_it_was_asked_for() -> None:
     """For what came since is kept."""
-    hearing = told(10)
-    hearing.ask()
-    hearing.is_news(events(11, 11)[0])
+    cursor = told(10)
+    cursor.ask()
+    cursor.is_news(events(11, 11)[0])
 
-    assert not hearing.is_old(10)
-    assert [one.position for one in hearing.begin_at(10)] == [11]
+    assert not cursor.is_old(10)
+    assert [one.position for one in cursor.begin_at(10)] == [11]
 
 
 def test_more_than_can_be_kept_must_be_in_the_answer() -> None:
     """The memory of an agent is bounded: the first events go, and an answer must know of them."""
-    hearing = told(0)
-    hearing.ask()
+    cursor = told(0)
+    cursor.ask()
     for one in events(1, KEPT + 5):
-        hearing.is_news(one)
+        cursor.is_news(one)
 
-    assert (hearing.is_old(4), hearing.is_old(5)) == (True, False)
-    assert len(hearing.begin_at(5)) == KEPT
+    assert (cursor.is_old(4), cursor.is_old(5)) == (True, False)
+    assert len(cursor.begin_at(5)) == KEPT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sealward.node_agent.hands import Hands
+from sealward.node_agent.daemon_threads import DaemonThreads
 from sealward.node_agent.hypervisor.failures import DomainLocked
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ PATIENCE: Final = 2.0
 """Seconds that a call may take. A start gate, which holds a domain locked, is done by then."""
 
 
-class Calls:
+class TimedCalls:
     """Makes calls in threads of its own. `on_late` hears what a call was about that came past its deadline.
 
     A late call goes on; while it does, every further one about the same is late at once: what hangs is asked
@@ -31,7 +31,7 @@ class Calls:
         self._on_late = on_late
         self._patience = patience
         self._lock = threading.Lock()
-        self._hands = Hands("libvirt-call")
+        self._threads = DaemonThreads("libvirt-call")
         self._late: set[str] = set()
 
     def make(self, about: str, call: Callable[[], T]) -> T:
@@ -43,7 +43,7 @@ class Calls:
         with self._lock:
             if about in self._late:
                 return _locked
-        answer = self._hands.make(call)
+        answer = self._threads.make(call)
 
         def wait() -> T:
             try:
@@ -56,7 +56,7 @@ class Calls:
 
     def close(self) -> None:
         """Let the threads end that wait for work."""
-        self._hands.close()
+        self._threads.close()
 
     def _wait_for(self, about: str, answer: Future[T]) -> None:
         with self._lock:

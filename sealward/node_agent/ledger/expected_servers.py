@@ -43,7 +43,7 @@ class _Told:
     sign: Assignment | None
 
 
-class Newcomers:
+class ExpectedServers:
     """For any thread. `ask` asks the control plane about a server, with a nonce; it says whether it could.
 
     An answer counts when it repeats the nonce of a question about that server, in time and once: a user

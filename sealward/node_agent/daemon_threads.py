@@ -16,7 +16,7 @@ T = TypeVar("T")
 _Work = tuple["futures.Future[Any]", "Callable[[], Any]"]
 
 
-class Team(futures.Executor):
+class DaemonPool(futures.Executor):
     """So many threads at the same work, from the first piece of it on; each calls `begin` first."""
 
     def __init__(self, count: int, name: str, begin: Callable[[], None] = lambda: None) -> None:
@@ -67,18 +67,18 @@ class Team(futures.Executor):
             del work  # while it waits, it keeps nothing of what it did
 
 
-class Hands:
+class DaemonThreads:
     """As many threads as there are calls at once; an idle one makes the next. Safe for threads."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
-        self._idle: list[Team] = []
+        self._idle: list[DaemonPool] = []
 
     def make(self, call: Callable[[], T]) -> futures.Future[T]:
         """Have a call made, at once."""
         with self._lock:
-            hand = self._idle.pop() if self._idle else Team(1, self._name)
+            hand = self._idle.pop() if self._idle else DaemonPool(1, self._name)
         answer = hand.submit(call)
         answer.add_done_callback(lambda _: self._rest(hand))
         return answer
@@ -90,7 +90,7 @@ class Hands:
                 hand.shutdown()
             self._idle.clear()
 
-    def _rest(self, hand: Team) -> None:
+    def _rest(self, hand: DaemonPool) -> None:
         with self._lock:
             self._idle.append(hand)
 
