@@ -46,7 +46,7 @@ class GateListener:
 
     `objected` is called with each objection and the XML that the objection is about. `left` is called when
     the hook has left an objection in the spool. `expected_servers` asks the control plane about servers
-    of other nodes. Where the socket cannot be made, a warning is logged, and the hook decides without the agent.
+    of other nodes. Where the socket cannot be made, a warning is logged: the hook decides without the agent.
     """
 
     def __init__(  # noqa: PLR0913 - what answering and reporting need
