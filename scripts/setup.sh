@@ -107,6 +107,7 @@ if [[ $kind == dev ]]; then
     quietly need prometheus                  # the tests check metrics and alerts with it
     quietly need memcached                   # API processes share checked tokens through it
     quietly need haproxy                     # the API is asked through a real proxy
+    need golang-go golang-golang-x-mod-dev   # Go verifies the transparency log
     need docker-compose systemd              # these check compose.yaml and the units; neither is run
     # The tests of real hypervisors start a libvirtd and guests of their own, where they may.
     quietly need libvirt-daemon libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils ovmf busybox-static
