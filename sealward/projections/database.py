@@ -11,24 +11,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sealward.events.base import Recorded, utc_now
 from sealward.events.codec import EventFromNewerVersion
 from sealward.events.set_aside import BROKEN, Unread, detail_of
-from sealward.projections.envelopes import Envelopes
-from sealward.projections.history import History
-from sealward.projections.hosts import Hosts
-from sealward.projections.nodes import Nodes
-from sealward.projections.servers import Servers
-from sealward.projections.set_aside import SetAside
-from sealward.projections.signs import Signs
-from sealward.projections.tasks import Tasks
-from sealward.projections.totals import Totals
-from sealward.projections.tree import Runs, Tree
+from sealward.projections.registered import Registered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
     from datetime import datetime
 
-    from sealward.events.store.round_trip import Along
     from sealward.events.store.store import EventStore
-    from sealward.projections.tables import Tables, Values
+    from sealward.projections.backend import Backend
+    from sealward.projections.projection import Projection
+    from sealward.projections.tables import Tables
 
 log = logging.getLogger(__name__)
 
@@ -37,49 +29,6 @@ SHAPE: Final = "17"
 BATCH: Final = 5000
 RARELY: Final = 50_000
 """New objects after which garbage is looked for while the log is folded: a few times a batch."""
-
-
-class Backend(Protocol):
-    """A database that holds the tables. What it raises when it is away is StoreUnavailable."""
-
-    refusals: tuple[type[Exception], ...]
-    """What it raises for values that it does not take."""
-
-    def reading(self) -> contextlib.AbstractContextManager[Tables]:
-        """Give the rows as they are now; each query on its own where a transaction would cost."""
-
-    def along(self, block: str, values: Values) -> Along | None:
-        """Return a block that finds one row as a question that goes along, where that is possible."""
-
-    def snapshot(self) -> contextlib.AbstractContextManager[Tables]:
-        """Give the rows of one moment, however many queries."""
-
-    def writing(self) -> contextlib.AbstractContextManager[Tables]:
-        """Give rows that nobody else may write; what was written counts when the block ends without error."""
-
-    def shadow(self) -> contextlib.AbstractContextManager[Backend]:
-        """Give a second, empty set of tables that SQL in `writing()` reaches as `shadow`."""
-
-    def on_change(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called when another process has changed the rows."""
-
-    def close(self) -> None:
-        """Close all connections."""
-
-
-class Projection(Protocol):
-    """Derives rows from the log. Whatever the batches, the same log gives the same rows."""
-
-    name: str
-
-    def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
-
-    def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
-
-    def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
-        """Fold a batch of events, in order, into the rows."""
 
 
 class Batches(Protocol):
@@ -100,7 +49,7 @@ def _many_objects() -> Iterator[None]:
         gc.set_threshold(often, *rest)
 
 
-class Projections:
+class Projections(Registered):
     """All projections over one database, or `only` some. Safe for many threads and beside other processes."""
 
     def __init__(
@@ -109,32 +58,13 @@ class Projections:
         only: Collection[str] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.signs = Signs()
-        self.envelopes = Envelopes()
-        self.nodes = Nodes()
-        self.hosts = Hosts()
-        self.servers = Servers()
-        self.tasks = Tasks()
-        self.history = History()
-        self.totals = Totals()
-        self.tree = Tree()
-        self.set_aside = SetAside()
+        super().__init__()
         self._clock = clock
         self._refusals = (*BROKEN, *backend.refusals)
-        known: tuple[Projection, ...] = (
-            self.signs,
-            self.envelopes,
-            self.nodes,
-            self.hosts,
-            self.servers,
-            self.tasks,
-            self.history,
-            self.totals,
-            self.tree,
-            Runs(),
+        self.all: tuple[Projection, ...] = tuple(
+            one for one in self.registered() if only is None or one.name in only or one is self.set_aside
         )
-        kept = (one for one in known if only is None or one.name in only)
-        self.all: tuple[Projection, ...] = (*kept, self.set_aside)
+        """The projections that this database has."""
         self._has_tree = self.tree in self.all
         self.backend = backend
         self.reading = backend.reading

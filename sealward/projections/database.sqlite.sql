@@ -16,3 +16,9 @@ ROLLBACK TO attempt
 
 -- name: release
 RELEASE attempt
+
+-- name: attach-shadow
+ATTACH DATABASE ? AS shadow
+
+-- name: detach-shadow
+DETACH DATABASE shadow

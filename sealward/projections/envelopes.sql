@@ -21,3 +21,15 @@ SELECT envelope FROM envelopes WHERE server_id = :server_id
 SELECT envelopes.server_id, envelopes.envelope
 FROM envelopes JOIN signs USING (server_id)
 WHERE signs.node_id = :node_id
+
+-- name: wrong
+SELECT * FROM main.envelopes EXCEPT SELECT * FROM shadow.envelopes
+
+-- name: missing
+SELECT * FROM shadow.envelopes EXCEPT SELECT * FROM main.envelopes
+
+-- name: clear
+DELETE FROM main.envelopes
+
+-- name: fill
+INSERT INTO main.envelopes SELECT * FROM shadow.envelopes

@@ -30,3 +30,15 @@ VALUES (:position, :server_id, :node_id, :topic, :at, :actor, :task_id, :request
 -- name: of-server
 SELECT * FROM history WHERE server_id = :server_id AND position > :after
 ORDER BY position LIMIT :limit
+
+-- name: wrong
+SELECT * FROM main.history EXCEPT SELECT * FROM shadow.history
+
+-- name: missing
+SELECT * FROM shadow.history EXCEPT SELECT * FROM main.history
+
+-- name: clear
+DELETE FROM main.history
+
+-- name: fill
+INSERT INTO main.history SELECT * FROM shadow.history

@@ -19,3 +19,15 @@ DELETE FROM hosts WHERE hostname = :hostname
 
 -- name: all
 SELECT hostname FROM hosts ORDER BY hostname
+
+-- name: wrong
+SELECT * FROM main.hosts EXCEPT SELECT * FROM shadow.hosts
+
+-- name: missing
+SELECT * FROM shadow.hosts EXCEPT SELECT * FROM main.hosts
+
+-- name: clear
+DELETE FROM main.hosts
+
+-- name: fill
+INSERT INTO main.hosts SELECT * FROM shadow.hosts

@@ -55,3 +55,15 @@ SELECT * FROM nodes WHERE hostname = :hostname
 
 -- name: all
 SELECT * FROM nodes ORDER BY node_id
+
+-- name: wrong
+SELECT * FROM main.nodes EXCEPT SELECT * FROM shadow.nodes
+
+-- name: missing
+SELECT * FROM shadow.nodes EXCEPT SELECT * FROM main.nodes
+
+-- name: clear
+DELETE FROM main.nodes
+
+-- name: fill
+INSERT INTO main.nodes SELECT * FROM shadow.nodes

@@ -81,11 +81,11 @@ def _swap(
 
 
 def _replace(table: str, tables: Tables) -> list[Difference]:
-    found = tables.all(f"replay.{table}-wrong")
+    found = tables.all(f"{table}.wrong")
     wrong = [Difference(table, stood=True, row=tuple(dict(row).values())) for row in found]
-    found = tables.all(f"replay.{table}-missing")
+    found = tables.all(f"{table}.missing")
     missing = [Difference(table, stood=False, row=tuple(dict(row).values())) for row in found]
     if wrong or missing:
-        tables.run(f"replay.{table}-clear")
-        tables.run(f"replay.{table}-fill")
+        tables.run(f"{table}.clear")
+        tables.run(f"{table}.fill")
     return [*wrong, *missing]

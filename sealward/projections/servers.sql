@@ -45,3 +45,15 @@ WHERE servers.server_id > :after
   AND (CAST(:node_id AS BIGINT) IS NULL OR servers.node_id = :node_id)
 ORDER BY servers.server_id, servers.running, servers.position
 LIMIT :limit OFFSET :offset
+
+-- name: wrong
+SELECT * FROM main.servers EXCEPT SELECT * FROM shadow.servers
+
+-- name: missing
+SELECT * FROM shadow.servers EXCEPT SELECT * FROM main.servers
+
+-- name: clear
+DELETE FROM main.servers
+
+-- name: fill
+INSERT INTO main.servers SELECT * FROM shadow.servers

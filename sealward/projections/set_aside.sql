@@ -19,3 +19,16 @@ SELECT * FROM set_aside ORDER BY position
 
 -- name: count
 SELECT COUNT(*) AS events FROM set_aside
+
+-- name: wrong
+-- When an event was set aside, and in which words, may differ.
+SELECT position, topic, reason FROM main.set_aside EXCEPT SELECT position, topic, reason FROM shadow.set_aside
+
+-- name: missing
+SELECT position, topic, reason FROM shadow.set_aside EXCEPT SELECT position, topic, reason FROM main.set_aside
+
+-- name: clear
+DELETE FROM main.set_aside
+
+-- name: fill
+INSERT INTO main.set_aside SELECT * FROM shadow.set_aside

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sealward.events.base import Event, Recorded
     from sealward.events.is_valid import IsValid
     from sealward.events.store.round_trip import Along
-    from sealward.projections.database import Backend
+    from sealward.projections.backend import Backend
     from sealward.projections.tables import Row, Tables
 
 

@@ -65,3 +65,15 @@ INSERT INTO signs (sign_id, server_id, node_id, instance_name, ordered, sealed, 
 VALUES (:sign_id, :server_id, :node_id, :instance_name, :ordered, :sealed, :is_valid, :fresh_until,
         :checked_at, :created_at, :updated_at, :verdict, :policy, :policy_position, :binding, :leaving_to,
         :claims, :ordered_task)
+
+-- name: wrong
+SELECT * FROM main.signs EXCEPT SELECT * FROM shadow.signs
+
+-- name: missing
+SELECT * FROM shadow.signs EXCEPT SELECT * FROM main.signs
+
+-- name: clear
+DELETE FROM main.signs
+
+-- name: fill
+INSERT INTO main.signs SELECT * FROM shadow.signs

@@ -73,11 +73,11 @@ class SqliteBackend:
         with tempfile.TemporaryDirectory(prefix="sealward-replay-") as folder:
             path = Path(folder) / "shadow.sqlite"
             shadow = SqliteBackend(path)
-            self._connection().execute(statements("sqlite")["replay.attach"], (str(path),))
+            self._connection().execute(statements("sqlite")["database.attach-shadow"], (str(path),))
             try:
                 yield shadow
             finally:
-                self._connection().execute(statements("sqlite")["replay.detach"])
+                self._connection().execute(statements("sqlite")["database.detach-shadow"])
                 shadow.close()
 
     def on_change(self, wake: Callable[[], None]) -> None:

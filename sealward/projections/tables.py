@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     Values = Mapping[str, object]
     Row = Mapping[str, Any]
 
-FILES: Final = (
-    "database",
-    "envelopes",
-    "history",
-    "hosts",
-    "nodes",
-    "replay",
-    "servers",
-    "set_aside",
-    "signs",
-    "tasks",
-    "totals",
-    "tree",
-)
 PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
 NAMED: Final = re.compile(r"%\(([a-z_]+)\)s")
@@ -106,14 +92,28 @@ def positional(block: str) -> tuple[LiteralString, tuple[str, ...]]:
 
 @cache
 def statements(dialect: str) -> Mapping[str, LiteralString]:
-    """Return all blocks for a database: those of signs.sql, and over them those of signs.sqlite.sql."""
-    folder = resources.files("sealward.projections")
+    """Return the blocks of all .sql files of this package, by `file.block`, for `sqlite` or `postgres`.
+
+    A block of `signs.sqlite.sql` takes the place of the block with the same name in `signs.sql`.
+    """
     found: dict[str, LiteralString] = {}
-    for file in FILES:
-        for name in (f"{file}.sql", f"{file}.{dialect}.sql"):
-            if folder.joinpath(name).is_file():
-                read = blocks("sealward.projections", name)
-                found.update({f"{file}.{block}": text for block, text in read.items()})
+    for file, name in _files(dialect):
+        read = blocks("sealward.projections", name)
+        found.update({f"{file}.{block}": text for block, text in read.items()})
     if dialect == "postgres":
         found = {name: PLACEHOLDER.sub(r"%(\1)s", text) for name, text in found.items()}
     return MappingProxyType(found)
+
+
+def _files(dialect: str) -> list[tuple[str, str]]:
+    """Return the .sql files that a database reads, as (name without suffixes, file name).
+
+    The files for one database come after the files for all databases.
+    """
+    names = [one.name for one in resources.files("sealward.projections").iterdir()]
+    general = [(name.removesuffix(".sql"), name) for name in names if name.endswith(".sql")]
+    shared = sorted((file, name) for file, name in general if "." not in file)
+    special = sorted(
+        (file.removesuffix(f".{dialect}"), name) for file, name in general if file.endswith(f".{dialect}")
+    )
+    return [*shared, *special]

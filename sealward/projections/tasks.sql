@@ -31,3 +31,15 @@ SELECT * FROM tasks WHERE node_id = :node_id AND done_at = :at AND state = 'REVO
 
 -- name: waiting
 SELECT * FROM tasks WHERE node_id = :node_id AND state IN ('PENDING', 'RETRY') ORDER BY created_at, task_id
+
+-- name: wrong
+SELECT * FROM main.tasks EXCEPT SELECT * FROM shadow.tasks
+
+-- name: missing
+SELECT * FROM shadow.tasks EXCEPT SELECT * FROM main.tasks
+
+-- name: clear
+DELETE FROM main.tasks
+
+-- name: fill
+INSERT INTO main.tasks SELECT * FROM shadow.tasks

@@ -13,3 +13,15 @@ ON CONFLICT (topic) DO UPDATE SET events = totals.events + excluded.events
 
 -- name: all
 SELECT * FROM totals ORDER BY topic
+
+-- name: wrong
+SELECT * FROM main.totals EXCEPT SELECT * FROM shadow.totals
+
+-- name: missing
+SELECT * FROM shadow.totals EXCEPT SELECT * FROM main.totals
+
+-- name: clear
+DELETE FROM main.totals
+
+-- name: fill
+INSERT INTO main.totals SELECT * FROM shadow.totals

@@ -33,7 +33,8 @@ from sealward.events.bus.bus import Bus, connect
 from sealward.events.is_valid import IsValid
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, sqlite
-from sealward.projections.database import Backend, Projections
+from sealward.projections.backend import Backend
+from sealward.projections.database import Projections
 from sealward.projections.postgres import PostgresBackend
 from sealward.projections.replay import replay
 from sealward.projections.sqlite import SqliteBackend

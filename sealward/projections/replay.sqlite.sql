@@ -1,5 +1,0 @@
--- name: attach
-ATTACH DATABASE ? AS shadow
-
--- name: detach
-DETACH DATABASE shadow
