@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.events.base import Event, Stored
+    from sealward.events.policy import Policy, ServerPolicy
 
     Fields = dict[str, Any]
     Upcast = Callable[[Fields], Fields]
@@ -108,16 +112,44 @@ def encode(event: Event) -> bytes:
 
     An event without a value for a field that came later is written as before there was any.
     """
-    fields = msgspec.to_builtins(event)
-    for late in LATE:
-        if late in fields and fields[late] is None:
-            del fields[late]
-    policy = fields.get("policy")
-    for late, usual in LATE_IN_POLICIES.items():
-        if isinstance(policy, dict) and policy.get(late) == usual:
-            del policy[late]
-    fields["version"] = event.version
-    return msgspec.json.encode(fields, order="sorted")
+    kind: Any = type(event)
+    return msgspec.json.encode(_wire_form(kind).of(event), order="sorted")
+
+
+class _WireForm:
+    """How the events of a class become a struct that msgspec encodes in one pass.
+
+    The struct has the fields of the event, and `version`. A field that is UNSET is not written.
+    """
+
+    def __init__(self, kind: type[Event]) -> None:
+        names = sorted((*(one.name for one in dataclasses.fields(kind)), "version"))
+        self._struct = msgspec.defstruct(kind.__name__, names)
+        self._values = operator.attrgetter(*names)
+        self._late = [number for number, name in enumerate(names) if name in LATE]
+        self._policy = names.index("policy") if "policy" in names else None
+
+    def of(self, event: Event) -> msgspec.Struct:
+        """Return an event as that struct."""
+        fields = list(self._values(event))
+        for number in self._late:
+            if fields[number] is None:
+                fields[number] = msgspec.UNSET
+        if self._policy is not None:
+            fields[self._policy] = _policy(fields[self._policy])
+        return self._struct(*fields)
+
+
+@functools.cache
+def _wire_form(kind: type[Event]) -> _WireForm:
+    return _WireForm(kind)
+
+
+def _policy(policy: Policy | ServerPolicy) -> Fields:
+    """Return the fields of a policy; without those that came later, where they are as they were before."""
+    fields: Fields = msgspec.to_builtins(policy)
+    usual = LATE_IN_POLICIES.items()
+    return {name: value for name, value in fields.items() if (name, value) not in usual}
 
 
 def decode(topic: str, state: bytes, upcasts: dict[tuple[str, int], Upcast] | None = None) -> Event:

@@ -118,7 +118,7 @@ def test_the_check_of_a_class_says_what_the_check_of_a_field_says(event: Event) 
 
 
 @pytest.mark.parametrize("kind", NAMED, ids=str)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_what_a_type_allows_is_fit_alone_in_a_row_and_in_a_mapping(kind: Any, data: st.DataObject) -> None:  # noqa: ANN401 - any annotation
     """For every value that its rule allows, however it is held; and never beside one that is not."""
