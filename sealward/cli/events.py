@@ -71,7 +71,7 @@ def _print_one(found: Storage, position: int) -> int:
     if position not in {one.position for one in _all(found)}:
         raise Refusal(f"no event was set aside at {position}; `sealward events set-aside list` shows them")
     if not position:
-        raise Refusal("position 0 stands for a message that an agent set aside: see the log of that node")
+        raise Refusal("position 0 is no event of the log: an agent set a message aside. See that agent's log")
     (entry,) = found.store.copy(position - 1, 1)
     print(f"{entry.position}  {entry.stream}  {entry.version}  {escaped(entry.topic)}")
     print(escaped(entry.state.decode(errors="backslashreplace")))

@@ -1,4 +1,7 @@
-"""Acting on servers: the only part of an agent that opens libvirt for more than looking, and only to act."""
+"""Shutting servers down and switching them off.
+
+This is the only part of an agent that opens a libvirt connection that may write.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def writable(uri: str) -> str:
-    """Return the URI to act on what a read-only URI looks at: its socket's other one."""
+    """Return the URI of the socket that may write, for the URI of libvirt's read-only socket."""
     return uri.replace("libvirt-sock-ro", "libvirt-sock").replace("virtqemud-sock-ro", "virtqemud-sock")
 
 
 def acting_on(uri: str) -> Callable[[str, Action], None]:
-    """Return what acts over a connection of its own, closed again."""
+    """Return a function that acts on a server over a connection that it opens and closes."""
 
     def act(server_id: str, action: Action) -> None:
         try:
@@ -33,7 +36,7 @@ def acting_on(uri: str) -> Callable[[str, Action], None]:
 
 
 def acting_with(opened: Callable[[], libvirt.virConnect]) -> Callable[[str, Action], None]:
-    """Return what acts over a connection that others use, too."""
+    """Return a function that acts on a server over the connection that `opened` returns."""
 
     def act(server_id: str, action: Action) -> None:
         try:

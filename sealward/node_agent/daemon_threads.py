@@ -1,4 +1,7 @@
-"""Threads for work that may hang: daemons, so that what never comes back holds up no end of the process."""
+"""Threads for calls that may hang. They are daemons: a call that never returns does not keep a process alive.
+
+`concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter ends, so it is no use here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _Work = tuple["futures.Future[Any]", "Callable[[], Any]"]
 
 
 class DaemonPool(futures.Executor):
-    """So many threads at the same work, from the first piece of it on; each calls `begin` first."""
+    """An executor with a fixed number of threads. The first call starts them; each calls `begin` first."""
 
     def __init__(self, count: int, name: str, begin: Callable[[], None] = lambda: None) -> None:
         self._count = count
@@ -28,7 +31,7 @@ class DaemonPool(futures.Executor):
         self._is_there = self._is_over = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> futures.Future[T]:  # noqa: ANN401 - as the base class has it
-        """Have a call made. Raises RuntimeError after shutdown, as the executors of Python do."""
+        """Have a thread make a call. Raises RuntimeError after shutdown, as Python's executors do."""
         answer: futures.Future[T] = futures.Future()
         with self._lock:
             if self._is_over:
@@ -38,7 +41,7 @@ class DaemonPool(futures.Executor):
         return answer
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as above
-        """Let the threads end after all there is to do, or (`cancel_futures`) what is at hand; wait never."""
+        """End the threads after all calls; with `cancel_futures`, after the calls at hand. Never wait."""
         del wait
         with self._lock:
             self._is_over = True
@@ -64,11 +67,11 @@ class DaemonPool(futures.Executor):
         self._begin()
         while (work := self._work.get()) is not None:
             _answer(*work)
-            del work  # while it waits, it keeps nothing of what it did
+            del work  # or the waiting thread keeps the last call and its result alive
 
 
 class DaemonThreads:
-    """As many threads as there are calls at once; an idle one makes the next. Safe for threads."""
+    """As many threads as there are calls at once; an idle thread makes the next call. For any thread."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -76,27 +79,27 @@ class DaemonThreads:
         self._idle: list[DaemonPool] = []
 
     def make(self, call: Callable[[], T]) -> futures.Future[T]:
-        """Have a call made, at once."""
+        """Have a thread begin a call at once."""
         with self._lock:
-            hand = self._idle.pop() if self._idle else DaemonPool(1, self._name)
-        answer = hand.submit(call)
-        answer.add_done_callback(lambda _: self._rest(hand))
+            thread = self._idle.pop() if self._idle else DaemonPool(1, self._name)
+        answer = thread.submit(call)
+        answer.add_done_callback(lambda _: self._rest(thread))
         return answer
 
     def close(self) -> None:
-        """Let the threads end that wait for work."""
+        """End the threads that are idle."""
         with self._lock:
-            for hand in self._idle:
-                hand.shutdown()
+            for thread in self._idle:
+                thread.shutdown()
             self._idle.clear()
 
-    def _rest(self, hand: DaemonPool) -> None:
+    def _rest(self, thread: DaemonPool) -> None:
         with self._lock:
-            self._idle.append(hand)
+            self._idle.append(thread)
 
 
 def _answer(answer: futures.Future[T], call: Callable[[], T]) -> None:
     try:
         answer.set_result(call())
-    except Exception as failed:  # noqa: BLE001 - whoever made the call gets it
+    except Exception as failed:  # noqa: BLE001 - the caller gets it from the future
         answer.set_exception(failed)

@@ -1,4 +1,4 @@
-"""What a node does beside measuring: it watches its start gate, and reports objections until recorded."""
+"""What a node does to enforce policies: it checks its start gate, reacts to violations, and reports both."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONFIRMED_EVERY: Final = timedelta(minutes=1)
-"""How often it is written down that the control plane was heard."""
+"""How often the ledger notes that the control plane was heard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a node enforces with: see Reactions for `act` and `wake`.
+    """The means to enforce. `act` and `wake` are described at Reactions.
 
-    `alone_for` is how long the gate may rely on a ledger that the control plane does not confirm.
+    `alone_for` is for how long the gate may rely on a ledger while the control plane is not heard.
     """
 
     alone_for: timedelta
@@ -50,7 +50,11 @@ class Means:
 
 
 class Enforcement:
-    """For the thread of one agent. `send` takes a report to the control plane; `is_found`: see Reactions."""
+    """The start gate, the policies and the reactions of one node, for the thread of one agent.
+
+    `send` takes a report to the control plane. `is_found` is described at Reactions. Objections and reactions
+    lie in the spool, and are reported again after each check, until the agent hears the event of each.
+    """
 
     def __init__(  # noqa: PLR0913 - what watching, reporting and reacting need
         self,
@@ -72,7 +76,7 @@ class Enforcement:
             ledger, hypervisor, self.policies, means.act, clock=clock, wake=means.wake, is_found=is_found
         )
         self._clock = clock
-        self._said = Standing(Gate.ABSENT)
+        self._reported = Standing(Gate.ABSENT)
         self._sent: set[str] = set()
         spool.prepare(str(ledger.folder))
         self._confirmed = _moment(ledger.fact("confirmed-at"))
@@ -84,12 +88,13 @@ class Enforcement:
         signers: Iterable[Ed25519PublicKey],
         expected: Iterable[Assignment] = (),
     ) -> None:
-        """Take over what the control plane knows, and the keys one of which must have signed a reference.
+        """Take over what the control plane has recorded.
 
-        Of servers that are `expected` the policies stay.
+        One of the keys of `signers` must have signed a reference. The policies of `expected` servers, which
+        may be coming to this node, stay.
         """
         self._ledger.keep_fact("signers", " ".join(one.public_bytes_raw().hex() for one in signers))
-        self._said = Standing(desired.enforcement, desired.enforcement_reason)
+        self._reported = Standing(desired.enforcement, desired.enforcement_reason)
         self._sent.clear()
         spool.remove(str(self._ledger.folder), frozenset(desired.recorded))
         servers = {
@@ -103,7 +108,7 @@ class Enforcement:
         self._heard()
 
     def _heard(self) -> None:
-        """Note that the control plane spoke: from now on the ledger may be relied on again."""
+        """Note in the ledger that the control plane was heard: the start gate may rely on the ledger."""
         now = self._clock()
         is_recent = self._confirmed is not None and timedelta(0) <= now - self._confirmed < CONFIRMED_EVERY
         if not is_recent or self._ledger.is_ahead(now):
@@ -111,7 +116,7 @@ class Enforcement:
             self._confirmed = now
 
     def hear(self, recorded: Recorded) -> None:
-        """Take over what an event changes, and forget what need not be said again."""
+        """Take over what an event changes, and remove from the spool what the event records."""
         self._heard()
         event = recorded.event
         match event:
@@ -141,36 +146,36 @@ class Enforcement:
                 self.policies.forget(event.server_id)
 
     def step(self) -> None:
-        """React to what is due, and report what there is to report."""
+        """React to violations that are due, and report what is new in the spool."""
         self.reactions.step()
         self.report_waiting()
 
     def check_gate(self) -> None:
-        """Look at the gate, note what libvirt this is, and say again what is not recorded yet."""
+        """Check the start gate, note the version of libvirt, and report everything in the spool again."""
         hypervisor = self._hypervisor.version
         if hypervisor and hypervisor != self._ledger.fact("hypervisor"):
             self._ledger.keep_fact("hypervisor", hypervisor)
         found = hook.standing(self._ledger.folder)
-        if found != self._said:
+        if found != self._reported:
             log.warning("%s: the start gate is %s: %s", self._hostname, found.gate, found.reason)
             self._send(reports.Enforcement(hostname=self._hostname, state=found.gate, reason=found.reason))
-            self._said = found
+            self._reported = found
         self._sent.clear()
         self.report_waiting()
 
     def report_waiting(self) -> None:
-        """Report what lies in the spool and was not sent since the last look."""
+        """Report what is in the spool and was not sent since the last check of the start gate."""
         for report_id, text in spool.waiting(str(self._ledger.folder)):
             if report_id not in self._sent:
                 self._sent.add(report_id)
-                self._say(report_id, text)
+                self._report(report_id, text)
 
-    def _say(self, report_id: str, text: bytes) -> None:
+    def _report(self, report_id: str, text: bytes) -> None:
         try:
             fields = typed.decode(text, dict[str, object]) | {"hostname": self._hostname}
             report = typed.convert(fields, reports.Objection | reports.Reaction)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:
-            log.warning("what was left to be reported cannot be read: %s", unreadable)
+            log.warning("an entry of the spool cannot be read: %s", unreadable)
             spool.remove(str(self._ledger.folder), frozenset((report_id,)))
         else:
             self._send(report)

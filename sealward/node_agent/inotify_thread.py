@@ -1,4 +1,4 @@
-"""A thread that hears of changes in folders by inotify, and tells of each when it has settled."""
+"""A thread that is told of changes in folders by inotify, and passes each on once it has settled."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SETTLE: Final = 0.1
-"""Seconds that what changed gets to settle: what happens within is one change."""
+"""Seconds between the first event of a change and the call about it. Events in between are one change."""
 REFRESH: Final = 0.5
-"""Seconds after which the thread looks for other folders to watch."""
+"""Seconds after which the thread calls `follow` again, although no event came."""
 
 What = TypeVar("What")
 
 
 class InotifyThread(Generic[What]):
-    """Before each event `follow` watches what is to be watched; `note` says by `settle` what one changed.
+    """Watches folders. Before each event, `follow` adds the folders that are to be watched.
 
-    `on_change` gets that, in the thread. Where no more can be watched, `subject` is what a sweep finds alone.
+    `note` gets each inotify event, and calls `settle` with what changed. `on_change` gets what changed, in
+    the thread. `subject` names the changes in log messages: without inotify, sweeps alone find them.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class InotifyThread(Generic[What]):
         self.inotify: Inotify | None = None
         self._due: dict[What, float] = {}
         self._end = -1
-        """An eventfd: it can be read as soon as the thread is to end."""
+        """An eventfd, which becomes readable when the thread has to end."""
         self._thread = threading.Thread(target=self._run, name=f"watch {subject}", daemon=True)
 
     def start(self) -> None:
@@ -60,7 +61,7 @@ class InotifyThread(Generic[What]):
             self._thread.start()
 
     def settle(self, what: What, seconds: float = SETTLE) -> None:
-        """Tell of a change so many seconds after it was first seen."""
+        """Call `on_change` with `what`, so many seconds after its first event."""
         self._due.setdefault(what, time.monotonic() + seconds)
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class InotifyThread(Generic[What]):
         os.eventfd_write(self._end, 1)
         self._thread.join(2 * REFRESH)
         inotify.close()
-        if not self._thread.is_alive():  # else the thread hangs in `follow`, and will look at it later
+        if not self._thread.is_alive():  # else the thread hangs in `follow`, and reads it later
             os.close(self._end)
 
     def _run(self) -> None:
@@ -91,7 +92,7 @@ class InotifyThread(Generic[What]):
             ready = dict(waiting.poll(0 if event is not None else self._milliseconds()))
 
     def _milliseconds(self) -> float:
-        """Return for how long nothing is to be done unless something changes."""
+        """Return for how long the thread may wait for an event."""
         now = time.monotonic()
         return 1000 * max(0.0, min(self._due.values(), default=now + REFRESH) - now)
 

@@ -1,4 +1,7 @@
-"""Which servers a node has, which of them run and which leave: what the control plane places signs by."""
+"""The report about which servers a node has, which of them run, and which leave the node.
+
+The control plane derives from these reports on which node each sign is.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Inventory:
-    """Reports what is there. `moment` gives ever later times; `send` takes a report to the control plane.
+    """Reports the servers of a node. `moment` gives ever later times; `send` takes a report away.
 
     `departing` returns the servers whose migration was announced and is under way; it may raise NotMeasured.
-    `gone` is called with each server that was reported before and is reported no more: then the control plane
-    knows nothing of the server any more.
+    `gone` is called with each server that the last report had and the next report has not: the control plane
+    forgets what it knew of such a server.
     """
 
-    def __init__(  # noqa: PLR0913 - what it reads, and whom it tells
+    def __init__(  # noqa: PLR0913 - what the inventory reads, and what it calls
         self,
         hypervisor: Hypervisor,
         hostname: str,
@@ -39,17 +42,17 @@ class Inventory:
         self._send = send
         self._departing = departing
         self._gone = gone
-        self._said: tuple[tuple[tuple[str, str], ...], frozenset[str], frozenset[str]] | None = None
+        self._last: tuple[tuple[tuple[str, str], ...], frozenset[str], frozenset[str]] | None = None
 
     def report(self, *, if_news: bool = False) -> None:
-        """Report which servers are here; when asked to, only if that is news."""
+        """Report the servers; with `if_news`, only what differs from the last report."""
         taken_at = self._moment()
         try:
             leaving = self._hypervisor.leaving() | self._departing()
             found = tuple(self._hypervisor.servers()), self._hypervisor.running(), leaving
         except NotMeasured:
             return
-        if found != self._said or not if_news:
+        if found != self._last or not if_news:
             instances, running, leaving = found
             report = reports.Inventory(
                 hostname=self._hostname,
@@ -61,12 +64,12 @@ class Inventory:
             self._send(report)
             for server_id in self._reported() - {one for one, _ in instances}:
                 self._gone(server_id)
-            self._said = found
+            self._last = found
 
     def count_without(self, signed: References) -> int:
-        """Return how many of the servers that were reported last are not among the signed ones."""
+        """Return how many of the servers of the last report are not signed."""
         return sum(1 for server_id in self._reported() if server_id not in signed)
 
     def _reported(self) -> set[str]:
-        """Return the servers that were reported last."""
-        return set() if self._said is None else {server_id for server_id, _ in self._said[0]}
+        """Return the servers of the last report."""
+        return set() if self._last is None else {server_id for server_id, _ in self._last[0]}

@@ -1,4 +1,7 @@
-"""How far a node is with the files that servers wait for. It is said, and said again; nobody acts on it."""
+"""The report about how much has been read of the files that servers wait for.
+
+It is made again and again, and only shown: nothing depends on it.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,14 @@ if TYPE_CHECKING:
 EVERY: Final = 2.0
 """Seconds between two reports."""
 SAMPLES: Final = 10
-"""So many reports back reaches what the rate is taken from."""
+"""How many reports the rate of reading is computed from."""
 
 
 class Progress:
-    """`found` gives the bytes read and to be read in all, by server; `send` takes a report, or loses it."""
+    """Reports the progress of reading files.
+
+    `found` returns by server the bytes read and the bytes to read in all; `send` takes a report, or loses it.
+    """
 
     def __init__(
         self,
@@ -34,7 +40,7 @@ class Progress:
         self._samples: dict[str, deque[tuple[float, int]]] = {}
 
     def say(self) -> None:
-        """Report how far each server's files are; once more when nobody waits any more."""
+        """Report the progress of each server that waits; report once more when no server waits any more."""
         found = self._found()
         if not found and not self._samples:
             return
@@ -50,6 +56,6 @@ class Progress:
 
 
 def _rate(samples: deque[tuple[float, int]]) -> int | None:
-    """Return bytes a second, None before there is a second sample."""
+    """Return the rate in bytes per second; None before the second sample."""
     (began_at, first), (now, last) = samples[0], samples[-1]
     return max(0, round((last - first) / (now - began_at))) if now > began_at else None

@@ -1,12 +1,11 @@
-"""What a node does about running servers whose verdict is false, where the policy says stop.
+"""Reactions to violations: a running server whose verdict is false is stopped, where its policy says so.
 
-A server is asked to shut down, and destroyed when it still runs after its grace. What was begun is written
-down before it is done, so a violation is reacted to once, whenever the agent ends and starts again. A verdict
-that is unknown leads to nothing; one that is true again ends what was begun.
+The agent has the server shut down, and destroys the server when it still runs after its grace. The ledger
+notes each action before the agent takes it, so there is one reaction to a violation, whenever the agent ends
+and starts again. An unknown verdict leads to no reaction. A verdict that is true again ends a reaction.
 
-Nothing is done on another node's word: this agent must itself have found the server different, for the
-verdict may be from a node where the server was before. While another node claims the server, nothing is
-done either.
+A node reacts to what it found itself: this agent must have found the server different, because the verdict
+may be from a node on which the server was before. While another node claims the server, no node reacts.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 20.0
-"""Seconds that libvirt gets to carry out one action; the agent's other work waits for it."""
+"""Seconds that libvirt gets for one action. The other work of the agent waits meanwhile."""
 DONE: Final = ""
-"""What is kept in the place of a deadline once nothing more is to be done."""
+"""What the ledger has in the place of a deadline after the last action of a reaction."""
 
 
 class ActionFailed(Exception):
-    """libvirt did not do it; the message says why."""
+    """libvirt did not carry out an action; the message says why."""
 
 
 class Reactions:
-    """For the thread of one agent. `act` acts on a server, or raises ActionFailed.
+    """The reactions of one node, for the thread of one agent. `act` acts on a server, or raises ActionFailed.
 
-    `wake` has `step` called again after so many seconds. `is_found` says whether this agent has found a
-    server different from its reference when it looked last.
+    `wake` has `step` called again after so many seconds. `is_found` says whether this agent found a server
+    different from its reference when it measured the server last.
     """
 
     def __init__(  # noqa: PLR0913 - what reacting needs
@@ -76,13 +75,13 @@ class Reactions:
         self._pool = DaemonPool(1, "reaction")
 
     def close(self) -> None:
-        """End; what libvirt does not answer is not waited for."""
+        """End. An action that libvirt has not answered is not waited for."""
         self._pool.shutdown(cancel_futures=True)
 
     def take_over(self, violated: dict[str, int], claimed: dict[str, set[int]]) -> None:
-        """Know which servers are in violation, by the generation of their references, and no others.
+        """Take over which servers are in violation, with the generations of their references.
 
-        `claimed` names the servers that other nodes claim, with the ids of those.
+        `claimed` has the servers that other nodes claim, with the ids of those nodes.
         """
         self._violated = dict(violated)
         self._claimed = claimed
@@ -91,24 +90,24 @@ class Reactions:
                 self._ledger.forget_reaction(server_id)
 
     def violated(self, server_id: str, generation: int) -> None:
-        """Know that a server is not as it was signed."""
+        """Note that the verdict of a server is false."""
         self._violated[server_id] = generation
 
     def cleared(self, server_id: str) -> None:
-        """Know that it is, or that it has a new reference, or none."""
+        """Note that the verdict of a server is true, or that the server has a new reference or none."""
         self._violated.pop(server_id, None)
         self._ledger.forget_reaction(server_id)
 
     def claimed(self, server_id: str, node_id: int) -> None:
-        """Know that another node claims a server."""
+        """Note that another node claims a server."""
         self._claimed.setdefault(server_id, set()).add(node_id)
 
     def unclaimed(self, server_id: str, node_id: int) -> None:
-        """Know that another node claims a server no longer."""
+        """Note that another node no longer claims a server."""
         self._claimed.get(server_id, set()).discard(node_id)
 
     def step(self) -> bool:
-        """Do what is due; say whether anything was done."""
+        """Take the actions that are due; say whether there was an action."""
         acted = [
             self._consider(server_id, generation)
             for server_id, generation in self._violated.items()
@@ -143,7 +142,7 @@ class Reactions:
         return self._do(server_id, generation, Action.SHUTDOWN, holds)
 
     def _await(self, server_id: str, deadline: str, left: timedelta, grace: timedelta) -> None:
-        """Wait until the deadline; no longer than the grace, when the clock was ahead as it was set."""
+        """Wait until the deadline, but no longer than the grace: the clock may have been set back."""
         if left > grace:
             deadline, left = (self._clock() + grace).isoformat(), grace
             self._ledger.keep_reaction(server_id, deadline)

@@ -1,4 +1,4 @@
-"""Keeps an agent at work: messages from the bus, changes from libvirt and the clock, one after the other."""
+"""The threads of an agent: one works on messages, changes and the clock, one job after the other."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from sealward.protocol import telling
 
 LOOK_UP: Final = 0.1
-"""Seconds after which whoever waits for a job looks whether the agent ends."""
+"""Seconds between two checks whether the agent ends, in a thread that waits for a job."""
 UNHEARD: Final = 5.0
-"""Seconds after which an agent that got no answer registers again."""
+"""Seconds after which an agent registers again when its registration is not answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How often, in seconds, an agent sweeps and says that it is there."""
+    """Seconds between two sweeps, and between two heartbeats."""
 
     sweep: float
     heartbeat: float
@@ -58,14 +58,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A domain changed; None: any of them may have."""
+    """A domain changed; None: any domain may have changed."""
 
     server_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The control plane has told something; `done` tells its consumer when it was worked on, and how."""
+    """A message of the control plane. `done` ends when it was worked on, and has what that raised."""
 
     message: telling.Message
     done: futures.Future[None] = field(default_factory=futures.Future)
@@ -73,28 +73,32 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The start gate objected to a start, or it is time to react."""
+    """The start gate objected to a start, or a reaction is due."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deaf:
-    """The queue of this node is missing, or was: what was in it is lost."""
+class QueueLost:
+    """The queue of this node was missing: the messages in it are lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """The hook of the start gate may be another."""
+class HookChanged:
+    """The installed hook of the start gate may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """No more work."""
+    """The agent ends."""
+
+
+Job = Changed | Received | Due | QueueLost | HookChanged | Stop
 
 
 class Runner:
-    """The threads of one agent: one works, one says that it is there.
+    """The threads of one agent: one does its work, one sends heartbeats.
 
-    `files` makes what measures files; it is given whom to tell that a server is to be looked at again.
+    `files` makes the FileMeasurer. Its argument is a function to call with a server whose files have changed
+    or have been read.
     """
 
     def __init__(  # noqa: PLR0913 - the one place where an agent's parts meet
@@ -117,7 +121,7 @@ class Runner:
         invitation: Ed25519PrivateKey | None = None,
     ) -> None:
         self._timing = timing
-        self._jobs: queue.SimpleQueue[Changed | Received | Due | Deaf | Gate | Stop] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._hypervisor = Hypervisor(
             uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
         )
@@ -144,12 +148,12 @@ class Runner:
             left=lambda: self._jobs.put(Due()),
             expected_servers=self._agent.expected_servers,
         )
-        self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(Gate()))
+        self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(HookChanged()))
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
         self._progress = Progress(self.hostname, self._files.progress, self._outbox.put)
         own = queue_of(self.hostname)
-        self._consumer = bus.consumer(own, self._await, lambda: self._jobs.put(Deaf()))
+        self._consumer = bus.consumer(own, self._await, lambda: self._jobs.put(QueueLost()))
         self._asked_at = 0.0
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
@@ -184,14 +188,14 @@ class Runner:
         self._files.stop()
 
     def _objected(self, conclusion: Conclusion, xml: bytes) -> None:
-        """Have an objection reported; and have files read that could not be compared, for the next start."""
+        """Have an objection reported. Where files were not compared, have them read for the next start."""
         self._jobs.put(Due())
         server_id = conclusion.server.server_id
         if server_id is not None and conclusion.reason is Reason.NOT_COMPARED:
             self._files.read_soon(server_id, xml)
 
     def _wake(self, seconds: float) -> None:
-        """Put the agent to work after so many seconds; whoever is woken for nothing does nothing."""
+        """Put a Due job into the queue after so many seconds; where nothing is due then, it does nothing."""
         timer = threading.Timer(seconds, self._jobs.put, [Due()])
         timer.daemon = True
         timer.start()
@@ -199,7 +203,8 @@ class Runner:
     def _await(self, body: bytes) -> None:
         """Have a message worked on between the other jobs. Raises Later when this agent ends.
 
-        What a start gate waits for is taken at once: a job may wait for libvirt, which waits for the gate.
+        A message that a start gate waits for is worked on at once: a job may wait for libvirt, and libvirt
+        for the start gate.
         """
         told = self._agent.unsealed(body)
         if told is None or self._agent.take_at_once(told.message):
@@ -233,9 +238,9 @@ class Runner:
                 self._agent.set_aside.attempt("tick", self._agent.tick)
                 ticked = time.monotonic()
 
-    def _next_jobs(self, due: float) -> list[Changed | Received | Due | Deaf | Gate | Stop]:
-        """Wait for work until `due`; return all that there is, so that a burst of changes is one job."""
-        batch: list[Changed | Received | Due | Deaf | Gate | Stop] = []
+    def _next_jobs(self, due: float) -> list[Job]:
+        """Wait for jobs until `due`; return all jobs there are, so that a burst of changes is one job."""
+        batch: list[Job] = []
         try:
             batch.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
             while True:
@@ -243,17 +248,17 @@ class Runner:
         except queue.Empty:
             return batch
 
-    def _carry_out(self, batch: list[Changed | Received | Due | Deaf | Gate | Stop]) -> None:
+    def _carry_out(self, batch: list[Job]) -> None:
         for job in batch:
             if isinstance(job, Received):
                 self._receive(job)
-        if any(isinstance(job, Deaf) for job in batch):
+        if any(isinstance(job, QueueLost) for job in batch):
             self._ask_again()
         attempt = self._agent.set_aside.attempt
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:
             attempt("change", lambda: self._agent.validate_changed(changed))
-        if self._agent.registered and any(isinstance(job, Gate) for job in batch):
+        if self._agent.registered and any(isinstance(job, HookChanged) for job in batch):
             attempt("gate", self._agent.enforcement.check_gate)
         if batch:
             attempt("enforce", self._agent.enforce)
@@ -263,7 +268,7 @@ class Runner:
         self._agent.register()
 
     def _ask_again(self) -> None:
-        """Register, which makes the queue, unless that was done just now or this node is none any more."""
+        """Register, which makes the queue, unless the agent has just done so or this node was removed."""
         is_asked = self._agent.registration.waits and time.monotonic() - self._asked_at < UNHEARD
         if not is_asked and not self._agent.registration.ended:
             self._register()
@@ -271,14 +276,14 @@ class Runner:
     def _receive(self, received: Received) -> None:
         try:
             self._agent.hear(received.message)
-        except Exception as broken:  # noqa: BLE001 - one bad message must not end the agent: it is dropped
+        except Exception as broken:  # noqa: BLE001 - a bad message must not end the agent: it is dropped
             received.done.set_exception(broken)
         else:
             received.done.set_result(None)
 
 
 def hostname_of(ledger: Ledger) -> str:
-    """Return the name this node registered under: it stays when the machine is renamed."""
+    """Return the name that this node registered with. It stays when the machine is renamed."""
     name = ledger.fact("hostname")
     if name is None:
         name = socket.gethostname()

@@ -1,4 +1,4 @@
-"""What is to be sealed on a node, from the order until it is heard that it is done."""
+"""Orders to seal a server: each is open until the agent hears the event that the server was sealed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An administrator's order to seal what a server is now, as `generation` of a sign."""
+    """An administrator's order to seal a server as it is now, as `generation` of a sign."""
 
     server_id: str
     sign_id: int
@@ -22,7 +22,7 @@ class Order:
 
 
 class Sealing:
-    """`seal` measures a server and reports that, or why it cannot; it says whether it could."""
+    """The open orders of a node. `seal` carries out an order; it says whether it measured the server."""
 
     def __init__(self, seal: Callable[[Order], bool]) -> None:
         self._seal = seal
@@ -31,7 +31,7 @@ class Sealing:
         self._passed_over: set[str] = set()
 
     def take_over(self, assignments: Iterable[Assignment]) -> None:
-        """Know what waits to be sealed, and nothing else."""
+        """Have those orders open that the control plane names, and no others."""
         self._open = {
             one.server_id: Order(one.server_id, one.sign_id, one.ordered, one.ordered_task)
             for one in assignments
@@ -41,7 +41,7 @@ class Sealing:
         self._passed_over.clear()
 
     def give(self, order: Order) -> None:
-        """Take an order, and carry it out; if that cannot be now, it stays open."""
+        """Take an order, and carry it out. The order stays open until `sealed`."""
         self._open[order.server_id] = order
         self._passed_over.discard(order.server_id)
         if self._seal(order):
@@ -50,31 +50,31 @@ class Sealing:
             self._sent.discard(order.server_id)
 
     def carry_out(self) -> None:
-        """Carry out all that is open, also what was reported: that may be lost."""
+        """Carry out every open order, also one whose measurement was sent: a report can be lost."""
         for order in tuple(self._open.values()):
             self.give(order)
 
     def try_again(self, server_id: str) -> None:
-        """Carry out what could not be before."""
+        """Carry out the open order for a server, unless its measurement was sent."""
         if server_id in self._open and server_id not in self._sent:
             self.give(self._open[server_id])
 
     def again(self, server_id: str) -> None:
-        """Carry out what is open, although it was reported: what was reported could not be sealed then."""
+        """Carry out the open order for a server, also if its measurement was sent, for it was not sealed."""
         if server_id in self._open:
             self.give(self._open[server_id])
 
     def is_sent(self, server_id: str) -> bool:
-        """Say whether a measurement is on its way to the control plane: another reference may be in force."""
+        """Say whether a measurement was sent and not heard sealed: another reference may be in force."""
         return server_id in self._sent
 
     def pass_over(self) -> frozenset[str]:
-        """Return the servers that a sweep cannot vouch for, because of what is on its way."""
+        """Return the servers that a sweep cannot vouch for: `is_sent` is true of them."""
         self._passed_over |= self._sent
         return frozenset(self._sent)
 
     def sealed(self, server_id: str, generation: int) -> bool:
-        """Hear that a server was sealed; say whether a sweep passed it over meanwhile."""
+        """Close the order for a sealed server; say whether a sweep passed the server over meanwhile."""
         passed_over = server_id in self._passed_over
         order = self._open.get(server_id)
         if order is not None and order.generation <= generation:
@@ -82,7 +82,7 @@ class Sealing:
         return passed_over
 
     def forget(self, server_id: str) -> None:
-        """Have nothing to seal of a server."""
+        """Close the order for a server, whatever became of it."""
         self._open.pop(server_id, None)
         self._sent.discard(server_id)
         self._passed_over.discard(server_id)

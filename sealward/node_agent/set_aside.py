@@ -1,4 +1,4 @@
-"""What an agent could not take: it says so, and goes on without it."""
+"""Events, messages and jobs that broke an agent: the agent reports them, and continues without them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELD: Final = 64
-"""Things set aside that are said once more; of more the oldest are not."""
+"""How many reports are kept to be sent once more; further reports are sent once."""
 
 
 class SetAside:
-    """Says what was set aside at once, and once more when everything is looked at: a report can be lost.
+    """Reports what the agent sets aside: at once, and again with the next sweep, as a report can be lost.
 
-    A thing that is set aside again in between is not said again: a message that is repeated makes one report.
-
-    `send` takes a report to the control plane. For any thread.
+    What is set aside again before that sweep is not reported again: a message that is repeated makes one
+    report. `send` takes a report to the control plane. For any thread.
     """
 
     def __init__(self, hostname: str, send: Callable[[reports.AnyReport], None]) -> None:
@@ -31,7 +30,7 @@ class SetAside:
         self._held: dict[tuple[int, str], reports.SetAside] = {}
 
     def put(self, position: int, about: str, why: Exception) -> None:
-        """Set aside the event at a position of the log; with 0, the job or message that `about` names."""
+        """Set aside the event at a position of the log; at 0, the job or message that `about` names."""
         if (position, about) in self._held:
             return
         log.error("%s sets %s (%d) aside", self._hostname, about, position, exc_info=why)
@@ -47,14 +46,14 @@ class SetAside:
         self._send(said)
 
     def attempt(self, about: str, work: Callable[[], object]) -> None:
-        """Do a piece of work; if it breaks, set it aside under that name."""
+        """Do a piece of work; if it raises, set it aside under the name `about`."""
         try:
             work()
         except BROKEN as broken:
             self.put(0, about, broken)
 
     def report_again(self) -> None:
-        """Say once more what was set aside."""
+        """Report once more what was set aside since the last call."""
         held, self._held = self._held, {}
         for said in held.values():
             self._send(said)

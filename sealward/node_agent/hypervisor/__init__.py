@@ -1,1 +1,1 @@
-"""libvirt: the connection, its calls, its folders, and the sample fleet."""
+"""libvirt: its connection, its domains, calls with a deadline, the files that it writes, the sample fleet."""

@@ -1,7 +1,8 @@
-"""Servers that leave this node by a migration: what the control plane asks about them, and what it is told.
+"""Servers that leave this node by a migration: the control plane asks about a server, and this node answers.
 
-libvirt has no event for a migration that begins. Its job is there before the destination is prepared, and a
-read-only connection sees it (libvirt 9.0, observed), so it is looked for when the control plane asks.
+libvirt has no event for the begin of a migration. The job of the migration exists before the destination is
+prepared, and a read-only connection sees the job (libvirt 9.0, observed). So this node looks for the job when
+the control plane asks.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN: Final = 1.0
-"""Seconds after which a migration that was announced is looked at again, until it has ended."""
+"""Seconds between two looks at a migration that this node has announced, until the migration ends."""
 
 
 class Departures:
-    """Answers at once, for any thread. `moment` gives ever later times.
+    """Answers questions about migrations, and remembers the migrations that it announced. For any thread.
 
-    `send` takes a report by itself to the control plane, or does nothing while this node is not registered;
-    `wake` has `leaving` asked for again after so many seconds.
+    `moment` gives ever later times. `send` sends a report by itself, or does nothing while this node is not
+    registered. `wake` has `leaving` called again after so many seconds.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Departures:
             return bool(self._announced)
 
     def take(self, inquiry: Inquiry) -> None:
-        """Answer whether a server leaves. Without an answer of libvirt nothing is said."""
+        """Answer whether a server leaves. Where libvirt does not answer, there is no answer."""
         moment = self._moment()
         try:
             found = self._hypervisor.departure(inquiry.server_id)
@@ -80,7 +81,7 @@ class Departures:
         self._send(answer)
 
     def leaving(self) -> frozenset[str]:
-        """Return the servers whose announced migration is under way; the others are forgotten.
+        """Return the servers whose announced migration is under way; forget those whose migration has ended.
 
         Raises HypervisorGone, DomainLocked.
         """

@@ -1,8 +1,8 @@
-"""libvirt's own folders: they tell of changes that libvirt has no event for.
+"""The XML files that libvirt writes: they tell of changes for which libvirt has no event.
 
-Observed with libvirt 9.0: config-only edits, link states and snapshots come without an event, but libvirt
-writes every change of a domain to NAME.xml.new and moves that to NAME.xml: of the persistent form in its
-config folder, of the running form in its run folder.
+Observed with libvirt 9.0: config-only edits, link states and snapshots come without an event. But libvirt
+writes every change of a domain to NAME.xml.new, and renames that file to NAME.xml. The persistent form is in
+libvirt's config folder, the running form in its run folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MASK: Final = Mask.MOVED_TO | Mask.MOVED_FROM | Mask.CLOSE_WRITE | Mask.DELETE |
 
 
 class DomainFileWatch:
-    """Watches folders. `on_change` gets the name of a domain that changed, None when any may have."""
+    """Watches folders. `on_change` gets the name of a changed domain; None when any may have changed."""
 
     def __init__(self, folders: Iterable[Path], on_change: Callable[[str | None], None]) -> None:
         self._folders = tuple(folders)
@@ -37,14 +37,14 @@ class DomainFileWatch:
         )
 
     def start(self) -> None:
-        """Watch what there is, in the background."""
+        """Begin to watch, in the background."""
         if self._folders:
             self._watch_thread.start()
 
     def watch(self) -> None:
-        """Watch the folders; those that are watched already stay so, others are when they are there.
+        """Watch the folders that exist; watch each other folder as soon as it exists.
 
-        libvirt makes its config folder with the first domain.
+        libvirt makes its config folder together with the first domain.
         """
         inotify = self._watch_thread.inotify
         self._missing = () if inotify is None else self._unwatched(inotify, self._folders)
@@ -52,7 +52,7 @@ class DomainFileWatch:
             log.warning("changes in %s are found by the sweep alone until it is there", folder)
 
     def _unwatched(self, inotify: Inotify, folders: Iterable[Path]) -> tuple[Path, ...]:
-        """Watch folders; return those that cannot be."""
+        """Watch folders; return those that cannot be watched."""
         missing = []
         for folder in folders:
             try:
@@ -66,7 +66,7 @@ class DomainFileWatch:
         self._watch_thread.close()
 
     def _look_for_missing(self, inotify: Inotify) -> None:
-        """Watch what was not there; what happened in it before is for whoever looks at everything."""
+        """Watch folders that were missing. Any domain may have changed while a folder was not watched."""
         before = self._missing
         if before:
             self._missing = self._unwatched(inotify, before)

@@ -13,7 +13,7 @@ def sample_uri() -> str:
 
 
 class SampleFleet:
-    """The fleet that an agent watches, to be changed behind its back: in demos and tests.
+    """A fleet that demos and tests change while an agent watches it.
 
     Pass `open` to the Hypervisor as its opener: both must share the connection.
     """
@@ -22,7 +22,7 @@ class SampleFleet:
         self._connection: libvirt.virConnect | None = None
 
     def open(self, uri: str) -> libvirt.virConnect:
-        """Open the fleet once; every later caller gets the same one."""
+        """Open the connection once; every later caller gets the same connection."""
         if self._connection is None:
             self._connection = libvirt.open(uri)
         return self._connection

@@ -1,4 +1,4 @@
-"""Calls to libvirt that may hang: each has a deadline of its own, and who is late holds up nobody else."""
+"""Calls to libvirt with a deadline: a call that hangs holds up no other call."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE: Final = 2.0
-"""Seconds that a call may take. A start gate, which holds a domain locked, is done by then."""
+"""Seconds that a call may take. A start gate, which keeps a domain locked, ends within that time."""
 
 
 class TimedCalls:
-    """Makes calls in threads of its own. `on_late` hears what a call was about that came past its deadline.
+    """Makes calls in threads of its own. `about` names the subject of a call: a domain, or all domains.
 
-    A late call goes on; while it does, every further one about the same is late at once: what hangs is asked
-    only once. (libvirtd works on five calls of a client at a time by default, so five locked domains make the
-    others late, too.)
+    A call that misses its deadline goes on. Until it ends, further calls about the same subject fail at once;
+    when it ends, `on_late` gets the subject. By default libvirtd works on five calls of a client at a time,
+    so five locked domains delay the calls about other domains as well.
     """
 
     def __init__(self, on_late: Callable[[str], None], patience: float = PATIENCE) -> None:
@@ -39,7 +39,7 @@ class TimedCalls:
         return self.begin(about, call)()
 
     def begin(self, about: str, call: Callable[[], T]) -> Callable[[], T]:
-        """Begin a call; return what waits for it, and returns or raises what `make` would."""
+        """Begin a call; return a function that waits for its end, and returns or raises what `make` would."""
         with self._lock:
             if about in self._late:
                 return _locked
@@ -55,7 +55,7 @@ class TimedCalls:
         return wait
 
     def close(self) -> None:
-        """Let the threads end that wait for work."""
+        """End the threads that are idle."""
         self._threads.close()
 
     def _wait_for(self, about: str, answer: Future[T]) -> None:

@@ -1,4 +1,4 @@
-"""The bindings of a node's servers, kept in its ledger: the start gate judges by them without the agent."""
+"""The bindings of a node's servers. The ledger has them: the start gate decides by them without the agent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from sealward.node_agent.ledger.ledger import Ledger
 
 COMING: Final = Binding(is_open=True)
-"""The binding of a server that may be coming: what a move rewrites may be anything."""
+"""The binding of a server that may be coming: the parts that a move rewrites may be anything."""
 
 
 class Bindings:
-    """For the threads of one agent."""
+    """The bindings of one node, for the threads of one agent."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -27,7 +27,7 @@ class Bindings:
         self._expanded: dict[str, frozenset[str]] = {}
 
     def replace_all(self, bindings: Mapping[str, Binding], coming: Iterable[str] = ()) -> None:
-        """Keep these and no others, and those of servers that may be `coming`."""
+        """Keep these bindings, the binding COMING for servers that may be `coming`, and no others."""
         self._bindings = dict(bindings)
         kept = dict.fromkeys(coming, COMING) | self._bindings
         self._ledger.replace_bindings((server_id, text(one)) for server_id, one in kept.items())
@@ -37,14 +37,14 @@ class Bindings:
         return self._bindings.get(server_id, AS_SIGNED)
 
     def ran(self, server_id: str, expanded: frozenset[str]) -> None:
-        """Note what libvirt has expanded for this node in a server that runs as it was signed."""
+        """Note the digests of what libvirt expanded for this node in a server that runs as it was signed."""
         if expanded and self._expanded.get(server_id) != expanded:
             self._expanded[server_id] = expanded
             for digest in expanded:
                 self._ledger.keep_expanded(server_id, digest)
 
     def hear(self, event: SignEvent) -> None:
-        """Take over what an event of a sign changes; another reference may have another processor."""
+        """Take over what an event of a sign changes. A new reference may have another CPU model to expand."""
         from sealward.events.sign import SignSealed  # noqa: PLC0415 - the start gate reads bindings in a hurry
 
         if isinstance(event, SignSealed):
@@ -58,10 +58,10 @@ class Bindings:
 
 
 def text(binding: Binding) -> str:
-    """Return a binding as the ledger has it."""
+    """Return a binding as text for the ledger."""
     return json.dumps(asdict(binding))
 
 
 def read(kept: str) -> Binding:
-    """Return the binding that the ledger has. Raises ValueError, TypeError."""
+    """Return a binding from the text in the ledger. Raises ValueError, TypeError."""
     return Binding(**json.loads(kept))

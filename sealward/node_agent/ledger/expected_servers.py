@@ -1,7 +1,8 @@
-"""Servers that may be coming here: what the control plane says of them, for the start gate alone.
+"""Servers that may be coming to this node: the control plane tells their references to the start gate.
 
-A server that migrates is prepared here before it runs here, so before its sign moves. Its reference is in the
-ledger by then, where the gate finds it; it is not measured, swept or reported before the sign is this node's.
+A server that migrates is prepared on the destination before it runs there, and so before its sign moves. The
+start gate finds its reference in the ledger by then. The agent does not measure, sweep or report the server
+before the sign is on this node.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
     from sealward.protocol.telling import Incoming
 
 FRESH: Final = 10.0
-"""Seconds for which an answer need not be asked for again: libvirt announces a server, then prepares it."""
+"""Seconds for which an answer is used again: libvirt announces a server, and then prepares the server."""
 KEPT: Final = 60.0
-"""Seconds for which a reference stays in the ledger, at least, although its server does not come."""
+"""Seconds for which, at least, a reference stays in the ledger although its server does not come."""
 ANSWERED_WITHIN: Final = 20.0
-"""Seconds in which an answer counts: the control plane waits for the home of a server for ten."""
+"""Seconds in which an answer counts. The control plane waits ten seconds for the home of a server."""
 ASKED: Final = 10_000
-"""Questions, the last ones, whose answers may count."""
+"""How many of the last questions may still be answered."""
 SPARED: Final = 10.0
-"""Seconds in which nobody waits again for a control plane that has just given no answer."""
+"""Seconds for which no thread waits again, after the control plane gave no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,11 @@ class _Told:
 
 
 class ExpectedServers:
-    """For any thread. `ask` asks the control plane about a server, with a nonce; it says whether it could.
+    """The servers that may be coming to one node. For any thread.
 
-    An answer counts when it repeats the nonce of a question about that server, in time and once: a user
-    that can write to the queue of a node can repeat messages of the authority.
+    `ask` sends a question about a server, with a nonce, and says whether it could. An answer counts once, and
+    within ANSWERED_WITHIN, if it repeats the nonce of a question about its server: a user that can write to
+    the queue of a node can repeat messages of the authority.
     """
 
     def __init__(
@@ -62,20 +64,20 @@ class ExpectedServers:
         self._references: References | None = None
         self._told: dict[str, _Told] = {}
         self._asked: OrderedDict[str, tuple[str, float]] = OrderedDict()
-        """By nonce which server was asked about, and when."""
+        """By nonce the server that the question was about, and when it was asked."""
         self._heard = threading.Condition()
         self._spared_until = 0.0
 
     def begin(self, references: References) -> None:
-        """Know which servers this node has to know, and is told of, anyway; they may have come just now."""
+        """Take over the references of this node's own servers: no question about them is needed."""
         self._references = references
         with self._heard:
             self._told = {name: one for name, one in self._told.items() if name not in references}
 
     def inquire(self, server_id: str, seconds: float, *, anew: bool = False) -> bool:
-        """Say whether all is known of a server that there is to know; if not, ask and wait for the answer.
+        """Say whether the control plane has told the reference of a server; if not, ask and wait for that.
 
-        `anew` asks although there is an answer, and waits in any case.
+        With `anew`, ask although there is an answer, and wait although a question was not answered just now.
         """
         if self._is_own(server_id):
             return True
@@ -93,9 +95,9 @@ class ExpectedServers:
         return heard
 
     def take(self, incoming: Incoming) -> None:
-        """Take an answer; not while the agent takes everything over.
+        """Take an answer. Not to be called while the agent takes over its state.
 
-        A reference that does not verify is no answer: the gate goes on waiting for one.
+        A reference that does not verify is no answer: the start gate keeps waiting.
         """
         if not self._is_answer(incoming):
             return
@@ -111,7 +113,7 @@ class ExpectedServers:
             return [one.sign for one in self._told.values() if one.sign is not None]
 
     def forget(self) -> None:
-        """Forget those that did not come."""
+        """Forget the servers that did not come within KEPT seconds."""
         with self._heard:
             old = [name for name, one in self._told.items() if one.at < self._clock() - KEPT]
             for name in old:
@@ -137,7 +139,7 @@ class ExpectedServers:
         return server_id == incoming.server_id and self._clock() - at <= ANSWERED_WITHIN
 
     def _keep(self, sign: Assignment) -> bool:
-        """Lay a reference beside this node's own; say whether it could be."""
+        """Keep a reference beside this node's own references; say whether it verifies."""
         if self._references is None:
             return False
         if sign.server_id in self._references:

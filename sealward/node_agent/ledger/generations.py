@@ -1,6 +1,6 @@
 """The newest generation that a node ever had of each reference, in a file beside the ledger.
 
-A ledger that somebody put back to an older one holds references that verify and are no longer in force.
+An older copy of a ledger, put back, has references that verify and are no longer in force.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ class Generations:
             self._database.close()
 
     def note(self, server_id: str, sign_id: int, generation: int) -> None:
-        """Note that this one was here; an older one changes nothing."""
+        """Note a generation of a reference. A generation older than the noted one changes nothing."""
         with self._lock:
             self._database.execute(SQL["note"], (server_id, sign_id, generation))
 
     def forget(self, server_id: str) -> None:
-        """Forget a server that is signed no longer."""
+        """Forget a server that is no longer signed."""
         with self._lock:
             self._database.execute(SQL["forget"], (server_id,))
 
     def replace_all(self, noted: Iterable[tuple[str, int, int]]) -> None:
-        """Note these, and forget all other servers, in one transaction."""
+        """Note these generations, and forget all other servers, in one transaction."""
         rows = list(noted)
         with self._lock, self._database:
             self._database.execute("BEGIN IMMEDIATE")

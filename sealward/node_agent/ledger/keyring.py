@@ -1,4 +1,4 @@
-"""A node's keys: the one in use, and beside it the next one, until an administrator has named that."""
+"""The keys of a node: the key in use and, until an administrator has named it, the next key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEXT: Final = "key-next.pem"
 
 
 class Keyring:
-    """Keys in memory. `current` signs all that the node says; any thread may read it."""
+    """Keys in memory. `current` signs the reports of the node; any thread may read it."""
 
     def __init__(self, current: Ed25519PrivateKey, following: Ed25519PrivateKey | None = None) -> None:
         self.current = current
@@ -28,7 +28,7 @@ class Keyring:
 
     @property
     def pem(self) -> str:
-        """Return the public key (PEM) of the one in use."""
+        """Return the public key (PEM) of the key in use."""
         return public_pem(self.current.public_key())
 
     def following(self) -> Ed25519PrivateKey | None:
@@ -36,16 +36,16 @@ class Keyring:
         return self._following
 
     def offer(self, following: Ed25519PrivateKey) -> None:
-        """Have a next key."""
+        """Set the next key."""
         self._following = following
 
     def turn(self, number: int) -> Ed25519PrivateKey:
-        """Return the key to ask with for the `number`th time, from 0: which one counts may not be known."""
+        """Return the key for question `number`, from 0: the node may not know which key is registered."""
         following = self.following()
         return self.current if following is None or number % 2 == 0 else following
 
     def take(self, pem: str) -> bool:
-        """Take the next key into use if it is that one; say whether it was. The one before is gone then."""
+        """Take the next key into use if its public key is `pem`; say whether it is. Delete the key before."""
         following = self.following()
         if following is None or public_pem(following.public_key()) != pem:
             return False
@@ -59,9 +59,9 @@ class Keyring:
 
 
 class KeyFolder(Keyring):
-    """Keys in files of a folder, for their owner alone; the one in use is made when it is missing.
+    """Keys in files of a folder that their owner alone can read. A missing key is made.
 
-    Which one is in use changes by one rename: whoever dies before or after it starts with a whole key.
+    One rename replaces the key in use, so a process that dies meanwhile finds a whole key at its next start.
     Raises KeyRefused, OSError.
     """
 
@@ -71,7 +71,7 @@ class KeyFolder(Keyring):
         publish(self.current.public_key(), folder / "key.pub")
 
     def following(self) -> Ed25519PrivateKey | None:
-        """Return the next key, if one was made: perhaps just now, by another process."""
+        """Return the next key, if there is one: another process may have made it just now."""
         path = self._folder / NEXT
         try:
             return private_key(path) if path.exists() else None
@@ -80,7 +80,7 @@ class KeyFolder(Keyring):
             return None
 
     def make_next(self) -> str:
-        """Make the next key, once; return its public key (PEM). Raises KeyRefused, OSError."""
+        """Make the next key, unless there is one; return its public key (PEM). Raises KeyRefused, OSError."""
         return public_pem(private_key(self._folder / NEXT).public_key())
 
     def _settle(self, following: Ed25519PrivateKey) -> None:
@@ -90,7 +90,7 @@ class KeyFolder(Keyring):
 
 
 def _sync(folder: Path) -> None:
-    """Have the renaming outlive a power cut."""
+    """Have a rename outlive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

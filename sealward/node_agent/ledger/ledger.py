@@ -1,4 +1,4 @@
-"""What a node keeps on its own disk: the sealed references of its servers, and how far its clock went."""
+"""The ledger of a node: an SQLite file with its references, policies, reactions, bindings and clock."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 SQL = blocks("sealward.node_agent.ledger", "ledger.sql")
 _TICK = timedelta(microseconds=1)
 BACK: Final = timedelta(seconds=60)
-"""How far a clock may go back without a later moment being given an earlier time."""
+"""How far a clock may go back while `next_moment` still gives ever later times."""
 STEP: Final = timedelta(seconds=30)
-"""How often it is written down how far the clock went."""
+"""How far the clock goes on between two notes of how far it went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Ledger:
             return [Entry(*row) for row in self._database.execute(SQL["entries"])]
 
     def put(self, entry: Entry) -> None:
-        """Keep an entry, unless a newer one of that server is kept already."""
+        """Keep an entry, unless the ledger has a newer entry of that server."""
         with self._lock:
             self._put(entry)
             self._post()
@@ -102,7 +102,10 @@ class Ledger:
         self._generations.replace_all((one.server_id, one.sign_id, one.generation) for one in kept)
 
     def keep_belongings(self, of: Iterable[tuple[Entry, Callable[[], Iterable[str]]]]) -> None:
-        """Keep what belongs to servers as of an entry of each; it is asked for where it is not kept yet."""
+        """Keep what belongs to servers as of an entry of each. The function of an entry returns what belongs.
+
+        The function is called only where the ledger does not have the answer yet.
+        """
         with self._lock, self._database:
             self._database.execute("BEGIN IMMEDIATE")
             for entry, belongings in of:
@@ -113,18 +116,21 @@ class Ledger:
                     self._database.executemany(SQL["keep-belonging"], rows)
 
     def fact(self, name: str) -> str | None:
-        """Return a fact that was kept under that name."""
+        """Return the value of a named fact; None where there is no such fact."""
         with self._lock:
             row = self._database.execute(SQL["fact"], (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def keep_fact(self, name: str, value: str) -> None:
-        """Keep a fact under that name."""
+        """Set the value of a named fact."""
         with self._lock:
             self._database.execute(SQL["keep-fact"], (name, value))
 
     def policy(self, server_id: str) -> tuple[str, int | None] | None:
-        """Return a policy as text and the position that set it; the node's own is under an empty id."""
+        """Return the policy of a server as text, and the position of the event that set it.
+
+        The policy of the node itself has the empty id.
+        """
         with self._lock:
             row = self._database.execute(SQL["policy"], (server_id,)).fetchone()
         return None if row is None else (str(row[0]), row[1])
@@ -150,17 +156,17 @@ class Ledger:
             self._post()
 
     def keep_binding(self, server_id: str, binding: str) -> None:
-        """Keep what the host-bound parts of a server may be."""
+        """Keep the binding of a server: what its host-bound parts may be."""
         with self._lock:
             self._database.execute(SQL["keep-binding"], (server_id, binding))
 
     def keep_expanded(self, server_id: str, digest: str) -> None:
-        """Keep what libvirt expanded for this node when a server ran as it was signed."""
+        """Keep the digest of what libvirt expanded for this node, for a server that ran as it was signed."""
         with self._lock:
             self._database.execute(SQL["keep-expanded"], (server_id, digest))
 
     def forget_expanded(self, server_id: str) -> None:
-        """Forget what libvirt expanded for this node: for a server that was signed anew."""
+        """Forget what libvirt expanded for this node, for a server that was signed anew."""
         with self._lock:
             self._database.execute(SQL["forget-expanded"], (server_id,))
 
@@ -172,12 +178,12 @@ class Ledger:
             self._database.executemany(SQL["keep-binding"], rows)
 
     def reactions(self) -> list[str]:
-        """Return the servers whose violation was reacted to."""
+        """Return the servers that have a reaction to their violation."""
         with self._lock:
             return [str(server_id) for (server_id,) in self._database.execute(SQL["reactions"])]
 
     def reaction(self, server_id: str) -> str | None:
-        """Return until when a server may shut down; empty once that is over, None before it begins."""
+        """Return until when a server may shut down; empty after the reaction, None where there is none."""
         with self._lock:
             row = self._database.execute(SQL["reaction"], (server_id,)).fetchone()
         return None if row is None else str(row[0])
@@ -188,16 +194,16 @@ class Ledger:
             self._database.execute(SQL["keep-reaction"], (server_id, until))
 
     def forget_reaction(self, server_id: str) -> None:
-        """Forget that a violation was reacted to: the next one is another."""
+        """Forget the reaction to a violation: the next violation gets a reaction of its own."""
         with self._lock:
             self._database.execute(SQL["forget-reaction"], (server_id,))
 
     def next_moment(self, now: datetime) -> datetime:
-        """Return `now`, or just after the moment given out last when the clock went back a little.
+        """Return `now`; where the clock went back a little, just after the moment that was returned last.
 
-        When it went back further, it was wrong before, and is believed again. What is said later is later all
-        the same, by the counter of reports. How far the clock went since the control plane was heard is kept
-        for the start gate: a clock that is set back does not make the ledger fresh again.
+        A clock that went back further was wrong before, and is believed again: the turns of reports give
+        their order all the same. The ledger notes how far the clock went since the control plane was heard: setting
+        the clock back does not make the ledger fresh for the start gate.
         """
         last = self._last_said
         moment = now if last is None or now > last or last - now > BACK else last + _TICK
@@ -208,9 +214,9 @@ class Ledger:
         return moment
 
     def hear(self, now: datetime) -> None:
-        """Note that the control plane spoke: the ledger is fresh now, also after the clock was wrong.
+        """Note that the control plane was heard: the ledger is fresh now, also after the clock was wrong.
 
-        Policies that could not be posted, on a full disk, are posted now.
+        Policies that could not be posted before, because of a full disk, are posted now.
         """
         with self._lock:
             if not self._is_posted:
@@ -219,7 +225,7 @@ class Ledger:
         self._keep_latest(now)
 
     def is_ahead(self, now: datetime) -> bool:
-        """Say whether the clock has been further than `now` since the control plane was heard."""
+        """Say whether the clock was later than `now` at some time since the control plane was heard."""
         return self._latest is not None and self._latest > now
 
     def _keep_latest(self, moment: datetime) -> None:
@@ -231,10 +237,10 @@ class Ledger:
         return None if kept is None else datetime.fromisoformat(kept)
 
     def _post(self) -> None:
-        """Post the policies for the start gate; only what is another than before is written.
+        """Post the policies for the start gate, where they have changed.
 
-        Before the control plane has told the node's policy there is nothing to be posted: a ledger that was
-        made anew must not take the place of what root has kept of the one before.
+        Nothing is posted before the control plane has told the node's policy: a new ledger must not replace
+        what root has kept of the ledger before.
         """
         ids = [str(server_id) for (server_id,) in self._database.execute(SQL["server-ids"])]
         policies = {

@@ -1,7 +1,8 @@
-"""How far a node's ledger had come, kept beside its folder: a folder that was put back as a whole is noticed.
+"""The mark of a ledger: a file beside the ledger's folder, which shows that an older folder was put back.
 
-The mark has what decides beside a verified reference, the newest generations, the policies and whose
-signatures count, and the number of the ledger's last change. A ledger with a lower number was put back.
+The mark has the number of the ledger's last change: a ledger with a lower number was put back. It also has
+what a start is decided by beside a verified reference: the newest generations, the policies, and the keys
+whose signatures count.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ SQL: Final = blocks("sealward.node_agent.ledger", "ledger.sql") | blocks(
     "sealward.node_agent.ledger", "generations.sql"
 )
 CHANGE: Final = "change"
-"""The fact, in ledger and mark, that counts changes."""
+"""The name of the fact, in ledger and mark, that counts changes."""
 SIGNERS: Final = "signers"
 PATIENCE: Final = 0.3
-"""Seconds to wait for whoever writes to the mark."""
+"""Seconds to wait for a process that writes to the mark."""
 
 
 class Newer(NamedTuple):
-    """What the mark of a ledger that was put back knows of a server: rows as the ledger would have them."""
+    """What the mark knows of a server, where the ledger was put back: rows as the ledger would have them."""
 
     policies: tuple[tuple[str, int | None] | None, ...]
     generation: tuple[int, int] | None
@@ -37,7 +38,7 @@ class Newer(NamedTuple):
 
 
 def beside(folder: str) -> str:
-    """Return where the mark of the ledger in a folder is."""
+    """Return the path of the mark of the ledger in a folder."""
     return f"{os.path.normpath(folder)}-mark.sqlite"
 
 
@@ -50,13 +51,13 @@ class Mark(Generations):
             self._database.execute(SQL[table])
 
     def change(self) -> int:
-        """Return the number of the last change that it knows of."""
+        """Return the number of the last change."""
         with self._lock:
             row = self._database.execute(SQL["fact"], (CHANGE,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def keep_fact(self, name: str, value: str) -> None:
-        """Keep a fact under that name."""
+        """Set the value of a named fact."""
         with self._lock:
             self._database.execute(SQL["keep-fact"], (name, value))
 
@@ -79,9 +80,9 @@ class Mark(Generations):
 
 
 def newer(folder: str, change: int, servers: Iterable[str], server_id: str) -> Newer | None:
-    """Return what the mark of a folder knows when the ledger in it, at `change`, was put back; else None.
+    """Return what the mark of a folder knows of a server; None unless its ledger, at `change`, was put back.
 
-    Policies are those of `servers`, in that order. A mark that is not there, or cannot be read, says nothing.
+    The policies are those of `servers`, in that order. A mark that is missing or unreadable gives None.
     """
     path = beside(folder)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib costs more than the decision

@@ -18,9 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class MarkedLedger(Ledger):
-    """The ledger first, then the mark: who dies in between leaves a mark that is behind, and harms nothing.
+    """A ledger that writes each change to its file first, and then to the mark.
 
-    The whole word of the control plane, at a registration, makes a ledger that was put back the newest again.
+    A process that dies in between leaves a mark that is behind, which does no harm. The answer to a
+    registration replaces the whole state, so it makes a ledger that was put back the newest again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +37,7 @@ class MarkedLedger(Ledger):
         self._mark.close()
 
     def put(self, entry: Entry) -> None:
-        """Keep an entry, unless a newer one of that server is kept already."""
+        """Keep an entry, unless the ledger has a newer entry of that server."""
         super().put(entry)
         self._count(lambda mark: mark.note(entry.server_id, entry.sign_id, entry.generation))
 
@@ -53,7 +54,7 @@ class MarkedLedger(Ledger):
         self._count(lambda mark: mark.replace_all(noted), whole=True)
 
     def keep_fact(self, name: str, value: str) -> None:
-        """Keep a fact under that name."""
+        """Set the value of a named fact."""
         super().keep_fact(name, value)
         if name == SIGNERS:
             self._count(lambda mark: mark.keep_fact(name, value))
@@ -75,7 +76,7 @@ class MarkedLedger(Ledger):
         self._count(lambda mark: mark.replace_policies(kept))
 
     def _count(self, repeat: Callable[[Mark], None], *, whole: bool = False) -> None:
-        """Count a change, and repeat it in the mark; one that is of all makes this ledger the newest."""
+        """Count a change, and repeat it in the mark. A change of the `whole` makes this ledger the newest."""
         before = self._mark.change()
         self._change = (max(self._change, before) if whole else self._change) + 1
         super().keep_fact(CHANGE, str(self._change))

@@ -1,4 +1,4 @@
-"""The references that a node validates against, read from sealed envelopes and kept in its ledger."""
+"""The references that a node compares servers with, read from sealed envelopes and kept in its ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a signed server must be like; `evidence` explains how it was when it was signed."""
+    """The measurement of a signed server. `evidence` explains what the server was like when it was signed."""
 
     server_id: str
     sign_id: int
@@ -39,7 +39,7 @@ class Reference:
 
 
 class References:
-    """All references of a node, by server. Only what one of the `signers` has signed gets in."""
+    """All references of a node, by server: only references that one of the `signers` has signed."""
 
     def __init__(self, ledger: Ledger, signers: Iterable[Ed25519PublicKey]) -> None:
         self._ledger = ledger
@@ -58,7 +58,7 @@ class References:
         return self._references.get(server_id)
 
     def replace_all(self, entries: Iterable[Entry], beside: Iterable[Entry] = ()) -> None:
-        """Take these and no others; those `beside` stay in the ledger, where the start gate finds them."""
+        """Take these references and no others. The ledger alone keeps those `beside`, for the start gate."""
         read = [(entry, self._read(entry)) for entry in entries]
         good = [(entry, reference) for entry, reference in read if reference is not None]
         self._ledger.replace_all([*(one for one in beside if self._read(one)), *(entry for entry, _ in good)])
@@ -66,7 +66,7 @@ class References:
         self._keep_belongings(good)
 
     def lay_beside(self, entry: Entry) -> bool:
-        """Keep the reference of a server that may be coming in the ledger; say whether it is a good one."""
+        """Keep the reference of a server that may be coming, in the ledger alone; say whether it verifies."""
         good = self._read(entry) is not None
         if good:
             self._ledger.keep_binding(entry.server_id, bindings.text(bindings.COMING))
@@ -101,14 +101,17 @@ class References:
             return None
         stated = (statement.server_id, statement.sign_id, statement.generation)
         if stated != (entry.server_id, entry.sign_id, entry.generation):
-            log.error("the reference of %s is not used: it is of another", entry.server_id)
+            log.error(
+                "the reference of %s is not used: it names another server, sign or generation",
+                entry.server_id,
+            )
             return None
         measurement = with_files(statement.measurement, statement.evidence)
         return Reference(entry.server_id, entry.sign_id, entry.generation, measurement, statement.evidence)
 
 
 def entries(assignments: Iterable[Assignment]) -> Iterator[Entry]:
-    """Yield what is in force of them."""
+    """Yield the references in force of the assignments that have one."""
     for one in assignments:
         if one.envelope is not None:
             yield Entry(one.server_id, one.sign_id, one.sealed, one.envelope)

@@ -1,4 +1,4 @@
-"""How far an agent knows the log, and what it heard while it waits to be told everything."""
+"""How far an agent has followed the log, and the events that came while it waits for its state."""
 
 from __future__ import annotations
 
@@ -9,39 +9,41 @@ if TYPE_CHECKING:
     from sealward.events.base import Recorded
 
 KEPT: Final = 2000
-"""Events that are kept while an agent waits."""
+"""Events that are kept while an agent waits for the answer to its registration."""
 
 
 class EventCursor:
-    """Events come in order, some twice; an answer that tells everything may be older than some of them.
+    """The position of one agent in the log. Events come in order, some of them twice.
 
-    `position` is how far this agent knows the log; None: it has to be told everything.
+    The answer to a registration has the whole state of a node as of a position. Events after that position
+    may have come before the answer, so they are kept until the answer comes. `position` is the last position
+    that the agent's state covers; None while the agent has no state.
     """
 
     def __init__(self) -> None:
         self.position: int | None = None
         self._heard = 0
         self._begun = 0
-        """The position of the answer that was taken last."""
+        """The position of the last answer that was taken over."""
         self._oldest: int | None = None
-        """While it waits: the position that an answer must reach, for the events before it are gone."""
+        """While an answer is awaited: the position that it must reach. Events before that are not kept."""
         self._since: deque[Recorded] = deque()
 
     def ask(self) -> None:
-        """Keep from now on what is heard: the answer may not know of it."""
+        """Keep events from now on: the answer may be older than they are."""
         if self._oldest is None:
             self._oldest = self._heard
             self._since.clear()
 
     def forget(self) -> None:
-        """Know nothing any more, and wait to be told."""
+        """Have no state any more, and wait for an answer."""
         self.position = None
         self.ask()
 
     def needs(self, position: int) -> bool:
-        """Hear that everything is to be asked for, as of that position; say whether nobody has asked yet.
+        """Say whether the agent has to register because of a message that tells it to ask as of `position`.
 
-        Also where an answer is waited for: it has to reach that position.
+        While an answer is awaited there is no need, but the answer has to reach that position.
         """
         if position <= self._begun:
             return False
@@ -51,7 +53,7 @@ class EventCursor:
         return not waits
 
     def is_news(self, recorded: Recorded) -> bool:
-        """Hear an event; say whether it is to be acted on now."""
+        """Take note of an event; say whether the agent has to act on the event now."""
         self._heard = max(self._heard, recorded.position)
         if self._oldest is not None:
             self._keep(recorded)
@@ -61,12 +63,12 @@ class EventCursor:
         return True
 
     def is_old(self, position: int) -> bool:
-        """Say whether what stands for that position is older than what cannot be heard again."""
+        """Say whether an answer as of `position` is too old: it misses events that are not kept."""
         reached = self._oldest if self._oldest is not None else self.position
         return position < (reached or 0)
 
     def begin_at(self, position: int) -> list[Recorded]:
-        """Know everything up to that position; return the later events that were heard already."""
+        """Have the state as of `position`; return the later events that have come already."""
         self.position = self._begun = position
         later = [one for one in self._since if one.position > position]
         self._since.clear()

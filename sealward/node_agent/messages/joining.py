@@ -1,4 +1,4 @@
-"""What an agent takes from the invitation that its host got."""
+"""The invitation of a host, as the agent reads it from a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def joined(path: Path | None, hostname: str) -> joining.Join | None:
-    """Return the invitation in a file; None where the file is gone or empty: it is needed but once.
+    """Return the invitation in a file; None where the file is missing or empty, as it is needed only once.
 
     Raises JoinRefused, KeyRefused, OSError.
     """

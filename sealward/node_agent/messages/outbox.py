@@ -1,4 +1,4 @@
-"""What an agent has to say, on its way to the control plane: what is said together is signed together."""
+"""Reports on their way to the control plane: reports that leave together are signed together."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROOM: Final = 64 * 1024
-"""Bytes of reports after which a bundle is full: most of what one signature costs is spread by then."""
+"""Bytes of reports in a full bundle: further reports would make one signature hardly any cheaper each."""
 HOLD: Final = 0.1
-"""Seconds that a report may wait for others, while the agent goes on with what it is at."""
+"""Seconds that a report may wait for further reports."""
 
 
 class Outbox:
-    """Reports in the order in which they were put here; safe for many threads.
+    """The reports of one node, in the order in which they were put here. For any thread.
 
-    They leave when the agent is done with what it was at (`flush`), when there are enough of them, and at
-    latest after `HOLD` once `start` was called. `submit` takes an envelope's bytes to the control plane, or
-    raises BusUnavailable: then they are lost, and `was_cut_off` says so. Each envelope gets the next of
-    `turns`.
+    Reports leave with `flush`, when there are enough of them, and after HOLD seconds once `start` was called.
+    `submit` takes the bytes of an envelope to the control plane, or raises BusUnavailable: then the reports
+    are lost, and `was_cut_off` says so. Each envelope gets the next of `turns`.
     """
 
     def __init__(
@@ -50,11 +49,11 @@ class Outbox:
         self._thread = threading.Thread(target=self._run, name="agent-outbox", daemon=True)
 
     def start(self) -> None:
-        """Let nothing wait for longer than `HOLD`."""
+        """Send each report after HOLD seconds at the latest."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is held, then end."""
+        """Send the reports that wait, then end."""
         self._stopped.set()
         self._some.set()
         if self._thread.is_alive():
@@ -62,7 +61,7 @@ class Outbox:
         self.flush()
 
     def put(self, report: reports.AnyReport) -> None:
-        """Take a report; others may join it before it leaves."""
+        """Take a report. It may wait for further reports to leave with."""
         encoded = codec.encode(report)
         with self._lock:
             if len(self._held) == reports.MOST or self._bytes + len(encoded) > ROOM:
@@ -72,16 +71,16 @@ class Outbox:
             self._some.set()
 
     def send(self, report: reports.AnyReport, *keys: Ed25519PrivateKey) -> bool:
-        """Send a report by itself, after those that are held; say whether the broker took it.
+        """Send a report by itself, after the reports that wait; say whether the broker took the report.
 
-        `keys` sign it, if they are to be others than the one in use.
+        The report is signed with `keys`, by default with the key in use.
         """
         with self._lock:
             self.flush()
             return self._post(report, *(keys or (self._keyring.current,)))
 
     def flush(self) -> bool:
-        """Send what is held: one report as it is, several as a bundle; say whether the broker took it."""
+        """Send the reports that wait, several as a bundle; say whether the broker took them."""
         with self._lock:
             held, self._held, self._bytes = self._held, [], 0
             self._some.clear()
@@ -102,7 +101,7 @@ class Outbox:
         return True
 
     def was_cut_off(self) -> bool:
-        """Say whether reports were lost since this was asked last."""
+        """Say whether reports were lost since the last call of this method."""
         with self._lock:
             lost, self._lost = self._lost, False
         return lost

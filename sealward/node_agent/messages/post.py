@@ -1,4 +1,4 @@
-"""Which inbox of the control plane an agent's reports go to."""
+"""The inbox of the control plane that an agent's reports go to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from sealward.events.bus.bus import Bus
 
 TRIED_AGAIN_AFTER: Final = 10.0
-"""Seconds after which the node's own inbox is tried again, where it was closed."""
+"""Seconds for which the shared inbox is used after the node's own inbox was found closed."""
 
 
 class Post:
-    """Puts reports into the node's own inbox; into the inbox that all nodes share where that is closed.
+    """Puts reports into the node's own inbox or, where that is closed, into the inbox that all nodes share.
 
-    It is closed at a control plane of an earlier version, for a user of the broker that was made by one, and
-    for a host that is not invited. The bus in the process has the shared inbox alone: it has no users.
+    A node's own inbox is closed at a control plane of an earlier version, for a user of the broker that an
+    earlier version made, and for a host that is not invited. The in-process bus has no users, and only the
+    shared inbox.
     """
 
     def __init__(self, bus: Bus, hostname: str, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""How an agent makes itself known: what it asks, with which key, and which answer is its own."""
+"""Registration of an agent: its questions, the keys that sign them, and the answers."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 64
-"""Questions, the last ones, whose answers may still be on their way."""
+"""How many of the last questions may still be answered."""
 
 
 class Registration:
-    """What one agent asks until it is answered; an answer to an agent before this one knows too little."""
+    """The questions of one agent. An answer to an earlier agent of the node is refused: it may be too old."""
 
     def __init__(self, hostname: str, keyring: Keyring, invitation: Ed25519PrivateKey | None = None) -> None:
         self._hostname = hostname
         self._keyring = keyring
         self._invitation = invitation
-        """The key that signs as well, until the node is let in."""
+        """A key that signs questions as well, until the node is let in."""
         self._asked: dict[str, str] = {}
-        """By nonce the key (PEM) that was asked with."""
+        """By nonce the public key (PEM) of the key that signed the question."""
         self._own: deque[str] = deque(maxlen=REMEMBERED)
-        """The nonces that this agent asked with, also those that wait no more."""
+        """The nonces of this agent's questions, also of questions that were answered."""
         self.ended = False
-        """Whether the node was removed: it may be let in again, but there is no hurry to ask."""
+        """Whether the node was removed. An administrator may let it in again, so it asks now and then."""
 
     @property
     def waits(self) -> bool:
-        """Say whether no answer has come yet."""
+        """Say whether a question is not answered yet."""
         return bool(self._asked)
 
     def ask(self, moment: datetime) -> tuple[reports.Registration, *tuple[Ed25519PrivateKey, ...]]:
-        """Return what to say, and the keys to say it with: the next one in turn, and the invitation's.
+        """Return a question and the keys that sign it: the node's keys in turn, and the invitation's key.
 
-        No two moments of a node are the same, whoever its agent was.
+        The moment is the nonce: all agents that a node ever has get ever later moments from its ledger.
         """
         nonce = moment.isoformat()
         self._own.append(nonce)
@@ -57,9 +57,9 @@ class Registration:
         return reports.Registration(hostname=self._hostname, public_key=pem, nonce=nonce), key, *invited
 
     def has_another_key(self, event: Event) -> bool:
-        """Take the next key into use when an event names it; say whether it is.
+        """Take the next key into use when an event names it; say whether the event does.
 
-        Also before this agent is registered: with the key before it never would be.
+        This holds before the agent is registered, too: a question under the old key is not accepted.
         """
         if not isinstance(event, NodeKeyReplaced) or not self._keyring.take(event.public_key):
             return False
@@ -67,24 +67,24 @@ class Registration:
         return True
 
     def is_answered_by(self, nonce: str) -> bool:
-        """Say whether an answer that repeats that nonce is for this agent: nothing else is an answer.
+        """Say whether an answer with that nonce is to a question of this agent.
 
-        Of two answers the second may come as one to a question that the first has answered: it may say more.
+        A question may be answered twice. The second answer counts as well: it may have a newer state.
         """
         return nonce in self._own
 
     def is_asked(self, nonce: str) -> bool:
-        """Say whether this agent asked with that nonce and waits for the answer."""
+        """Say whether the question with that nonce is not answered yet."""
         return nonce in self._asked
 
     def answered(self, nonce: str) -> None:
-        """Wait no more; a key that was heard under is the one in use."""
+        """Close all questions. The key that signed the answered question is the key in use from now on."""
         self._keyring.take(self._asked.get(nonce, ""))
         self._asked.clear()
         self._invitation = None
         self.ended = False
 
     def end(self) -> None:
-        """Know that the node was removed."""
+        """Note that the node was removed."""
         self.ended = True
         log.error("%s was removed: until an administrator lets it in again it is not heard", self._hostname)

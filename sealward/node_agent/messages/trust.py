@@ -1,4 +1,4 @@
-"""Which keys of the authority a node believes: they are pinned, and only a believed key can name others."""
+"""The authority's keys that a node trusts: they are pinned, and only a trusted key can name other keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PINNED: Final = "authority.pub"
-"""The file in the agent's folder: the public keys (PEM) that are believed, one after the other."""
+"""The file in the agent's folder with the public keys (PEM) that are trusted, one after the other."""
 QUIET_FOR: Final = 60.0
 """Seconds in which messages that are refused for one reason are counted and not logged again."""
 
@@ -37,7 +37,7 @@ UNKNOWN: Final = (
 
 
 class AuthorityUnknown(SealwardError):
-    """This node knows no key of the authority, so that it would believe nobody."""
+    """This node knows no key of the authority, so it trusts no message."""
 
     code = "authority.unknown"
 
@@ -45,7 +45,7 @@ class AuthorityUnknown(SealwardError):
 class Trust:
     """The authority's public keys (PEM) in memory. For any thread.
 
-    `at_first_sight` believes the key of the first answer to a registration, where none is known yet.
+    With `at_first_sight`, a node that knows no key trusts the key of the first answer to its registration.
     `refused` counts the messages that were ignored, by the code of the reason.
     """
 
@@ -65,7 +65,7 @@ class Trust:
 
     @property
     def pems(self) -> tuple[str, ...]:
-        """Return the keys whose messages are believed."""
+        """Return the keys that are trusted."""
         return self._pems
 
     def unsealed(self, body: bytes, hostname: str) -> telling.Told | None:
@@ -83,9 +83,10 @@ class Trust:
             return None
 
     def take(self, desired: Desired) -> tuple[Ed25519PublicKey, ...]:
-        """Believe the keys that a believed answer names, and no others; return those that sign references.
+        """Trust the keys that an answer names, and no others; return the keys that sign references.
 
-        Raises KeyRefused when one is none, OSError when they cannot be kept: then nothing has changed.
+        The answer was signed with a trusted key. Raises KeyRefused where a text is no key, and OSError where
+        the keys cannot be stored; then the trusted keys stay as they were.
         """
         speaking = tuple(dict.fromkeys((desired.authority, *desired.beside)))
         signers = tuple(public_key(one) for one in dict.fromkeys((*speaking, *desired.earlier)))
@@ -103,7 +104,7 @@ class Trust:
         return tuple(public_key(one) for one in pems)
 
     def _refuse(self, code: str, why: str) -> None:
-        """Count a message that is ignored; log it unless that was done a moment ago."""
+        """Count a message that is ignored; log it, unless such a message was logged within QUIET_FOR."""
         with self._lock:
             self.refused[code] += 1
             now = self._clock()
@@ -113,14 +114,14 @@ class Trust:
         log.error("a message is ignored (%s, %d so far): %.200r", code, self.refused[code], why)
 
     def _keep(self, pems: tuple[str, ...]) -> None:
-        """Have the keys outlive this process."""
+        """Store the keys, so that they outlive this process."""
 
 
 class PinnedTrust(Trust):
     """Keys in a file of the agent's folder. Raises AuthorityUnknown, KeyRefused, OSError.
 
-    What `given` returns (PEM) is pinned where nothing is yet. From then on nobody but the authority itself
-    changes the file.
+    Where there is no file, the keys that `given` returns (PEM) are pinned. From then on, only messages of the
+    authority change the file.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class PinnedTrust(Trust):
 
 
 def believed_before(ledger: Ledger) -> str | None:
-    """Return the keys (PEM) that an agent believed before keys were pinned, as its ledger has them."""
+    """Return the keys (PEM) that an agent trusted before keys were pinned, as its ledger has them."""
     raw = (ledger.fact("signers") or "").split()
     return "".join(public_pem(Ed25519PublicKey.from_public_bytes(bytes.fromhex(one))) for one in raw) or None
 

@@ -1,4 +1,4 @@
-"""The numbers that an agent gives to its envelopes, so that none of them counts twice."""
+"""The numbers that an agent gives to its envelopes, so that no envelope counts twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOOT: Final = "boot"
 
 
 class Turns:
-    """Ever greater turns. The boot is on the disk before its first turn is used; safe for many threads."""
+    """Ever greater turns. The number of a boot is on disk before its first turn is used. For any thread."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -24,7 +24,7 @@ class Turns:
 
     @property
     def boot(self) -> int:
-        """Return the number of this start, or of what stands for one after `go_beyond`."""
+        """Return the number of this start of the agent, or the number that `go_beyond` made."""
         return self._boot
 
     def next(self) -> Turn:
@@ -34,7 +34,7 @@ class Turns:
             return Turn(self._boot, self._seq)
 
     def go_beyond(self, boot: int) -> bool:
-        """Go on with a boot after one that the control plane has heard; say whether that was news."""
+        """Continue after a boot that the control plane heard; say whether that boot is not an earlier one."""
         with self._lock:
             if boot < self._boot:
                 return False

@@ -1,4 +1,4 @@
-"""What a sweep finds, and the one report that says it of a whole node."""
+"""The result of a sweep: one report about all servers of a node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Sweep:
-    """What was found so far. Nothing is vouched for that is `sealing`."""
+    """The result so far. The report vouches for no server of `sealing`: its reference may be another.
+
+    `vouched` and `withheld` have ids of signs; `lines` has the result of each server as text.
+    """
 
     sealing: Collection[str] = ()
     vouched: list[int] = field(default_factory=list)
@@ -25,13 +28,13 @@ class Sweep:
     lines: list[str] = field(default_factory=list)
 
     def withhold(self, reason: str, sign_id: int) -> None:
-        """Vouch no more for a sign."""
+        """Stop vouching for a sign, for a reason."""
         self.withheld.setdefault(reason, []).append(sign_id)
 
     def report(
         self, hostname: str, started_at: datetime, unsigned: int, cause: str, task_id: str | None
     ) -> reports.Sweep:
-        """Return what to say; `unsigned` is how many servers of the node are not signed."""
+        """Return the report. `unsigned` is the number of servers of the node without a sign."""
         withheld = (reports.Withheld(reason, ranges.render(ids)) for reason, ids in self.withheld.items())
         return reports.Sweep(
             hostname=hostname,
