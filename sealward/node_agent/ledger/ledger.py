@@ -202,8 +202,8 @@ class Ledger:
         """Return `now`; where the clock went back a little, just after the moment that was returned last.
 
         A clock that went back further was wrong before, and is believed again: the turns of reports give
-        their order all the same. The ledger notes how far the clock went since the control plane was heard: setting
-        the clock back does not make the ledger fresh for the start gate.
+        their order all the same. The ledger notes how far the clock went since the control plane was heard.
+        So setting the clock back does not make the ledger fresh for the start gate.
         """
         last = self._last_said
         moment = now if last is None or now > last or last - now > BACK else last + _TICK
