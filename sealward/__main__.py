@@ -9,6 +9,7 @@ from sealward.cli import (
     audit,
     dead_letters,
     demo,
+    diff,
     events,
     gate,
     health,
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         policy,
         register,
         measure,
+        diff,
         verify,
     ):
         module.add_to(commands)

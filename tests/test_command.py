@@ -23,7 +23,7 @@ def test_measure_prints_profile_digest_and_sections() -> None:
     shown = json.loads(done.stdout)
 
     assert done.returncode == 0
-    assert shown["profile"] == "libvirt-domain/2"
+    assert shown["profile"] == "libvirt-domain/3"
     assert len(shown["digest"]) == 64
     assert set(shown["sections"]) >= {"boot", "disks", "other"}
 

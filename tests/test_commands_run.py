@@ -148,7 +148,7 @@ def test_measure_reads_a_domain_from_libvirt(tmp_path: Path) -> None:
     good = sealward(tmp_path, "measure", "--uri", "test:///default", "test")
     none = sealward(tmp_path, "measure", "--uri", "test:///default", "nobody")
 
-    assert json.loads(good.stdout)["profile"] == "libvirt-domain/2"
+    assert json.loads(good.stdout)["profile"] == "libvirt-domain/3"
     assert none.returncode == 2
     assert len(none.stderr.splitlines()) == 1
 

@@ -1,12 +1,12 @@
-"""`sealward measure` and `sealward diff`: what is measured of a domain, and how two of them differ."""
+"""`sealward measure`: what is measured of a domain."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sealward.cli.diff import read
 from sealward.cli.refusal import refusing
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ A_DAY: Final = 86400.0
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both sub-commands."""
+    """Add the sub-command."""
     measure = commands.add_parser(
         "measure",
         help="print the measurement of a domain as JSON",
@@ -29,20 +29,6 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     source.add_argument("--xml", type=Path, metavar="FILE", help="an XML dump, - for stdin")
     source.add_argument("--uri", nargs=2, metavar=("URI", "NAME"), help="a domain by name or UUID")
     measure.set_defaults(run=_measure)
-    diff = commands.add_parser(
-        "diff",
-        help="print what differs between two XML dumps; status 1 when anything does",
-        description="Print the findings that an agent would report, one a line: section, XPath, values.",
-    )
-    diff.add_argument(
-        "--xml",
-        type=Path,
-        nargs=2,
-        required=True,
-        metavar=("SIGNED", "FOUND"),
-        help="XML dumps (`virsh dumpxml --inactive`), the one that was signed first",
-    )
-    diff.set_defaults(run=_diff)
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -58,25 +44,12 @@ def _measure(args: argparse.Namespace) -> int:
     return 0
 
 
-def _diff(args: argparse.Namespace) -> int:
-    from sealward.events.comparison.measurement import differing
-    from sealward.node_agent.measuring.findings import findings
-
-    signed, found = (_from_file(path) for path in args.xml)
-    sections = differing(signed.measurement, found.measurement)
-    if not sections:
-        return 0
-    for finding in findings(signed.evidence(), found.evidence(), sections):
-        print(finding)
-    return 1
-
-
 def _from_file(path: Path) -> Measured:
     from sealward.node_agent.measuring.canonical import DomainXmlRefused
     from sealward.node_agent.measuring.measure import measure
 
     with refusing(DomainXmlRefused):
-        return measure(sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes(), None, "")
+        return measure(read(path), None, "")
 
 
 def _from_libvirt(uri: str, name: str) -> Measured:

@@ -23,9 +23,10 @@ from sealward.commands.fact import about_sign, asked_by
 from sealward.commands.messages import Expected
 from sealward.commands.moves import confirmation, location
 from sealward.events import sign as facts
-from sealward.events.comparison.binding import is_news, is_violated
+from sealward.events.comparison.binding import is_news, is_violated, to_record
 from sealward.events.comparison.doubt import IN_DOUBT, may_be_sealed
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
+from sealward.events.comparison.remeasured import comparable
 from sealward.events.is_valid import IsValid
 from sealward.events.verdict import Verdict, judged, withheld
 
@@ -168,6 +169,7 @@ def _compared(
     Raises FromTheFuture.
     """
     statement = command.statement
+    reference = comparable(reference, statement.measurement, statement.remeasured)
     judge = partial(
         judged,
         sign.verdict,
@@ -218,8 +220,11 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
 
 def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
     """Say whether a server is as it was signed but for what a libvirt upgrade may have filled in."""
-    reference, found = sign.reference, command.statement.measurement
-    if reference is None or is_violated(reference, sign.binding, found):
+    found = command.statement.measurement
+    if sign.reference is None:
+        return False
+    reference = comparable(sign.reference, found, command.statement.remeasured)
+    if is_violated(reference, sign.binding, found):
         return False
     return may_be_sealed(reference, found, command.report.findings)
 
@@ -229,10 +234,11 @@ def _not_as_signed(
 ) -> list[Event]:
     """Judge a server that is not sealed: more has changed than an upgrade makes. The order stays open."""
     assert sign.reference is not None  # noqa: S101 - nothing without a reference is in doubt
+    statement = command.statement
     verdict = judged(
         sign.verdict,
-        sign.reference,
-        command.statement.measurement,
+        comparable(sign.reference, statement.measurement, statement.remeasured),
+        statement.measurement,
         findings=command.report.findings,
         checked_at=command.statement.measured_at,
         fresh_until=fresh_until,
@@ -258,7 +264,8 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
     found, measured_at = command.statement.measurement, command.statement.measured_at
     if sign.reference is None or verdict.is_valid is not IsValid.TRUE or measured_at <= sign.host_bound_at:
         return []
-    if not is_news(sign.reference, sign.binding, found):
+    reference = comparable(sign.reference, found, command.statement.remeasured)
+    if not is_news(reference, sign.binding, found):
         return []
     changed = facts.HostBoundChanged(
         timestamp=now,
@@ -267,7 +274,7 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
         server_id=sign.server_id,
         node_id=sign.node_id,
         generation=sign.sealed,
-        host_bound=dict(found.host_bound),
+        host_bound=to_record(found),
         findings=command.report.host_bound,
         checked_at=measured_at,
     )

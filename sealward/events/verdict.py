@@ -16,6 +16,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    are ignored. Of a withholding and a measurement at the same moment the withholding wins.
 9. A measurement whose differences are in doubt (`events.doubt`: a libvirt upgrade may have made them) makes a
    true unknown ("profile-changed"). Every other difference makes it false, whatever libvirt it is found by.
+   So does a measurement without a difference whose reference is of the profile before and leaves a section
+   undecided (`events.comparison.remeasured`).
 10. A true that was measured before its node was lost, and recorded after, is withheld: nobody vouches for it
    any more. Other withholdings are the node's own word or are followed by it, and are not compared: the
    control plane's clock says when they were recorded, the node's when it measured.
@@ -40,7 +42,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
-from sealward.events.comparison.binding import AS_SIGNED, unexplained
+from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, unexplained
 from sealward.events.comparison.doubt import IN_DOUBT, in_doubt
 from sealward.events.comparison.measurement import LIVE, Finding, differing
 from sealward.events.comparison.taint import TAINT, TAINTED
@@ -201,6 +203,8 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     bound = unexplained(reference, binding, found)
     if not changed and not bound and found.unread:
         return withheld(verdict, found.unread[0], checked_at)
+    if not changed and not bound and is_in_doubt(reference, binding):
+        return _doubted(verdict, found, checked_at)
     if not changed and not bound:
         return equal(verdict, checked_at, fresh_until)
     if reference.profile != found.profile or (not bound and in_doubt(reference, found, findings)):

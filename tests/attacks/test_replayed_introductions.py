@@ -31,7 +31,7 @@ OTHER = "0000000b-0000-4000-8000-000000000000"
 def sign(generation: int = 1) -> Assignment:
     """Return the sign of the server."""
     statement = Statement(
-        SERVER, 7, 1, generation, NOON, Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9"), b""
+        SERVER, 7, 1, generation, NOON, Measurement("libvirt-domain/3", {"boot": "aa"}, {}, "libvirt 9"), b""
     )
     envelope = msgspec.json.encode(envelopes.sign(statement.envelope(), AUTHORITY).to_json()).decode()
     return Assignment(7, SERVER, generation, generation, "true", (), envelope)

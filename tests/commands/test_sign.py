@@ -411,13 +411,13 @@ def test_what_is_not_in_doubt_is_not_ordered_as_if_it_were() -> None:
 
 def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() -> None:
     """What was sealed under libvirt-domain/1 is not red for being measured under its successor."""
-    newer = Measurement("libvirt-domain/2", {"boot": "a2"}, {}, "libvirt 9.0.0")
+    newer = Measurement("libvirt-domain/3", {"boot": "a2"}, {}, "libvirt 9.0.0")
     (verdict,) = report(sealed(), newer, second=2)
 
     assert isinstance(verdict, SignValidated)
     assert (verdict.is_valid, verdict.reasons) == (IsValid.UNKNOWN, ("profile-changed",))
     update = decider.update_sign(sealed(), UpdateSign(**ASK), now=NOW)
-    assert [getattr(one, "profile", None) for one in update] == ["libvirt-domain/2"]
+    assert [getattr(one, "profile", None) for one in update] == ["libvirt-domain/3"]
 
 
 def test_a_sign_follows_its_server_and_keeps_what_is_in_force() -> None:

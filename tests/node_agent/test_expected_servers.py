@@ -25,7 +25,7 @@ from sealward.protocol.telling import Incoming
 
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
-MEASUREMENT = Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9.0.0")
+MEASUREMENT = Measurement("libvirt-domain/3", {"boot": "aa"}, {}, "libvirt 9.0.0")
 STRICT = ServerPolicy(on_start=OnDoubt.REFUSE)
 LONG = 20.0
 """Seconds that nobody has to wait."""

@@ -53,17 +53,17 @@ def _lines(old: str, new: str, *, live: bool = False) -> list[str]:
             ),
         ),
         (
-            "port='0x16'",
-            "port='0x99'",
+            "<target chassis='7' port='0x16'/>",
+            "<target chassis='7' port='0x16' hotplug='off'/>",
             (
-                'devices: /domain/devices/controller[@type="pci" and @index="7"]/target/@port:'
-                " '0x16' -> '0x99'"
+                'devices: /domain/devices/controller[@type="pci" and @index="7"]/target/@hotplug:'
+                " absent -> 'off'"
             ),
         ),
         (
-            "<nova:name>web-1<",
-            "<nova:name>web-2<",
-            "metadata: /domain/metadata/nova:instance/nova:name/text(): 'web-1' -> 'web-2'",
+            "<nova:instance ",
+            "<nova:instance x='1' ",
+            "metadata: /domain/metadata/nova:instance/@x: absent -> '1'",
         ),
         (
             "<serial>vol-1</serial>",
@@ -118,7 +118,6 @@ def test_snapshot_and_edits_are_found(step: str) -> None:
         "files:",
         "identity:",
         "interfaces:",
-        "memory:",
         "memory:",
         "metadata:",
         "tuning:",

@@ -36,7 +36,7 @@ DOMAIN = """<domain type='kvm'>
   </devices>
 </domain>"""
 HERE = {
-    "memory_backing": "<memoryBacking><hugepages><page size='2048' nodeset='0'/></hugepages></memoryBacking>",
+    "memory_backing": "<memoryBacking><locked/><source type='memfd'/><access mode='shared'/></memoryBacking>",
     "cpuset": " cpuset='0-3'",
     "tuning": (
         "<cputune><shares>1024</shares><vcpupin vcpu='0' cpuset='1'/><emulatorpin cpuset='0'/></cputune>"
@@ -53,7 +53,7 @@ HERE = {
     "nvdimm": "/dev/dax0.0",
 }
 THERE = {
-    "memory_backing": "",
+    "memory_backing": "<memoryBacking><locked/><source type='anonymous'/></memoryBacking>",
     "cpuset": "",
     "tuning": (
         "<cputune><vcpupin vcpu='0' cpuset='5'/><emulatorpin cpuset='4'/></cputune>"
@@ -103,6 +103,7 @@ def test_a_whole_move_is_no_difference() -> None:
     ("old", "new", "section"),
     [
         ("<serial>1</serial>", "<serial>9</serial>", "disks"),
+        ("<locked/>", "", "memory"),
         ("/dev/vg/local", "/dev/vg/other", "disks"),
         ("volumes/volume-2", "volumes/volume-3", "disks"),
         ("<vcpupin vcpu='0' cpuset='1'/>", "", "tuning"),

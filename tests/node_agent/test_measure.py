@@ -10,7 +10,8 @@ from sealward.events.comparison.measurement import differing
 from sealward.node_agent.measuring import canonical
 from sealward.node_agent.measuring.canonical import DomainXmlRefused
 from sealward.node_agent.measuring.findings import findings
-from sealward.node_agent.measuring.measure import Files, measure, unmeasured
+from sealward.node_agent.measuring.form import Files, unmeasured
+from sealward.node_agent.measuring.measure import measure
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"
 SAME_AS_DEFINED = ("1b-redefined", "2-running", "3-booted")
@@ -145,7 +146,7 @@ def test_measurement_names_profile_and_hypervisor() -> None:
     xml = _read("test-driver-xmldesc")
     measurement = measure(xml.decode(), None, "libvirt 9.0.0").measurement
 
-    assert (measurement.profile, measurement.hypervisor) == ("libvirt-domain/2", "libvirt 9.0.0")
+    assert (measurement.profile, measurement.hypervisor) == ("libvirt-domain/3", "libvirt 9.0.0")
     assert measurement == measure(xml, None, "libvirt 9.0.0").measurement
 
 

@@ -23,7 +23,7 @@ from sealward.protocol.desired import Assignment, Desired
 
 OLD, NEW, STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
 OLD_PEM, NEW_PEM, STRANGER_PEM = (public_pem(one.public_key()) for one in (OLD, NEW, STRANGER))
-MEASUREMENT = Measurement("libvirt-domain/2", {"boot": "aa"}, {}, "libvirt 9.0.0")
+MEASUREMENT = Measurement("libvirt-domain/3", {"boot": "aa"}, {}, "libvirt 9.0.0")
 
 
 def desired(authority: str, beside: tuple[str, ...] = (), earlier: tuple[str, ...] = ()) -> Desired:

@@ -22,7 +22,8 @@ from sealward.node_agent.hypervisor.failures import DomainLocked, DomainNotFound
 from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.ledger.keyring import Keyring
 from sealward.node_agent.ledger.ledger import Ledger
-from sealward.node_agent.measuring.measure import Files, measure, unmeasured
+from sealward.node_agent.measuring.form import Files, unmeasured
+from sealward.node_agent.measuring.measure import measure
 from sealward.node_agent.measuring.not_measured import NotMeasured
 from sealward.node_agent.messages.outbox import Outbox
 from sealward.node_agent.messages.trust import Trust

@@ -6,7 +6,11 @@ move to another node rewrites them, and nothing else does. So:
 1. While a server stays on its node these parts must be as they were signed, or, once a move was recorded, as
    they were recorded then: on another node the same path can be another volume.
 2. After a move they may be anything once: the first look on the new node records them.
-3. What opens a server to others is never learned: a door that was not there when the server was signed is a
+3. What a start completes a definition with (`node_agent.measuring.completing`: the firmware that was picked,
+   the bridge of a network) may be anything at the first start after a seal that knew no such values, which
+   records them. Every later start must complete the definition with the same, and so must a definition that
+   was made of a running form. A move has them learned anew, as in rule 2.
+4. What opens a server to others is never learned: a door that was not there when the server was signed is a
    violation, moved or not. `node_agent.doors` names them. Neither is a taint (`events.comparison.taint`).
 """
 
@@ -16,7 +20,7 @@ from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the a
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.comparison.measurement import CONFIG, Finding
+from sealward.events.comparison.measurement import CONFIG, REDEFINED, STARTED, Finding
 from sealward.events.comparison.taint import added, taint_findings
 
 if TYPE_CHECKING:
@@ -69,22 +73,42 @@ def is_learnable(reference: Measurement, binding: Binding) -> bool:
     return binding.is_open or not (reference.host_bound or binding.recorded)
 
 
+def completes(reference: Measurement, binding: Binding, found: Measurement) -> bool:
+    """Say whether a start has decided values of a definition that no start had decided before (rule 3)."""
+    known = binding.recorded.get(STARTED) or reference.host_bound.get(STARTED)
+    return STARTED in found.host_bound and known is None
+
+
 def is_news(reference: Measurement, binding: Binding, found: Measurement) -> bool:
-    """Say whether the host-bound parts of a server that has moved are others than were recorded last."""
+    """Say whether host-bound parts may be, and are, others than were recorded last (rules 2, 3)."""
     last = binding.recorded or reference.host_bound
-    return is_learnable(reference, binding) and dict(found.host_bound) != dict(last)
+    is_moved = is_learnable(reference, binding) and to_record(found) != dict(last)
+    return is_moved or completes(reference, binding, found)
+
+
+def to_record(found: Measurement) -> dict[str, str]:
+    """Return what is recorded of the host-bound parts of a server."""
+    return {form: one for form, one in found.host_bound.items() if form != REDEFINED}
 
 
 def strays(reference: Measurement, binding: Binding, found: Measurement) -> tuple[str, ...]:
-    """Return the forms whose host-bound parts are not as they have to be (rule 1).
+    """Return the forms whose host-bound parts are not as they have to be (rules 1, 3).
 
     None while they may be anything. A form may be what another form is known as: the persistent form of a
     server that was received is what its running form was, and a server that is off has no running form.
     """
-    if is_learnable(reference, binding):
+    if is_learnable(reference, binding) or is_undecided(reference, binding):
         return ()
     known = _known(reference, binding)
-    return tuple(form for form, digest in sorted(found.host_bound.items()) if digest not in known)
+    odd = {form for form, digest in found.host_bound.items() if digest not in known}
+    if completes(reference, binding, found):
+        odd.discard(STARTED)
+    return tuple(sorted(odd))
+
+
+def is_undecided(reference: Measurement, binding: Binding) -> bool:
+    """Say whether a move recorded digests of the profile before, which nobody can compare any more."""
+    return HOST_BOUND in reference.undecided and bool(binding.recorded)
 
 
 def _known(reference: Measurement, binding: Binding) -> frozenset[str]:
@@ -109,14 +133,19 @@ def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 
 
 def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:
-    """Say whether host-bound parts are what they may not be (rules 1 to 3)."""
+    """Say whether host-bound parts are what they may not be (rules 1 to 4)."""
     return bool(
         strays(reference, binding, found) or doors_opened(reference, found) or added(reference, found)
     )
 
 
+def is_in_doubt(reference: Measurement, binding: Binding) -> bool:
+    """Say whether a reference of the profile before leaves open what a server must be like."""
+    return bool(set(reference.undecided) - {HOST_BOUND}) or is_undecided(reference, binding)
+
+
 def unexplained(reference: Measurement, binding: Binding, found: Measurement) -> tuple[Finding, ...]:
-    """Return a finding for each violation (rules 1 to 3) by what measurements alone show of it."""
+    """Return a finding for each violation (rules 1 to 4) by what measurements alone show of it."""
     signed = reference.host_bound
     odd = (
         Finding(HOST_BOUND, "/domain", signed.get(form), found.host_bound[form], form)

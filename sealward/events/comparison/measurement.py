@@ -20,10 +20,15 @@ FILES = "files"
 COMPANIONS = "companions"
 """What stands in the place of a form where files are meant that the section `files` does not cover."""
 
+STARTED = "started"
+"""What stands in the place of a form for the values that a start completed a definition with."""
+REDEFINED = "redefined"
+"""The same of a definition that was made of a running form: its values must be those of a start."""
+
 BEING_MEASURED = "files-being-measured"
 """Why a file could not be compared that takes long to read."""
 
-LIBVIRT_DOMAIN = "libvirt-domain/2"
+LIBVIRT_DOMAIN = "libvirt-domain/3"
 """The profile in force: the rules of `node_agent.profile`, by name and version."""
 
 
@@ -68,6 +73,8 @@ class Measurement:
     companions: Listing | None = None
     taints: tuple[str, ...] | None = None
     jobs: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    """The sections of a reference that cannot be measured under this profile from its evidence alone."""
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -158,7 +165,8 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
 
     A running section is accounted for when it equals the signed persistent section or the running section
     recorded at signing (a device that was hot-plugged before the server was signed). Where files could not be
-    read, the section `files` differs only if one of the others does: what is unread proves nothing.
+    read, the section `files` differs only if one of the others does: what is unread proves nothing. Neither
+    does a section that the reference leaves undecided.
     Companions that differ are the pair (FILES, COMPANIONS).
     """
     names = reference.sections.keys() | found.sections.keys()
@@ -168,7 +176,8 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
         for name, digest in found.live.items()
         if digest not in (reference.sections.get(name), reference.live.get(name))
     }
-    proven = {pair for pair in config | live if pair[0] != FILES or _is_proven(reference, found, pair[1])}
+    decided = {pair for pair in config | live if pair[0] not in reference.undecided}
+    proven = {pair for pair in decided if pair[0] != FILES or _is_proven(reference, found, pair[1])}
     return tuple(sorted(proven | _companions(reference, found)))
 
 

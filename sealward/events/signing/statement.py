@@ -19,6 +19,7 @@ from sealward.events import typed
 from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.comparison.files import Listing  # noqa: TC001 - as above
 from sealward.events.comparison.measurement import Measurement
+from sealward.events.comparison.remeasured import Remeasured
 from sealward.events.signing.envelope import Envelope
 from sealward.events.values import TaskId  # noqa: TC001 - rules and wire form are read off the annotations
 
@@ -50,6 +51,8 @@ class Statement:
     measurement: Measurement
     evidence: bytes
     task_id: TaskId | None = None
+    remeasured: Remeasured | None = None
+    """The reference that was compared with, where it had to be measured anew under the node's profile."""
 
     def envelope(self) -> Envelope:
         """Return the unsigned envelope of this statement."""
@@ -85,12 +88,25 @@ class Statement:
             predicate["jobs"] = list(self.measurement.jobs)
         if self.task_id is not None:
             predicate["taskId"] = self.task_id
+        if self.remeasured is not None:
+            predicate["remeasured"] = _remeasured_fields(self.remeasured)
         return {
             "_type": STATEMENT_TYPE,
             "subject": [subject],
             "predicateType": PREDICATE_TYPE,
             "predicate": predicate,
         }
+
+
+def _remeasured_fields(remeasured: Remeasured) -> dict[str, Any]:
+    return {
+        "origin": remeasured.origin,
+        "profile": remeasured.profile,
+        "sections": dict(remeasured.sections),
+        "live": dict(remeasured.live),
+        "hostBound": dict(remeasured.host_bound),
+        "undecided": list(remeasured.undecided),
+    }
 
 
 _HELD: Final[weakref.WeakValueDictionary[tuple[bytes, str], Statement]] = weakref.WeakValueDictionary()
@@ -132,6 +148,20 @@ class _Subject(msgspec.Struct, frozen=True):
     digest: _Digest
 
 
+class _Remeasured(msgspec.Struct, frozen=True, rename="camel"):
+    origin: str
+    profile: str
+    sections: dict[str, str]
+    live: dict[str, str] = msgspec.field(default_factory=dict)
+    host_bound: dict[str, str] = msgspec.field(default_factory=dict)
+    undecided: tuple[str, ...] = ()
+
+    def known(self) -> Remeasured:
+        return Remeasured(
+            self.origin, self.profile, self.sections, self.live, self.host_bound, self.undecided
+        )
+
+
 class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     """What is stated, as it stands in JSON; `evidence` in base64."""
 
@@ -153,6 +183,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     taints: tuple[str, ...] | None = None  # as above
     jobs: tuple[str, ...] = ()  # as above
     task_id: str | None = None  # as above
+    remeasured: _Remeasured | None = None  # as above
 
     def statement(self) -> Statement:
         return Statement(
@@ -176,6 +207,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
             ),
             self.evidence,
             self.task_id,
+            None if self.remeasured is None else self.remeasured.known(),
         )
 
 

@@ -18,14 +18,14 @@ from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
 from sealward.node_agent.files.refusals import FilesUnresponsive
 from sealward.node_agent.files.watch import FileWatch
 from sealward.node_agent.measuring import canonical
-from sealward.node_agent.measuring.measure import unmeasured
+from sealward.node_agent.measuring.form import unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.events.comparison.measurement import Finding
     from sealward.node_agent.files.content.cache import Cache
-    from sealward.node_agent.measuring.measure import Files
+    from sealward.node_agent.measuring.form import Files
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from sealward.node_agent.files.refusals import FileChanging, FileUnreadable
 if TYPE_CHECKING:
     from sealward.node_agent.files.content.remembered import Remembered
     from sealward.node_agent.files.discovery.chain import Layer
-    from sealward.node_agent.measuring.measure import Files
+    from sealward.node_agent.measuring.form import Files
 
 AT_ONCE = 64 * 1024 * 1024
 """Bytes of data of a file that is read now, even if its root is known: 40 ms with SHA-256 in hardware."""

@@ -43,6 +43,10 @@ class Bindings:
             for digest in expanded:
                 self._ledger.keep_expanded(server_id, digest)
 
+    def expanded(self, server_id: str) -> frozenset[str]:
+        """Return what libvirt has expanded for this node whenever that server ran as it was signed."""
+        return self._ledger.expanded(server_id)
+
     def hear(self, event: SignEvent) -> None:
         """Take over what an event of a sign changes. A new reference may have another CPU model to expand."""
         from sealward.events.sign import SignSealed  # noqa: PLC0415 - the start gate reads bindings in a hurry

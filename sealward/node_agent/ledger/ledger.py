@@ -165,6 +165,11 @@ class Ledger:
         with self._lock:
             self._database.execute(SQL["keep-expanded"], (server_id, digest))
 
+    def expanded(self, server_id: str) -> frozenset[str]:
+        """Return what libvirt expanded for this node when a server ran as it was signed."""
+        with self._lock:
+            return frozenset(digest for (digest,) in self._database.execute(SQL["expanded"], (server_id,)))
+
     def forget_expanded(self, server_id: str) -> None:
         """Forget what libvirt expanded for this node, for a server that was signed anew."""
         with self._lock:

@@ -14,6 +14,7 @@ from sealward.events.signing import statement as statements
 from sealward.node_agent.ledger import bindings
 from sealward.node_agent.ledger.ledger import Entry
 from sealward.node_agent.measuring import belongings
+from sealward.node_agent.measuring.remeasuring import as_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from sealward.events.comparison.measurement import Measurement
+    from sealward.events.comparison.remeasured import Remeasured
     from sealward.node_agent.ledger.ledger import Ledger
     from sealward.protocol.desired import Assignment
 
@@ -36,6 +38,8 @@ class Reference:
     generation: int
     measurement: Measurement
     evidence: bytes
+    remeasured: Remeasured | None = None
+    """How the reference was measured anew, where it was sealed under the profile before."""
 
 
 class References:
@@ -106,8 +110,11 @@ class References:
                 entry.server_id,
             )
             return None
-        measurement = with_files(statement.measurement, statement.evidence)
-        return Reference(entry.server_id, entry.sign_id, entry.generation, measurement, statement.evidence)
+        sealed = with_files(statement.measurement, statement.evidence)
+        measurement, remeasured = as_in_force(sealed, statement.evidence)
+        return Reference(
+            entry.server_id, entry.sign_id, entry.generation, measurement, statement.evidence, remeasured
+        )
 
 
 def entries(assignments: Iterable[Assignment]) -> Iterator[Entry]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from lxml import etree
 
 from sealward.error import SealwardError
 from sealward.node_agent.measuring import profile
+from sealward.node_agent.measuring.classes import BLANKED, BOUND, LEFT_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from sealward.node_agent.measuring.classes import Part
 
 MAX_BYTES = 4 * 1024 * 1024
 # A large real domain has under 2 000 tags; each element costs a few microseconds, so this bounds the time.
@@ -28,7 +31,7 @@ MAX_ATTRIBUTES = 500
 MAX_NAMESPACES = 500
 
 _BLANKS = " \t\r\n"
-_DIGEST_HEADER = profile.PROFILE.encode() + b"\0"
+_DIGEST_HEADER = profile.DIGESTS
 
 
 class DomainXmlRefused(SealwardError, ValueError):
@@ -68,8 +71,8 @@ def parse(xml: str | bytes, root_tag: str = "domain") -> etree._Element:
 
 
 def normalise(xml: str | bytes) -> etree._Element:
-    """Parse a domain and drop what the profile leaves out. Raises DomainXmlRefused."""
-    return drop_noise(parse(xml))
+    """Parse a domain and drop what the profile does not measure. Raises DomainXmlRefused."""
+    return blank_assigned(drop_noise(parse(xml)))
 
 
 def drop_noise(root: etree._Element, chain: str = profile.MEASURED_CHAIN) -> etree._Element:
@@ -92,21 +95,31 @@ def declared_chains(domain: etree._Element) -> Iterator[etree._Element]:
             yield bare
 
 
-def drop_start(root: etree._Element) -> etree._Element:
-    """Drop what libvirt writes into a running form at its start from a normalised domain, and return it."""
-    for node in _select(_start_xpath(), root):
-        _drop(node)
+def blank_assigned(root: etree._Element) -> etree._Element:
+    """Drop the values of a domain that libvirt picks when it is defined, and return it.
+
+    The elements that have such values stay where they are.
+    """
+    for xpath, names in _blanked():
+        for element in cast("list[etree._Element]", xpath(root)):
+            for name in names.intersection(element.keys()):
+                del element.attrib[name]
     return root
 
 
-def take_host_bound(domain: etree._Element) -> str:
+def take_host_bound(
+    domain: etree._Element, bound: tuple[Part, ...] = BOUND, *, hosts_in_order: bool = False
+) -> str:
     """Cut the host-bound parts out of a normalised domain and return their SHA-256 hex.
 
-    The digest covers place and value of each. Raises DomainXmlRefused.
+    The digest covers place and value of each. Raises DomainXmlRefused. The hosts that serve a network disk
+    count as a set, because a client asks any of them, unless they are digested `hosts_in_order`.
     """
     found = hashlib.sha256(_DIGEST_HEADER + b"host-bound\0")
-    nodes = _select(_host_bound_xpath(), domain)
-    for text in [_located(node) for node in nodes]:
+    nodes = _select(_bound_xpath(bound), domain)
+    hosts = () if hosts_in_order else [node for node in nodes if _is_host(node)]
+    rest = [node for node in nodes if node not in hosts]
+    for text in [*map(_located, rest), *sorted(_among(host) for host in hosts)]:
         found.update(len(text).to_bytes(8, "big") + text)
     for node in nodes:
         owner = node.getparent()
@@ -212,19 +225,25 @@ _CROWDED = etree.XPath(f"//*[count(@*) > {MAX_ATTRIBUTES}]")
 
 @functools.cache
 def _noise_xpath(chain: str) -> etree.XPath:
-    union = " | ".join((chain, *(xpath for noise in profile.NOISE for xpath in noise.xpaths)))
-    return etree.XPath(union, namespaces=profile.NAMESPACES)
+    return _union((chain, *(xpath for part in LEFT_OUT for xpath in part.xpaths)))
 
 
 @functools.cache
-def _start_xpath() -> etree.XPath:
-    return etree.XPath(" | ".join(xpath for part in profile.AT_START for xpath in part.xpaths))
+def _blanked() -> tuple[tuple[etree.XPath, frozenset[str]], ...]:
+    return tuple((etree.XPath(one.xpath), one.attributes) for one in BLANKED)
 
 
 @functools.cache
-def _host_bound_xpath() -> etree.XPath:
-    union = " | ".join(xpath for part in profile.HOST_BOUND for xpath in part.xpaths)
-    return etree.XPath(union, namespaces=profile.NAMESPACES)
+def _bound_xpath(bound: tuple[Part, ...]) -> etree.XPath:
+    return _union(xpath for part in bound for xpath in part.xpaths)
+
+
+def _union(xpaths: Iterable[str]) -> etree.XPath:
+    return etree.XPath(" | ".join(xpaths), namespaces=profile.NAMESPACES)
+
+
+def _is_host(node: etree._Element | etree._ElementUnicodeResult) -> TypeGuard[etree._Element]:
+    return isinstance(node, etree._Element) and node.tag == "host"
 
 
 def _located(node: etree._Element | etree._ElementUnicodeResult) -> bytes:
@@ -236,17 +255,38 @@ def _located(node: etree._Element | etree._ElementUnicodeResult) -> bytes:
     return f"{place}/@{node.attrname}\0{node}".encode()
 
 
+def _among(host: etree._Element) -> bytes:
+    """Return what a host holds, and where those are that it is one of."""
+    owner = host.getparent()
+    place = "" if owner is None else owner.getroottree().getpath(owner)
+    return place.encode() + b"\0" + canonical_bytes(host)
+
+
 def _select(xpath: etree.XPath, root: etree._Element) -> list[etree._Element | etree._ElementUnicodeResult]:
     return cast("list[etree._Element | etree._ElementUnicodeResult]", xpath(root))
 
 
 def _tidy_text(root: etree._Element) -> None:
+    of_applications = frozenset(
+        one for metadata in root.iterfind("metadata") for one in metadata.iterdescendants()
+    )
     for element in root.iter():
+        if element in of_applications:
+            _tidy_mixed(element)
+            continue
         if not (element.text or "").strip(_BLANKS):
             element.text = None
         if (element.tail or "").strip(_BLANKS) or (element.text and _is_container(element, root)):
             reason = "it has text beside elements"
             raise DomainXmlRefused(reason)
+        element.tail = None
+
+
+def _tidy_mixed(element: etree._Element) -> None:
+    """Drop blanks; what applications write into <metadata> may have text beside elements, which counts."""
+    if not (element.text or "").strip(_BLANKS):
+        element.text = None
+    if not (element.tail or "").strip(_BLANKS):
         element.tail = None
 
 
@@ -261,6 +301,9 @@ def _drop(node: etree._Element | etree._ElementUnicodeResult) -> None:
         return
     if isinstance(node, etree._Element):
         owner.remove(node)
+        return
+    if node.is_text:
+        owner.text = None
         return
     del owner.attrib[str(node.attrname)]
     parent = owner.getparent()

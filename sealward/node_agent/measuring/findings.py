@@ -7,14 +7,14 @@ finding names the thing an administrator knows. Work and output are bounded what
 from __future__ import annotations
 
 import copy
-import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from sealward.events.comparison.doubt import MOST
 from sealward.events.comparison.files import UNREAD
-from sealward.events.comparison.measurement import COMPANIONS, CONFIG, FILES, LIVE, Finding
-from sealward.node_agent.measuring import canonical, masking, profile
+from sealward.events.comparison.measurement import COMPANIONS, CONFIG, FILES, LIVE, STARTED, Finding
+from sealward.node_agent.measuring import canonical, completing, evidence, masking, profile
+from sealward.node_agent.measuring.classes import BOUND_SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,10 +81,14 @@ def findings(
     persistent form. Every pair yields a finding at least: where the change is inside masked values, those are
     named; where the evidence shows nothing or cannot be read, the finding is on the domain.
     """
-    signed, found = _read(signed_evidence), _read(found_evidence)
+    signed, found = _read(signed_evidence, found_evidence)
+    whole: tuple[_Forms | None, _Forms | None] | None = None
     result: list[Finding] = []
     for section, form in differing:
         changes = _explain(signed, found, section, form)
+        if not changes:  # the measurement was not held against this reference, and all of it counts
+            whole = whole or _read(signed_evidence, found_evidence, as_defined=True)
+            changes = _explain(*whole, section, form) or _unseen(found, section, form)
         result.extend(Finding(section, xpath, old, new, form).printable() for xpath, old, new in changes)
     return tuple(result)
 
@@ -94,9 +98,10 @@ def host_bound_findings(
 ) -> tuple[Finding, ...]:
     """Say which host-bound parts differ between two measurements.
 
-    `strict` are the findings about their strict sections: what they name is not named once more.
+    `strict` are the findings about their strict sections: what they name is not named once more. What a start
+    completed the definition with is among the result, under STARTED in the place of a form.
     """
-    signed, found = _read(signed_evidence, whole=True), _read(found_evidence, whole=True)
+    signed, found = _read(signed_evidence, found_evidence, with_bound=True)
     if signed is None or found is None:
         return ()
     named = {(one.section, one.xpath, one.form) for one in strict}
@@ -104,18 +109,42 @@ def host_bound_findings(
         Finding(section, xpath, old, new, form).printable()
         for section in profile.SECTIONS
         for form in (CONFIG, LIVE)
-        if section in profile.HOST_BOUND_SECTIONS and (form == CONFIG or section in found[LIVE])
+        if section in BOUND_SECTIONS and (form == CONFIG or section in found[LIVE])
         for xpath, old, new in _changes(signed, found, section, form)
     )
-    return tuple(one for one in whole if (one.section, one.xpath, one.form) not in named)
+    bound = tuple(one for one in whole if (one.section, one.xpath, one.form) not in named)
+    return bound + completed_findings(signed_evidence, found_evidence)
+
+
+def completed_findings(signed_evidence: bytes, found_evidence: bytes) -> tuple[Finding, ...]:
+    """Say what the start of the found server completed its definition with, otherwise than the signed one."""
+    signed, found = evidence.read(signed_evidence), evidence.read(found_evidence)
+    if signed is None or found is None:
+        return ()
+    before, after = dict(_completed(signed)), dict(_completed(found))
+    return tuple(
+        Finding(profile.section_of(xpath), xpath, *_clipped(before.get(xpath), value), STARTED).printable()
+        for xpath, value in after.items()
+        if before.get(xpath) != value
+    )
+
+
+def _completed(one: evidence.Evidence) -> tuple[completing.Completed, ...]:
+    if one.live is None:
+        return ()
+    return completing.settle(one.config, copy.deepcopy(one.live))
 
 
 def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: str) -> list[_Change]:
     if signed is None or found is None:
         return [("/domain", _readable(signed), _readable(found))]
-    changes = _changes(signed, found, section, form)
-    after = found[form].get(section, [])
-    return changes or _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
+    return _changes(signed, found, section, form)
+
+
+def _unseen(found: _Forms | None, section: str, form: str) -> list[_Change]:
+    """Return what is said of a difference that evidence does not show: the change is in a masked value."""
+    after = [] if found is None else found[form].get(section, [])
+    return _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
 
 
 def _changes(signed: _Forms, found: _Forms, section: str, form: str) -> list[_Change]:
@@ -128,39 +157,52 @@ def _readable(forms: _Forms | None) -> str:
     return _UNREADABLE if forms is None else masking.MASK
 
 
-def _read(evidence: bytes, *, whole: bool = False) -> _Forms | None:
-    """Return the strict parts of evidence, or all; None if it is damaged, too large or of another profile."""
-    try:
-        inflater = zlib.decompressobj()
-        text = inflater.decompress(evidence, canonical.MAX_BYTES)
-        root = canonical.parse(text, "evidence")
-        canonical.canonical_bytes(root)  # so that no part of it can refuse later
-    except (zlib.error, canonical.DomainXmlRefused):
-        return None
-    config = root.find("config/domain")
-    if config is None or root.get("profile") != profile.PROFILE or not inflater.eof:
-        return None
-    for domain in () if whole else root.iterfind("*/domain"):
-        canonical.take_host_bound(domain)
-    masking.mask_tree(root)  # it comes from another machine: trust it with nothing
-    return {CONFIG: _sections(config), LIVE: _live_sections(root), COMPANIONS: _companions(root)}
+def _read(
+    signed_evidence: bytes, found_evidence: bytes, *, with_bound: bool = False, as_defined: bool = False
+) -> tuple[_Forms | None, _Forms | None]:
+    """Return the strict parts of both; None for what is damaged, too large or of another profile.
+
+    What libvirt made of the signed definition is undone, so no finding is about that; in a definition it is
+    not undone where that is wanted `as_defined`. Host-bound parts are left in `with_bound`.
+    """
+    signed, found = evidence.read(signed_evidence), evidence.read(found_evidence)
+    base = None if found is None else copy.deepcopy(found.config)
+    if signed is not None and found is not None and not as_defined:
+        completing.settle(signed.config, found.config, is_definition=True)
+    return (
+        None if signed is None else _forms(signed, signed.config, with_bound=with_bound),
+        None if found is None or base is None else _forms(found, base, with_bound=with_bound),
+    )
 
 
-def _companions(root: etree._Element) -> _Sections:
+def _forms(one: evidence.Evidence, base: etree._Element, *, with_bound: bool) -> _Forms:
+    if one.live is not None:
+        completing.settle(base, one.live)
+    for domain in (one.config, one.live):
+        if domain is not None:
+            canonical.blank_assigned(canonical.drop_noise(domain))
+            if not with_bound:
+                canonical.take_host_bound(domain)
+    return {
+        CONFIG: _sections(one.config),
+        LIVE: _live_sections(one),
+        COMPANIONS: _companions(one),
+    }
+
+
+def _companions(one: evidence.Evidence) -> _Sections:
     """Return the companions as the files of a form of their own."""
-    found = root.find(COMPANIONS)
-    if found is None:
+    if one.companions is None:
         return {}
-    found.tag = FILES
-    return {FILES: [("/domain", found)]}
+    one.companions.tag = FILES
+    return {FILES: [("/domain", one.companions)]}
 
 
-def _live_sections(root: etree._Element) -> _Sections:
-    form, domain = root.find("live"), root.find("live/domain")
-    if form is None or domain is None:
+def _live_sections(one: evidence.Evidence) -> _Sections:
+    if one.live is None:
         return {}
-    parts = _sections(domain)
-    return {name: parts.get(name, []) for name in form.get("sections", "").split()}
+    parts = _sections(one.live)
+    return {name: parts.get(name, []) for name in one.live_sections}
 
 
 def _sections(domain: etree._Element) -> _Sections:
@@ -168,6 +210,23 @@ def _sections(domain: etree._Element) -> _Sections:
     for section, parent, part in canonical.placed(domain):
         result.setdefault(section, []).append((parent, part))
     return result
+
+
+def changes(signed: etree._Element, found: etree._Element) -> Iterator[_Change]:
+    """Return how two parsed domains differ, whatever class the parts have."""
+    before, after = _sections(signed), _sections(found)
+    for section in profile.SECTIONS:
+        yield from islice(_changed_parts(before.get(section, []), after.get(section, [])), MAX_FINDINGS)
+
+
+def path_of(element: etree._Element) -> str:
+    """Return the keyed XPath of an element of a parsed domain."""
+    parent = element.getparent()
+    if parent is None:
+        return f"/{element.tag!s}"
+    above = path_of(parent)
+    known = keyed([(above, one) for one in parent])
+    return next(xpath for xpath, one in known.items() if one is element)
 
 
 def is_of_unread(finding: Finding) -> bool:
@@ -198,7 +257,7 @@ def _unread(signed: etree._Element | None, found: etree._Element) -> Iterator[_C
     known = {} if signed is None else {_place(one): one.get("content") for one in signed}
     if found.get("reason") is not None:
         yield "/domain/files", None, f"{NOT_COMPARED}{found.get('reason')}"
-    for xpath, one in _keyed([("/domain/files", one) for one in found]).items():
+    for xpath, one in keyed([("/domain/files", one) for one in found]).items():
         if one.get(UNREAD) is not None:
             yield xpath, known.get(_place(one)), f"{NOT_COMPARED}{one.get(UNREAD)}"
 
@@ -213,7 +272,7 @@ def _place(file: etree._Element) -> tuple[str | None, ...]:
 
 
 def _changed_parts(signed: _Parts, found: _Parts) -> Iterator[_Change]:
-    old, new = _keyed(signed), _keyed(found)
+    old, new = keyed(signed), keyed(found)
     for xpath in _merged(list(old), list(new)):
         yield from _changed(xpath, old.get(xpath), new.get(xpath))
     yield from _moved(list(old), list(new))
@@ -231,13 +290,15 @@ def _changed(xpath: str, old: etree._Element | None, new: etree._Element | None)
     yield from _changed_attributes(xpath, old, new)
     if old.text != new.text:
         yield f"{xpath}/text()", *_clipped(old.text, new.text)
+    if old.tail != new.tail:
+        yield f"{xpath}/following-sibling::text()[1]", *_clipped(old.tail, new.tail)
     yield from _changed_parts([(xpath, child) for child in old], [(xpath, child) for child in new])
 
 
 def _changed_attributes(xpath: str, old: etree._Element, new: etree._Element) -> Iterator[_Change]:
     for name in sorted({str(name) for name in (*old.attrib, *new.attrib)}):
         if old.get(name) != new.get(name):
-            shown = _shown_name(name, old if name in old.attrib else new)
+            shown = shown_name(name, old if name in old.attrib else new)
             yield f"{xpath}/@{shown}", *_clipped(old.get(name), new.get(name))
 
 
@@ -263,12 +324,12 @@ def _merged(old: list[str], new: list[str]) -> list[str]:
     return [*followers.get("", []), *(x for xpath in old for x in (xpath, *followers.get(xpath, [])))]
 
 
-def _keyed(parts: _Parts) -> dict[str, etree._Element]:
+def keyed(parts: _Parts) -> dict[str, etree._Element]:
     """Return the parts by keyed XPath; a position follows the second and later ones of the same key."""
     result: dict[str, etree._Element] = {}
     seen: dict[str, int] = {}
     for parent, element in parts:
-        xpath = f"{parent}/{_shown_name(str(element.tag), element)}{_predicate(element)}"
+        xpath = f"{parent}/{shown_name(str(element.tag), element)}{_predicate(element)}"
         seen[xpath] = count = seen.get(xpath, 0) + 1
         result[xpath if count == 1 else f"{xpath}[{count}]"] = element
     return result
@@ -293,7 +354,7 @@ def _is_quotable(value: str | None) -> bool:
     return value is not None and len(value) <= _MAX_KEY and '"' not in value and value.isprintable()
 
 
-def _shown_name(name: str, element: etree._Element) -> str:
+def shown_name(name: str, element: etree._Element) -> str:
     """Return a name as the document writes it, with its prefix."""
     namespace, brace, local = name.rpartition("}")
     if not brace:
@@ -332,10 +393,10 @@ def _masked_leaves(parts: _Parts) -> list[_Change]:
 
 
 def _masked_paths(parts: _Parts) -> Iterator[str]:
-    for xpath, element in _keyed(parts).items():
+    for xpath, element in keyed(parts).items():
         for name, value in element.attrib.items():
             if masking.MASK in value:
-                yield f"{xpath}/@{_shown_name(str(name), element)}"
+                yield f"{xpath}/@{shown_name(str(name), element)}"
         if masking.MASK in (element.text or ""):
             yield f"{xpath}/text()"
         yield from _masked_paths([(xpath, child) for child in element])

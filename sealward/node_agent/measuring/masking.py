@@ -29,6 +29,7 @@ _AUTHORIZATION = re.compile(r"""(\b(?:bearer|basic)\s{1,8})[^\s&,;"']+""", re.IG
 _QEMU_SECRET = re.compile(r"""(\bsecret,[^\s"']{0,200}?\bdata=)[^\s&,;"']+""", re.IGNORECASE)
 _USERINFO = re.compile(r"(://[^\s/:@?#]{0,256}:)[^\s/?#]+@")
 _NAMING_ATTRIBUTES = ("name", "key")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def mask_text(text: str) -> str:
@@ -52,13 +53,20 @@ def mask_tree(root: etree._Element) -> None:
 def _mask_element(element: etree._Element) -> None:
     named = any(_is_secret_name(element.get(key, "")) for key in _NAMING_ATTRIBUTES)
     for name, value in element.attrib.items():
-        whole = _is_secret_name(_local(name)) or (named and _local(name) == "value")
+        whole = _is_hidden(_local(name), value) or (named and _local(name) == "value")
         masked = MASK if whole and value else mask_text(value)
         if masked != value:
             element.set(name, masked)
     if element.text:
         whole = named or _is_secret_name(_local(str(element.tag)))
         element.text = MASK if whole else mask_text(element.text)
+    if element.tail:
+        element.tail = mask_text(element.tail)
+
+
+def _is_hidden(name: str, value: str) -> bool:
+    """Say whether an attribute goes whole; the UUID that libvirt keeps a secret under is no secret."""
+    return _is_secret_name(name) and not (name == "secret" and _UUID.fullmatch(value))
 
 
 def _masked_assignment(match: re.Match[str]) -> str:

@@ -2,89 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import zlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
-from lxml import etree
-
-from sealward.events.comparison.files import ALL, Listing, listed
-from sealward.events.comparison.measurement import CONFIG, FILES, LIVE, Measurement
-from sealward.node_agent.measuring import canonical, masking, profile
-from sealward.node_agent.measuring.doors import hidden_doors, open_doors
+from sealward.events.comparison.measurement import (
+    CONFIG,
+    FILES,
+    LIVE,
+    REDEFINED,
+    STARTED,
+    Measurement,
+)
+from sealward.node_agent.measuring import completing, evidence, form, profile
+from sealward.node_agent.measuring.classes import BOUND_SECTIONS
+from sealward.node_agent.measuring.form import unmeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-
-Source: TypeAlias = "str | bytes | etree._Element"
-"""A domain as XML, or as the tree that `canonical.parse` made of the XML.
-
-Measuring leaves the tree unchanged."""
-Files: TypeAlias = "Callable[[etree._Element], etree._Element]"
-"""Gives the `<files>` of a parsed domain; their next sibling is `<companions>`, if those are looked for."""
-
-
-def unmeasured(domain: etree._Element) -> etree._Element:
-    """Return what stands for files that nobody looks at: never equal to files that were measured.
-
-    It holds the chains of images that the domain declares: QEMU is made to follow them, and no file that was
-    measured says so.
-    """
-    files = etree.Element("files", measured="no")
-    files.extend(canonical.declared_chains(domain))
-    return files
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """The persistent or running form of a domain, and what was measured of its files."""
-
-    source: Source
-    files: etree._Element
-    companions: etree._Element | None = None
-
-    def domain(self) -> etree._Element:
-        """Return the normalised domain with its files. Raises DomainXmlRefused."""
-        return self.normalised(_parsed(self.source))
-
-    def normalised(self, domain: etree._Element) -> etree._Element:
-        """Return a parsed domain without noise, with its files. Raises DomainXmlRefused."""
-        chain = profile.MEASURED_CHAIN if self.is_measured else profile.CHAIN
-        return _with(canonical.drop_noise(domain, chain), self.files)
-
-    @property
-    def is_measured(self) -> bool:
-        """Say whether the node looks at files at all, whatever came of it."""
-        return self.files.get("measured") != "no" or "reason" in self.files.attrib
-
-    def listing(self) -> Listing:
-        """Return the files one by one."""
-        if "reason" in self.files.attrib:
-            return Listing({}, {ALL: self.files.get("reason", "")})
-        return listed(_attributes(self.files))
-
-    def companion_listing(self) -> Listing | None:
-        """Return the companions of the files one by one; None where the node looks at no files."""
-        if self.companions is not None:
-            return listed(_attributes(self.companions))
-        return self.listing() if "reason" in self.files.attrib else None
-
-    def before_start(self) -> _Digests:
-        """Return the digests of a running form without what libvirt writes into it at its start."""
-        return _digested(canonical.drop_start(self.domain()))
-
-
-class _Digests(NamedTuple):
-    """The digests of the strict sections of a form, that of all its host-bound parts, and its doors.
-
-    `hidden` are the doors that noise hides: they are looked for before noise is dropped.
-    """
-
-    sections: dict[str, str]
-    bound: str
-    doors: frozenset[str]
-    hidden: frozenset[str] = frozenset()
+    from sealward.events.comparison.files import Listing
+    from sealward.node_agent.measuring.completing import Completed
+    from sealward.node_agent.measuring.form import Digests, Files, Form, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,46 +31,90 @@ class Measured:
     """
 
     measurement: Measurement
-    _config: _Form = field(repr=False, compare=False)
-    _live: _Form | None = field(repr=False, compare=False)
+    _config: Form = field(repr=False, compare=False)
+    _live: Form | None = field(repr=False, compare=False)
     expanded: frozenset[str] = frozenset()
     """The digests of what libvirt has expanded for this node in the running form."""
+    completed: tuple[Completed, ...] = field(default=(), repr=False, compare=False)
+    """What the start of the running form completed its definition with."""
 
     def evidence(self) -> bytes:
         """Return what findings need later: deflated canonical XML with the secrets masked, about 2 KB.
 
         It holds the persistent form, and of the running form the sections that deviate, those with deviating
-        host-bound parts among them. Costs about a millisecond, so it is not part of measuring.
+        host-bound parts and those that a start completed among them. Costs about a millisecond, so it is not
+        part of measuring.
         """
-        root = etree.Element("evidence", profile=self.measurement.profile)
-        etree.SubElement(root, "config").append(self._config.domain())
-        names = sorted(self.measurement.live.keys() | self._bound_sections())
-        if self._live is not None and names:
-            form = etree.SubElement(root, "live", sections=" ".join(names))
-            form.append(_only(self._live.domain(), names))
-        if self._config.companions is not None:
-            root.append(copy.copy(self._config.companions))
-        masking.mask_tree(root)
-        return zlib.compress(canonical.canonical_bytes(root), 9)
+        sections = self.measurement.live.keys() | self._bound_sections() | self._completed_sections()
+        return evidence.written(self.measurement.profile, self._config, self._live, sections)
 
-    def beside(self, reference: Measurement | None) -> Measured:
-        """Return what is compared with a reference: see `Measurement.beside`."""
-        return replace(self, measurement=self.measurement.beside(reference))
+    def beside(
+        self, reference: Measurement | None, signed: bytes = b"", expanded: frozenset[str] = frozenset()
+    ) -> Measured:
+        """Return what is compared with a reference, whose evidence is `signed`.
+
+        A definition that was made of a running form (by a volume swap of nova, a revert to a snapshot) has
+        what its start derived or completed: where that is all, its sections are those of the reference. Its
+        processor must be as it runs, or as it was `expanded` on this node before. So must the chains of
+        images that it declares, where the node looks at no files.
+        """
+        seen = self.measurement.beside(reference)
+        if reference is not None and signed and self._differs(reference):
+            seen = self._redefined(seen, reference, signed, expanded | self.expanded)
+        return replace(self, measurement=seen)
+
+    def _differs(self, reference: Measurement) -> bool:
+        seen = self.measurement
+        return dict(seen.sections) != dict(reference.sections) or (
+            seen.host_bound.get(CONFIG) != reference.host_bound.get(CONFIG)
+        )
+
+    def _redefined(
+        self, seen: Measurement, reference: Measurement, signed: bytes, expanded: frozenset[str]
+    ) -> Measurement:
+        known = evidence.read(signed)
+        if known is None:
+            return seen
+        settled, completed = self._config.settled(known.config, is_definition=True)
+        was = reference.sections
+        sections = {
+            name: was[name] if settled.sections[name] == was.get(name) else digest
+            for name, digest in seen.sections.items()
+        }
+        for name in (profile.HOST_EXPANDED | {FILES}) & was.keys():
+            if seen.sections.get(name) in expanded:
+                sections[name] = was[name]
+        host_bound = dict(seen.host_bound)
+        if settled.bound == reference.host_bound.get(CONFIG):
+            host_bound[CONFIG] = settled.bound
+        if completed:
+            host_bound[REDEFINED] = completing.digest(completed)
+        return replace(seen, sections=sections, host_bound=host_bound)
 
     def told(self, taints: tuple[str, ...] | None, jobs: tuple[str, ...]) -> Measured:
         """Return the same with what libvirt tells beside the XML."""
         return replace(self, measurement=replace(self.measurement, taints=taints, jobs=jobs))
 
-    def before_start(self) -> Measurement:
+    def before_start(self, signed: bytes) -> Measurement:
         """Return the measurement of a running form, given as the persistent one, as of before its start.
 
-        libvirt gives the start gate a server that is restored or received in its running form.
+        libvirt gives the start gate a server that is restored or received in its running form. `signed` is
+        the evidence of the definition that it was made of.
         """
-        before = self._config.before_start()
-        return replace(self.measurement, sections=before.sections, host_bound={CONFIG: before.bound})
+        known = evidence.read(signed)
+        if known is None:
+            return self.measurement
+        before, completed = self._config.settled(known.config)
+        started = {STARTED: completing.digest(completed)} if completed else {}
+        return replace(
+            self.measurement, sections=before.sections, host_bound={CONFIG: before.bound, **started}
+        )
 
     def _bound_sections(self) -> frozenset[str]:
-        return profile.HOST_BOUND_SECTIONS if LIVE in self.measurement.host_bound else frozenset()
+        return BOUND_SECTIONS if LIVE in self.measurement.host_bound else frozenset()
+
+    def _completed_sections(self) -> frozenset[str]:
+        return frozenset(profile.section_of(one.xpath) for one in self.completed)
 
 
 def measure(
@@ -146,102 +126,71 @@ def measure(
     without flags, or None when the domain is shut off. SECURE makes no difference.
     Raises DomainXmlRefused, and whatever `files` raises.
     """
-    config, persistent = _measured(config_xml, files)
-    running_form, expanded = None, frozenset[str]()
-    doors, hidden = persistent.doors, persistent.hidden
-    live: dict[str, str] = {}
-    host_bound = {CONFIG: persistent.bound}
-    if live_xml is not None:
-        running_form, running = _measured(live_xml, files)
-        expanded = frozenset(running.sections[name] for name in profile.HOST_EXPANDED)
-        live, bound = _deviating(persistent, running, running_form)
-        if not running_form.is_measured:
-            live.pop(FILES, None)  # the chains of a running domain are what libvirt probed
-        host_bound |= bound
-        doors, hidden = doors | running.doors, hidden | running.hidden
-    listings = _listings(config, running_form if FILES in live else None)
-    measurement = Measurement(
+    config, persistent = form.read(config_xml, files)
+    if live_xml is None:
+        return Measured(_measurement(config, persistent, hypervisor), config, None)
+    running_form, running = form.read(live_xml, files)
+    deviating = _Deviating.of(config, persistent, running_form, running)
+    measurement = replace(
+        _measurement(config, persistent, hypervisor, running_form if FILES in deviating.live else None),
+        live=deviating.live,
+        host_bound={CONFIG: persistent.bound, **deviating.bound},
+        doors=tuple(sorted(persistent.doors | running.doors)),
+        hidden_doors=tuple(sorted(persistent.hidden | running.hidden)),
+    )
+    chains = frozenset() if running_form.is_measured else frozenset((FILES,))
+    expanded = frozenset(running.sections[name] for name in profile.HOST_EXPANDED | chains)
+    return Measured(measurement, config, running_form, expanded, deviating.completed)
+
+
+def _measurement(config: Form, persistent: Digests, hypervisor: str, live: Form | None = None) -> Measurement:
+    return Measurement(
         profile.PROFILE,
         persistent.sections,
-        live,
+        {},
         hypervisor,
-        host_bound,
-        listings,
-        tuple(sorted(doors)),
-        tuple(sorted(hidden)),
+        {CONFIG: persistent.bound},
+        _listings(config, live),
+        tuple(sorted(persistent.doors)),
+        tuple(sorted(persistent.hidden)),
         config.companion_listing(),
     )
-    return Measured(measurement, config, running_form, expanded)
 
 
-def _listings(config: _Form, live: _Form | None) -> dict[str, Listing]:
+def _listings(config: Form, live: Form | None) -> dict[str, Listing]:
     """Return the files of each form one by one, where the node looks at files."""
     forms = {CONFIG: config} if live is None else {CONFIG: config, LIVE: live}
-    return {name: form.listing() for name, form in forms.items() if form.is_measured}
+    return {name: one.listing() for name, one in forms.items() if one.is_measured}
 
 
-def _parsed(source: Source) -> etree._Element:
-    """Return a tree of the domain that the caller may take apart. Raises DomainXmlRefused.
+@dataclass(frozen=True, slots=True)
+class _Deviating:
+    """How a running form deviates from the persistent one: digests by section, and of host-bound parts.
 
-    A copy of a tree costs about a third of parsing the XML (53 instead of 180 us for 10 KB).
+    What libvirt made of the persistent form at the start is no deviation; some of it is `completed`.
     """
-    return canonical.parse(source) if isinstance(source, str | bytes) else copy.deepcopy(source)
+
+    live: dict[str, str]
+    bound: dict[str, str]
+    completed: tuple[Completed, ...] = ()
+
+    @classmethod
+    def of(cls, config: Form, persistent: Digests, running: Form, found: Digests) -> _Deviating:
+        if _live(persistent, found, running) or found.bound != persistent.bound:
+            settled, completed = running.settled(config.domain())
+            bound = {LIVE: settled.bound} if settled.bound != persistent.bound else {}
+            if completed:
+                bound[STARTED] = completing.digest(completed)
+            return cls(_live(persistent, settled, running), bound, completed)
+        return cls({}, {})
 
 
-def _measured(source: Source, files: Files) -> tuple[_Form, _Digests]:
-    domain = _parsed(source)
-    seen, hidden = files(domain), hidden_doors(domain)
-    form = _Form(source, seen, seen.getnext())
-    return form, _digested(form.normalised(domain))._replace(hidden=hidden)
-
-
-def _attributes(files: etree._Element) -> Iterator[dict[str, str]]:
-    for one in files:
-        yield {str(key): str(value) for key, value in one.attrib.items()}
-
-
-def _digested(domain: etree._Element) -> _Digests:
-    """Return the digests of a normalised domain, which is taken apart for that."""
-    doors = open_doors(domain)
-    bound = canonical.take_host_bound(domain)
-    return _Digests(canonical.section_digests(domain), bound, doors)
-
-
-def _with(domain: etree._Element, files: etree._Element) -> etree._Element:
-    """Return a normalised domain with its files. Raises DomainXmlRefused."""
-    if domain.find("files") is not None:
-        raise canonical.DomainXmlRefused("it has a <files> of its own")
-    domain.append(copy.copy(files))
-    return domain
-
-
-def _deviating(persistent: _Digests, running: _Digests, form: _Form) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the digests of sections and of host-bound parts in which the running form deviates."""
-    live = {
+def _live(persistent: Digests, found: Digests, running: Form) -> dict[str, str]:
+    """Return the digests of the sections in which a running form deviates."""
+    return {
         name: digest
-        for name, digest in running.sections.items()
-        if name not in profile.HOST_EXPANDED and digest != persistent.sections[name]
+        for name, digest in found.sections.items()
+        if name not in profile.HOST_EXPANDED
+        and digest != persistent.sections[name]
+        and (name != FILES or running.is_measured)  # chains of a running domain are what libvirt probed
     }
-    bound = {LIVE: running.bound} if running.bound != persistent.bound else {}
-    if not live and not bound:
-        return live, bound
-    before = form.before_start()
-    live = {name: one for name, one in live.items() if before.sections[name] != persistent.sections[name]}
-    return live, {} if before.bound == persistent.bound else bound
-
-
-def _only(domain: etree._Element, sections: Collection[str]) -> etree._Element:
-    """Return a new <domain> with those parts alone that belong to the sections."""
-    kept = etree.Element("domain")
-    devices = etree.Element("devices")
-    homes = {"/domain": kept, "/domain/devices": devices}
-    for section, parent, part in list(canonical.placed(domain)):
-        if section not in sections:
-            continue
-        bare = {("", "domain"): kept, ("/domain", "devices"): devices}.get((parent, str(part.tag)))
-        if bare is None:
-            homes[parent].append(part)
-        else:
-            bare.attrib.update(dict(part.attrib))
-    kept.append(devices)
-    return kept

@@ -6,7 +6,7 @@ import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.comparison.binding import is_news, is_violated
+from sealward.events.comparison.binding import is_in_doubt, is_news, is_violated
 from sealward.events.comparison.doubt import in_doubt
 from sealward.events.comparison.measurement import differing
 from sealward.events.is_valid import IsValid
@@ -50,8 +50,13 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing differs that makes a verdict false or unknown."""
-        return not self.pairs and not self.is_violated
+        """Whether nothing differs or is undecided that makes a verdict false or unknown."""
+        return not self.pairs and not self.is_violated and not self._is_undecided
+
+    @property
+    def _is_undecided(self) -> bool:
+        """Whether the reference is of the profile before and leaves open what a server must be like."""
+        return is_in_doubt(self.reference.measurement, self._binding)
 
     @cached_property
     def is_news(self) -> bool:
@@ -66,7 +71,7 @@ class Comparison:
         signed, found = self.reference.measurement, self.measured.measurement
         if self.is_equal:
             return IsValid.TRUE
-        if signed.profile != found.profile:
+        if signed.profile != found.profile or not (self.pairs or self.is_violated):
             return IsValid.UNKNOWN
         if self.is_violated or signed.hypervisor == found.hypervisor:
             return IsValid.FALSE

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from sealward.node_agent.hypervisor.hypervisor import Hypervisor
     from sealward.node_agent.ledger.bindings import Bindings
     from sealward.node_agent.ledger.references import Reference
-    from sealward.node_agent.measuring.measure import Files, Measured
+    from sealward.node_agent.measuring.form import Files
+    from sealward.node_agent.measuring.measure import Measured
     from sealward.node_agent.measuring.not_measured import NotMeasured
 
 log = logging.getLogger(__name__)
@@ -80,9 +81,10 @@ class ServerMeasurer:
         """
         server_id = reference.server_id
         found = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
-        comparison = Comparison(reference, self._bindings.of(server_id), found.beside(reference.measurement))
+        beside = found.beside(reference.measurement, reference.evidence, self._bindings.expanded(server_id))
+        comparison = Comparison(reference, self._bindings.of(server_id), beside)
         unread = comparison.measured.measurement.unread
-        if unread and comparison.is_equal:
+        if unread and not comparison.pairs and not comparison.is_violated:
             raise refusal(unread)
         if not unread:
             self._awaited.pop(server_id, None)

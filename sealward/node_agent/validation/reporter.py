@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.events.comparison.measurement import Finding
+    from sealward.events.comparison.remeasured import Remeasured
     from sealward.node_agent.ledger.keyring import Keyring
     from sealward.node_agent.measuring.measure import Measured
     from sealward.node_agent.measuring.not_measured import NotMeasured
@@ -43,8 +44,12 @@ class Reporter:
         *,
         explained: tuple[Finding, ...] = (),
         host_bound: tuple[Finding, ...] = (),
+        remeasured: Remeasured | None = None,
     ) -> None:
-        """Report a measurement, as a statement that the node's key signs."""
+        """Report a measurement, as a statement that the node's key signs.
+
+        `remeasured` is the reference that the measurement was compared with, if it was measured anew.
+        """
         statement = Statement(
             order.server_id,
             order.sign_id,
@@ -54,6 +59,7 @@ class Reporter:
             measured.measurement,
             measured.evidence(),
             order.task_id,
+            remeasured,
         )
         report = reports.Measurement(
             hostname=self.hostname,

@@ -66,7 +66,8 @@ class Validator:
         except NotMeasured as failed:
             self._report_failure(order, failed, moment, "sealed")
             return False
-        self._reporter.report(order, measured, moment, "sealed", explained=explained)
+        remeasured = None if before is None else before.remeasured
+        self._reporter.report(order, measured, moment, "sealed", explained=explained, remeasured=remeasured)
         return True
 
     def refuse(self, server_id: str, sign_id: int, failed: NotMeasured, task_id: str | None) -> None:
@@ -176,6 +177,7 @@ class Validator:
             cause,
             explained=tuple(self._measurer.localised(one) for one in found.findings),
             host_bound=found.host_bound_findings() if is_shown else (),
+            remeasured=found.reference.remeasured,
         )
         self._reported.note_comparison(found)
 

@@ -24,7 +24,7 @@ from sealward.node_agent.gate.decision.judge import (
     refuses,
 )
 
-SIGNED = Measurement("libvirt-domain/2", {"boot": "aa", "cpu": "bb"}, {}, "libvirt 9.0.0")
+SIGNED = Measurement("libvirt-domain/3", {"boot": "aa", "cpu": "bb"}, {}, "libvirt 9.0.0")
 CHANGED = replace(SIGNED, sections={"boot": "cc", "cpu": "bb"})
 STRICT = Policy(on_start=OnDoubt.REFUSE, unsigned=Unsigned.REFUSE, firmware=OnDoubt.REFUSE)
 POLICIES = st.builds(Policy)

@@ -26,7 +26,7 @@ NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 TEXTS = st.text(st.characters(codec="utf-8"))
 DIGESTS = st.dictionaries(TEXTS, TEXTS, max_size=4)
-SIGNED = Statement(SERVER, 7, 1, 2, NOON, Measurement("libvirt-domain/2", {"boot": "aa"}, {}, ""), b"why")
+SIGNED = Statement(SERVER, 7, 1, 2, NOON, Measurement("libvirt-domain/3", {"boot": "aa"}, {}, ""), b"why")
 
 
 def sealed(statement: Statement, *keys: Ed25519PrivateKey) -> str:

@@ -177,11 +177,11 @@ def _differences(
     """Yield a doubt for the differences, if there are any, and one for files that could not be compared."""
     signed, binding = reference.measurement, dossier.binding
     stays = binding is not None and not binding.is_open
-    comparable = _as_form(form, signed, found, dossier.expanded if stays else frozenset())
+    comparable = _as_form(form, reference, found, dossier.expanded if stays else frozenset())
     differences = differing(signed, comparable)
     changed = {section for section, _ in differences}
     bound = () if binding is None else unexplained(signed, binding, comparable)
-    if not changed and not bound and not comparable.unread:
+    if not changed and not bound and not comparable.unread and not signed.undecided:
         return
     pairs = _shown_pairs(differences, comparable)
     explained = [replace(one, form=form) for one in findings(reference.evidence, found.evidence(), pairs)]
@@ -208,34 +208,34 @@ def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> 
     return sorted(pairs)
 
 
-def _as_form(form: str, signed: Measurement, found: Measured, expanded: frozenset[str]) -> Measurement:
+def _as_form(form: str, reference: Reference, found: Measured, expanded: frozenset[str]) -> Measurement:
     """Return a measurement of the XML that can be compared with the signed one, whichever form the XML has.
 
     Sections that libvirt expands for the node (`profile.HOST_EXPANDED`) must be as they were `expanded` on
-    this node before, where that is known; a server that is received ran on another node. What libvirt itself
-    writes into the running form at a start is no difference.
+    this node before, where that is known; a server that is received ran on another node. What libvirt makes
+    of the definition at a start is no difference.
     """
-    seen = found.measurement
+    signed, seen = reference.measurement, found.measurement
     if form == CONFIG:
-        return replace(seen, sections={**seen.sections, **_expanded_before(signed, seen, expanded)})
-    before = found.before_start() if differing(signed, seen) or _is_rebound(signed, seen) else seen
+        return found.beside(signed, reference.evidence, expanded).measurement
+    is_other = differing(signed, seen) or _is_rebound(signed, seen)
+    before = found.before_start(reference.evidence) if is_other else seen
     skipped = frozenset() if expanded else profile.HOST_EXPANDED
     skipped |= frozenset() if MEASURED in signed.files else {FILES}
     live = {
         name: digest
-        for name, digest in seen.sections.items()
+        for name, digest in before.sections.items()
         if name not in skipped
-        and signed.sections.get(name) not in {digest, before.sections[name]}
+        and signed.sections.get(name) not in {digest, seen.sections[name]}
         and not (name in profile.HOST_EXPANDED and digest in expanded)
     }
     files = {MEASURED: signed.files[MEASURED], LIVE: seen.files[MEASURED]} if FILES in live else {}
-    bound = seen if _is_rebound(signed, before) else before
     return replace(
         seen,
         sections=signed.sections,
         live=live,
         files=files,
-        host_bound=bound.host_bound,
+        host_bound=before.host_bound,
         companions=_signed_ones(signed.companions, seen.companions),
     )
 
@@ -252,18 +252,6 @@ def _signed_ones(signed: Listing | None, found: Listing | None) -> Listing | Non
         {slot: one for slot, one in found.read.items() if slot in slots},
         {slot: one for slot, one in found.unread.items() if slot in slots},
     )
-
-
-def _expanded_before(signed: Measurement, seen: Measurement, expanded: frozenset[str]) -> dict[str, str]:
-    """Return the signed digests of sections that the XML has as libvirt expanded them on this node before.
-
-    A running server that is reverted to an internal snapshot starts from the running form that libvirt kept.
-    """
-    return {
-        name: signed.sections[name]
-        for name in profile.HOST_EXPANDED & signed.sections.keys()
-        if seen.sections.get(name) in expanded
-    }
 
 
 def _is_rebound(signed: Measurement, found: Measurement) -> bool:

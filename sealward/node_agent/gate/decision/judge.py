@@ -32,7 +32,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.events.comparison.binding import is_violated
+from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, is_violated
 from sealward.events.comparison.measurement import differing
 from sealward.events.policy import OnDoubt, Unsigned
 
@@ -130,7 +130,8 @@ def of_difference(
     """
     is_strange = binding is not None and is_violated(reference, binding, found)
     if not is_strange and not differing(reference, found):
-        return None
+        is_open = is_in_doubt(reference, AS_SIGNED if binding is None else binding)
+        return Reason.PROFILE if is_open else None
     if is_strange and reference.profile == found.profile:
         return Reason.DIFFERS
     from sealward.events.comparison.doubt import in_doubt  # noqa: PLC0415 - a start without a difference need not load it

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sealward.events.comparison.files import Listing
-from sealward.events.comparison.measurement import Measurement
+from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.signing.dsse import Envelope, Signature, verify_any
 
 if TYPE_CHECKING:
@@ -54,9 +54,17 @@ def verified(server_id: str | None, dossier: Dossier) -> Reference:
         if (stated, kinds) != ((server_id, *entry.order), KINDS):
             raise Unverified
         evidence = binascii.a2b_base64(said["evidence"])
-        return Reference(_measurement(said, evidence), evidence)
+        return Reference(_in_force(_measurement(said, evidence), evidence), evidence)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as unreadable:
         raise Unverified from unreadable
+
+
+def _in_force(sealed: Measurement, evidence: bytes) -> Measurement:
+    if sealed.profile == LIBVIRT_DOMAIN:
+        return sealed
+    from sealward.node_agent.measuring.remeasuring import as_in_force  # noqa: PLC0415 - references of before alone
+
+    return as_in_force(sealed, evidence)[0]
 
 
 def _envelope(fields: Any) -> Envelope:  # noqa: ANN401 - what JSON holds
