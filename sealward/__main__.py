@@ -18,6 +18,7 @@ from sealward.cli import (
     openapi,
     parts,
     policy,
+    profile,
     register,
     replay,
     run,
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         register,
         measure,
         diff,
+        profile,
         verify,
     ):
         module.add_to(commands)

@@ -1,14 +1,24 @@
-"""`make schemas`: writes the tables of settings in README.md and docs/openstack.md from the declarations."""
+"""`make schemas`: writes the tables that docs take from the code.
+
+They are those of settings in README.md and docs/openstack.md, and those of the profile in docs/profile.md.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sealward.cli.settings import table
+from sealward.node_agent.measuring import completing, profile
+from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT
 from sealward.settings import Keystone, Settings
 from sealward.settings.declared import declared_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sealward.node_agent.measuring.classes import Part
 
 ROOT: Final = Path(__file__).parent.parent
 TABLE: Final = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -24,6 +34,80 @@ def written(page: Path) -> str:
     return text
 
 
+PROFILE: Final = ROOT / "docs/profile.md"
+
+
+def profile_page() -> str:
+    """Return the text of docs/profile.md with its tables as the code has them."""
+    text = PROFILE.read_text(encoding="utf-8")
+    tables = {
+        "left out": _parts(LEFT_OUT),
+        "assigned": _head("path", "values")
+        + _rows((one.xpath, _names(one.attributes), one.why) for one in BLANKED),
+        "bound": _bound(),
+        "started": _rules(),
+        "sections": _sections(),
+    }
+    for name, table_of in tables.items():
+        before, start, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not (start and end):
+            raise ValueError(f"{PROFILE}: no table of {name}")
+        text = f"{before}{start}{table_of}{end}{after}"
+    return text
+
+
+def _rows(rows: Iterable[tuple[str, str, str]]) -> str:
+    return "".join(f"| `{_cell(xpath)}` | {_cell(word)} | {_cell(why)} |\n" for xpath, word, why in rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _parts(parts: Iterable[Part]) -> str:
+    return _head("path", "class") + _rows(
+        (xpath, part.kind, part.why) for part in parts for xpath in part.xpaths
+    )
+
+
+def _bound() -> str:
+    return _head("path", "which one") + _rows(
+        (xpath, "yes" if xpath in IDENTIFYING else "", part.why) for part in BOUND for xpath in part.xpaths
+    )
+
+
+def _rules() -> str:
+    tables = (("added", completing.ADDED), ("changed", completing.CHANGED), ("missing", completing.REMOVED))
+    return _head("path", "class") + _rows(
+        (place, f"{'completes' if rule.recorded else rule.kind}, {word}", rule.why)
+        for word, rules in tables
+        for place, rule in rules.items()
+    )
+
+
+def _sections() -> str:
+    elements = (*profile.ELEMENT_SECTIONS.items(), *_devices())
+    return "| section | elements |\n|---|---|\n" + "".join(
+        f"| {section} | {', '.join(f'`{name}`' for name, home in elements if home == section) or '-'} |\n"
+        for section in profile.SECTIONS
+    )
+
+
+def _devices() -> Iterator[tuple[str, str]]:
+    for name, section in profile.DEVICE_SECTIONS.items():
+        yield f"devices/{name}", section
+
+
+def _head(first: str, second: str) -> str:
+    return f"| {first} | {second} | why |\n|---|---|---|\n"
+
+
 if __name__ == "__main__":
+    PROFILE.write_text(profile_page(), encoding="utf-8")
     for page in TABLES:
         page.write_text(written(page), encoding="utf-8")

@@ -32,7 +32,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _measure(args: argparse.Namespace) -> int:
-    measurement = (_from_libvirt(*args.uri) if args.uri else _from_file(args.xml)).measurement
+    measurement = (from_libvirt(*args.uri) if args.uri else _from_file(args.xml)).measurement
     shown: dict[str, object] = {
         "profile": measurement.profile,
         "digest": measurement.digest,
@@ -52,12 +52,14 @@ def _from_file(path: Path) -> Measured:
         return measure(read(path), None, "")
 
 
-def _from_libvirt(uri: str, name: str) -> Measured:
+def from_libvirt(uri: str, name: str, *, with_files: bool = True) -> Measured:
+    """Measure a domain of libvirt's as an agent does. Raises Refusal."""
     from sealward.node_agent.files.content.cache import Cache
     from sealward.node_agent.files.measurer import FileMeasurer
     from sealward.node_agent.files.refusals import refusal
     from sealward.node_agent.hypervisor.hypervisor import describe
     from sealward.node_agent.measuring.canonical import DomainXmlRefused
+    from sealward.node_agent.measuring.form import unmeasured
     from sealward.node_agent.measuring.measure import measure
     from sealward.node_agent.measuring.not_measured import NotMeasured
 
@@ -66,7 +68,7 @@ def _from_libvirt(uri: str, name: str) -> Measured:
     try:
         with refusing(NotMeasured, DomainXmlRefused):
             xml = describe(uri, name)
-            look = files.look(name, xml.driver, fresh=True)
+            look = files.look(name, xml.driver, fresh=True) if with_files else unmeasured
             measured = measure(xml.config, xml.live, xml.hypervisor, look)
             if measured.measurement.unread:
                 raise refusal(measured.measurement.unread)

@@ -119,6 +119,7 @@ def test_snapshot_and_edits_are_found(step: str) -> None:
         "identity:",
         "interfaces:",
         "memory:",
+        "memory:",
         "metadata:",
         "tuning:",
         "tuning:",

@@ -267,9 +267,8 @@ def _select(xpath: etree.XPath, root: etree._Element) -> list[etree._Element | e
 
 
 def _tidy_text(root: etree._Element) -> None:
-    of_applications = frozenset(
-        one for metadata in root.iterfind("metadata") for one in metadata.iterdescendants()
-    )
+    place = "metadata" if root.tag == "domain" else "*/domain/metadata"
+    of_applications = {one for metadata in root.iterfind(place) for one in metadata.iterdescendants()}
     for element in root.iter():
         if element in of_applications:
             _tidy_mixed(element)

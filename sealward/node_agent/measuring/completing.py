@@ -169,11 +169,12 @@ def _rounded(meeting: Meeting, value: str) -> bool:
 
 
 def _ballooned(meeting: Meeting, value: str) -> bool:
-    """A balloon gives memory back at the wish of the guest or of a manager, never more than there is."""
+    """A balloon moves a running form alone, at the wish of the guest or of a manager, up to all there is."""
     balloon = meeting.found_domain.find("devices/memballoon")
     memory = meeting.found_domain.findtext("memory") or ""
     return (
         balloon is not None
+        and not meeting.is_definition
         and balloon.get("model") != "none"
         and value.isdecimal()
         and memory.isdecimal()

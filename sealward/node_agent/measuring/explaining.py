@@ -54,10 +54,13 @@ def compared(
 ) -> tuple[Difference, ...]:
     """Return how a server that was signed while it was off differs, violations first.
 
-    It is defined as `found_xml` and runs as `running_xml`; it has not moved. A change of a bound part is a
-    violation where the part says which device, network or file is meant (`classes.IDENTIFYING`), or where it
-    opens the server to others. Raises DomainXmlRefused.
+    It is defined as `found_xml` and runs as `running_xml`; it has not moved. Where `found_xml` alone is given
+    and is a running form itself, the server is defined as it was signed and runs so. A change of a bound part
+    is a violation where the part says which device, network or file is meant (`classes.IDENTIFYING`), or
+    where it opens the server to others. Raises DomainXmlRefused.
     """
+    if running_xml is None and _is_running(found_xml):
+        found_xml, running_xml = signed_xml, found_xml
     return _Comparison(signed_xml, found_xml, running_xml).differences()
 
 
@@ -128,6 +131,13 @@ class _Comparison:
                 if not (is_said or is_new_number or masking.MASK in {old, new}):
                     known.add(xpath)
                     yield Difference(kind.value, Finding(profile.section_of(xpath), xpath, old, new, form))
+
+
+def _is_running(xml: str | bytes) -> bool:
+    """Say whether a dump is of a running form: libvirt gives no number or alias to another."""
+    domain = canonical.parse(xml)
+    aliases = domain.xpath("devices/*/alias/@name[not(starts-with(., 'ua-'))]")
+    return domain.get("id") is not None or bool(aliases)
 
 
 def _word(one: completing.Undone) -> str:

@@ -113,6 +113,15 @@ def read(folder: str, server_id: str) -> Dossier:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
 
 
+def references(folder: str) -> tuple[str, ...]:
+    """Return the envelopes of all references of a node, not verified. Raises LedgerUnreadable."""
+    try:
+        with _opened(f"{folder}/ledger.sqlite") as ledger:
+            return tuple(envelope for *_, envelope in ledger.execute(SQL["entries"]))
+    except sqlite3.Error as unreadable:
+        raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
+
+
 class Owner(NamedTuple):
     """A signed server, a thing that belongs to it, and whether its policy refuses starts in doubt."""
 

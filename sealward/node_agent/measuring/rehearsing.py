@@ -1,0 +1,65 @@
+"""What an upgrade to the profile in force changes for servers that were signed before, before anything does.
+
+Nothing is written or reported: references are read, measured anew, and compared with what libvirt shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, unexplained
+from sealward.events.comparison.evidence import with_files
+from sealward.events.comparison.measurement import differing
+from sealward.node_agent.measuring import profile
+from sealward.node_agent.measuring.findings import findings
+from sealward.node_agent.measuring.remeasuring import as_in_force
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sealward.events.comparison.binding import Binding
+    from sealward.events.comparison.measurement import Finding, Measurement
+    from sealward.events.signing.statement import Statement
+    from sealward.node_agent.measuring.measure import Measured
+
+TRUE: Final = "true"
+FALSE: Final = "false"
+UNKNOWN: Final = "unknown"
+DECIDED: Final = "decided"
+"""The reference can be measured under the profile in force; nobody looked at the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a verdict on a server will be, why, and the profile that its reference was sealed under."""
+
+    server_id: str
+    profile: str
+    verdict: str
+    undecided: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def rehearse(
+    statement: Statement,
+    look: Callable[[Measurement], Measured] | None = None,
+    binding: Binding = AS_SIGNED,
+) -> Rehearsal:
+    """Return what becomes of one server; `look` measures it, for a reference. Raises what `look` raises."""
+    sealed = with_files(statement.measurement, statement.evidence)
+    reference, _ = as_in_force(sealed, statement.evidence)
+    server_id, undecided = statement.server_id, reference.undecided
+    if reference.profile != profile.PROFILE:
+        return Rehearsal(server_id, sealed.profile, UNKNOWN, tuple(sorted(sealed.sections)))
+    if look is None:
+        doubtful = is_in_doubt(reference, binding)
+        return Rehearsal(server_id, sealed.profile, UNKNOWN if doubtful else DECIDED, undecided)
+    measured = look(reference).beside(reference, statement.evidence)
+    pairs = differing(reference, measured.measurement)
+    bound = unexplained(reference, binding, measured.measurement)
+    if pairs or bound:
+        named = findings(statement.evidence, measured.evidence(), pairs) if pairs else ()
+        return Rehearsal(server_id, sealed.profile, FALSE, undecided, (*named, *bound))
+    verdict = UNKNOWN if is_in_doubt(reference, binding) else TRUE
+    return Rehearsal(server_id, sealed.profile, verdict, undecided)
