@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sealward.cli.place import settings
+from sealward.cli.environment import settings
 from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:

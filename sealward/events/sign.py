@@ -110,6 +110,7 @@ class HostBoundChanged(SignEvent):
     """What a node decides for itself is another than was signed or last recorded: no violation, but a fact.
 
     `host_bound` has the digests of those parts by form; `findings` say how they differ from the signed ones.
+    Under `started` it has the digest of what a start has completed the definition with.
     """
 
     topic: ClassVar[str] = "sign.host-bound-changed"

@@ -34,6 +34,7 @@ from sealward.commands.sign_state import Sign, evolve
 from sealward.events.base import Event
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import Finding, Measurement
+from sealward.events.comparison.remeasured import Remeasured
 from sealward.events.is_valid import IsValid
 from sealward.events.sign import (
     PASSED_OVER,
@@ -85,12 +86,13 @@ def report(  # noqa: PLR0913 - each test changes one of them
     task_id: str | None = None,
     cause: str = "domain-changed",
     findings: tuple[Finding, ...] = (),
+    remeasured: Remeasured | None = None,
 ) -> list[Event]:
     """Return what follows from a node's report of that second."""
     at = NOW + timedelta(seconds=second)
     if sign is not None and generation == sign.ordered > sign.sealed and task_id is None:
         task_id = sign.ordered_task
-    statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"", task_id)
+    statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"", task_id, remeasured)
     envelope = envelopes.sign(statement.envelope(), NODE)
     command = RecordMeasurement(
         context=RequestContext(actor="node:kvm2", task_id=task_id),
@@ -349,6 +351,39 @@ def test_a_violation_is_no_host_bound_change() -> None:
     assert [type(one) for one in report(sealed(), found, second=2)] == [SignValidated]
 
 
+STARTED = replace(BOUND, host_bound={"config": "bb", "started": "ee"})
+"""What the server is like when a start has decided what its definition leaves open."""
+
+
+def test_a_first_start_completes_the_reference_and_no_later_one_replaces_that() -> None:
+    """An event has it; another value is a violation; off, and started as before, there is nothing to say."""
+    completed = report(bound(), STARTED, second=2)
+    after = play(bound(), completed)
+
+    assert [one.host_bound for one in completed if isinstance(one, HostBoundChanged)] == [STARTED.host_bound]
+    assert report(after, BOUND, second=3) == report(after, STARTED, second=4) == []
+    other = replace(STARTED, host_bound={"config": "bb", "started": "ff"})
+    assert verdict_of(report(after, other, second=5)) is IsValid.FALSE
+
+
+def test_a_definition_that_was_made_of_a_running_form_completes_nothing() -> None:
+    """It may have what a start has decided, and nothing that no start ever did."""
+    redefined = replace(BOUND, host_bound={"config": "bb", "redefined": "ee"})
+    after = play(bound(), report(bound(), STARTED, second=2))
+
+    assert verdict_of(report(bound(), redefined, second=2)) is IsValid.FALSE
+    assert report(after, redefined, second=3) == []
+
+
+def test_a_move_has_a_start_decide_anew() -> None:
+    """Another node may have other firmware, and another bridge behind the same network."""
+    started = play(bound(), report(bound(), STARTED, second=2))
+    moved = play(started, location.move_sign(started, MOVE, now=NOW + timedelta(seconds=3)))
+    there = replace(STARTED, host_bound={"config": "cc", "started": "ff"})
+
+    assert verdict_of(report(moved, there, second=4, node_id=3)) is IsValid.TRUE
+
+
 CPU = Finding("cpu", "/domain/cpu/@check", None, "full")
 OLD = Measurement(
     "libvirt-domain/1", {"boot": "aa", "cpu": "aa"}, {}, "libvirt 9.0.0", {"config": "bb"}, doors=()
@@ -418,6 +453,20 @@ def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() ->
     assert (verdict.is_valid, verdict.reasons) == (IsValid.UNKNOWN, ("profile-changed",))
     update = decider.update_sign(sealed(), UpdateSign(**ASK), now=NOW)
     assert [getattr(one, "profile", None) for one in update] == ["libvirt-domain/3"]
+
+
+def test_a_reference_of_an_older_profile_that_was_measured_anew_is_compared() -> None:
+    """Of the reference in force alone; one that leaves a section undecided is unknown."""
+    newer = Measurement("libvirt-domain/3", {"boot": "a3"}, {}, "libvirt 9.0.0")
+    again = Remeasured(SIGNED.digest, "libvirt-domain/3", {"boot": "a3"})
+    other = replace(newer, sections={"boot": "b3"})
+    foreign = replace(again, origin=CHANGED.digest)
+    open_ = replace(again, undecided=("boot",))
+
+    assert report(sealed(), newer, second=2, remeasured=again) == []
+    assert verdict_of(report(sealed(), other, second=2, remeasured=again)) is IsValid.FALSE
+    assert verdict_of(report(sealed(), newer, second=2, remeasured=foreign)) is IsValid.UNKNOWN
+    assert verdict_of(report(sealed(), other, second=2, remeasured=open_)) is IsValid.UNKNOWN
 
 
 def test_a_sign_follows_its_server_and_keeps_what_is_in_force() -> None:

@@ -11,7 +11,8 @@ import pytest
 from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, is_violated
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement, differing
 from sealward.events.comparison.remeasured import Remeasured, comparable
-from sealward.events.verdict import UNSEALED, IsValid, judged
+from sealward.events.is_valid import IsValid
+from sealward.events.verdict import UNSEALED, judged
 from sealward.node_agent.measuring.measure import measure
 from sealward.node_agent.measuring.remeasuring import BEFORE, as_in_force
 
