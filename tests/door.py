@@ -19,7 +19,8 @@ from sealward.control.database import SqliteControl
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.events.base import Event
-from sealward.events.bus.bus import BusUnavailable, Delivered, Poison
+from sealward.events.bus.connection import BusUnavailable
+from sealward.events.bus.message import Delivered, Poison
 from sealward.events.bus.node_queues import Letter, QueueRefused
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.store.store import EventStore

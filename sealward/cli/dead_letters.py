@@ -100,7 +100,7 @@ def _chosen(args: argparse.Namespace) -> Callable[[DeadLetter], bool]:
 
 @contextlib.contextmanager
 def _letters() -> Iterator[DeadLetters]:
-    from sealward.events.bus.bus import BusUnavailable
+    from sealward.events.bus.connection import BusUnavailable
     from sealward.events.bus.dead_letters import DeadLetters
     from sealward.events.bus.tls import Tls
 

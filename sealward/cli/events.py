@@ -155,7 +155,7 @@ def _all(found: Storage) -> list[Aside]:
 
 
 def _with_storage(work: Callable[[Storage, Settings], int]) -> int:
-    from sealward.events.bus.bus import BusUnavailable
+    from sealward.events.bus.connection import BusUnavailable
     from sealward.events.store.postgres import NotAllowed, NotMigrated
     from sealward.events.store.store import StoreUnavailable
     from sealward.storage import storage

@@ -55,7 +55,7 @@ def _api(url: str) -> int:
 
 
 def _broker(where: Settings) -> None:
-    from sealward.events.bus.bus import BusUnavailable, connect, reachable
+    from sealward.events.bus.connection import BusUnavailable, connect, reachable
     from sealward.events.bus.tls import Tls
 
     connection = connect(where.broker_url or "", Tls.of(where))

@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sealward.error import SealwardError
-from sealward.events.bus.bus import Dropped, Later, Poison
 from sealward.events.bus.inbox import Inbox
+from sealward.events.bus.message import Dropped, Later, Poison
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake import orders
 from sealward.intake.reports.quota import Allowance, OverQuota, Quota, TooLarge
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from sealward.control.unproven import Unproven
-    from sealward.events.bus.bus import Delivered
+    from sealward.events.bus.message import Delivered
     from sealward.intake.orders import Orders
 
 ORDERS: Final = Allowance(1_000, 5)

@@ -22,7 +22,8 @@ from sealward.commands.errors import (
 )
 from sealward.commands.writer.handler import TooMuchContention
 from sealward.commands.writer.stream import of_node, of_sign
-from sealward.events.bus.bus import BusUnavailable, Dropped, Later, Poison
+from sealward.events.bus.connection import BusUnavailable
+from sealward.events.bus.message import Dropped, Later, Poison
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.signing.keys import KeyRefused
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from sealward.commands.writer.stream import Stream
     from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.control.unproven import Unproven
-    from sealward.events.bus.bus import Delivered
+    from sealward.events.bus.message import Delivered
     from sealward.intake.registration.introductions import SignOf
     from sealward.intake.reports.refusals import Refusal
     from sealward.intake.reports.senders import LastTurns, Senders

@@ -18,7 +18,7 @@ from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import Rejected
 from sealward.events import typed, values
-from sealward.events.bus.bus import Later, Poison
+from sealward.events.bus.message import Later, Poison
 from sealward.events.store.store import StoreUnavailable
 from sealward.events.values import Id, TaskId, Time
 

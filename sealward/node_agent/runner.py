@@ -10,7 +10,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus.bus import Later
+from sealward.events.bus.message import Later
 from sealward.node_agent.agent import Agent
 from sealward.node_agent.enforcement import Means
 from sealward.node_agent.files.firmware import Firmware

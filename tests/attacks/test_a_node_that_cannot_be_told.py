@@ -27,8 +27,9 @@ from sealward.control.untold import Untold
 from sealward.events import values
 from sealward.events.base import Event, node_stream
 from sealward.events.bus.amqp_queues import ARGUMENTS, AmqpQueues
-from sealward.events.bus.bus import Delivered, connect
+from sealward.events.bus.connection import connect
 from sealward.events.bus.inbox import LONGEST
+from sealward.events.bus.message import Delivered
 from sealward.events.bus.node_queues import Letter
 from sealward.events.bus.permissions import user_of
 from sealward.events.node import NodeActivated, NodeRegistered, NodeRemoved

@@ -6,7 +6,7 @@ import pytest
 from door import NOW, SERVERS, STRANGER, Door
 from reporter import Reporter
 
-from sealward.events.bus.bus import Delivered, Dropped
+from sealward.events.bus.message import Delivered, Dropped
 from sealward.events.bus.permissions import user_of
 from sealward.events.node import NodeReportRefused
 from sealward.events.store.store import EventStore

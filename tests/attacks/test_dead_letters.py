@@ -11,8 +11,10 @@ import pytest
 from programs import sealward
 from running import until
 
-from sealward.events.bus.bus import Bus, Poison, connect
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.connection import connect
 from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.bus.message import Poison
 from stack.rabbitmq import RabbitMQ
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\x9b31m\rreplayed: ok"

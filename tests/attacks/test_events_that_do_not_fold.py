@@ -31,7 +31,7 @@ from sealward.control.set_aside import DECISIONS, SetAside
 from sealward.control_plane import Core
 from sealward.events import codec
 from sealward.events.base import Event, sign_stream
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.sign import SignSealed
 from sealward.events.store.store import EventStore, Snapshot, sqlite
 from sealward.intake.lease_keeper import LeaseKeeper

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import ORDERED, Reporter
 
-from sealward.events.bus.bus import Delivered, Later
+from sealward.events.bus.message import Delivered, Later
 from sealward.events.comparison.measurement import Finding
 from sealward.events.signing import envelope as envelopes
 from sealward.events.store.store import EventStore, StoreUnavailable

@@ -20,7 +20,7 @@ from strategies import drawn
 
 from sealward.events import values
 from sealward.events.bus.amqp import AmqpPublisher
-from sealward.events.bus.bus import Poison
+from sealward.events.bus.message import Poison
 from sealward.events.signing import envelope as envelopes
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore

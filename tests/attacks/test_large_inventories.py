@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reporter import Reporter
 
 from sealward.commands import node_state
-from sealward.events.bus.bus import Delivered
+from sealward.events.bus.message import Delivered
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.store.store import EventStore
 from sealward.intake.reports.quota import Quota

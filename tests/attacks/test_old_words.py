@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporter import Reporter, ever_later
 
-from sealward.events.bus.bus import Delivered
+from sealward.events.bus.message import Delivered
 from sealward.events.enforcement import Gate
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keys import public_pem

@@ -18,7 +18,8 @@ from reporter import Reporter
 from running import until
 from topology import topology
 
-from sealward.events.bus.bus import Bus, BusUnavailable, InboxClosed, connect
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.connection import BusUnavailable, InboxClosed, connect
 from sealward.events.bus.permissions import of_node, user_of
 from sealward.events.node import InstanceAppeared
 from sealward.events.signing.keys import public_pem

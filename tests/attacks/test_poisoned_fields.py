@@ -23,7 +23,7 @@ from sealward.commands.messages import ActivateNode
 from sealward.commands.writer.unit_of_work import UnitOfWork
 from sealward.events import values
 from sealward.events.base import Event, node_stream
-from sealward.events.bus.bus import Poison
+from sealward.events.bus.message import Poison
 from sealward.events.comparison.measurement import Finding
 from sealward.events.enforcement import Action, Gate, Outcome
 from sealward.events.sign import SignValidated

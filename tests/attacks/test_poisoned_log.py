@@ -29,7 +29,8 @@ from sealward.control_plane import Core, Worker
 from sealward.events import codec, values
 from sealward.events.base import Recorded
 from sealward.events.bus.amqp import EXCHANGE
-from sealward.events.bus.bus import Bus, connect
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.connection import connect
 from sealward.events.is_valid import IsValid
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, sqlite

@@ -18,7 +18,7 @@ from reporter import Reporter, ever_later
 from running import until
 from topology import topology
 
-from sealward.events.bus.bus import connect
+from sealward.events.bus.connection import connect
 from sealward.events.bus.permissions import of_node, user_of
 from sealward.events.signing.keys import private_key
 from sealward.protocol import reports

@@ -15,7 +15,7 @@ from reporter import Reporter
 from sealward.commands.context import RequestContext
 from sealward.commands.errors import InvitationSpent, InvitationUsed, NodeExists, NotInvited, Rejected
 from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, UninviteNode
-from sealward.events.bus.bus import Delivered
+from sealward.events.bus.message import Delivered
 from sealward.events.node import NodeInvited, NodeRegistered
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.keys import public_pem

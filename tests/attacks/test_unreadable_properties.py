@@ -19,8 +19,9 @@ import pytest
 from running import until
 
 from sealward.events.bus.amqp_queues import AmqpQueues
-from sealward.events.bus.bus import Bus, Delivered
+from sealward.events.bus.bus import Bus
 from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.bus.message import Delivered
 from stack.rabbitmq import RabbitMQ
 
 PACKED = zlib.compress(bytes(256 * 1024 * 1024))

@@ -19,9 +19,10 @@ import pika
 from bounds import Bound, report
 from private import rabbitmq_server
 
-from sealward.events.bus.bus import Bus, Delivered, Poison
+from sealward.events.bus.bus import Bus
 from sealward.events.bus.inbox import Inbox
 from sealward.events.bus.inboxes import Inboxes
+from sealward.events.bus.message import Delivered, Poison
 from sealward.events.store.leader import Alone
 from stack.rabbitmq import RabbitMQ
 

@@ -33,7 +33,8 @@ from sealward.control.postgres import PostgresControl
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.events.base import utc_now
-from sealward.events.bus.bus import BATCH, Bus, Delivered
+from sealward.events.bus.bus import BATCH, Bus
+from sealward.events.bus.message import Delivered
 from sealward.events.bus.node_queues import BusQueues, Letter
 from sealward.events.bus.permissions import user_of
 from sealward.events.sign import SignCreated

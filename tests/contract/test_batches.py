@@ -10,8 +10,10 @@ import pytest
 from running import until
 
 from sealward.events.bus import bus as buses
-from sealward.events.bus.bus import Bus, Delivered, Later, Poison
+from sealward.events.bus import consumer as consuming
+from sealward.events.bus.bus import Bus
 from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.bus.message import Delivered, Later, Poison
 from stack.rabbitmq import RabbitMQ
 
 INBOX = "reports"
@@ -144,7 +146,7 @@ def test_what_cannot_be_worked_on_now_comes_again_whole_and_in_order(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of the batch is acknowledged, and what came meanwhile is behind it."""
-    monkeypatch.setattr(buses, "PAUSE", 0.05)
+    monkeypatch.setattr(consuming, "PAUSE", 0.05)
     tries: list[list[bytes]] = []
     away = threading.Event()
     away.set()

@@ -19,8 +19,10 @@ from running import until
 from sealward.events.bus import permissions
 from sealward.events.bus.amqp import AmqpPublisher
 from sealward.events.bus.amqp_queues import AmqpQueues
-from sealward.events.bus.bus import Bus, BusUnavailable, Later, Poison, connect
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.connection import BusUnavailable, connect
 from sealward.events.bus.dead_letters import DeadLetters
+from sealward.events.bus.message import Later, Poison
 from sealward.events.bus.node_queues import Letter
 from sealward.events.bus.tls import Tls
 from sealward.events.node import NodeActivated

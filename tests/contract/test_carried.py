@@ -21,7 +21,8 @@ from strategies import drawn
 from sealward.events import cloudevent, codec, values
 from sealward.events.base import Event, node_stream, sign_stream
 from sealward.events.bus.amqp import EXCHANGE, AmqpPublisher
-from sealward.events.bus.bus import Bus, connect
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.connection import connect
 from sealward.events.bus.relay import BusPublisher
 from sealward.events.node import NodeEvent, NodeRegistered
 from sealward.events.sign import SignCreated, SignEvent

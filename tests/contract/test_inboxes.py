@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from running import until
 
-from sealward.events.bus.bus import Bus, BusUnavailable, Delivered, InboxClosed, Poison, connect
+from sealward.events.bus.bus import Bus
+from sealward.events.bus.connection import BusUnavailable, InboxClosed, connect
 from sealward.events.bus.dead_letters import DeadLetters
 from sealward.events.bus.inbox import OF_ONE_USER, PREFETCH, Inbox
 from sealward.events.bus.inboxes import Inboxes
+from sealward.events.bus.message import Delivered, Poison
 from sealward.events.store.leader import Alone
 from stack.rabbitmq import RabbitMQ
 

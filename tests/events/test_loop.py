@@ -9,7 +9,7 @@ import pytest
 from running import until
 
 from sealward.events import loop
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.loop import Loop
 from sealward.events.store.store import StoreUnavailable
 

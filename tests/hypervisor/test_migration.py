@@ -17,7 +17,7 @@ from nodes import CONFIG, PrivateNode, Running, watching
 from running import Running as Sealward
 from running import until
 
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.node import Node
 from sealward.node_agent.gate import hook
 from sealward.node_agent.ledger.ledger import Ledger

@@ -9,7 +9,7 @@ import pytest
 from door import NOW, Door
 from reporter import Reporter
 
-from sealward.events.bus.bus import Delivered, Later
+from sealward.events.bus.message import Delivered, Later
 from sealward.events.node import NodeActivated, NodeDeactivated
 from sealward.events.store.store import EventStore, StoreUnavailable
 from sealward.intake import clients

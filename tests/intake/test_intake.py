@@ -14,7 +14,7 @@ from sealward.commands.context import RequestContext
 from sealward.commands.messages import RevokeSign
 from sealward.commands.moves.location import AGREED
 from sealward.events.base import Event, node_stream
-from sealward.events.bus.bus import Later
+from sealward.events.bus.message import Later
 from sealward.events.is_valid import IsValid
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRegistered, NodeReportRefused, NodeSwept
 from sealward.events.sign import Grounds, SignCreated, SignMoved, SignSealed, SignValidated

@@ -14,7 +14,7 @@ from sealward.events import cloudevent
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.base import Event, node_stream
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.store import store as stores
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.registration.addresses import Addresses

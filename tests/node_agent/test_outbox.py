@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import until
 
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.signing import envelope as envelopes
 from sealward.node_agent.ledger.keyring import Keyring
 from sealward.node_agent.ledger.ledger import Ledger

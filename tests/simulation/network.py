@@ -8,7 +8,7 @@ from random import Random
 
 from simulation.messages import speaker
 
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.bus.node_queues import Letter
 
 AT_ONCE = 4

@@ -20,7 +20,8 @@ from sealward.control.leases import Leases
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.control.untold import Untold
-from sealward.events.bus.bus import BusUnavailable, Delivered, Later, Poison
+from sealward.events.bus.connection import BusUnavailable
+from sealward.events.bus.message import Delivered, Later, Poison
 from sealward.events.signing.keys import public_pem
 from sealward.events.store.store import EventStore, NextId, StoreUnavailable
 from sealward.intake.intake import Intake

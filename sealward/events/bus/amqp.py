@@ -18,7 +18,7 @@ from pika.exchange_type import ExchangeType
 
 from sealward.events import cloudevent
 from sealward.events.bus.amqp_session import Session, parameters
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.set_aside import BROKEN, only_said
 
 if TYPE_CHECKING:

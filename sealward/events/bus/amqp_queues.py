@@ -19,7 +19,7 @@ import pika
 
 from sealward.events.bus.amqp import PIECE, UNFIT
 from sealward.events.bus.amqp_session import Session, parameters
-from sealward.events.bus.bus import BusUnavailable, connect, reachable
+from sealward.events.bus.connection import BusUnavailable, connect, reachable
 from sealward.events.bus.node_queues import QueueRefused
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.bus.tls import Tls
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import amqp.exceptions
 import kombu
 
-from sealward.events.bus.bus import DEAD_LETTERS, connect, reachable
+from sealward.events.bus.bus import DEAD_LETTERS
+from sealward.events.bus.connection import connect, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import amqp.exceptions
 
-from sealward.events.bus.bus import BATCH, BATCH_BYTES, LOOK_UP, PAUSE, Consumer, Delivered
+from sealward.events.bus.bus import BATCH
+from sealward.events.bus.consumer import BATCH_BYTES, LOOK_UP, PAUSE, Consumer
 from sealward.events.bus.inbox import LONGEST, PREFETCH, Inbox, Maker
+from sealward.events.bus.message import Delivered
 from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sealward.events.bus.bus import Bus, OnBatch
+    from sealward.events.bus.bus import Bus
+    from sealward.events.bus.message import OnBatch
     from sealward.events.store.leader import Leader
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from sealward.protocol import codec, reports
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.events.bus.bus import Delivered
+    from sealward.events.bus.message import Delivered
     from sealward.events.signing.envelope import Envelope
     from sealward.events.signing.statement import Statement
 

@@ -15,7 +15,7 @@ from sealward.protocol.turn import Turn
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sealward.events.bus.bus import Delivered
+    from sealward.events.bus.message import Delivered
     from sealward.intake.reports.reading import Said
 
 NEVER: Final = Turn(0, 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.bus.node_queues import QueueRefused
 from sealward.events.set_aside import BROKEN
 from sealward.events.store.store import StoreUnavailable

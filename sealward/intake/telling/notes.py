@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus.bus import BusUnavailable
+from sealward.events.bus.connection import BusUnavailable
 from sealward.events.set_aside import BROKEN
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.telling.backoff import Backoff

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.bus.bus import BusUnavailable, InboxClosed
+from sealward.events.bus.connection import BusUnavailable, InboxClosed
 from sealward.protocol.queues import INBOX, inbox_of
 
 if TYPE_CHECKING:
