@@ -1,4 +1,4 @@
-"""The control plane, wired by its settings: `Core` is what answers, `Worker` what works in the background."""
+"""Wires the control plane by its settings: `Core` answers requests, `Worker` works in the background."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.orders import Orders
 from sealward.intake.registration.addresses import Addresses
 from sealward.intake.reports import hosts
-from sealward.intake.reports.following import Where
+from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.assignments import Assignments, AuthorityKeys
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 
 
 def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Monitor:
-    """Return what looks at how the control plane is. Only a broker has a relay that can be behind."""
+    """Return the monitor of the control plane. Only with PostgreSQL is there a relay that can be behind."""
     relay = None if settings.database_url is None else ControlPlace(found.control, "relay").load
     lease, quiet = timedelta(seconds=settings.lease), timedelta(seconds=settings.quiet_after)
     unproven = Unproven(found.control, clock)
@@ -97,7 +97,10 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
 
 
 class Core:
-    """What every process of the control plane has; `app` is the WSGI application."""
+    """What each process of the control plane has: the databases, the command handler, the WSGI application.
+
+    Without `seals` the process does not need the authority's key, and seals nothing.
+    """
 
     def __init__(
         self, settings: Settings, clock: Callable[[], datetime] = utc_now, *, seals: bool = True
@@ -127,12 +130,12 @@ class Core:
 
     @property
     def authority_pem(self) -> str | None:
-        """Return the authority's public key (PEM), for who has the key."""
+        """Return the authority's public key (PEM); None in a process without the authority's key."""
         return None if self.authority is None else keys.public_pem(self.authority.public_key())
 
     @functools.cached_property
     def services(self) -> Services:
-        """Return what the API's resources need of the other rooms.
+        """Return the parts of other rooms that the API's resources use.
 
         Raises SettingRefused and AccessRulesRefused.
         """
@@ -169,7 +172,7 @@ class Core:
 
 
 def _authority(settings: Settings) -> Ed25519PrivateKey:
-    """Return the authority's key. One that the settings name is never made: all workers share it."""
+    """Return the authority's key. A key file that the settings name is never made: all workers share it."""
     own = Files(settings.data_dir).authority
     if settings.authority_key is not None and not settings.authority_key.exists():
         message = f"{settings.authority_key}: no such file; `openssl genpkey -algorithm ed25519` makes a key"
@@ -205,7 +208,7 @@ def _notary(core: Core, settings: Settings, key: Ed25519PrivateKey, clock: Calla
 def _heard_by(
     core: Core, kept: SetAside, celery: CeleryEvents, clock: Callable[[], datetime]
 ) -> Callable[[Sequence[reports.AnyReport]], None]:
-    """Return the function that notes reports that were taken, where no event says it."""
+    """Return the function that notes leases, progress, heartbeats and broken agents of the reports taken."""
 
     def heard(batch: Sequence[reports.AnyReport]) -> None:
         core.leases.touch({one.hostname for one in batch}, clock())
@@ -218,7 +221,7 @@ def _heard_by(
 
 
 class Worker:
-    """Projections, relay, intake of reports and leases: any number of processes, each role led by one."""
+    """Projections, relay, intake of reports, leases. Each role is led by one of any number of workers."""
 
     def __init__(
         self, core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime] = utc_now
@@ -244,7 +247,7 @@ class Worker:
             clock,
             answers=answers,
             notes=notes,
-            where=Where(desired.elsewhere, desired.also_at, desired.unsettled),
+            locations=Locations(core.projections),
             sign_of=desired.sign_of,
             senders=Senders(bus.user),
             turns=LastTurns(core.control),
@@ -264,7 +267,7 @@ class Worker:
                 core.store,
                 _queues(settings, bus),
                 voice,
-                place=_tellers_place(core, settings),
+                place=_teller_position(core, settings),
                 addresses=Addresses(core.projections),
                 untold=untold,
                 leader=_leader(settings, "teller"),
@@ -281,28 +284,28 @@ class Worker:
             self._parts.append(_notary(core, settings, key, clock))
 
     def start(self) -> None:
-        """Catch up with the log, then work in the background."""
+        """Start all parts in the background."""
         for part in self._parts:
             part.start()
 
     def stop(self) -> None:
-        """Finish what is at hand, end all threads at once: each sees only now and then that it is to end."""
+        """Stop all parts at the same time: each part notices only now and then that it shall end."""
         with ThreadPoolExecutor(len(self._parts), thread_name_prefix="end") as ending:
             list(ending.map(lambda part: part.stop(), self._parts))
 
 
 class Part(Protocol):
-    """Something that works in the background."""
+    """A part of a worker that works in the background."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start to work."""
 
     def stop(self) -> None:
-        """Finish what is at hand, then end."""
+        """Finish the work at hand, then end."""
 
 
 def _clients(core: Core, settings: Settings, bus: Bus, clock: Callable[[], datetime]) -> Part:
-    """Return what reads the orders of Celery clients: one worker does, so that each client has one quota."""
+    """Return the reader of Celery clients' orders. One worker leads it, so that each client has one quota."""
     taken = _orders(core, settings, clock)
     if settings.broker_url is None:
         return bus.inbox_with_headers(orders.INBOX, taken.take)
@@ -329,10 +332,10 @@ def _orders(core: Core, settings: Settings, clock: Callable[[], datetime]) -> Or
 
 
 def _inboxes(core: Core, settings: Settings, bus: Bus, intake: Intake) -> Part:
-    """Return what reads the reports of nodes.
+    """Return the reader of nodes' reports.
 
-    Over a broker each host has an inbox of its own. Agents of earlier versions and hosts that nobody has
-    invited share an inbox, as all do on the bus in the process.
+    At a broker each host has an inbox of its own; agents of earlier versions and uninvited hosts share one
+    inbox. On the bus in the process all agents share one inbox.
     """
     if settings.broker_url is None:
         return bus.inbox_in_batches(INBOX, intake.take)
@@ -350,7 +353,7 @@ def _leader(settings: Settings, role: str) -> Leader:
 
 
 def _public_keys(path: Path | None) -> tuple[str, ...]:
-    """Return the public keys of a file that the settings name. Raises KeyRefused."""
+    """Return the public keys (PEM) in a file that the settings name. Raises KeyRefused."""
     if path is None:
         return ()
     try:
@@ -360,7 +363,7 @@ def _public_keys(path: Path | None) -> tuple[str, ...]:
 
 
 def _queues(settings: Settings, bus: Bus) -> NodeQueues:
-    """Return the queues of nodes, for one thread."""
+    """Return a connection to the queues of nodes, for one thread."""
     if settings.broker_url is None:
         return BusQueues(bus)
     from sealward.events.bus.amqp_queues import AmqpQueues  # noqa: PLC0415 - as for the relay
@@ -368,8 +371,8 @@ def _queues(settings: Settings, bus: Bus) -> NodeQueues:
     return AmqpQueues(settings.broker_url, Tls.of(settings))
 
 
-def _tellers_place(core: Core, settings: Settings) -> Place:
-    """Return how far nodes were told; where none is kept, from now on: nobody has registered before that."""
+def _teller_position(core: Core, settings: Settings) -> Place:
+    """Return where the teller keeps its position; on the bus in the process it begins at the head."""
     if settings.broker_url is None:
         return FromNow(core.store)
     place = ControlPlace(core.control, "teller")

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -26,7 +27,7 @@ from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.store.store import EventStore
 from sealward.events.verdict import Verdict
 from sealward.intake.intake import Intake
-from sealward.intake.reports.following import Where
+from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.notes import Notes
@@ -127,7 +128,7 @@ class Door:
             lambda: self.now,
             answers=self._answers,
             notes=self._notes,
-            where=Where(self._elsewhere, self._also_at, self._unsettled),
+            locations=cast("Locations", self),
             nonce=lambda: f"nonce-{next(nonces)}",
             sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
             senders=Senders(own),
@@ -221,17 +222,20 @@ class Door:
         self.told.append(node.hostname)
         return Desired(node.node_id, self._store.head(), node.active, "PEM", (), ())
 
-    def _elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
+    def elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
+        """Answer as `Locations` does."""
         with self.rows() as (projections, tables):
             return projections.signs.elsewhere(tables, node_id, server_ids)
 
-    def _also_at(self, node_id: int, server_id: str) -> Sequence[str]:
+    def also_at(self, node_id: int, server_id: str) -> Sequence[str]:
+        """Answer as `Locations` does."""
         events = (one for one in self.log() if isinstance(one, InstanceAppeared | InstanceLeft))
         last = {one.node_id: one for one in events if one.server_id == server_id}
         there = [one for one in last.values() if isinstance(one, InstanceAppeared) and one.node_id != node_id]
         return [one.hostname for one in reversed(there)]
 
-    def _unsettled(self, node_id: int) -> Sequence[str]:
+    def unsettled(self, node_id: int) -> Sequence[str]:
+        """Answer as `Locations` does."""
         with self.rows() as (projections, tables):
             return projections.signs.unsettled(tables, node_id)
 

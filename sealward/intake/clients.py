@@ -1,4 +1,4 @@
-"""Celery clients give orders, each only so many in a time: the orders of one hold up no other client."""
+"""Orders of Celery clients, with a quota for each client: a flood of one client holds up no other client."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sealward.intake.orders import Orders
 
 ORDERS: Final = Allowance(1_000, 5)
-"""Orders of one client: both actions for all nodes of a large fleet can be given at once."""
+"""Orders of one client: it can order both actions for all nodes of a large fleet at once."""
 SHARED: Final = Inbox(orders.INBOX, is_read_by_one=False)
-"""The inbox of clients that have none of their own."""
+"""The inbox of the clients that have no inbox of their own."""
 
 
 class OrderOverQuota(SealwardError):
@@ -34,11 +34,11 @@ class OrderOverQuota(SealwardError):
 
 
 class Clients:
-    """Has orders carried out; `names` are the users of the broker with inboxes of their own. For one thread.
+    """Has orders carried out. `names` are users of the broker with inboxes of their own. For one thread.
 
-    What a client in debt has in its own inbox waits there. What it has in the shared inbox would hold up the
-    others, so that it is dropped and counted. There an order is at the expense of the user whom it names as
-    its sender (`user_id`), and all orders that name nobody have one quota together.
+    The orders of a client in debt wait in the client's own inbox. In the shared inbox they would hold up
+    other clients, so there they are dropped and counted. In the shared inbox an order counts against the
+    quota of the user whom it names as its sender (`user_id`). All orders without a sender share one quota.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class Clients:
         self._quota = Quota(clock, messages=ORDERS)
 
     def inboxes(self) -> Sequence[Inbox]:
-        """Return the inboxes that orders come by."""
+        """Return the inboxes of orders."""
         return self._inboxes
 
     def rest(self, user: str) -> float:
-        """Return for how many seconds no order of a client is to be taken."""
+        """Return for how many seconds no order of a client is processed."""
         return self._quota.rest(user)
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
-        """Carry out orders; return why each is poison, or None. Raises Later: then all come again."""
+        """Carry out orders; return for each why it is poison, or None. Raises Later: all come again."""
         paid: list[Delivered] = []
         try:
             answers = [self._take(one, paid) for one in batch]

@@ -1,4 +1,4 @@
-"""The door for nodes: verifies what they report and turns it into commands."""
+"""Processes the messages of nodes in batches: verifies reports and turns them into commands."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from sealward.events.signing import statement as statements
 from sealward.events.signing.keys import KeyRefused
 from sealward.events.store.store import StoreUnavailable
 from sealward.intake.registration import registrations
-from sealward.intake.registration.introductions import Exchange, Introductions
-from sealward.intake.reports.following import Following, Where
+from sealward.intake.registration.reference_requests import Exchange, ReferenceRequests
+from sealward.intake.reports.decoding import DecodedMessage, Measured, Part, Prover, Signed, read
+from sealward.intake.reports.following import Following
 from sealward.intake.reports.quota import OverLogQuota, OverQuota, Quota, Spent, TooLarge, bytes_of, cost_of
-from sealward.intake.reports.reading import Measured, Part, Prover, Said, Signed, read
 from sealward.intake.reports.refusals import Refusals
 from sealward.intake.reports.senders import STATES, Again, Heard, NoSender, NotNewer, WrongSender, keyid_of
 from sealward.intake.reports.translation import command_for
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.control.unproven import Unproven
     from sealward.events.bus.message import Delivered
-    from sealward.intake.registration.introductions import SignOf
+    from sealward.intake.registration.reference_requests import SignOf
+    from sealward.intake.reports.locations import Locations
     from sealward.intake.reports.refusals import Refusal
     from sealward.intake.reports.senders import LastTurns, Senders
     from sealward.intake.telling.answers import Answers
@@ -67,45 +68,45 @@ Refused = (
     statements.StatementRefused,
 )
 Unheard = (NoSender, WrongSender, NotNewer, OverQuota, OverLogQuota, TooLarge)
-"""Why what was said counts for nothing, whatever it is."""
+"""Errors for which a message is dropped and counted, whatever it says: no node is known to have sent it."""
 
 
 @dataclass(slots=True)
 class _Outcome:
-    """What came of a batch: what to answer, who asked for what, which refusals are on record."""
+    """The results of a batch: answers to the broker, and what is done once the batch is recorded."""
 
     answers: list[Poison | None] = field(default_factory=list)
     heard: list[reports.AnyReport] = field(default_factory=list)
     registered: dict[str, tuple[Node, str]] = field(default_factory=dict)
-    """By hostname the node that registered, and the nonce that it asked with."""
+    """By hostname a node that has registered, and the nonce of its registration."""
     recorded: set[Refusal] = field(default_factory=set)
     exchange: Exchange = field(default_factory=Exchange)
     turns: Heard = field(default_factory=lambda: Heard({}))
     behind: dict[str, Behind] = field(default_factory=dict)
-    """What to answer to registrations that are not new, by hostname."""
+    """By hostname the answer to a registration whose turn is not new."""
     unproven: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Messages that nobody answers for, by the broker's user and the reason."""
+    """Counts of dropped messages, by the broker's user and the reason."""
     spent: defaultdict[str, Spent] = field(default_factory=lambda: defaultdict(Spent))
-    """What the messages of each of the broker's users have cost."""
+    """The costs of the messages of each of the broker's users."""
     looked_at: int = 0
-    """Signs of other nodes that inventories have had looked at."""
+    """How many signs of other nodes were considered for inventories."""
 
-    def drop(self, message: Delivered | Said, refused: Exception) -> Dropped:
-        """Count a message that nobody answers for."""
+    def drop(self, message: Delivered | DecodedMessage, refused: Exception) -> Dropped:
+        """Count a message that is dropped."""
         dropped = Dropped(_code(refused), str(refused) or str(type(refused).__doc__))
         self.unproven[message.sender or message.inbox or "", dropped.reason] += 1
         return dropped
 
 
 class Intake:
-    """Takes reports in batches. `heard` learns who is there; `answers` and `notes` tell nodes something.
+    """Processes messages of nodes in batches.
 
-    `sign_of` is what is known of a server that a node's start gate asks about; `where` reads the rows.
-    `nonce` gives a text that nobody can guess, another each time. `only_invited` keeps out hosts that nobody
-    has invited.
+    `heard` is called with the reports that were taken. `answers` and `notes` send messages to nodes.
+    `sign_of` reads the reference of a server that a start gate requests; `locations` reads the projections.
+    `nonce` returns a new text that nobody can guess. `only_invited` keeps out hosts that are not invited.
     """
 
-    def __init__(  # noqa: PLR0913 - whom it asks, and whom it tells
+    def __init__(  # noqa: PLR0913 - one argument for each thing that a batch is decided and answered with
         self,
         handler: Handler,
         heard: Callable[[Sequence[reports.AnyReport]], None],
@@ -113,7 +114,7 @@ class Intake:
         *,
         answers: Answers,
         notes: Notes,
-        where: Where,
+        locations: Locations,
         sign_of: SignOf,
         senders: Senders,
         turns: LastTurns,
@@ -130,15 +131,15 @@ class Intake:
         self._answers = answers
         self._clock = clock
         self._refusals = Refusals(clock)
-        self._introductions = Introductions(sign_of, notes, clock, nonce)
-        self._following = Following(where, self._introductions, clock)
+        self._reference_requests = ReferenceRequests(sign_of, notes, clock, nonce)
+        self._following = Following(locations, self._reference_requests, clock)
         self._prover = Prover()
         self._quota = Quota()
 
     def take(self, batch: Sequence[Delivered]) -> list[Poison | None]:
-        """Act on reports in their order, with one append for all; return why each is poison, or None.
+        """Process messages in their order, with one append; return for each why it is poison, or None.
 
-        Redelivery is harmless. Raises Later: then it is not known whether anything was done.
+        Redelivery is harmless. Raises Later: then it is not known whether anything was recorded.
         """
         read = [self._read(one) for one in batch]
         try:
@@ -155,17 +156,17 @@ class Intake:
             raise Later(str(away)) from away
         self._answers.take(outcome.registered, outcome.behind)
         self._refusals.remember(outcome.recorded)
-        self._introductions.carry_out(outcome.exchange)
+        self._reference_requests.carry_out(outcome.exchange)
         return outcome.answers
 
     def rest(self, user: str) -> float:
-        """Return for how many seconds no message of a user of the broker is to be taken."""
+        """Return for how many seconds no message of a user of the broker is processed."""
         return self._quota.rest(user)
 
-    def _read(self, message: Delivered) -> Said | Exception:
-        """Return what a message says, or why nobody is known to have said it.
+    def _read(self, message: Delivered) -> DecodedMessage | Exception:
+        """Decode a message; return it, or the error for which it is dropped.
 
-        A message without a sender is not read: it is nobody's word.
+        A message without a sender is not decoded: nobody answers for it.
         """
         try:
             payer = self._senders.payer(message)
@@ -179,22 +180,24 @@ class Intake:
         return said
 
     def _decide(
-        self, batch: Sequence[Delivered], read: Sequence[Said | Exception], decisions: UnitOfWork
+        self, batch: Sequence[Delivered], read: Sequence[DecodedMessage | Exception], decisions: UnitOfWork
     ) -> _Outcome:
-        said = [one for one in read if isinstance(one, Said)]
+        said = [one for one in read if isinstance(one, DecodedMessage)]
         decisions.load(stream for one in said for stream in _streams(one))
         claims = _claims(said, decisions)
         self._prover.prove(claims)
         outcome = _Outcome(turns=Heard(self._turns.of(_keyids(claims))))
         for message, one in zip(batch, read, strict=True):
             answer = (
-                self._charge(one, decisions, outcome) if isinstance(one, Said) else outcome.drop(message, one)
+                self._charge(one, decisions, outcome)
+                if isinstance(one, DecodedMessage)
+                else outcome.drop(message, one)
             )
             outcome.answers.append(answer)
         return outcome
 
-    def _charge(self, one: Said, decisions: UnitOfWork, outcome: _Outcome) -> Poison | None:
-        """Hear an envelope at its sender's expense; who is in debt can still say that it is there."""
+    def _charge(self, one: DecodedMessage, decisions: UnitOfWork, outcome: _Outcome) -> Poison | None:
+        """Process a message at its sender's expense; a heartbeat also if the sender is in debt."""
         payer = self._senders.payer(one)
         if payer is None:
             return self._hear(one, decisions, outcome)
@@ -211,8 +214,8 @@ class Intake:
         spent.log += bytes_of(one.size, events)
         return answer
 
-    def _hear(self, one: Said, decisions: UnitOfWork, outcome: _Outcome) -> Poison | None:
-        """Prove whose word an envelope is and act on all that it holds; return why some of it is refused."""
+    def _hear(self, one: DecodedMessage, decisions: UnitOfWork, outcome: _Outcome) -> Poison | None:
+        """Verify a message and process its reports; return why a report of it is refused, or None."""
         said = one.said
         with logs.about(actor=f"node:{said.hostname}", task_id=getattr(said, "task_id", None)):
             try:
@@ -230,10 +233,10 @@ class Intake:
             answers = [self._act(part, one, decisions, outcome) for part in one.parts]
         return answers[0] if len(answers) == 1 else _first(answers)
 
-    def _prove(self, one: Said, node: Node | None, outcome: _Outcome) -> None:
-        """Make sure that the key of the node has signed, and that it has not said this before.
+    def _prove(self, one: DecodedMessage, node: Node | None, outcome: _Outcome) -> None:
+        """Verify that the node's key has signed a message, and that its turn is new.
 
-        Raises what is in Refused and Unheard, and Again.
+        Raises the errors in Refused and Unheard, and Again.
         """
         pem = registrations.key_of(node, one.said)
         one.signed.prove(pem)
@@ -245,7 +248,7 @@ class Intake:
     def _act(
         self,
         part: Part,
-        one: Said,
+        one: DecodedMessage,
         decisions: UnitOfWork,
         outcome: _Outcome,
     ) -> Poison | None:
@@ -283,7 +286,7 @@ class Intake:
         self,
         report: reports.AnyReport,
         measured: Measured | Exception | None,
-        one: Said,
+        one: DecodedMessage,
         decisions: UnitOfWork,
         outcome: _Outcome,
     ) -> None:
@@ -301,10 +304,10 @@ class Intake:
                     )
                     decisions.handle(command)
             case reports.Wanted():
-                self._introductions.admit(node.hostname)
-                self._introductions.wanted(node, report, decisions, outcome.exchange)
+                self._reference_requests.admit(node.hostname)
+                self._reference_requests.wanted(node, report, decisions, outcome.exchange)
             case reports.Leaving():
-                self._introductions.said(report, decisions, outcome.exchange)
+                self._reference_requests.said(report, decisions, outcome.exchange)
             case reports.Inventory():
                 decisions.handle(command_for(report, measured, node))
                 outcome.looked_at += self._following.follow(
@@ -331,16 +334,16 @@ class Intake:
         outcome.recorded.add(refusal)
 
 
-def _streams(one: Said) -> Iterator[Stream]:
-    """Return what is needed to decide on what a node said."""
+def _streams(one: DecodedMessage) -> Iterator[Stream]:
+    """Yield the streams that the reports of a message are decided on."""
     yield of_node(one.said.hostname)
     for part in one.parts:
         if isinstance(part.report, reports.Measurement | reports.Failure):
             yield of_sign(part.report.server_id)
 
 
-def _claims(said: Sequence[Said], decisions: UnitOfWork) -> list[tuple[Signed, str]]:
-    """Return which key must have signed what, as far as that is known before anything is decided."""
+def _claims(said: Sequence[DecodedMessage], decisions: UnitOfWork) -> list[tuple[Signed, str]]:
+    """Return the signatures to verify, as far as the keys are known before anything is decided."""
     keys: dict[str, str] = {}
     claims: list[tuple[Signed, str]] = []
     for one in said:
@@ -348,7 +351,7 @@ def _claims(said: Sequence[Said], decisions: UnitOfWork) -> list[tuple[Signed, s
         try:
             node = decisions.node(hostname)
         except StreamUnreadable:
-            continue  # what it says is dropped when it is heard
+            continue  # the message is dropped when it is processed
         if isinstance(one.said, reports.Registration):
             pem: str | None = one.said.public_key
             keys.setdefault(hostname, one.said.public_key)
@@ -383,7 +386,7 @@ def _poison(refused: Exception) -> Poison:
 
 
 def _first(answers: Sequence[Poison | None]) -> Poison | None:
-    """Return the first refusal of several reports, saying which one it was."""
+    """Return the first refusal of several reports, with the number of the report."""
     for number, one in enumerate(answers, 1):
         if one is not None:
             return Poison(one.reason, f"report {number} of {len(answers)}: {one.detail}")

@@ -1,4 +1,4 @@
-"""Declares nodes lost that are silent for longer than their lease."""
+"""Declares nodes lost that were silent for longer than their lease."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """A thread that declares nodes lost which are silent for longer than their lease."""
+    """A thread that declares nodes lost which were silent for longer than their lease."""
 
     def __init__(
         self, leases: Leases, handler: Handler, lease: timedelta, clock: Callable[[], datetime]
@@ -38,17 +38,17 @@ class LeaseKeeper:
         self._loop = Loop("lease-keeper", self.look, waits, every=seconds / 4, first=seconds)
 
     def start(self) -> None:
-        """Begin; nodes that were silent while nobody listened get one lease to be heard."""
+        """Start the thread. It waits for one lease first, because nobody listened to nodes before."""
         self._loop.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._loop.stop()
 
     def look(self) -> None:
-        """Declare lost whoever is silent for too long.
+        """Declare nodes lost that were silent for too long.
 
-        While the store was away nobody could be heard: then all nodes get one lease to be heard.
+        While the store is away no node can be heard: after that, all nodes get one lease to be heard.
         """
         now = self._clock()
         try:

@@ -1,6 +1,6 @@
 """Orders of stock Celery clients: `app.send_task("sealward.node_action", kwargs=…)` to `sealward.orders`.
 
-Who may write to the exchange `sealward.orders` is for the broker's permissions to say; whoever may is obeyed.
+The broker's permissions say who may write to the exchange `sealward.orders`. Whoever may write is obeyed.
 The message is Celery's task protocol 2: headers `id`, `task`, `expires`, a body of `[args, kwargs, embed]`
 (https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2).
 """
@@ -35,7 +35,7 @@ ACTOR: Final = "user:celery"
 
 
 class Headers(msgspec.Struct, frozen=True):
-    """The headers of a task message that matter."""
+    """The headers of a task message that are used."""
 
     task: str
     id: TaskId
@@ -43,14 +43,17 @@ class Headers(msgspec.Struct, frozen=True):
 
 
 class NodeAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The keyword arguments of the one task there is."""
+    """The keyword arguments of the task `sealward.node_action`."""
 
     node_id: Id
     action: Literal["activate", "deactivate"]
 
 
 class Orders:
-    """Takes orders. `hostname_of` names a node; `is_known` tells whether a task id has been given out."""
+    """Carries out orders.
+
+    `hostname_of` returns the hostname of a node id. `is_known` says whether a task id is in use already.
+    """
 
     def __init__(
         self,
@@ -65,9 +68,9 @@ class Orders:
         self._clock = clock
 
     def take(self, body: bytes, headers: Mapping[str, Any], client: str | None = None) -> None:
-        """Carry out an order, once however often it comes. Raises Poison and Later.
+        """Carry out an order, once even if it is delivered again. Raises Poison and Later.
 
-        `client` is the broker's user by whose own inbox it came; the log names that client.
+        `client` is the user of the broker whose own inbox the order came by; the log names that client.
         """
         head, action = _read(body, headers)
         actor = ACTOR if client is None else f"{ACTOR}/{client}"

@@ -26,7 +26,7 @@ from sealward.events.is_valid import IsValid
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignClaimed, SignClaimSettled, SignLeaving, SignMoved, SignSealed, SignStayed
 from sealward.events.store import store as stores
-from sealward.intake.registration import introductions
+from sealward.intake.registration import reference_requests
 from sealward.intake.reports import following
 from sealward.protocol.desired import Assignment
 from sealward.protocol.telling import Inquiry
@@ -303,7 +303,7 @@ def test_an_answer_that_comes_late_announces_nothing(fleet: Fleet) -> None:
     """The start gate has decided long before."""
     fleet.say(fleet.third.wanted(SERVER))
     (inquiry,) = fleet.inquiries("kvm1")
-    fleet.now += introductions.ASKED_FOR
+    fleet.now += reference_requests.ASKED_FOR
     fleet.say(fleet.home.leaving(inquiry, fleet.now))
 
     assert fleet.kinds(SignLeaving) == []
@@ -331,14 +331,14 @@ def test_an_announcement_ends_with_the_migration(fleet: Fleet) -> None:
 def test_a_node_that_asks_for_many_is_asked_for_no_more(fleet: Fleet) -> None:
     """Each question costs another node an answer."""
     refused: list[str | None] = []
-    for number in range(introductions.MOST_REFUSED + 1):
-        fleet.now += introductions.ASKED_FOR / 8
+    for number in range(reference_requests.MOST_REFUSED + 1):
+        fleet.now += reference_requests.ASKED_FOR / 8
         refused += fleet.take(fleet.liar.wanted(SERVERS[number % 3]))
         for one in fleet.inquiries("kvm1"):
             fleet.take(fleet.home.leaving(one, fleet.now, leaving=False))
 
     asked = [one for one in fleet.log() if isinstance(one, NodeReportRefused)]
-    assert len(asked) < introductions.MOST_REFUSED
+    assert len(asked) < reference_requests.MOST_REFUSED
     assert [one for one in fleet.given() if one[2]] == []
     del refused
 

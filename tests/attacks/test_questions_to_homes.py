@@ -10,7 +10,7 @@ from reporter import Reporter
 
 from sealward.events.node import NodeReportRefused
 from sealward.events.store import store as stores
-from sealward.intake.registration import introductions
+from sealward.intake.registration import reference_requests
 from sealward.protocol.desired import Assignment
 
 SERVER = SERVERS[0]
@@ -85,7 +85,7 @@ def test_migrations_that_are_said_for_minutes_cost_homes_no_more_than_questions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """There are so many questions of a node in a minute, whatever makes it ask."""
-    monkeypatch.setattr(introductions, "AT_MOST", 20)
+    monkeypatch.setattr(reference_requests, "AT_MOST", 20)
     fleet = Fleet()
     for number in range(50):
         leaving = () if number % 2 else SERVERS
@@ -96,7 +96,7 @@ def test_migrations_that_are_said_for_minutes_cost_homes_no_more_than_questions(
 
 def test_refusals_of_many_servers_are_recorded_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """The questions were asked before the first of them was answered."""
-    monkeypatch.setattr(introductions, "MOST_REFUSED", 2)
+    monkeypatch.setattr(reference_requests, "MOST_REFUSED", 2)
     fleet = Fleet()
     fleet.take(*[fleet.liar.wanted(one) for one in SERVERS])
     asked = fleet.inquiries("kvm1")

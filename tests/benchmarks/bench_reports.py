@@ -42,7 +42,7 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
 from sealward.intake.intake import Intake
-from sealward.intake.reports.following import Where
+from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.notes import Notes
@@ -72,6 +72,18 @@ class Starts(Ledger):
 
     def keep_fact(self, name: str, value: str) -> None:
         """Do nothing."""
+
+
+class NoLocations(Locations):
+    """Queries of the projections are not what is measured here."""
+
+    def __init__(self) -> None:
+        """Need no projections."""
+
+    def _nothing(self, *_: object, **__: object) -> Sequence[str]:
+        return ()
+
+    elsewhere = also_at = unsettled = _nothing
 
 
 class NoQueues(BusQueues):
@@ -146,7 +158,7 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
         utc_now,
         answers=answers,
         notes=Notes(queues, voice),
-        where=Where(lambda *_: (), lambda *_: (), lambda _: ()),
+        locations=NoLocations(),
         sign_of=lambda _: None,
         senders=Senders("sealward-worker"),
         turns=LastTurns(control),

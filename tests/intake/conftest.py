@@ -7,13 +7,13 @@ from door import SERVERS, Door
 from reporter import Reporter
 
 from sealward.events.store.store import EventStore
-from sealward.intake.reports import reading
+from sealward.intake.reports import decoding
 
 
-@pytest.fixture(params=[1, reading.MANY], ids=["proved-ahead", "proved-when-decided"])
+@pytest.fixture(params=[1, decoding.MANY], ids=["proved-ahead", "proved-when-decided"])
 def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have signatures verified by threads, ahead of deciding; and, for there are few, one by one."""
-    monkeypatch.setattr(reading, "MANY", request.param)
+    monkeypatch.setattr(decoding, "MANY", request.param)
 
 
 @pytest.fixture

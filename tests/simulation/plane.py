@@ -27,7 +27,7 @@ from sealward.events.store.store import EventStore, NextId, StoreUnavailable
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.registration.addresses import Addresses
-from sealward.intake.reports.following import Where
+from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import NEVER, Senders
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.assignments import Assignments, AuthorityKeys
@@ -189,7 +189,7 @@ class Plane:
             self._clock,
             answers=self._answers,
             notes=self._notes,
-            where=Where(self._assignments.elsewhere, self._assignments.also_at, self._assignments.unsettled),
+            locations=Locations(self.projections),
             sign_of=self._assignments.sign_of,
             senders=Senders(None),
             turns=self.turns,

@@ -1,4 +1,4 @@
-"""Which hostname belongs to which node id: an event names the id, a queue the hostname."""
+"""The hostname of each node id: events name nodes by id, queues by hostname."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from sealward.projections.database import Projections
 
 PATIENCE: Final = 5.0
-"""Seconds that it waits for the rows of nodes."""
+"""Seconds to wait for the projection of nodes."""
 
 
 class Addresses:
-    """Learns from events, and asks the rows for nodes that it has not heard of. For one thread.
+    """Hostnames of nodes, from events that were seen and from the projection of nodes. For one thread.
 
-    For the rows of a node it waits `wait` seconds at most.
+    It waits for the projection for at most `wait` seconds.
     """
 
     def __init__(self, projections: Projections, wait: float = PATIENCE) -> None:
@@ -25,13 +25,13 @@ class Addresses:
         self._hostnames: dict[int, str] = {}
 
     def learn(self, node_id: int, hostname: str) -> None:
-        """Know a node: an id belongs to one hostname for good."""
+        """Note the hostname of a node id. It never changes."""
         self._hostnames[node_id] = hostname
 
     def of(self, node_id: int, position: int) -> str | None:
-        """Return the hostname of a node that an event at that position is about; None where there is none.
+        """Return the hostname of a node id in an event at `position`; None where no node has the id.
 
-        Raises StoreUnavailable when the rows stay behind that event.
+        Raises StoreUnavailable when the projection does not reach that position in time.
         """
         known = self._hostnames.get(node_id)
         if known is not None or not node_id:

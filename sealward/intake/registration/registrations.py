@@ -1,4 +1,4 @@
-"""Which command the registration of an agent amounts to, and whose word it is."""
+"""Registrations of agents: the command that records a registration, and the key that must have signed it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:
     from sealward.commands.node_state import Node
-    from sealward.intake.reports.reading import Said
+    from sealward.intake.reports.decoding import DecodedMessage
 
 
 def command(
-    report: reports.Registration, one: Said, node: Node | None, *, only_invited: bool
+    report: reports.Registration, one: DecodedMessage, node: Node | None, *, only_invited: bool
 ) -> RegisterNode:
-    """Return the command to register a node, with the invitation that has signed the envelope as well."""
+    """Return the command to register a node, with the node's invitation if its key has signed as well."""
     invitation = None if node is None or node.invitation is None else node.invitation.public_key
     return RegisterNode(
         context=by_node(report.hostname),
@@ -31,25 +31,25 @@ def command(
 
 
 def key_of(node: Node | None, said: reports.AnyReport | reports.Bundle | codec.Unread) -> str:
-    """Return the key (PEM) that must have signed: the registered one; of a registration its own.
+    """Return the key (PEM) that must have signed a message: the registered key, or a registration's own key.
 
     Raises NotRegistered.
     """
     if isinstance(said, reports.Registration):
-        return said.public_key  # another key than the registered one is refused later
+        return said.public_key  # a key that is not the registered key is refused later
     if node is None or not node.public_key:
         raise NotRegistered
     return node.public_key
 
 
 def is_of_a_stranger(report: reports.AnyReport, node: Node | None) -> bool:
-    """Say whether a registration was signed by a key that is not that of the node it names."""
+    """Say whether a report is a registration under another key than that of the node it names."""
     if not isinstance(report, reports.Registration):
         return False
     return node is None or node.public_key != report.public_key
 
 
-def _has_signed(one: Said, pem: str) -> bool:
+def _has_signed(one: DecodedMessage, pem: str) -> bool:
     try:
         envelopes.verify(one.signed.envelope, [public_key(pem)])
     except (envelopes.NotVerified, KeyRefused):

@@ -1,7 +1,7 @@
-"""How signs follow their servers: what an inventory means for where signs are, and who claims which server.
+"""Moves signs after their servers: applies each inventory of a node to the signs that it concerns.
 
-The rules are those of `commands.moves.location` and `commands.claim`; here is which nodes and signs they are
-applied to.
+The rules are in `commands.moves.location` and `commands.moves.claim`. This module chooses the nodes and signs
+to which the rules are applied.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sealward.commands import messages as ask
 from sealward.commands.context import by_node
@@ -20,7 +20,7 @@ from sealward.commands.moves import location
 from sealward.commands.node_state import names
 from sealward.commands.writer.stream import of_sign
 from sealward.events.policy import OnLoss
-from sealward.intake.registration.introductions import Why, contest
+from sealward.intake.registration.reference_requests import Why, contest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,56 +29,41 @@ if TYPE_CHECKING:
     from sealward.commands.node_state import Node
     from sealward.commands.sign_state import Sign
     from sealward.commands.writer.unit_of_work import UnitOfWork
-    from sealward.intake.registration.introductions import Exchange, Introductions
+    from sealward.intake.registration.reference_requests import Exchange, ReferenceRequests
+    from sealward.intake.reports.locations import Locations
 
-    Elsewhere = Callable[[int, Sequence[str]], Sequence[str]]
-    AlsoAt = Callable[[int, str], Sequence[str]]
-    Unsettled = Callable[[int], Sequence[str]]
 
 log = logging.getLogger(__name__)
 
 MOST_CLAIMS: Final = 200
-"""Servers that one node can begin to claim within `WITHIN`; what it claims beyond, it claims later."""
+"""Claims that one node can open within `WITHIN`. A claim beyond that is recorded with a later inventory."""
 WITHIN: Final = timedelta(minutes=1)
 DENIED_AFTER: Final = timedelta(seconds=10)
-"""When a home says so long after a claim was recorded that it has the server, it denies the claim: an
-inventory is on its way for less. Both moments are the control plane's."""
-
-
-class Where(NamedTuple):
-    """Reads of the rows.
-
-    The rows may be behind the log: what they do not know yet, they know when a node says its inventory again.
-
-    `elsewhere` names those of a node's servers that have their signs on other nodes; `also_at` the
-    hostnames of other nodes that have a server; `unsettled` the servers of a home that are claimed or
-    announced as leaving.
-    """
-
-    elsewhere: Elsewhere
-    also_at: AlsoAt
-    unsettled: Unsettled
+"""A home that still reports the server so long after a claim was recorded denies the claim: an inventory is
+on its way for less time. Both times are by the control plane's clock."""
 
 
 class Following:
-    """Applies inventories. For one thread."""
+    """Applies inventories to signs. For one thread."""
 
-    def __init__(self, where: Where, introductions: Introductions, clock: Callable[[], datetime]) -> None:
-        self._where = where
-        self._introductions = introductions
+    def __init__(
+        self, locations: Locations, reference_requests: ReferenceRequests, clock: Callable[[], datetime]
+    ) -> None:
+        self._locations = locations
+        self._reference_requests = reference_requests
         self._clock = clock
         self._begun: Counter[str] = Counter()
         self._since = clock()
 
     def follow(self, before: Node, taken_at: datetime, decisions: UnitOfWork, exchange: Exchange) -> int:
-        """Let signs follow their servers, now that a node has said which servers it has.
+        """Apply an inventory that was just recorded. `before` is the node's state before the inventory.
 
-        `before` is the node as it was before that. Returns how many signs of other nodes had to be looked at.
+        Return how many signs of other nodes were considered.
         """
         node = decisions.node(before.hostname) or before
-        foreign = self._where.elsewhere(node.node_id, sorted(one for one, _ in node.instances))
+        foreign = self._locations.elsewhere(node.node_id, sorted(one for one, _ in node.instances))
         missed = location.gone(before, node)
-        unsettled = self._where.unsettled(node.node_id)
+        unsettled = self._locations.unsettled(node.node_id)
         decisions.load([of_sign(one) for one in dict.fromkeys((*foreign, *missed, *unsettled))])
         one = _Inventory(self, before, node, taken_at, decisions, exchange)
         for server_id in foreign:
@@ -90,15 +75,15 @@ class Following:
         return len(foreign)
 
     def others(self, node_id: int, server_id: str) -> Sequence[str]:
-        """Return the hostnames of other nodes that have a server, as far as the rows know."""
-        return self._where.also_at(node_id, server_id)
+        """Return the hostnames of other nodes that have a server; see `Locations.also_at`."""
+        return self._locations.also_at(node_id, server_id)
 
     def inquire(self, node: Node, sign: Sign, decisions: UnitOfWork, exchange: Exchange, why: Why) -> None:
-        """Have the home of a server asked whether it leaves."""
-        self._introductions.inquire(node, sign, decisions, exchange, why)
+        """Have the home of a server asked whether the server leaves."""
+        self._reference_requests.inquire(node, sign, decisions, exchange, why)
 
     def may_claim(self, hostname: str) -> bool:
-        """Count a claim that a node begins; say whether it may be recorded now."""
+        """Count a claim that a node opens; say whether the claim may be recorded now."""
         now = self._clock()
         if not timedelta(0) <= now - self._since < WITHIN:
             self._since = now
@@ -113,7 +98,7 @@ class Following:
 
 @contextlib.contextmanager
 def _by_itself(server_id: str) -> Iterator[None]:
-    """Leave a server where it is whose stream, or the stream of a node that has it, cannot be read."""
+    """Leave the sign of a server where it is if the stream of the sign, or of a node, cannot be read."""
     try:
         yield
     except StreamUnreadable as unreadable:
@@ -121,7 +106,7 @@ def _by_itself(server_id: str) -> Iterator[None]:
 
 
 class _Inventory:
-    """One inventory of one node."""
+    """The inventory of one node, while it is applied to signs."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what an inventory is applied with
         self,
@@ -140,7 +125,7 @@ class _Inventory:
         self._exchange = exchange
 
     def has_foreign(self, server_id: str) -> None:
-        """Apply that the node has a server whose sign is on another node."""
+        """Handle a server of the node whose sign is on another node."""
         sign = self._decisions.sign(server_id)
         if sign is None or sign.node_id == self._node.node_id:
             return
@@ -150,7 +135,7 @@ class _Inventory:
             self._is_in_transit(server_id)
 
     def _is_in_transit(self, server_id: str) -> None:
-        """Have the home asked about a migration that no start gate asked about: a claim else."""
+        """Have the home asked about a migration to this node: the node's start gate may not have asked."""
         sign = self._decisions.sign(server_id)
         if sign is None or sign.node_id == self._node.node_id:
             return
@@ -160,7 +145,7 @@ class _Inventory:
             self._following.inquire(self._node, sign, self._decisions, self._exchange, Why.TRANSIT)
 
     def has_spoken_of(self, server_id: str) -> None:
-        """Apply that the node no longer has or runs a server, or that it is the home of an unsettled one."""
+        """Handle a server that the node no longer has or runs, or an unsettled server at its home."""
         sign = self._decisions.sign(server_id)
         if sign is None:
             return
@@ -177,7 +162,7 @@ class _Inventory:
         self._serve_others(self._decisions.sign(server_id))
 
     def _serve_others(self, sign: Sign | None) -> None:
-        """Consider the other nodes that may have a server: its home may have let it go."""
+        """Consider the other nodes that may have a server, if the home has let it go or it is claimed."""
         if sign is None:
             return
         home = location.standing(self._decisions.node(sign.hostname), sign.node_id, sign.server_id)
@@ -188,14 +173,14 @@ class _Inventory:
             self._consider_at(sign, hostname)
 
     def _consider_at(self, sign: Sign, hostname: str) -> None:
-        """Consider a node for a sign, unless the sign has gone to another one meanwhile."""
+        """Consider the node `hostname` for a sign, unless the sign has moved meanwhile."""
         node = self._decisions.node(hostname)
         current = self._decisions.sign(sign.server_id)
         if node is not None and current is not None and current.node_id == sign.node_id:
             self._consider(current, node)
 
     def _consider(self, sign: Sign, node: Node) -> None:
-        """Move the sign to a node, or have the node claim the server, if the node takes part."""
+        """Move the sign to a node that takes part, or record that the node claims the server."""
         home = self._decisions.node(sign.hostname)
         at_home = location.standing(home, sign.node_id, sign.server_id)
         there = location.standing(node, node.node_id, sign.server_id)
@@ -227,7 +212,7 @@ class _Inventory:
     def _is_rivalled(
         self, sign: Sign, node: Node, at_home: location.Standing, there: location.Standing
     ) -> bool:
-        """Say whether another node takes part as well: which runs the server, or has it as this one has."""
+        """Say whether a third node takes part against `node`, and its claim is not denied."""
         denied = {one.by for one in sign.verdict.claims if one.denied}
         hostnames = {one.by for one in sign.verdict.claims}
         if at_home.let_go or not at_home.is_heard:
@@ -256,7 +241,7 @@ class _Inventory:
         self._following.inquire(node, sign, self._decisions, self._exchange, Why.CLAIM)
 
     def _settle(self, sign: Sign, node_id: int | None = None, hostname: str | None = None) -> None:
-        """End the claim of a node that takes no part any more, or is no node any more."""
+        """End the claim of a node that takes no part any more, or that was removed."""
         node_id = self._node.node_id if node_id is None else node_id
         if not any(one.node_id == node_id for one in sign.verdict.claims):
             return
@@ -270,7 +255,7 @@ class _Inventory:
             )
 
     def _end_leaving(self, sign: Sign) -> None:
-        """End an announced migration after which the server is still here, and does not leave."""
+        """End an announced migration of a server that the home still has and does not migrate out."""
         stays = location.standing(self._node, sign.node_id, sign.server_id)
         if sign.leaving is not None and not stays.let_go:
             self._decisions.handle(
@@ -283,7 +268,7 @@ class _Inventory:
             )
 
     def _deny(self, sign: Sign) -> None:
-        """Deny claims that were recorded long before the home has said again that it has the server."""
+        """Deny the claims that were recorded `DENIED_AFTER` or longer before this inventory of the home."""
         at_home = location.standing(self._node, sign.node_id, sign.server_id)
         now = self._following.now()
         for one in sign.verdict.claims:

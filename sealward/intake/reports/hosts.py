@@ -1,4 +1,4 @@
-"""Whose inboxes are read: those of nodes, and of hosts that are invited to become nodes."""
+"""The inboxes that the intake reads: of nodes, and of hosts that are invited to become nodes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from sealward.projections.database import Projections
 
 SHARED: Final = Inbox(INBOX)
-"""Agents of earlier versions report here, and hosts that register uninvited."""
+"""The inbox that agents of earlier versions and uninvited hosts share."""
 
 
 class Inboxes:
-    """Reads the rows of hosts. For one thread.
+    """Lists inboxes from the projection of hosts. For one thread.
 
-    The rows can be behind the log, for minutes after an upgrade. A host that is missing in the rows is gone
-    only when they stand for all that was in the log when the host was missed. The inbox of a host that is
-    gone is deleted with what is in it.
+    The projection can be behind the log, for minutes after an upgrade. So a host that disappears from the
+    projection is listed until the projection has reached the head that the log had at the disappearance. The
+    inbox of a host that is listed no longer is deleted with its messages.
     """
 
     def __init__(self, store: EventStore, projections: Projections) -> None:
@@ -29,10 +29,10 @@ class Inboxes:
         self._projections = projections
         self._listed: set[str] = set()
         self._missed: dict[str, int] = {}
-        """By hostname the head of the log when a host was missed."""
+        """By hostname of a host that has disappeared: the head that the log had then."""
 
     def all(self) -> list[Inbox]:
-        """Return the inboxes that are read. Raises StoreUnavailable."""
+        """Return the inboxes to read. Raises StoreUnavailable."""
         with self._projections.reading() as tables:
             position = self._projections.position(tables)
             hosts = set(self._projections.hosts.all(tables))

@@ -1,9 +1,9 @@
-"""How much one node may say: a flood of one node slows that node alone.
+"""Quotas for the messages of each user of the broker: a flood of one node slows that node alone.
 
-There is a bucket for each of the broker's users and each kind of cost. What is paid for flows back with time;
-a user in debt is not heard until it is paid. Messages and bytes are paid before anything is read, so that a
-flood costs little more than receiving it. What a message has cost, in reports, in events and in bytes of the
-log, is paid afterwards.
+A user has a token bucket for each kind of cost. Buckets refill with time. No message of a user in debt is
+processed until the debt is paid. Messages and bytes are charged before a message is decoded, so that a flood
+costs little more than receiving it. Reports, events and bytes of the log are charged after the message was
+processed.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """So much may be used at once, and so much flows back in a second."""
+    """The size of a bucket, `burst`, and how much of it is refilled each second, `rate`."""
 
     burst: float
     rate: float
 
 
 MESSAGES: Final = Allowance(10_000, 50)
-"""An agent sends at most ten bundles a second, and three messages beside them; what it says in seven hours in
-which no worker is there is within the burst."""
+"""An agent sends at most ten bundles and three other messages a second. The messages of seven hours in which
+no worker runs are within the burst."""
 BYTES: Final = Allowance(64 * 1024 * 1024, 1024 * 1024)
-"""Sixty-four bundles of an agent are four megabytes."""
+"""Sixty-four bundles of an agent have four megabytes."""
 WORK: Final = Allowance(20_000, 200)
-"""Reports, the events that they become, and signs of other nodes that an inventory has looked at: the largest
-inventory, or all servers of a large node sealed."""
+"""Reports, the events that follow from them, and signs of other nodes that an inventory concerns. The burst
+is the largest inventory, or the seals of all servers of a large node."""
 LOG: Final = Allowance(256 * 1024 * 1024, 16 * 1024)
-"""Bytes that the log grows by: 20,000 servers sealed at once, and 1.3 GiB a day. A node of a thousand servers
-that are all signed anew once a day needs a hundredth of that."""
+"""Bytes by which the log grows: 20,000 servers sealed at once, and 1.3 GiB a day. A node of a thousand
+servers that are all signed anew once a day needs a hundredth of that."""
 OF_AN_EVENT: Final = 1024
-"""Bytes that an event takes in the log beside what the message says that it came of."""
+"""Bytes that an event takes in the log beside the content of its message."""
 COSTS: Final[Mapping[type, int]] = {reports.Registration: 50, reports.Wanted: 5}
-"""What a report costs that is answered; others cost 1."""
+"""The cost of reports that are answered. Other reports cost 1."""
 LARGEST: Final = 2 * codec.MOST_BYTES
-"""Bytes of an envelope that is looked at: base64 makes four of three."""
+"""Bytes of the largest envelope that is decoded: base64 makes four bytes of three."""
 KNOWN: Final = 10_000
-"""Users whose buckets are remembered."""
+"""Users whose buckets are kept."""
 
 
 class OverQuota(SealwardError):
@@ -69,7 +69,7 @@ class TooLarge(SealwardError):
 
 @dataclass(slots=True)
 class _Bucket:
-    """What is left of an allowance, which may be less than nothing."""
+    """A token bucket. `left` is negative while its user is in debt."""
 
     allowance: Allowance
     at: float
@@ -79,17 +79,17 @@ class _Bucket:
         self.left = self.allowance.burst
 
     def look(self, now: float) -> float:
-        """Return what is left now."""
+        """Refill the bucket up to `now`; return what is left in it."""
         flown = max(0.0, now - self.at) * self.allowance.rate
         self.left, self.at = min(self.allowance.burst, self.left + flown), now
         return self.left
 
     def rest(self, now: float) -> float:
-        """Return the seconds until there is something left."""
+        """Return the seconds until one unit is left."""
         return max(0.0, (1 - self.look(now)) / self.allowance.rate)
 
     def take(self, cost: float) -> None:
-        """Take something; the debt never becomes larger than what may be used at once."""
+        """Charge a cost. The debt never exceeds the burst."""
         self.left = max(-self.allowance.burst, self.left - cost)
 
 
@@ -103,7 +103,7 @@ class _Account:
 
 @dataclass(slots=True)
 class Spent:
-    """What a user has had done and has not paid yet: work, and bytes of the log."""
+    """Costs of a user in the batch at hand that are not charged yet: work, and bytes of the log."""
 
     work: int = 0
     log: int = 0
@@ -120,9 +120,9 @@ class Quota:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
 
     def admit(self, payer: str, size: int) -> None:
-        """Take a message of so many bytes from a user, before it is read. Raises TooLarge, OverQuota.
+        """Charge a message of `size` bytes to a user before it is decoded. Raises TooLarge, OverQuota.
 
-        One that is too large costs as much as the largest. A user in debt gets into no more of it.
+        A message that is too large costs as much as the largest. A user in debt is not charged.
         """
         if self.rest(payer) > 0:
             raise OverQuota
@@ -131,27 +131,24 @@ class Quota:
             raise TooLarge
 
     def owe(self, payer: str, size: int) -> None:
-        """Take a message of a user in debt all the same: the debt grows."""
+        """Charge a message to a user who may be in debt already."""
         account = self._of(payer)
         account.messages.left -= 1
         account.bytes.left -= min(size, LARGEST)
 
     def rest(self, payer: str) -> float:
-        """Return the seconds until a message of a user is read again; 0 where the next one is read."""
+        """Return the seconds until the next message of a user is processed; 0 if it is processed now."""
         now, account = self._clock(), self._of(payer)
         return max(account.messages.rest(now), account.bytes.rest(now))
 
     def give_back(self, payer: str, size: int) -> None:
-        """Take back what a message has cost: it could not be worked on, and comes again."""
+        """Refund a message that could not be processed and will be delivered again."""
         account = self._of(payer)
         account.messages.left += 1
         account.bytes.left += min(size, LARGEST)
 
     def check(self, payer: str, spent: Spent) -> None:
-        """Make sure that a user is not in debt, counting what it has `spent` in this batch and not paid yet.
-
-        Raises OverQuota, OverLogQuota.
-        """
+        """Raise OverQuota or OverLogQuota if a user is in debt; `spent` are its costs in this batch."""
         now, account = self._clock(), self._of(payer)
         if account.work.look(now) - spent.work < 1:
             raise OverQuota
@@ -159,7 +156,7 @@ class Quota:
             raise OverLogQuota
 
     def pay(self, spent: Mapping[str, Spent]) -> None:
-        """Take what users have had done."""
+        """Charge the costs of a batch to its users."""
         for payer, one in spent.items():
             account = self._of(payer)
             account.work.take(one.work)
@@ -179,16 +176,16 @@ class Quota:
 
 
 def cost_of(parts: int, report: object, work: int) -> int:
-    """Return what an envelope of so many reports costs that made so much work.
+    """Return the cost of an envelope with `parts` reports.
 
-    Work is the events that it became and the signs of other nodes that were looked at for it.
+    `work` counts the events that followed from it and the signs of other nodes that were considered for it.
     """
     return parts - 1 + COSTS.get(type(report), 1) + work
 
 
 def bytes_of(size: int, events: int) -> int:
-    """Return by how many bytes the log grows at most for a message of so many bytes, and its events.
+    """Return by how many bytes a message of `size` bytes and its events make the log grow at most.
 
-    What a message says is in the log once, and in fewer bytes: an envelope makes four bytes of three.
+    The content of a message is in the log once, in fewer bytes: base64 makes four bytes of three.
     """
     return size + events * OF_AN_EVENT if events else 0

@@ -1,4 +1,4 @@
-"""How often it is recorded that something was refused that a node has verifiably said."""
+"""Limits how often the refusal of a verified message is recorded."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     """Hostname, reason, and the server that the report spoke of."""
 
 QUIET_FOR: Final = timedelta(seconds=60)
-"""A refusal for the same reason is recorded once in this time, so that garbage cannot flood the log."""
+"""A refusal for the same reason is recorded once within this time, so that garbage cannot flood the log."""
 AT_MOST: Final = 20
-"""Refusals of one node, for whatever reasons and servers, that are recorded in this time."""
+"""Refusals of one node, for any reasons and servers, that are recorded within `QUIET_FOR`."""
 REMEMBERED: Final = 10_000
 
 
 class Refusals:
-    """Remembers which refusals are on record. For one thread."""
+    """The refusals that were recorded last. For one thread."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._recorded: OrderedDict[Refusal, datetime] = OrderedDict()
 
     def is_quiet(self, refusal: Refusal, batch: Iterable[Refusal]) -> bool:
-        """Say whether a refusal is not to be recorded; `batch` are those that are about to be."""
+        """Say whether a refusal is not recorded. `batch` has the refusals that are about to be recorded."""
         batch = tuple(batch)
         if refusal in batch or self._is_recent(refusal):
             return True
@@ -36,7 +36,7 @@ class Refusals:
         return len({*recent, *(one for one in batch if one[0] == refusal[0])}) >= AT_MOST
 
     def remember(self, refusals: Iterable[Refusal]) -> None:
-        """Know that refusals are on record now."""
+        """Note that refusals are recorded now."""
         for one in refusals:
             self._recorded[one] = self._clock()
             self._recorded.move_to_end(one)

@@ -1,4 +1,4 @@
-"""Whether a message counts as the word of a node: who has published and signed it, whether it is new."""
+"""Checks whether a message counts as a node's own: which user published it, and whether its turn is new."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from sealward.events.bus.message import Delivered
-    from sealward.intake.reports.reading import Said
+    from sealward.intake.reports.decoding import DecodedMessage
 
 NEVER: Final = Turn(0, 0)
-"""What stands for the last turn of a key that was never heard; no turn that counts is equal to it."""
+"""The last turn of a key that has signed no message yet. Every valid turn is greater."""
 KNOWN: Final = 10_000
-"""Keys whose keyids are remembered."""
+"""Keys whose keyids are cached."""
 STATES: Final = (
     reports.Registration,
     reports.Heartbeat,
@@ -33,7 +33,7 @@ STATES: Final = (
     reports.Wanted,
     reports.Leaving,
 )
-"""Reports that say how a node is: out of date as soon as the node has said anything later."""
+"""Reports about the present state of a node: out of date when they are put back from the dead letters."""
 
 
 class NoSender(SealwardError):
@@ -61,20 +61,21 @@ class Again(SealwardError):
 
 
 class LastTurns(Protocol):
-    """Where the last turn of each key is kept."""
+    """Storage of the last turn of each key."""
 
     def of(self, keyids: Collection[str]) -> dict[str, Turn]:
-        """Return the last turns of those keys that were heard."""
+        """Return the last turns of the keys that have any, by keyid."""
 
     def keep(self, turns: Mapping[str, Turn]) -> None:
-        """Keep later turns."""
+        """Store later turns, by keyid."""
 
 
 class Senders:
-    """Knows whom the broker vouches for. `own` is the control plane's user there; None without a broker.
+    """Checks which user of the broker published a message.
 
-    A message that the control plane's own user has published is a report that an operator has put back from
-    the dead letters: it was the node's word when it came, so only its signature is looked at again.
+    `own` is the control plane's user at the broker; None stands for no broker. A message that the control
+    plane's own user has published is a report that an operator has put back from the dead letters. It passed
+    these checks when it first came, so only its signature is verified again.
     """
 
     def __init__(self, own: str | None) -> None:
@@ -84,26 +85,26 @@ class Senders:
         """Say whether a user of the broker is the control plane's own."""
         return sender == self._own
 
-    def payer(self, message: Delivered | Said) -> str | None:
-        """Return the user of the broker at whose expense a message is taken; None: it costs nobody anything.
+    def payer(self, message: Delivered | DecodedMessage) -> str | None:
+        """Return the user of the broker whose quota a message counts against; None: no quota.
 
-        A message in the inbox of one user is at the expense of that user, whether or not it names a sender.
+        A message in the inbox of a user counts against that user's quota, whether or not it names a sender.
         """
         if self.is_own(message.sender):
             return None
         return message.inbox or message.sender or None
 
-    def is_put_back(self, said: Said) -> bool:
+    def is_put_back(self, said: DecodedMessage) -> bool:
         """Say whether an operator has put a message back."""
         return self._own is not None and said.sender == self._own
 
     def vouched(self, message: Delivered) -> None:
-        """Make sure that the broker names the user who has published a message. Raises NoSender."""
+        """Raise NoSender if the message does not name the user of the broker who published it."""
         if self._own is not None and not message.sender:
             raise NoSender
 
-    def check(self, said: Said) -> None:
-        """Make sure that the broker's user is that of the node that speaks. Raises WrongSender."""
+    def check(self, said: DecodedMessage) -> None:
+        """Raise WrongSender if the user of the broker is not that of the node in the message."""
         if self._own is None or said.sender == self._own:
             return
         if said.sender != user_of(said.said.hostname):
@@ -111,7 +112,7 @@ class Senders:
 
 
 class Heard:
-    """The last turns while a batch is decided; `news` are those that the batch has brought, by keyid."""
+    """The last turns while a batch is decided. `news` has the turns of messages of the batch, by keyid."""
 
     def __init__(self, last: Mapping[str, Turn]) -> None:
         self._last = dict(last)
@@ -121,8 +122,8 @@ class Heard:
         """Return the last turn of a key (PEM)."""
         return self._last.get(keyid_of(pem), NEVER)
 
-    def check(self, said: Said, pem: str) -> None:
-        """Make sure that a message is newer than the last one under that key. Raises Again, NotNewer."""
+    def check(self, said: DecodedMessage, pem: str) -> None:
+        """Raise Again or NotNewer if a message is not newer than the last message under the key (PEM)."""
         last, turn = self.last(pem), codec.turn_of(said.said)
         if turn > last and turn.seq:
             return
@@ -130,8 +131,8 @@ class Heard:
             raise Again
         raise NotNewer
 
-    def note(self, said: Said, pem: str) -> None:
-        """Know that a message was heard."""
+    def note(self, said: DecodedMessage, pem: str) -> None:
+        """Note the turn of a message that counts."""
         name = keyid_of(pem)
         self._last[name] = self.news[name] = codec.turn_of(said.said)
 

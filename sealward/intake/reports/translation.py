@@ -8,7 +8,7 @@ from sealward.commands import messages as ask
 from sealward.commands.context import by_node
 from sealward.commands.errors import WrongNode
 from sealward.events.signing.keys import public_key
-from sealward.intake.reports.reading import Measured
+from sealward.intake.reports.decoding import Measured
 from sealward.protocol import codec, reports
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""The answers to registrations: everything that a node has to know, for the nonce that the node asked with.
+"""Answers registrations: sends a node everything that it has to know, with the nonce of its registration.
 
-An answer that a queue does not take is dropped: the node registers again after some seconds.
+An answer that the node's queue does not take is dropped: the node registers again after some seconds.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOGETHER: Final = 8 * 1024 * 1024
-"""Bytes of answers that are sent together: an answer to a node with many signs is large."""
+"""Bytes of answers after which a batch of answers is sent: an answer to a node with many signs is large."""
 
 
 class Answers(Desk):
-    """Answers nodes, in a thread of its own; `desire` reads what a node has to know.
+    """A thread that answers registrations. `desire` reads what a node has to know.
 
-    Of several questions of a node the last is answered. A node whose queue does not take its answer is left
-    alone for a while, longer each time.
+    Of several registrations of a node the last is answered. A node whose queue does not take an answer is
+    left alone for a while, longer each time.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Answers(Desk):
         self._backoff = backoff or Backoff()
         self._lock = threading.Lock()
         self._asked: dict[str, tuple[Node, str]] = {}
-        """By hostname the node, and the nonce that it asked with last."""
+        """By hostname the node, and the nonce of its last registration."""
         self._behind: dict[str, Behind] = {}
 
     def take(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, Behind]) -> None:
-        """Have nodes answered, soon: by hostname the node and the nonce that it asked with.
+        """Have registrations answered soon: `asked` has by hostname the node and its nonce.
 
-        Those that are `behind` are told that their turn is an old one.
+        `behind` has by hostname the answer to a registration whose turn is an old one.
         """
         if asked or behind:
             with self._lock:
@@ -72,7 +72,7 @@ class Answers(Desk):
         return bool(self._asked or self._behind)
 
     def work_off(self) -> None:
-        """Answer all that asked. Raises StoreUnavailable, BusUnavailable: then they go on waiting."""
+        """Answer all registrations. Raises StoreUnavailable, BusUnavailable: then they go on waiting."""
         while self.waits:
             with self._lock:
                 asked, self._asked = self._asked, {}
@@ -99,7 +99,7 @@ class Answers(Desk):
         self._put(letters)
 
     def _letter(self, node: Node, nonce: str) -> Letter | None:
-        """Return the answer to a node; None where what the node has to know cannot be read or written."""
+        """Return the answer to a node; None where the answer cannot be read from the rows or encoded."""
         try:
             desired = msgspec.structs.replace(self._desire(node), answers=nonce)
             return self._voice.letter(node.hostname, desired)
@@ -109,7 +109,7 @@ class Answers(Desk):
             return None
 
     def _opened(self, hostname: str) -> bool:
-        """Make the queue of a node where it is missing; say whether the node can be told something now."""
+        """Make the queue of a node where it is missing; say whether a message can be sent to it now."""
         if self._backoff.waits(hostname):
             return False
         try:
@@ -121,7 +121,7 @@ class Answers(Desk):
         return True
 
     def _put(self, letters: Mapping[str, Letter]) -> None:
-        """Send answers; once more where a queue was there before, and is gone."""
+        """Send answers. Where a queue has disappeared, make it and send the answer once more."""
         failed = self._queues.put(list(letters.values()))
         again = [one for name, one in letters.items() if one.queue in failed and self._opened(name)]
         failed = self._queues.put(again)

@@ -1,4 +1,4 @@
-"""What nodes have to know of signs, read from the projections."""
+"""Reads from the projections what nodes have to know of signs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sealward.events.store import store as stores
 from sealward.protocol.desired import Assignment, Desired, Duty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
     from sealward.commands.node_state import Node
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from sealward.projections.signs import SignRow
 
 GATE_WAITS: Final = 0.5
-"""Seconds for which an answer to a start gate may wait for the projections: the gate waits little longer."""
+"""Seconds that an answer to a start gate may wait for the projections: the gate waits little longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorityKeys:
-    """The authority's public keys (PEM): the one in use, and the others that `reports.Desired` names."""
+    """The authority's public keys (PEM): the key in use, and the other keys that `Desired` names."""
 
     present: str
     beside: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class AuthorityKeys:
 
 
 class Assignments:
-    """What a node has to know when it registers, and which signs others have, read from the projections."""
+    """Queries for the answers to registrations and to start gates."""
 
     def __init__(
         self,
@@ -48,27 +48,8 @@ class Assignments:
         self._wait = wait
         self._clock = clock
 
-    def elsewhere(self, node_id: int, server_ids: Sequence[str]) -> Sequence[str]:
-        """Return those servers that are signed as being on another node, as far as the rows know."""
-        with self._projections.reading() as tables:
-            return self._projections.signs.elsewhere(tables, node_id, server_ids)
-
-    def also_at(self, node_id: int, server_id: str) -> Sequence[str]:
-        """Return the hostnames of other nodes that have a server, as far as the rows know.
-
-        A node that runs it comes first.
-        """
-        with self._projections.reading() as tables:
-            rows = self._projections.servers.elsewhere(tables, node_id, server_id)
-        return [row.hostname for row in rows]
-
-    def unsettled(self, node_id: int) -> Sequence[str]:
-        """Return the servers of a home that are claimed or announced as leaving, as far as the rows know."""
-        with self._projections.reading() as tables:
-            return self._projections.signs.unsettled(tables, node_id)
-
     def sign_of(self, server_id: str) -> Assignment | None:
-        """Return what is in force for a server, not older than this call; None where it is not signed.
+        """Return the sign of a server as of this call or later; None where the server is not signed.
 
         Raises StoreUnavailable when the projections stay behind for longer than a start gate waits.
         """
@@ -81,9 +62,9 @@ class Assignments:
         return None if row is None else _assignment(row, envelope)
 
     def of(self, node: Node) -> Desired:
-        """Return all that a node has to know, not older than this call.
+        """Return everything that a node has to know, as of this call or later.
 
-        Raises StoreUnavailable when the projections stay behind: what happened meanwhile would be missed.
+        Raises StoreUnavailable when the projections stay behind: the node would miss events in between.
         """
         projections = self._projections
         if not projections.wait_for(self._store.head(), self._wait):

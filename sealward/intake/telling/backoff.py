@@ -1,4 +1,4 @@
-"""How long a node that could not be told something is left alone."""
+"""Pauses after messages that could not be sent to a node."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
 
 FIRST: Final = 1.0
 LONGEST: Final = 60.0
-"""Seconds that a node is left alone: twice as long after each failure."""
+"""Seconds of the first and of the longest pause. Each failure doubles the pause."""
 
 
 class Backoff:
-    """By hostname, until when a node is left alone. For one thread; `clock` gives seconds."""
+    """The pause of each node. For one thread; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failed: dict[str, tuple[float, float]] = {}
-        """Until when, and how long it was."""
+        """By hostname the end of the pause and its length."""
 
     def waits(self, hostname: str) -> bool:
-        """Say whether a node is to be left alone now."""
+        """Say whether a node is in its pause."""
         until, _ = self._failed.get(hostname, (0.0, 0.0))
         return self._clock() < until
 
     def failed(self, hostname: str) -> None:
-        """Leave a node alone, longer than last time."""
+        """Begin a pause, twice as long as the last pause."""
         _, last = self._failed.get(hostname, (0.0, 0.0))
         pause = min(LONGEST, last * 2) or FIRST
         self._failed[hostname] = (self._clock() + pause, pause)
 
     def worked(self, hostname: str) -> None:
-        """Know that a node could be told something."""
+        """End the pauses of a node, because a message was sent to it."""
         self._failed.pop(hostname, None)

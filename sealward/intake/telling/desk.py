@@ -1,4 +1,4 @@
-"""Where answers to nodes are written, beside the intake, which so waits for no node and no broker."""
+"""A thread that sends messages to nodes, so that the intake waits for no node and no broker."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds until a store or broker that was away is tried again."""
+"""Seconds until a store or broker that did not answer is tried again."""
 
 
 class Desk:
-    """A thread that works off what waits, as soon as it is woken. `queues` is the desk's own."""
+    """A thread that calls `work_off` whenever it is woken. No other thread uses its `queues`."""
 
     def __init__(self, name: str, queues: NodeQueues) -> None:
         self._queues = queues
@@ -29,11 +29,11 @@ class Desk:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is at hand, then end."""
+        """Finish the work at hand, then end the thread."""
         self._stopped.set()
         self.wake()
         if self._thread.is_alive():
@@ -41,11 +41,11 @@ class Desk:
         self._queues.close()
 
     def wake(self) -> None:
-        """Say that something waits."""
+        """Wake the thread, because messages wait."""
         self._woken.set()
 
     def work_off(self) -> None:
-        """Do what waits. Raises StoreUnavailable, BusUnavailable: then it is tried again."""
+        """Send the messages that wait. Raises StoreUnavailable, BusUnavailable: then it is called again."""
         raise NotImplementedError
 
     def _run(self) -> None:

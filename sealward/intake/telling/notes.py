@@ -1,6 +1,6 @@
-"""Short messages to nodes for which somebody waits: questions to homes, answers to start gates.
+"""Sends short messages to nodes: inquiries at homes, and answers to start gates.
 
-What cannot be said at once is not said: whoever waits for it does not wait long.
+A message that cannot be sent at once is dropped: a start gate does not wait long for its answer.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAITING: Final = 5_000
-"""Messages that may wait; of more the oldest are dropped."""
+"""Messages that may wait. When there are more, the oldest messages are dropped."""
 
 
 class Notes(Desk):
-    """Sends messages in their order, in a thread of its own."""
+    """A thread that sends messages in their order."""
 
     def __init__(self, queues: NodeQueues, voice: Voice, backoff: Backoff | None = None) -> None:
         super().__init__("notes", queues)
@@ -41,12 +41,12 @@ class Notes(Desk):
         self._waiting: deque[tuple[str, Write]] = deque(maxlen=WAITING)
 
     def give(self, hostname: str, write: Write) -> None:
-        """Have a node told, soon, what `write` returns then; that may raise StoreUnavailable."""
+        """Have the message that `write` returns sent to a node soon. `write` may raise StoreUnavailable."""
         self._waiting.append((hostname, write))
         self.wake()
 
     def work_off(self) -> None:
-        """Send what waits."""
+        """Send the messages that wait."""
         while self._waiting:
             hostname, write = self._waiting.popleft()
             if self._backoff.waits(hostname):

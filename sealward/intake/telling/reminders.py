@@ -1,4 +1,4 @@
-"""Tells nodes that missed something to ask for everything, again and again until their queues take it."""
+"""Tells nodes that missed a message to register again, until their queues have taken that message."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERY: Final = 1.0
-"""Seconds after which it looks for nodes that missed something."""
+"""Seconds between two looks for nodes that missed a message."""
 
 
 class Reminders:
-    """A thread; each node that cannot be reminded is left alone for a while, longer each time."""
+    """A thread that reminds nodes. A node that cannot be reminded is left alone, longer each time."""
 
     def __init__(
         self,
@@ -46,16 +46,16 @@ class Reminders:
         )
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._loop.start()
 
     def stop(self) -> None:
-        """Finish what is at hand, then end."""
+        """Finish the work at hand, then end the thread."""
         self._loop.stop()
         self._queues.close()
 
     def remind(self) -> None:
-        """Tell those that missed something and are due. Raises StoreUnavailable, BusUnavailable."""
+        """Remind the nodes that are not in a pause. Raises StoreUnavailable, BusUnavailable."""
         due = {
             hostname: position
             for hostname, position in self._untold.all().items()
@@ -77,7 +77,7 @@ class Reminders:
                 self._untold.forget(hostname, position)
 
     def _opened(self, hostname: str) -> bool:
-        """Make the queue of a node where it is missing; say whether it is there as it must be."""
+        """Make the queue of a node where it is missing; say whether the queue can be used."""
         try:
             self._queues.open(queue_of(hostname))
         except QueueRefused as refused:

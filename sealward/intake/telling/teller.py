@@ -1,8 +1,8 @@
-"""Tells nodes what happens to them: follows the log, and sends each node the events that it must hear.
+"""Follows the log, and sends each node the events that concern the node.
 
-It works beside the relay, with a place of its own in the log. What a node cannot be told is noted, and the
-node is told to ask for everything as soon as it can be told something (`intake.reminders`): so one node holds
-up no other, and what is remembered for it is one position.
+The teller works beside the relay, with its own position in the log. When a message cannot be sent to a node,
+the position is noted for the node, and the node is told later to register again (`intake.telling.reminders`).
+So a node holds up no other node, and one position is all that is kept for it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds until a store or broker that was away is tried again, and until leadership is."""
+"""Seconds until a store or broker that did not answer, or leadership, is tried again."""
 LOOK_UP: Final = 0.1
-"""Seconds after which it looks for events of other processes, and whether it shall stop."""
+"""Seconds after which the teller looks for events of other processes, and whether it shall stop."""
 REMOVED_FOR: Final = 60.0
-"""Seconds that a node has to hear that it was removed, before its queue is deleted."""
+"""Seconds between the removal of a node and the deletion of its queue: the node reads the event first."""
 OF_NO_NODE: Final = frozenset(
     one.topic
     for one in (
@@ -54,13 +54,13 @@ OF_NO_NODE: Final = frozenset(
         of_node.NodeReportRefused,
     )
 )
-"""What a node itself has said, or must not hear of: it changes nothing that an agent does."""
+"""Events that are not sent to nodes: a node reported them itself, or no agent acts upon them."""
 
 
 class Teller:
-    """A thread that tells every event beyond its place, as long as it leads."""
+    """A thread that sends the events after its position in the log, as long as this process leads."""
 
-    def __init__(  # noqa: PLR0913 - what it reads, whom it tells, and how
+    def __init__(  # noqa: PLR0913 - what the teller reads, and how it sends
         self,
         store: EventStore,
         queues: NodeQueues,
@@ -86,16 +86,16 @@ class Teller:
         self._loop = Loop("teller", self.tell, "nodes are told nothing for now", leader=leader)
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Start the thread."""
         self._loop.start()
 
     def stop(self) -> None:
-        """Finish the batch at hand, then end."""
+        """Finish the batch at hand, then end the thread."""
         self._loop.stop()
         self._queues.close()
 
     def tell(self) -> None:
-        """Tell the next events, once there are some, and keep the place; return soon when there are none.
+        """Send the next events and keep the new position; return soon when there are none.
 
         Raises StoreUnavailable, BusUnavailable.
         """
@@ -107,7 +107,7 @@ class Teller:
         self._clear_up()
 
     def _letters(self, batch: Sequence[Stored]) -> list[tuple[str, int, Letter]]:
-        """Return hostname, position and letter of all that is to be told."""
+        """Return hostname, position and letter of each message that a batch of the log leads to."""
         return [
             (hostname, one.position, self._voice.letter(hostname, message))
             for one in batch
@@ -115,7 +115,7 @@ class Teller:
         ]
 
     def _said(self, stored: Stored) -> Iterator[tuple[str, telling.Message]]:
-        """Give what an entry of the log means to nodes: hostname and message."""
+        """Yield hostname and message of each message that an entry of the log leads to."""
         if stored.topic in OF_NO_NODE:
             return
         try:
@@ -142,7 +142,7 @@ class Teller:
                     yield address, happened
 
     def _note(self, event: Event) -> None:
-        """Learn which node has which hostname, and whose queue is to be deleted."""
+        """Note the hostname of a node, and whether the node's queue is to be deleted."""
         match event:
             case of_node.NodeRegistered():
                 self._addresses.learn(event.node_id, event.hostname)
@@ -152,7 +152,7 @@ class Teller:
                 self._removed[event.hostname] = time.monotonic() + REMOVED_FOR
 
     def _missed(self, letters: Sequence[tuple[str, int, Letter]]) -> dict[str, int]:
-        """Send letters; return the nodes that could not be told all, each with the last event it missed."""
+        """Send letters; return by hostname the position of the last letter that a node missed."""
         waiting = {hostname for hostname, _, _ in letters if self._backoff.waits(hostname)}
         failed = self._queues.put([letter for hostname, _, letter in letters if hostname not in waiting])
         for hostname in {one for one, _, _ in letters} - waiting:
@@ -180,7 +180,7 @@ class Teller:
 
 
 def _node_id(message: cloudevent.Message) -> int:
-    """Return which node an event is about, 0 for none: the routing key ends with it."""
+    """Return the id of the node of an event, 0 for none: the routing key ends with the id."""
     return int(message.routing_key.rpartition(".")[2])
 
 
@@ -188,4 +188,4 @@ READ: Final = frozenset(
     one.topic
     for one in (of_node.NodeRegistered, of_node.NodeRemoved, of_node.NodeReturned, of_sign.SignMoved)
 )
-"""Events of which more than the node's id has to be read."""
+"""Events that are decoded: for other events the node's id in the routing key is enough."""

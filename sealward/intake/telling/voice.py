@@ -1,4 +1,4 @@
-"""The voice of the control plane towards nodes: each message is signed for the node that is to hear it."""
+"""Signs the control plane's messages to nodes. Each message is signed for one node."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Voice:
-    """Signs with the authority's key. For any thread."""
+    """Signs messages with the authority's key. For any thread."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
 
     def letter(self, hostname: str, message: telling.Message) -> Letter:
-        """Return a message for a node, for the queue that the node reads."""
+        """Return a signed message for a node, addressed to the queue that the node reads."""
         told = telling.Told(hostname, message)
         return Letter(queue_of(hostname), telling.seal(told, self._key))

@@ -11,7 +11,7 @@ from sealward.commands.messages import LoseNode, RemoveNode
 from sealward.events.node import NodeReportRefused
 from sealward.events.sign import SignLeaving
 from sealward.events.store.store import StoreUnavailable
-from sealward.intake.registration import introductions
+from sealward.intake.registration import reference_requests
 from sealward.protocol import reports
 from sealward.protocol.desired import Assignment
 from sealward.protocol.telling import Incoming
@@ -123,11 +123,11 @@ def test_a_node_that_asks_for_too_many_is_told_no_more(
     door: Door, node: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a minute; that is recorded, and other nodes are not affected."""
-    monkeypatch.setattr(introductions, "AT_MOST", 2)
+    monkeypatch.setattr(reference_requests, "AT_MOST", 2)
     other = Reporter("kvm2", 2)
     door.take(other.registration())
     reasons = door.take(*[node.wanted(one) for one in SERVERS], other.wanted(SERVERS[0]))
-    door.now += introductions.WITHIN
+    door.now += reference_requests.WITHIN
     later = door.take(node.wanted(SERVERS[2]))
 
     assert reasons == [None, None, "report.too-many-questions", None]

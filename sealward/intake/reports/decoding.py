@@ -1,4 +1,4 @@
-"""What nodes said, read and verified as far as that can be done before anything is decided."""
+"""Decodes the messages of nodes, and verifies signatures in threads before anything is decided."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from sealward.events.signing.statement import Statement
 
 THREADS: Final = 2
-"""Threads that verify: `cryptography` (50) lets go of the interpreter's lock meanwhile."""
+"""Threads that verify signatures: `cryptography` (50) releases the interpreter's lock meanwhile."""
 MANY: Final = 16
-"""Signatures that are worth handing to threads."""
+"""With fewer signatures than this, handing them to threads costs more than it gains."""
 SEALED: Final = "sealed"
-"""The cause of a measurement that is to be a reference: its own signature will be needed."""
+"""The cause of a measurement that is to become a reference: its envelope's signature will be needed."""
 
 
 @dataclass(slots=True)
 class Signed:
-    """An envelope; `by` is the key (PEM) that has signed it, as far as that is known."""
+    """An envelope, and the key (PEM) that is known to have signed it: `by` is None until it is verified."""
 
     envelope: Envelope
     by: str | None = None
 
     def prove(self, pem: str) -> None:
-        """Make sure that the key has signed. Raises NotVerified, KeyRefused."""
+        """Verify that the key (PEM) has signed the envelope. Raises NotVerified, KeyRefused."""
         if self.by != pem:
             envelopes.verify(self.envelope, [public_key(pem)])
             self.by = pem
@@ -44,7 +44,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a measurement holds."""
+    """The envelope in a report of a measurement, and the statement in that envelope."""
 
     signed: Signed
     statement: Statement
@@ -52,18 +52,22 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A report, or why it is none; of a measurement what it holds, or why that cannot be read."""
+    """A report of a message, or the error that decoding it raised.
+
+    `measured` is the content of a measurement, or the error that decoding the content raised; None for other
+    reports.
+    """
 
     report: reports.AnyReport | codec.ReportMalformed
     measured: Measured | Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a node said in one envelope; `parts` are its reports.
+class DecodedMessage:
+    """A decoded message of a node: the content of its envelope, `said`, and the reports in it, `parts`.
 
-    `sender`, `redelivered` and `inbox` are what the broker says of the message that brought it; `size` is its
-    size in bytes.
+    `sender` is the broker's user who published the message, `inbox` the user whose inbox it came by, and
+    `redelivered` whether the broker has delivered it before. `size` is in bytes.
     """
 
     said: reports.AnyReport | reports.Bundle | codec.Unread
@@ -75,7 +79,7 @@ class Said:
     size: int = 0
 
     def claims(self, pem: str) -> list[tuple[Signed, str]]:
-        """Return what the node's key must have signed for all of this to count."""
+        """Return the signatures that the whole message rests on, each as an envelope and the key."""
         sealed = [
             one.measured.signed
             for one in self.parts
@@ -86,10 +90,10 @@ class Said:
         return [(one, pem) for one in (self.signed, *sealed)]
 
 
-def read(message: Delivered) -> Said:
-    """Return what a message says; of one that is no report, in whose name it speaks and why it is none.
+def read(message: Delivered) -> DecodedMessage:
+    """Decode a message. Of a message that holds no report, the hostname and the error are returned.
 
-    Raises EnvelopeRefused, and ReportMalformed where it speaks in nobody's name.
+    Raises EnvelopeRefused, and ReportMalformed where even the hostname cannot be read.
     """
     if len(message.body) > 2 * codec.MOST_BYTES:
         raise codec.ReportMalformed(f"more than {2 * codec.MOST_BYTES} bytes")
@@ -100,7 +104,7 @@ def read(message: Delivered) -> Said:
         parts = [_part(one) for one in codec.unbundle(said)]
     except codec.ReportMalformed as malformed:
         said, parts = codec.unread(envelope), [Part(malformed)]
-    return Said(
+    return DecodedMessage(
         said,
         Signed(envelope),
         parts,
@@ -112,13 +116,13 @@ def read(message: Delivered) -> Said:
 
 
 class Prover:
-    """Verifies many signatures at once. What does not verify is left to who decides: that one says why."""
+    """Verifies many signatures at once. A signature that fails is refused when its message is decided."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, "verify")
 
     def prove(self, claims: Sequence[tuple[Signed, str]]) -> None:
-        """Prove claims, if there are many."""
+        """Verify signatures, each an envelope and a key, in threads; do nothing if there are few."""
         if len(claims) >= MANY:
             list(self._pool.map(_prove, [claims[number::THREADS] for number in range(THREADS)]))
 

@@ -1,9 +1,9 @@
-"""Who is given the reference of a server that is on another node: the destination of an announced migration.
+"""Requests of start gates for the references of servers that are on other nodes.
 
-A node whose start gate asks about a server of another node is given nothing by itself. The home of the
-server is asked whether libvirt migrates the server out now; when the home says so, the migration is
-announced for the node that asked, and that node is given the reference and the policy. Every other node
-is told that no sign comes to it, in the same words as about a server that nobody signed.
+A request alone gives a node nothing. The control plane asks the home of the server, by an inquiry, whether
+libvirt migrates the server out now. If the home says so, the migration is announced for the requesting node,
+and that node gets the reference and the policy. Every other node gets the answer that no sign comes to it; it
+gets the same answer about a server that is not signed.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AT_MOST: Final = 1000
-"""Questions of one node within `WITHIN`: more than all servers of a large node that starts."""
+"""Requests of one node within `WITHIN`: more than a large node has servers when it starts."""
 MOST_REFUSED: Final = 20
-"""Questions of one node within `WITHIN` about servers that do not come to it: each costs a home an answer."""
+"""Refused requests of one node within `WITHIN`: each request costs a home an answer."""
 WITHIN: Final = timedelta(minutes=1)
 ASKED_FOR: Final = timedelta(seconds=10)
-"""For how long the answer of a home is waited for, and a home is not asked the same again."""
+"""How long the answer of a home counts. After a home's no, the same request is refused for so long."""
 ASKED_ANEW: Final = timedelta(seconds=1)
-"""A home is asked the same on behalf of the same node no sooner than that, unless it has answered."""
+"""The time between two equal inquiries on behalf of the same node, while the home has not answered."""
 REMEMBERED: Final = 10_000
-"""Questions to homes that are remembered at once."""
+"""Inquiries, and refused requests, that are kept."""
 
 
 class Why(Enum):
-    """Why the home of a server is asked whether the server leaves it."""
+    """The reason of an inquiry."""
 
     GATE = "gate"
-    """The start gate of another node asks for the reference."""
+    """The start gate of another node has requested the reference."""
     TRANSIT = "transit"
     """Another node has the server, paused for a migration: its start gate may not have asked."""
     CLAIM = "claim"
@@ -71,7 +71,7 @@ class Why(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to the home of a server, on behalf of another node, `hostname`; see Inquiry."""
+    """An inquiry at `home`, on behalf of the node `hostname`."""
 
     nonce: str
     server_id: str
@@ -81,16 +81,16 @@ class Asked:
     why: Why
     at: datetime
     answers: str = ""
-    """The nonce that a start gate has asked with."""
+    """The nonce of the start gate's request."""
 
     @property
     def question(self) -> tuple[str, str, Why]:
-        """Return what makes another question the same one."""
+        """Return the key by which two inquiries are equal."""
         return self.hostname, self.server_id, self.why
 
 
 class Answer(NamedTuple):
-    """Whether a start gate is given the reference that it asked for, with the nonce that it `answers`."""
+    """The answer to a start gate's request, whose nonce is `answers`."""
 
     hostname: str
     server_id: str
@@ -100,10 +100,10 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Exchange:
-    """What one batch of reports leads to, once it is recorded.
+    """The messages that follow from a batch of reports, to be sent once the batch is recorded.
 
-    `ask` are questions to homes, `answered` the nonces of questions that are answered; `tell` are answers to
-    start gates.
+    `ask` has inquiries at homes, `answered` the nonces of inquiries that were answered, and `tell` the
+    answers to start gates.
     """
 
     ask: dict[tuple[str, str, Why], Asked] = field(default_factory=dict)
@@ -111,10 +111,10 @@ class Exchange:
     tell: list[Answer] = field(default_factory=list)
 
 
-class Introductions:
-    """Asks homes and answers start gates, by `notes`; `sign_of` reads what is in force for a server.
+class ReferenceRequests:
+    """Sends inquiries to homes and answers to start gates, through `notes`. For one thread.
 
-    For one thread.
+    `sign_of` reads the reference in force of a server, with its sign.
     """
 
     def __init__(
@@ -126,19 +126,19 @@ class Introductions:
         self._nonce = nonce
         self._asked: OrderedDict[str, Asked] = OrderedDict()
         self._open: OrderedDict[tuple[str, str, Why], Asked] = OrderedDict()
-        """The last question of each kind that its home has not answered."""
+        """The last of equal inquiries that the home has not answered."""
         self._refused: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._counts: Counter[tuple[str, bool]] = Counter()
-        """By node and whether it was refused: questions since `_since`."""
+        """Counts of requests since `_since`, by node and whether the request was refused."""
         self._since = clock()
 
     def admit(self, hostname: str) -> None:
-        """Count a question. Raises TooManyQuestions."""
+        """Count a request of a start gate. Raises TooManyQuestions."""
         if self._is_one_too_many(hostname) or self._counts[hostname, True] >= MOST_REFUSED:
             raise TooManyQuestions
 
     def _is_one_too_many(self, hostname: str) -> bool:
-        """Count a question; say whether the node has asked too many of them."""
+        """Count a request; say whether the node has made too many requests."""
         now = self._clock()
         if not timedelta(0) <= now - self._since < WITHIN:
             self._since = now
@@ -147,7 +147,7 @@ class Introductions:
         return self._counts[hostname, False] > AT_MOST
 
     def wanted(self, node: Node, asked: reports.Wanted, decisions: UnitOfWork, exchange: Exchange) -> None:
-        """Take the question of a start gate. Raises AnnouncedToAnother."""
+        """Process the request of a start gate. Raises AnnouncedToAnother."""
         sign = decisions.sign(asked.server_id)
         no = Answer(node.hostname, asked.server_id, asked.nonce, is_given=False)
         if sign is None or sign.sealed == 0:
@@ -171,9 +171,10 @@ class Introductions:
         *,
         answers: str = "",
     ) -> bool:
-        """Have the home of a server asked whether it leaves; say whether the home can and need be asked.
+        """Send an inquiry to the home of a server, unless an equal inquiry was sent a moment ago.
 
-        `answers` is the nonce that a start gate has asked with.
+        Return False if the home cannot be asked, or is not asked for this reason now. `answers` is the nonce
+        of the start gate's request.
         """
         now = self._clock()
         home = decisions.node(sign.hostname)
@@ -195,7 +196,7 @@ class Introductions:
         return True
 
     def said(self, report: reports.Leaving, decisions: UnitOfWork, exchange: Exchange) -> None:
-        """Take the answer of a home. An answer to no question that is open is late, and means nothing."""
+        """Process the answer of a home. An answer to an inquiry that is not open is ignored."""
         asked = self._asked.get(report.nonce)
         if asked is None or (asked.server_id, asked.home) != (report.server_id, report.hostname):
             return
@@ -228,13 +229,13 @@ class Introductions:
             exchange.tell += _answer(asked, is_given=True)
 
     def _is_second(self, asked: Asked, decisions: UnitOfWork) -> None:
-        """Have an announcement contested by a node on whose behalf the home was asked at the same time."""
+        """Record that a second node, on whose behalf the home was asked, contests the announcement."""
         sign, node = decisions.sign(asked.server_id), decisions.node(asked.hostname)
         if sign is not None and node is not None and asked.why is not Why.CLAIM:
             contest(node, sign, decisions)
 
     def carry_out(self, exchange: Exchange) -> None:
-        """Ask and tell, now that all is recorded."""
+        """Send the messages of a batch that is recorded."""
         for nonce in exchange.answered:
             answered = self._asked.pop(nonce, None)
             if answered is not None and self._open.get(answered.question) is answered:
@@ -247,7 +248,7 @@ class Introductions:
     def _contradict(
         self, asked: Asked, report: reports.Leaving, decisions: UnitOfWork, exchange: Exchange
     ) -> None:
-        """Take the word of a home that a server does not leave it."""
+        """Process the answer of a home that the server does not leave."""
         if asked.why is Why.GATE:
             self._refused[asked.hostname, asked.server_id] = self._clock()
             self._counts[asked.hostname, True] += 1
@@ -274,7 +275,7 @@ class Introductions:
         self._notes.give(asked.home, lambda: inquiry)
 
     def _incoming(self, answer: Answer) -> Incoming:
-        """Return what a start gate is told. Raises StoreUnavailable."""
+        """Return the message that answers a start gate. Raises StoreUnavailable."""
         sign = self._sign_of(answer.server_id) if answer.is_given else None
         if sign is not None and sign.envelope is None:
             sign = None
@@ -284,7 +285,7 @@ class Introductions:
 
 
 def contest(node: Node, sign: Sign, decisions: UnitOfWork) -> None:
-    """Record that a node asks for a server whose migration is announced for another node."""
+    """Record that a node requests a server whose migration is announced for another node."""
     decisions.handle(
         ask.ContestLeaving(
             context=by_node(node.hostname),
@@ -296,21 +297,21 @@ def contest(node: Node, sign: Sign, decisions: UnitOfWork) -> None:
 
 
 def _may_know(sign: Sign, node_id: int) -> bool:
-    """Say whether a node is the home of a server, or the uncontested destination of its migration."""
+    """Say whether a node may have the reference: the home, or the uncontested destination of a migration."""
     if sign.node_id == node_id:
         return True
     return location.is_destination(sign, node_id) and not sign.verdict.claims
 
 
 def _answer(asked: Asked, *, is_given: bool) -> Iterable[Answer]:
-    """Return what the start gate is told, if it was a start gate that asked."""
+    """Return the answer to the start gate, if the inquiry was made for a start gate."""
     if asked.why is not Why.GATE:
         return []
     return [Answer(asked.hostname, asked.server_id, asked.answers, is_given)]
 
 
 def _refuse(asked: Asked, refused: ReportRefused, decisions: UnitOfWork) -> None:
-    """Record that a node asked for a server that does not come to it."""
+    """Record the refusal of a request."""
     command = ask.RefuseReport(
         context=SYSTEM, hostname=asked.hostname, reason=refused.code, server_id=asked.server_id
     )
