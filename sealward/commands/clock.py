@@ -1,9 +1,9 @@
-"""How far the clocks of nodes are trusted: order comes from the counters of reports, time is only time.
+"""How far the clocks of nodes are trusted.
 
-The intake takes the reports of a node in the order of their counters, and none twice. So a report is news
-however its node dates it. Its time says how long a "true" lives, and whether a measurement is older than
-something that the control plane did. A node whose clock is wrong makes no "true"; what it finds different is
-different all the same.
+The order of a node's reports is the order of their turns, not of their times: the intake processes each
+report once, in that order. The time of a report says how long a true verdict lives, and whether a measurement
+is older than an action of the control plane. A node whose clock is wrong makes no verdict true. A difference
+that it measures makes a verdict false all the same.
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 TOLERANCE: Final = timedelta(seconds=60)
-"""How far the clock of a node may be ahead of the control plane's; an agent's own times go back no less."""
+"""How far a node's clock may be ahead of the control plane's clock, or be set back unnoticed."""
 TICK: Final = timedelta(microseconds=1)
+"""The smallest step of time that events record."""
 
 
 def refuse_future(moment: datetime, now: datetime) -> None:
-    """Raise FromTheFuture for a moment that would outlive its time."""
+    """Raise FromTheFuture for a time of a node that is too far ahead of `now`."""
     if is_future(moment, now):
         raise FromTheFuture
 
 
 def is_future(moment: datetime, now: datetime) -> bool:
-    """Say whether a node's clock is ahead by more than is tolerated."""
+    """Say whether a time of a node is ahead of `now` by more than `TOLERANCE`."""
     return moment > now + TOLERANCE
 
 
 def is_overtaken(moment: datetime, known: datetime) -> bool:
-    """Say whether a moment is not newer than what is known already.
+    """Say whether a time of a node is not later than the time that is known already.
 
-    A moment that is older by more than is tolerated is newer all the same: the node's clock was set back.
+    A time that is earlier by more than `TOLERANCE` counts as later: the node's clock was set back.
     """
     return moment <= known and known - moment <= TOLERANCE
 
 
 def dated(moment: datetime, known: datetime, now: datetime) -> datetime:
-    """Return the moment at which a difference counts: as its node dates it, unless that clock must be wrong.
+    """Return the time at which a difference counts: the node's time, corrected if it must be wrong.
 
-    `known` is the moment of what was known of the server before.
+    `known` is the time of the last measurement of the server.
     """
     if is_future(moment, now):
         moment = now

@@ -25,9 +25,9 @@ class RequestContext:
 
 
 SYSTEM: Final = RequestContext(actor="system")
-"""The control plane itself asks."""
+"""The context of a command that the control plane gives itself."""
 
 
 def by_node(hostname: str, task_id: str | None = None) -> RequestContext:
-    """Return the context of a command that follows from what a node said."""
+    """Return the context of a command that follows from a report of a node."""
     return RequestContext(actor=f"node:{hostname}", task_id=task_id)

@@ -1,4 +1,4 @@
-"""What nodes report of their start gates and reactions, and which facts follow: pure functions."""
+"""Decides on reports of nodes about their start gates and reactions: pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def record_enforcement(node: Node | None, command: ask.RecordEnforcement, *, now: datetime) -> list[Event]:
-    """Record that a gate is no longer what it was. Raises NotRegistered."""
+    """Record that the state of a start gate has changed. Raises NotRegistered."""
     node = member(node)
     if (node.enforcement, node.enforcement_reason) == (command.report.state, command.report.reason):
         return []
@@ -54,7 +54,7 @@ def record_objection(node: Node | None, command: ask.RecordObjection, *, now: da
 
 
 def record_reaction(node: Node | None, command: ask.RecordReaction, *, now: datetime) -> list[Event]:
-    """Record what was done about a violation, once. Raises NotRegistered."""
+    """Record a node's reaction to a violation, once. Raises NotRegistered."""
     node = member(node)
     if command.report.id in node.recorded:
         return []

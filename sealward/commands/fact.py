@@ -1,6 +1,6 @@
-"""Facts that commands lead to: who asked, in which task and request, about whom, and what is the kind's own.
+"""Makes the events that commands lead to: the fields of the command's context, and of the sign or node.
 
-The fields that only a kind has are checked when it is made, by its own signature.
+The fields of a single event type are passed through to the type's own constructor, which checks them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OfSign = TypeVar("OfSign", bound="SignEvent")
 
 
 def asked_by(command: Command) -> dict[str, Any]:
-    """Return the fields of an event that say who asked for it, in which task and request."""
+    """Return the fields of an event that come from the command's context: actor, task, request, origin."""
     context = command.context
     return {
         "actor": context.actor,
@@ -33,7 +33,7 @@ def asked_by(command: Command) -> dict[str, Any]:
 
 
 def about_node(kind: type[OfNode], node: Node, command: Command, now: datetime, **said: Any) -> OfNode:  # noqa: ANN401 - fields of any kind
-    """State a fact about a node."""
+    """Return an event about a node."""
     return kind(
         timestamp=now,
         **asked_by(command),
@@ -44,7 +44,7 @@ def about_node(kind: type[OfNode], node: Node, command: Command, now: datetime, 
 
 
 def about_sign(kind: type[OfSign], sign: Sign, command: Command, now: datetime, **said: Any) -> OfSign:  # noqa: ANN401 - as above
-    """State a fact about a sign."""
+    """Return an event about a sign."""
     return kind(
         timestamp=now,
         **asked_by(command),

@@ -1,13 +1,12 @@
-"""How a node is let in that nobody has seen: by an invitation, once, for a time. Pure functions.
+"""Decides on invitations, by which a new host is let in once, within a time: pure functions.
 
-An invitation is an Ed25519 key. Its secret goes to the node by the administrator's hand; the log has the
-public key alone. A registration that the invitation's key has signed, too, proves that it comes from where
-the secret was brought to, and nobody on the way can change it.
+An invitation is an Ed25519 key. An administrator brings its secret to the host; the log has the public key
+alone. A registration that the invitation's key has signed as well comes from that host, and nobody on the way
+can change it.
 """
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING
 
 from sealward.commands.errors import (
@@ -26,15 +25,17 @@ from sealward.events.signing.keyid import keyid
 from sealward.events.signing.keys import public_key
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealward.commands.messages import InviteNode, RegisterNode, UninviteNode
     from sealward.commands.node_state import Node
     from sealward.events.base import Event
 
 
 def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetime) -> list[Event]:
-    """Invite a host that is no node, or no longer; for how long can be said anew until the host comes.
+    """Invite a host that is no node. An invitation can be prolonged until the host has registered.
 
-    A host that was invited before and has not come keeps its id. Raises NodeExists, InvitationSpent,
+    A host that was invited before and has not registered keeps its id. Raises NodeExists, InvitationSpent,
     KeyRefused.
     """
     known = None if node is None else node.invitation
@@ -59,7 +60,7 @@ def invite(node: Node | None, command: InviteNode, *, node_id: int, now: datetim
 
 
 def uninvite(node: Node | None, command: UninviteNode, *, now: datetime) -> list[Event]:
-    """Have an invitation that was not used count no more. Raises NotInvited, InvitationUsed."""
+    """Revoke an invitation that was not used. Raises NotInvited, InvitationUsed."""
     if node is None or node.invitation is None or node.invitation.revoked:
         raise NotInvited
     if not node.removed:
@@ -80,7 +81,7 @@ def is_expected(node: Node) -> bool:
 
 
 def refuse_uninvited(node: Node | None, command: RegisterNode, now: datetime) -> None:
-    """Make sure that a host that is no node may become one.
+    """Raise an error if a host that is no node may not register.
 
     Raises NotInvited, InvitationExpired, InvitationRevoked, NodeWasRemoved.
     """
@@ -99,7 +100,7 @@ def refuse_uninvited(node: Node | None, command: RegisterNode, now: datetime) ->
 
 
 def refuse_another(node: Node, command: RegisterNode) -> None:
-    """Make sure that a node registers under its own key. Raises InvitationUsed, HostnameTaken."""
+    """Raise InvitationUsed or HostnameTaken if a node registers under another key than its own."""
     if command.public_key == node.public_key:
         return
     if node.invitation is not None and command.invitation == node.invitation.public_key:

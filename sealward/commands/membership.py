@@ -1,4 +1,4 @@
-"""Who counts as a node, and which key is its own: pure functions over a node's stream."""
+"""Decides which hosts are nodes, and which key is a node's own: pure functions over a node's stream."""
 
 from __future__ import annotations
 
@@ -36,10 +36,7 @@ def decide(node: Node | None, command: ask.MembershipCommand, *, node_id: int, n
 
 
 def admit_node(node: Node | None, command: ask.AdmitNode, *, node_id: int, now: datetime) -> list[Event]:
-    """Let a node in that never was there, or was removed: as another one, under a key that is vouched for.
-
-    Raises NodeExists.
-    """
+    """Let a host in as a new node, under the key that the administrator names. Raises NodeExists."""
     if node is not None and not node.removed:
         raise NodeExists
     registered = facts.NodeRegistered(
@@ -53,7 +50,7 @@ def admit_node(node: Node | None, command: ask.AdmitNode, *, node_id: int, now: 
 
 
 def remove_node(node: Node | None, command: ask.RemoveNode, *, now: datetime) -> list[Event]:
-    """Take a node away, for good as far as it is concerned. Raises NotRegistered, NodeHasSigns."""
+    """Remove a node. It cannot come back by itself. Raises NotRegistered, NodeHasSigns."""
     node = member(node)
     if command.signed:
         more = len(command.signed) - 1
@@ -67,17 +64,17 @@ def remove_node(node: Node | None, command: ask.RemoveNode, *, now: datetime) ->
 
 
 def member(node: Node | None) -> Node:
-    """Return a node that is one. Raises NotRegistered."""
+    """Return the node. Raises NotRegistered if it never registered or was removed."""
     if node is None or node.removed:
         raise NotRegistered
     return node
 
 
 def replace_key(node: Node | None, command: ask.ReplaceKey, *, now: datetime) -> list[Event]:
-    """Have another key count as the node's, and the one before no longer; the same again is no news.
+    """Replace the key of a node. The key that it has already is no change.
 
-    What the one before has signed stays as it is: references are countersigned, and the log names both keys.
-    Raises NotRegistered, KeyRefused.
+    References that the former key has signed stay valid: the authority has countersigned them, and the log
+    names both keys. Raises NotRegistered, KeyRefused.
     """
     node = member(node)
     if command.public_key == node.public_key:

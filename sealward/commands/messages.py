@@ -1,4 +1,4 @@
-"""Commands: imperative requests that may be refused. What the door and the agents send."""
+"""Commands: imperative requests that may be refused, from HTTP, from reports of nodes and from Celery."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A request that may be refused, and the context that it was made in."""
+    """A request that may be refused, with the context that it was made in."""
 
     context: RequestContext
 
     @property
     def actor(self) -> str:
-        """Return who asks."""
+        """Return the actor, as in `RequestContext`."""
         return self.context.actor
 
     @property
@@ -44,7 +44,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an administrator has looked at; a sign that is another by now is left alone.
+    """The state of a sign that an administrator has seen (If-Match): a sign that has changed is left alone.
 
     `fingerprint` is that of what made the verdict false. `host_bound` has the digests of the host-bound
     parts that were recorded last, by form.
@@ -67,7 +67,7 @@ class SignCommand(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateSign(SignCommand):
-    """Put a server under integrity control. The door knows from the inventory where it runs."""
+    """Put a server under integrity control. The node is known from the projection of servers."""
 
     node_id: int
     hostname: str
@@ -79,8 +79,9 @@ class CreateSign(SignCommand):
 class UpdateSign(SignCommand):
     """Make a new reference of what the server is now, if the sign is still as expected.
 
-    With `in_doubt` only of a server that a libvirt upgrade has left in doubt, and if nothing else differs.
-    `node_id` is the node that the administrator says the server is on (`commands.confirmation`).
+    With `in_doubt`, the server must be in doubt after a libvirt upgrade, and is sealed only if nothing else
+    differs. `node_id` is the node on which the administrator says the server is
+    (`commands.moves.confirmation`).
     """
 
     expected: Expected | None = None
@@ -100,7 +101,7 @@ class LocationCommand(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveSign(LocationCommand):
-    """The sign goes to that node; `grounds` says why."""
+    """Move a sign to the node `node_id`. `grounds` says why."""
 
     node_id: int
     hostname: str
@@ -110,7 +111,7 @@ class MoveSign(LocationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnounceLeaving(LocationCommand):
-    """The home of a server, `node_id`, says that it migrates the server out; see SignLeaving."""
+    """The home of a server, `node_id`, has said that it migrates the server to the node `to_node_id`."""
 
     node_id: int
     to_node_id: int
@@ -120,7 +121,7 @@ class AnnounceLeaving(LocationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContestLeaving(LocationCommand):
-    """A node asks for a server whose migration was announced for another node; see SignLeaving."""
+    """The node `by_node_id` requests a server whose migration was announced for another node."""
 
     by_node_id: int
     by_hostname: str
@@ -136,7 +137,7 @@ class EndLeaving(LocationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimSign(LocationCommand):
-    """A node other than the home says that it runs the server; `denied` by the home."""
+    """A node other than the home says that it runs the server. `denied` says that the home contradicts."""
 
     by_node_id: int
     by_hostname: str
@@ -145,7 +146,7 @@ class ClaimSign(LocationCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleClaim(LocationCommand):
-    """A node that claimed the server does so no longer."""
+    """The claim of the node `by_node_id` has ended."""
 
     by_node_id: int
 
@@ -159,7 +160,7 @@ class RevokeSign(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetServerPolicy(SignCommand):
-    """Have a server treated otherwise than its node's policy says; or, with all None, as it says."""
+    """Set what is different for a server from its node's policy; with all None, nothing is different."""
 
     policy: ServerPolicy
 
@@ -190,10 +191,10 @@ class RecordFailure(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterNode(Command):
-    """An agent makes itself known with its public key (PEM).
+    """An agent registers its host with its public key (PEM).
 
-    `invitation` is the key (PEM) of the host's invitation, where that has signed the registration as well.
-    `only_invited` keeps out a host that nobody has invited.
+    `invitation` is the key (PEM) of the host's invitation, if that key has signed the registration as well.
+    `only_invited` keeps out a host that is not invited.
     """
 
     hostname: str
@@ -211,19 +212,19 @@ class NodeCommand(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipCommand(NodeCommand):
-    """An administrator's word on who is a node, and by which key."""
+    """An administrator's command about which hosts are nodes, and about their keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmitNode(MembershipCommand):
-    """Let a node in under that key (PEM): one that never was there, or that was removed."""
+    """Let a host in as a node under the key `public_key` (PEM), if it never was a node or was removed."""
 
     public_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InviteNode(MembershipCommand):
-    """Let whoever has the secret key of `invitation` (PEM, public) register under the hostname, once."""
+    """Let an agent with the secret key of `invitation` (PEM, public) register under the hostname, once."""
 
     invitation: str
     expires_at: datetime
@@ -231,19 +232,19 @@ class InviteNode(MembershipCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UninviteNode(MembershipCommand):
-    """Have the invitation of a host count no more."""
+    """Revoke the invitation of a host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveNode(MembershipCommand):
-    """Take a node away. The door knows from the rows which servers on it are `signed`."""
+    """Remove a node. `signed` are the signed servers on it, from the projections: there may be none."""
 
     signed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceKey(MembershipCommand):
-    """Believe from now on what is signed by that key (PEM), and no longer the one before."""
+    """Replace the key of a node by `public_key` (PEM)."""
 
     public_key: str
 
@@ -260,7 +261,7 @@ class DeactivateNode(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetNodePolicy(NodeCommand):
-    """Say what the node does about servers that are not as they were signed."""
+    """Set the policy of a node: what it does about servers that are not as they were signed."""
 
     policy: Policy
 
@@ -286,7 +287,7 @@ class RecordFirmware(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptFirmware(NodeCommand):
-    """Accept the firmware files that a node found last, which have that digest."""
+    """Accept the firmware files that a node reported last. `digest` is the digest of those files."""
 
     digest: str
 

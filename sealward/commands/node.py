@@ -1,8 +1,7 @@
-"""What may be done with a node, and which facts follow: pure functions over one node's stream."""
+"""Decides on commands about a node: pure functions over one node's stream."""
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING
 
 from sealward.commands import invitation
@@ -14,6 +13,8 @@ from sealward.events import node as facts
 from sealward.events import ranges
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealward.commands.messages import (
         ActivateNode,
         Command,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now: datetime) -> list[Event]:
-    """Take in a host that is invited, or may come at first sight; or hear a known node again.
+    """Register a host that is invited, or may register uninvited; or record that a lost node has returned.
 
     Raises NotInvited, InvitationExpired, InvitationRevoked, InvitationUsed, HostnameTaken, NodeWasRemoved.
     """
@@ -49,17 +50,17 @@ def register_node(node: Node | None, command: RegisterNode, *, node_id: int, now
 
 
 def activate_node(node: Node | None, command: ActivateNode, *, now: datetime) -> list[Event]:
-    """Switch validation on. Each order is a task of its own; the same task is carried out once."""
+    """Switch validation on. Each order is a task of its own; a task is carried out once."""
     return _switch(facts.NodeActivated, member(node), command, now)
 
 
 def deactivate_node(node: Node | None, command: DeactivateNode, *, now: datetime) -> list[Event]:
-    """Switch validation off. Each order is a task of its own; the same task is carried out once."""
+    """Switch validation off. Each order is a task of its own; a task is carried out once."""
     return _switch(facts.NodeDeactivated, member(node), command, now)
 
 
 def set_policy(node: Node | None, command: SetNodePolicy, *, now: datetime) -> list[Event]:
-    """Say what the node does about servers not as signed; what changes nothing is no fact."""
+    """Set the policy of a node. The policy that it has already is no change. Raises NotRegistered."""
     node = member(node)
     if command.policy == node.policy:
         return []
@@ -67,7 +68,7 @@ def set_policy(node: Node | None, command: SetNodePolicy, *, now: datetime) -> l
 
 
 def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Event]:
-    """Record once that the node has been silent for longer than its lease."""
+    """Record once that a node was silent for longer than its lease. Raises NotRegistered."""
     node = member(node)
     return [] if node.lost else [about_node(facts.NodeLost, node, command, now)]
 
@@ -75,9 +76,9 @@ def lose_node(node: Node | None, command: LoseNode, *, now: datetime) -> list[Ev
 def record_sweep(
     node: Node | None, command: RecordSweep, *, now: datetime, fresh_until: datetime
 ) -> list[Event]:
-    """Record what a sweep found; one that is not newer than the last says nothing, but answers its task.
+    """Record a sweep. A sweep that is not later than the last sweep is recorded only if it answers a task.
 
-    A sweep from the future is refused: it would outlive its time.
+    A sweep from the future is refused: the verdicts that it makes true would live too long.
     Raises NotRegistered, FromTheFuture, SweepMalformed.
     """
     node, report = member(node), command.report
@@ -103,9 +104,9 @@ def record_sweep(
 
 
 def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) -> list[Event]:
-    """Record that something was said in the node's name that it may not say, or did not say.
+    """Record that a report in the node's name was refused.
 
-    Also of one that was removed: somebody still has its key.
+    This is recorded of a removed node, too: somebody still has its key. Raises NotRegistered.
     """
     if node is None:
         raise NotRegistered

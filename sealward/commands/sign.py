@@ -1,8 +1,7 @@
-"""What may be done with a sign, and which facts follow: pure functions over one server's stream."""
+"""Decides on commands about a sign: pure functions over one server's stream."""
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ from sealward.events.verdict import Verdict, judged, withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sealward.commands.messages import (
         Command,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: datetime) -> list[Event]:
-    """Order a sign for a server that has none. Raises AlreadySigned."""
+    """Order a sign for a server that is not signed. Raises AlreadySigned."""
     if sign is not None:
         raise AlreadySigned
     order = facts.SignCreated(
@@ -67,7 +67,7 @@ def create_sign(sign: Sign | None, command: CreateSign, *, sign_id: int, now: da
 
 
 def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> list[Event]:
-    """Order a re-sign under today's profile; what is in force stays so until the node has measured.
+    """Order a new reference under the current profile. The reference in force stays until the next seal.
 
     Raises NotSigned, Changed, NotInDoubt, PlaceUnconfirmed.
     """
@@ -100,7 +100,7 @@ def revoke_sign(sign: Sign | None, command: RevokeSign, *, now: datetime) -> lis
 
 
 def set_policy(sign: Sign | None, command: SetServerPolicy, *, now: datetime) -> list[Event]:
-    """Have the server treated otherwise than its node says, where that is news. Raises NotSigned."""
+    """Set what is different for a server from its node's policy, if that is a change. Raises NotSigned."""
     sign = _signed(sign)
     if command.policy == sign.policy:
         return []
@@ -115,11 +115,11 @@ def record_measurement(
     now: datetime,
     fresh_until: datetime,
 ) -> list[Event]:
-    """Seal the generation that was ordered, or judge a measurement against the reference in force.
+    """Seal the generation that was ordered, or compare a measurement with the reference in force.
 
-    `countersign` gives the command's envelope with the authority's signature; it is called for a seal alone.
-    A report that changes nothing and that nobody asked for gives no event, unless it is a node's first word:
-    the rows may have withheld trust because the server left its node before.
+    `countersign` returns the command's envelope with the authority's signature; it is called only for a seal.
+    A report that changes nothing and answers no task gives no event, unless it is the first report of a node
+    about the server: the projections may have withheld trust when the server left its node before.
     Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, NotOrdered, FromTheFuture, FilesUnread, and
     what `countersign` raises.
     """
@@ -128,7 +128,7 @@ def record_measurement(
     if statement.server_id != sign.server_id:
         raise WrongNode
     if statement.sign_id != sign.sign_id:
-        raise UnknownGeneration  # measured for a sign that was revoked: too old to seal this one
+        raise UnknownGeneration  # measured for a sign that was revoked: it must not seal the present sign
     location.refuse_others(sign, statement.node_id)
     if statement.generation == sign.ordered and sign.sealed < sign.ordered:
         return _for_order(sign, command, countersign, now, fresh_until)
@@ -164,7 +164,7 @@ def _for_order(
 def _compared(
     sign: Sign, reference: Measurement, command: RecordMeasurement, now: datetime, fresh_until: datetime
 ) -> list[Event]:
-    """Judge a measurement against the reference in force; no event where nothing is new and nobody asked.
+    """Compare a measurement with the reference in force. Without a change or a task there is no event.
 
     Raises FromTheFuture.
     """
@@ -198,18 +198,18 @@ def _compared(
 
 
 def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) -> list[Event]:
-    """Withhold trust because the node could not measure; a false stays false.
+    """Withhold trust because the node could not measure the server. A false verdict stays false.
 
-    What changes nothing and nobody asked for gives no event.
+    A failure that changes nothing and answers no task gives no event.
     Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, FromTheFuture.
     """
     sign = _signed(sign)
     if command.report.sign_id != sign.sign_id:
-        raise UnknownGeneration  # it speaks of a sign that was revoked
+        raise UnknownGeneration  # the failure is about a sign that was revoked
     location.refuse_others(sign, command.node_id)
     refuse_future(command.report.failed_at, now)
     if command.report.cause == "sealed" and sign.sealed == sign.ordered:
-        return []  # it came late: what could not be measured then is sealed
+        return []  # it came late: the order is sealed already
     verdict = withheld(sign.verdict, command.report.reason, command.report.failed_at)
     if verdict.is_valid == sign.verdict.is_valid and not _is_answer(sign, command):
         return []
@@ -219,7 +219,7 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
 
 
 def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
-    """Say whether a server is as it was signed but for what a libvirt upgrade may have filled in."""
+    """Say whether a server differs from its reference only in what a libvirt upgrade may have filled in."""
     found = command.statement.measurement
     if sign.reference is None:
         return False
@@ -232,7 +232,10 @@ def _is_but_upgraded(sign: Sign, command: RecordMeasurement) -> bool:
 def _not_as_signed(
     sign: Sign, command: RecordMeasurement, now: datetime, fresh_until: datetime
 ) -> list[Event]:
-    """Judge a server that is not sealed: more has changed than an upgrade makes. The order stays open."""
+    """Record the verdict on a server that is not sealed, because more has changed than by an upgrade.
+
+    The order stays open.
+    """
     assert sign.reference is not None  # noqa: S101 - nothing without a reference is in doubt
     statement = command.statement
     verdict = judged(
@@ -252,7 +255,7 @@ def _not_as_signed(
 
 
 def _not_sealed(sign: Sign, command: RecordMeasurement, reason: str, now: datetime) -> list[Event]:
-    """Say once for a task that nothing is sealed now, for that reason; the order stays open."""
+    """Record once for a task that nothing is sealed now, with the reason. The order stays open."""
     if not _is_answer(sign, command):
         return []
     verdict = replace(sign.verdict, is_valid=IsValid.UNKNOWN, reasons=(reason,), findings=())
@@ -260,7 +263,7 @@ def _not_sealed(sign: Sign, command: RecordMeasurement, reason: str, now: dateti
 
 
 def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> list[Event]:
-    """Record host-bound parts that a move has changed while all else is as it was signed."""
+    """Record host-bound parts that a move has changed, if everything else is as it was signed."""
     found, measured_at = command.statement.measurement, command.statement.measured_at
     if sign.reference is None or verdict.is_valid is not IsValid.TRUE or measured_at <= sign.host_bound_at:
         return []
@@ -339,7 +342,7 @@ def _seal(
 def _validated(  # noqa: PLR0913, PLR0917 - what a verdict rests on
     sign: Sign, order: Command | Event, cause: str, verdict: Verdict, moment: datetime, now: datetime
 ) -> Event:
-    """State the verdict; one that is unknown is dated with the `moment` at which nothing could be said."""
+    """Return the event of a verdict. An unknown verdict is dated with `moment`, when nothing was measured."""
     return facts.SignValidated(
         timestamp=now,
         actor=order.actor,
@@ -365,7 +368,7 @@ def _shown(verdict: Verdict) -> tuple[object, ...]:
 
 
 def _as_expected(sign: Sign, expected: Expected | None) -> Sign:
-    """Return the sign. Raises Changed when it is not what was looked at."""
+    """Return the sign. Raises Changed if it is not as the administrator has seen it."""
     verdict = sign.verdict
     known = Expected(
         sign.sign_id, sign.ordered, sign.sealed, verdict.findings, verdict.fingerprint, sign.binding.recorded

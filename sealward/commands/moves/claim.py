@@ -1,9 +1,10 @@
-"""What becomes of a node's claim to run a server whose home has not let it go: pure functions.
+"""Decides on claims: a node claims a server that its home has not let go. Pure functions.
 
 1. A claim is recorded once, and once more when the home denies it.
 2. A claim that its node withdraws is settled at once.
-3. A node that claims the same server too often has its last claim stand for a while after it is withdrawn, so
-   that a node which goes to and fro makes few events, and the verdict does not go to and fro with it.
+3. When a node claims the same server too often, its last claim stands for a while after the node has
+   withdrawn it. So a node that claims and withdraws again and again makes few events, and the verdict does
+   not change each time.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from sealward.events.claim import Claim
 
 OFTEN: Final = 3
-"""Claims of one node to one server within `WITHIN` after which the last one stands for so long."""
+"""After so many claims of one node to one server within `WITHIN`, the last claim stands for `WITHIN`."""
 WITHIN: Final = timedelta(minutes=10)
 
 
 def claim_sign(sign: Sign | None, command: ClaimSign, *, now: datetime) -> list[Event]:
-    """Record that a node claims a server, or that its home denies that. Raises NotSigned."""
+    """Record that a node claims a server, or that the home denies the claim. Raises NotSigned."""
     if sign is None:
         raise NotSigned
     known = _of(sign, command.by_node_id)
@@ -49,7 +50,7 @@ def claim_sign(sign: Sign | None, command: ClaimSign, *, now: datetime) -> list[
 
 
 def settle_claim(sign: Sign | None, command: SettleClaim, *, now: datetime) -> list[Event]:
-    """Record that a claim has ended; nothing yet where its node has claimed too often. Raises NotSigned."""
+    """Record that a claim has ended, unless the claim stands by rule 3. Raises NotSigned."""
     if sign is None:
         raise NotSigned
     known = _of(sign, command.by_node_id)
@@ -68,7 +69,7 @@ def settle_claim(sign: Sign | None, command: SettleClaim, *, now: datetime) -> l
 
 
 def opened_at(sign: Sign, node_id: int) -> datetime | None:
-    """Return when a node opened its claim that is open now."""
+    """Return when a node opened its present claim; None where it claims nothing."""
     if _of(sign, node_id) is None:
         return None
     return max((one.at for one in sign.opened if one.node_id == node_id), default=None)

@@ -1,8 +1,9 @@
-"""What an administrator has not confirmed yet about a sign that moved by itself: pure functions.
+"""What a sign may not do until an administrator confirms where its server is: pure functions.
 
-Only nodes say where a server goes, and a node may lie. So the node that got a sign without an
-administrator's order is not believed in everything. Rules, each with a test of its name in
-tests/commands/test_confirmation.py:
+Only nodes say where a server goes, and a node may lie. So a node that got a sign without an administrator's
+order is not believed in everything. `sign_state.Unconfirmed` keeps what is not confirmed.
+
+Rules, each with a test of its name in tests/commands/test_confirmation.py:
 
 1. A server that was false when its sign moved stays false, on any grounds of the move: no measurement
    of the new node makes it true (`events.verdict`, rule 13).
@@ -30,10 +31,10 @@ UNCONFIRMED: Final = "place-unconfirmed"
 
 
 def not_sealed_for(sign: Sign) -> str | None:
-    """Return the reason why no measurement is sealed now (rule 2); None where it may be.
+    """Return the reason why no measurement is sealed now (rule 2); None where a measurement may be sealed.
 
-    An order for what an upgrade has left in doubt is for servers in which nothing else has changed: none that
-    was false is sealed for it.
+    An order with `in_doubt` is for servers in which nothing else has changed: a server that was false is not
+    sealed for it.
     """
     if sign.verdict.claims:
         return CLAIMED
@@ -43,16 +44,16 @@ def not_sealed_for(sign: Sign) -> str | None:
 
 
 def as_confirmed(sign: Sign, verdict: Verdict) -> Verdict:
-    """Return the verdict that a measurement gives, held back where the sign was false elsewhere (rule 1)."""
+    """Return the verdict of a measurement; it stays false if it was false before the move (rule 1)."""
     if sign.unconfirmed.was_false and verdict.is_valid is IsValid.TRUE:
         return held(sign.verdict)
     return verdict
 
 
 def refuse_unnamed(sign: Sign, node_id: int | None) -> None:
-    """Raise PlaceUnconfirmed for an order that does not name the sign's node where it must (rule 3).
+    """Raise PlaceUnconfirmed for an order that must name the sign's node and does not (rule 3).
 
-    An order that names another node is refused in any case: its giver is wrong about where the server is.
+    An order that names another node is always refused: the administrator is wrong about where the server is.
     """
     if node_id == sign.node_id or (node_id is None and not sign.unconfirmed.is_elsewhere):
         return

@@ -1,9 +1,10 @@
-"""Announced migrations: the home says that a server leaves, for one destination: pure functions.
+"""Decides on announced migrations: the home says that a server leaves for one destination. Pure functions.
 
-1. Only the home of a server announces that it leaves; each announcement is for one node.
-2. While a migration is announced, the same destination may be named again, and no other. When another node
-   asks for the server meanwhile, the announcement is contested: a migration has one destination, and nobody
-   can say which of the two it is. So neither is, until the announcement ends.
+1. Only the home of a server announces that the server leaves. Each announcement is for one node.
+2. While a migration is announced, only the same destination may be announced again. When another node
+   requests the server meanwhile, the announcement is contested: a migration has one destination, and the
+   control plane cannot tell which of the two nodes it is. So neither node counts as the destination until the
+   announcement ends.
 3. An announcement ends when the sign moves, or when the home says later, by its own clock, that the
    server stays.
 4. While a node claims the server, nothing is announced to anybody but that node.
@@ -11,7 +12,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - snapshots are read by the annotations
 from typing import TYPE_CHECKING
 
 from sealward.commands.clock import is_overtaken, refuse_future
@@ -21,13 +21,15 @@ from sealward.commands.moves.location import refuse_others
 from sealward.events.sign import SignLeaving, SignStayed
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sealward.commands.messages import AnnounceLeaving, ContestLeaving, EndLeaving
     from sealward.commands.sign_state import Sign
     from sealward.events.base import Event
 
 
 def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: datetime) -> list[Event]:
-    """Record that the home migrates the server to that node; the same again is no news.
+    """Record that the home migrates the server to a node. The same announcement again is no change.
 
     Raises NotSigned, WrongNode, MovedAway, FromTheFuture, AnnouncedToAnother.
     """
@@ -55,7 +57,7 @@ def announce_leaving(sign: Sign | None, command: AnnounceLeaving, *, now: dateti
 
 
 def contest_leaving(sign: Sign | None, command: ContestLeaving, *, now: datetime) -> list[Event]:
-    """Record that a second node asks for a server that leaves, once for an announcement. Raises NotSigned."""
+    """Record, once for an announcement, that a second node requests the server. Raises NotSigned."""
     if sign is None:
         raise NotSigned
     known = sign.leaving
@@ -76,9 +78,9 @@ def contest_leaving(sign: Sign | None, command: ContestLeaving, *, now: datetime
 
 
 def end_leaving(sign: Sign | None, command: EndLeaving, *, now: datetime) -> list[Event]:
-    """Record that a migration which was announced has ended and the server stays.
+    """Record that an announced migration has ended and the server stays.
 
-    What the home said before it announced the migration ends nothing: it was only heard later.
+    A report that the home made before it announced the migration ends nothing, even if it is processed later.
     Raises NotSigned, WrongNode, MovedAway.
     """
     if sign is None:

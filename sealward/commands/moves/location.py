@@ -1,4 +1,4 @@
-"""On which node a sign is, and on whose word it goes to another node: pure functions.
+"""Rules for the node that a sign is on, and for moves of a sign to another node: pure functions.
 
 The home of a server is the node that its sign is on. A node other than the home takes part when it runs the
 server, or has it while the home has not.
@@ -53,7 +53,7 @@ of the true destination asks as soon as libvirt prepares the server there, long 
 
 
 class Standing(NamedTuple):
-    """What a node has last said of one server, and whether the node is heard (neither lost nor removed)."""
+    """The last report of a node about one server, and whether the node is heard: neither lost nor removed."""
 
     has: bool = False
     runs: bool = False
@@ -73,18 +73,22 @@ class Standing(NamedTuple):
 
 
 NO_NODE: Final = Standing(is_heard=False, is_node=False)
-"""Of a node that was removed, whatever it said before."""
+"""The standing of a node that was removed, whatever it reported before."""
 
 
 class Others(NamedTuple):
-    """What stands beside a node that takes part: undenied claims of other nodes, and the home's policy."""
+    """What else decides about a node that takes part.
+
+    `claim` says whether another node has a claim that is not denied, `follow_lost` whether the policy of the
+    home lets signs follow their servers when the home is lost.
+    """
 
     claim: bool = False
     follow_lost: bool = False
 
 
 def standing(node: Node | None, node_id: int, server_id: str) -> Standing:
-    """Return what the node of that id has last said of a server."""
+    """Return the standing of the node `node_id` for a server; NO_NODE if `node` is not that node."""
     if node is None or node.removed or node.node_id != node_id:
         return NO_NODE
     has = server_id in names(node.instances)
@@ -92,16 +96,16 @@ def standing(node: Node | None, node_id: int, server_id: str) -> Standing:
 
 
 def takes_part(home: Standing, other: Standing) -> bool:
-    """Say whether a node other than the home has a part in where a server is (rule 1)."""
+    """Say whether a node other than the home takes part in deciding where a server is (rule 1)."""
     return other.runs or (other.has and home.is_node and not home.has)
 
 
 def grounds_for(
     sign: Sign, other: tuple[int, Standing], home: Standing, others: Others, now: datetime
 ) -> Grounds | None:
-    """Return on whose word the sign goes to a node that takes part; None: the node claims the server.
+    """Return the grounds on which the sign moves to a node that takes part; None: the node claims the server.
 
-    `other` is the id of that node and what it says.
+    `other` is the id and the standing of that node.
     """
     node_id, there = other
     announced = sign.leaving
@@ -119,13 +123,13 @@ def grounds_for(
 
 
 def is_destination(sign: Sign, node_id: int) -> bool:
-    """Say whether a migration is announced for a node, and no other node has asked for the server."""
+    """Say whether a migration is announced for a node and not contested."""
     announced = sign.leaving
     return announced is not None and announced.to_node_id == node_id and not announced.is_contested
 
 
 def is_early(sign: Sign, home: Standing, now: datetime) -> bool:
-    """Say whether the destination's word is not enough yet: the home has not said that it stops (rule 2)."""
+    """Say whether it is too early for the destination's report alone to move the sign (rule 2)."""
     announced = sign.leaving
     is_young = announced is not None and now - announced.recorded_at < AGREED
     return is_young and home.is_heard and not home.has_stopped
@@ -139,13 +143,13 @@ def is_rival(sign: Sign, home: Standing, other: Standing, there: Standing) -> bo
 
 
 def gone(before: Node, node: Node) -> list[str]:
-    """Return the servers that a node has, runs or keeps no longer since it spoke before."""
+    """Return the servers that a node has ceased to have or to run, or begun to let go, since `before`."""
     had = {server_id for server_id, _ in before.instances - node.instances}
     return sorted(had | (before.running - node.running) | (node.leaving - before.leaving))
 
 
 def refuse_order(home: Standing) -> None:
-    """Raise NodeNotLost for an administrator's order about a server that its home runs (rule 9)."""
+    """Raise NodeNotLost for an administrator's order to move a server that its home runs (rule 9)."""
     if home.is_heard and home.runs:
         raise NodeNotLost
 
@@ -172,6 +176,6 @@ def move_sign(sign: Sign | None, command: MoveSign, *, now: datetime) -> list[Ev
 
 
 def refuse_others(sign: Sign, node_id: int) -> None:
-    """Raise WrongNode, or MovedAway, for a node that the server is not on."""
+    """Raise WrongNode or MovedAway if a node is not the home of the server."""
     if node_id != sign.node_id:
         raise MovedAway if node_id == sign.moved_from else WrongNode

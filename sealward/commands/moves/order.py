@@ -1,4 +1,4 @@
-"""An administrator's order to move a sign: it needs what two nodes said last, beside the sign."""
+"""An administrator's order to move a sign. It is decided on the sign and on the last reports of two nodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OrderMove:
 
 
 def order_move(decisions: UnitOfWork, order: OrderMove) -> None:
-    """Move a sign whose home is lost, is no node any more, or does not run the server.
+    """Move a sign whose home is lost, was removed, or does not run the server.
 
     Raises NotSigned, NotThere, NodeNotLost.
     """

@@ -1,4 +1,4 @@
-"""The one writer: load streams, decide, append; again when another writer was first."""
+"""The one writer: it loads streams, decides, and appends; when another writer was first, it starts again."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ class TooMuchContention(Rejected):
 
 
 class Handler:
-    """Handles commands; safe for many threads and beside other processes.
+    """Decides on commands and appends the events. Safe for many threads, and beside other processes.
 
-    `set_aside` is called for each event that makes its stream unreadable.
+    `authority` is the key that countersigns references; None in a process that seals nothing. A true verdict
+    lives for `fresh_for`. `set_aside` is called for each event that makes its stream unreadable.
     """
 
     def __init__(

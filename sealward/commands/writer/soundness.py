@@ -1,10 +1,10 @@
-"""What of the log does not fit together: what somebody leaves who writes to the database and signs nothing.
+"""Finds flaws in the log: traces of somebody who wrote to the database and could not sign.
 
-A log whose events were changed in place gives other rows, and a rebuild takes them as they are. What can be
-seen without another copy of the log: whether versions follow each other, whether events are in the stream of
-the server or node that they name, whether seals hold an envelope of just that seal which a key of just that
-node has signed, and whether a true would live for longer than any setting allows. It cannot be seen that a
-whole event is gone from the end of a stream, or that a verdict, which nobody signs, was another.
+Projections that are rebuilt from a log with changed events have other rows. Without a second copy of the log,
+this module can check that versions follow each other, that each event is in the stream of its server or node,
+that each seal has an envelope of that very seal which a key of its node has signed, and that no true verdict
+lives for longer than the settings allow. It cannot see that the last event of a stream is missing, or that a
+verdict was changed, because verdicts are not signed.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     from sealward.events.store.store import EventStore, Snapshot
 
 LONGEST: Final = timedelta(days=366)
-"""How long a true may live: SEALWARD_FRESH_FOR takes a year at most."""
+"""How long a true verdict may live: SEALWARD_FRESH_FOR takes a year at most."""
 TOGETHER: Final = 500
-"""Entries, and streams, that are read at a time."""
+"""How many entries of the log, or streams, are read together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What does not fit, and where. `what` is a stable code."""
+    """A flaw of the log at a position. `what` is a stable code."""
 
     position: int
     topic: str
     what: str
 
     def __str__(self) -> str:
-        """Read as one line of a report."""
+        """Return the flaw as a line of a report."""
         return f"log: {self.topic} at position {self.position}: {self.what}"
 
 
 class Soundness:
-    """Looks at one entry of the log after the other, from its beginning."""
+    """Checks the entries of the log, which must be given in their order and from the first."""
 
     def __init__(self) -> None:
         self._versions: dict[UUID, int] = {}
@@ -61,11 +61,11 @@ class Soundness:
 
     @property
     def streams(self) -> list[Stream]:
-        """Return the streams that were seen so far, and can be read."""
+        """Return the streams of the entries so far, without the unreadable streams."""
         return [one for stream, one in self._streams.items() if stream not in self._unreadable]
 
     def flaw(self, entry: Stored) -> str | None:
-        """Return what is wrong with an entry, as a code. One that cannot be read is others' to set aside."""
+        """Return the code of an entry's flaw; None for an entry that cannot be read: it is set aside."""
         follows = entry.version == self._versions.get(entry.stream, 0) + 1
         self._versions[entry.stream] = entry.version
         try:
@@ -100,7 +100,7 @@ class Soundness:
         return True
 
     def _of_seal(self, event: SignSealed) -> str | None:
-        """Return what is wrong with a seal. The authority's countersignature is for who has its key."""
+        """Return the code of a seal's flaw. The countersignature is not checked: the key is not at hand."""
         try:
             envelope = parse(event.envelope)
             said = stated(envelope.payload, envelope.payload_type)
@@ -123,9 +123,9 @@ class Soundness:
 
 
 def flaws(store: EventStore) -> Iterator[Flaw]:
-    """Give what does not fit together in the whole log, and in the snapshots of its streams.
+    """Yield the flaws of the whole log, and of the snapshots of its streams.
 
-    A stream with an event that cannot be read has no snapshots to compare. Raises EventFromNewerVersion.
+    The snapshots of an unreadable stream are not checked. Raises EventFromNewerVersion.
     """
     looking, position = Soundness(), 0
     while entries := store.copy(position, TOGETHER):
@@ -138,7 +138,7 @@ def flaws(store: EventStore) -> Iterator[Flaw]:
 
 
 def _snapshots(store: EventStore, streams: list[Stream], position: int) -> Iterator[Flaw]:
-    """Give the snapshots that are not what the events before them give."""
+    """Yield the snapshots that differ from the state that the events before them lead to."""
     for start in range(0, len(streams), TOGETHER):
         some = streams[start : start + TOGETHER]
         for stream, loaded in zip(

@@ -1,4 +1,4 @@
-"""What a process knows of streams already: to know it again only what was appended since must be read."""
+"""Caches the states of streams in a process: of a cached stream, only the events appended since are read."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 MOST: Final = 2000
-"""Streams that are remembered: some kilobytes each."""
+"""Streams that are cached: some kilobytes each."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedStream:
-    """A stream as it was: its state after `version`, and how many events that is beyond its last snapshot.
+    """The state of a stream after `version`. `beyond` is how many events follow its last snapshot.
 
-    It can be behind, for others write as well; within an era of the store it cannot be wrong, for what was
-    appended is never changed.
+    The state can be behind the log, because other processes write as well. Within an era of the store it
+    cannot be wrong, because appended events never change.
     """
 
     shape: str
@@ -30,7 +30,7 @@ class CachedStream:
 
 
 class StreamCache:
-    """The streams that were used last. Safe for many threads."""
+    """The streams that were used last, at most `most` of them. Safe for many threads."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
@@ -38,13 +38,13 @@ class StreamCache:
         self._streams: OrderedDict[UUID, CachedStream] = OrderedDict()
 
     def get(self, stream: UUID, shape: str, era: int) -> CachedStream | None:
-        """Return what is known of a stream, in that shape, of that era of the store."""
+        """Return the cached state of a stream, if it has that shape and is of that era of the store."""
         with self._lock:
             known = self._streams.get(stream)
         return known if known is not None and (known.shape, known.era) == (shape, era) else None
 
     def put(self, stream: UUID, known: CachedStream) -> None:
-        """Remember what is in the log; never what was only decided."""
+        """Cache a state that is in the log; never a state with events that were only decided."""
         with self._lock:
             self._streams[stream] = known
             self._streams.move_to_end(stream)

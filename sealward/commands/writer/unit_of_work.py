@@ -1,4 +1,4 @@
-"""Commands decided one after the other over the same streams, and appended together."""
+"""A unit of work: commands that are decided one after the other, and whose events are appended together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_SNAPSHOT: Final = ""
 
 @dataclass(slots=True)
 class _Known:
-    """A stream as it is after what was decided so far: `state` folds all but `unfolded`."""
+    """A stream with the events that were decided so far. `state` has all events folded but `unfolded`."""
 
     stream: Stream
     state: Any
@@ -49,17 +49,17 @@ class _Known:
     era: int
 
     unreadable: Unreadable | None = None
-    """Which event of it cannot be read or folded: then nothing can be decided on it."""
+    """The event that cannot be read or folded: then nothing can be decided on the stream."""
 
     def now(self) -> Any:  # noqa: ANN401 - the state of any stream
-        """Return the state; what was decided is folded only when somebody asks. Raises StreamUnreadable."""
+        """Return the state. Decided events are folded only when it is needed. Raises StreamUnreadable."""
         if not self.is_readable():
             why = None if self.unreadable is None else self.unreadable.why
             raise StreamUnreadable(f"{StreamUnreadable.__doc__} {why!r}") from why
         return self.state
 
     def is_readable(self) -> bool:
-        """Fold what is not folded yet; say whether all of the stream could be read and folded."""
+        """Fold the events that are not folded yet; say whether the whole stream could be read and folded."""
         if self.unreadable is None and self.unfolded:
             try:
                 self.state = self.stream.fold(self.state, self.unfolded)
@@ -112,7 +112,7 @@ class UnitOfWork:
 
     @property
     def unreadable(self) -> list[Unreadable]:
-        """Return what makes streams unreadable that were used so far."""
+        """Return the events that make streams of this unit of work unreadable."""
         return [one.unreadable for one in self._known.values() if one.unreadable is not None]
 
     @property
@@ -121,9 +121,9 @@ class UnitOfWork:
         return len(self._decided)
 
     def load(self, streams: Iterable[Stream]) -> None:
-        """Load streams, all in one go: those that are not loaded by then are, one by one, when needed.
+        """Load several streams with one query. A stream that is not loaded here is loaded when it is needed.
 
-        A stream that is loaded already stays as it is, with what was decided about it.
+        A stream that is loaded already stays as it is, with its decided events.
         """
         wanted = {one.id: one for one in streams if one.id not in self._known}
         if not wanted:
@@ -139,7 +139,7 @@ class UnitOfWork:
             self._known[one.id] = self._read(one, found[one.id], recalled[one.id], era)
 
     def _read(self, stream: Stream, loaded: Loaded, recalled: CachedStream | None, era: int) -> _Known:
-        """Return a stream as it was loaded; from its beginning where its snapshot cannot be read."""
+        """Return a loaded stream. If its snapshot cannot be read, it is loaded again from its beginning."""
         try:
             return _known(stream, loaded, recalled, era)
         except BROKEN:
@@ -148,21 +148,17 @@ class UnitOfWork:
             return _known(stream, whole, None, era)
 
     def node(self, hostname: str) -> node_state.Node | None:
-        """Return a node as it is after what was decided so far."""
+        """Return the state of a node with the events that were decided so far. Raises StreamUnreadable."""
         node: node_state.Node | None = self._of(of_node(hostname)).now()
         return node
 
     def sign(self, server_id: str) -> sign_state.Sign | None:
-        """Return a sign as it is after what was decided so far."""
+        """Return the state of a sign with the events that were decided so far. Raises StreamUnreadable."""
         sign: sign_state.Sign | None = self._of(of_sign(server_id)).now()
         return sign
 
     def handle(self, command: ask.Command) -> None:
-        """Decide on a command. Raises Rejected: then nothing is added.
-
-        Whether the log can carry what was decided is looked at here by a batch that is careful, so that the
-        command alone is refused; else by the store, for all commands together.
-        """
+        """Decide on a command. Raises Rejected: then the command adds no event."""
         known = self._of(of(command))
         decided = self._decide(known.now(), command)
         for event in _recordable(decided) if self._is_careful else decided:
@@ -172,10 +168,10 @@ class UnitOfWork:
             self._decided.append((known.stream.id, known.version, event))
 
     def append(self) -> int:
-        """Append all that was decided, in one transaction; return the position it can be read back from.
+        """Append all decided events in one transaction; return the position up to which they can be read.
 
-        Raises VersionConflict: another writer was first, and all is to be decided anew. Raises Unfit: the log
-        cannot carry some of it, and all is to be decided anew with care.
+        Raises VersionConflict when another writer was first, and Unfit when the log cannot carry an event.
+        Both times the whole unit of work is done again, after Unfit with `is_careful`.
         """
         position = self._store.append_all(self._decided) if self._decided else self._store.head()
         self._store.keep_snapshots(

@@ -1,4 +1,4 @@
-"""Streams on which nothing can be decided, for an event of theirs cannot be read or cannot be folded."""
+"""Streams on which nothing can be decided, because an event in them cannot be read or cannot be folded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sealward.events.store.store import EventStore
 
 REMEMBERED: Final = 1000
-"""Events that are not set aside again by this process."""
+"""Events that this process keeps in mind, so that it sets each aside once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Unreadable:
 
 
 class Unreadables:
-    """Has events that make streams unreadable set aside, each once. Safe for many threads."""
+    """Sets aside the events that make streams unreadable, each once. Safe for many threads."""
 
     def __init__(self, store: EventStore, set_aside: SetAside = only_said) -> None:
         self._store = store
@@ -37,7 +37,7 @@ class Unreadables:
         self._known: OrderedDict[tuple[UUID, int], None] = OrderedDict()
 
     def note(self, found: Iterable[Unreadable]) -> None:
-        """Set events aside, unless that was done before. Raises StoreUnavailable."""
+        """Set aside the events that were not set aside before. Raises StoreUnavailable."""
         for one in found:
             place = one.stream, one.version
             position = None if place in self._known else self._store.position_of(*place)
