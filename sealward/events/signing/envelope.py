@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 
@@ -51,38 +51,50 @@ def parse(text: bytes | str | Mapping[str, object]) -> Envelope:
         raise EnvelopeRefused(f"not readable: {unreadable}") from unreadable
 
 
-Bytes = TypeVar("Bytes", bytes, str)
+class _Signature(msgspec.Struct, frozen=True):
+    """A signature as the specification has it in JSON; `sig` in base64, which msgspec decodes."""
 
-
-class _Signature(msgspec.Struct, Generic[Bytes], frozen=True):
-    """A signature as the specification has it in JSON; `sig` in base64."""
-
-    sig: Bytes
+    sig: bytes
     keyid: str | None = None
 
 
-class _Fields(msgspec.Struct, Generic[Bytes], frozen=True, rename="camel"):
-    """An envelope as the specification has it in JSON; `payload` in base64: as bytes it is decoded."""
+class _Fields(msgspec.Struct, frozen=True, rename="camel"):
+    """An envelope as the specification has it in JSON; `payload` in base64, which msgspec decodes."""
 
-    payload: Bytes
+    payload: bytes
     payload_type: str
-    signatures: Annotated[list[_Signature[Bytes]], msgspec.Meta(max_length=MAX_SIGNATURES)]
+    signatures: Annotated[list[_Signature], msgspec.Meta(max_length=MAX_SIGNATURES)]
 
 
-_STANDARD: Final = typed.decoder(_Fields[bytes])
+class _SignatureText(msgspec.Struct, frozen=True):
+    """A signature whose base64 has any alphabet."""
+
+    sig: str
+    keyid: str | None = None
+
+
+class _FieldsText(msgspec.Struct, frozen=True, rename="camel"):
+    """An envelope whose base64 has any alphabet."""
+
+    payload: str
+    payload_type: str
+    signatures: Annotated[list[_SignatureText], msgspec.Meta(max_length=MAX_SIGNATURES)]
+
+
+_STANDARD: Final = typed.decoder(_Fields)
 """The alphabet that nearly everybody uses, in one pass over the text."""
-_ANY: Final = typed.decoder(_Fields[str])
+_ANY: Final = typed.decoder(_FieldsText)
 
 
 def _standard(text: bytes | str | Mapping[str, object]) -> Envelope:
-    read = typed.convert(text, _Fields[bytes]) if isinstance(text, Mapping) else _STANDARD.decode(text)
-    signatures = tuple(Signature(one.keyid or "", one.sig) for one in read.signatures)
+    read = typed.convert(text, _Fields) if isinstance(text, Mapping) else _STANDARD.decode(text)
+    signatures = tuple([Signature(one.keyid or "", one.sig) for one in read.signatures])
     return Envelope(read.payload, read.payload_type, signatures)
 
 
 def _of_any_alphabet(text: bytes | str | Mapping[str, object]) -> Envelope:
-    read = typed.convert(text, _Fields[str]) if isinstance(text, Mapping) else _ANY.decode(text)
-    signatures = tuple(Signature(one.keyid or "", _decoded(one.sig)) for one in read.signatures)
+    read = typed.convert(text, _FieldsText) if isinstance(text, Mapping) else _ANY.decode(text)
+    signatures = tuple([Signature(one.keyid or "", _decoded(one.sig)) for one in read.signatures])
     return Envelope(_decoded(read.payload), read.payload_type, signatures)
 
 
