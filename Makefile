@@ -46,7 +46,7 @@ test: check ## check, then all tests; those that measure time run last and alone
 	echo "== pytest, alone"; $(PYTEST) -m "alone$(LESS)" || failed=1; \
 	exit $$failed
 
-test-fast: setup-dev ## the tests that need no hypervisor, no OpenStack and no storm, and measure no time
+test-fast: setup-dev ## the tests that need no hypervisor, OpenStack, broker or process, and measure no time
 	@$(PARALLEL) -m "not alone and not heavy$(LESS)"
 
 bench: setup-dev ## run every benchmark and print all figures beside their bounds; ONLY="append relay" picks some

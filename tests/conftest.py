@@ -28,8 +28,11 @@ hypothesis.settings.register_profile("sealward", deadline=None)
 hypothesis.settings.load_profile("sealward")
 use_memory()
 
-HEAVY = {"hypervisors", "cloud"}
-"""Fixtures of tests that `make test-fast` leaves out: real hypervisors and a real Keystone."""
+HEAVY = {"hypervisors", "cloud", "rabbitmq_server", "stack", "place", "stuck", "api", "standing", "proxied"}
+"""Fixtures of tests that `make test-fast` leaves out: hypervisors, Keystone, and programs of their own.
+
+Those programs are a broker, the processes of a topology, or a Sealward in its own process.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,8 @@ from running import DATABASE, WEB, until
 
 from sealward.events.signing.keys import public_pem
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_restart_loses_nothing(tmp_path: Path, number: int) -> None:

@@ -22,6 +22,8 @@ from sealward.intake.reports import quota
 from sealward.intake.reports.quota import LARGEST, MESSAGES, WORK, Allowance, OverQuota, Quota, TooLarge
 from sealward.protocol import codec, reports
 
+pytestmark = pytest.mark.heavy
+
 OWN = "sealward-worker"
 
 

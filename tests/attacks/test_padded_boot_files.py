@@ -17,6 +17,8 @@ from sealward.node_agent.gate import hook
 from sealward.node_agent.gate.decision import with_files
 from sealward.settings import Settings
 
+pytestmark = pytest.mark.heavy
+
 DISK = f"/var/lib/nova/instances/{WEB}/disk'"
 MIB = 1024 * 1024
 EVIL = b"evil" * 1000

@@ -15,7 +15,7 @@ import kombu
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from reporter import Reporter, ever_later
-from running import until
+from running import WEB, until
 from topology import topology
 
 from sealward.events.bus.connection import connect
@@ -169,6 +169,8 @@ def test_a_huge_inventory_holds_up_nobody(stack: Stack, evil: kombu.Connection) 
         time.sleep(0.5)
     lost = [one["data"]["hostname"] for one in stack.ask("GET", "/v1/events?type=node.lost")[1]["events"]]
     assert socket.gethostname() not in lost
+    status, signed = stack.ask("POST", "/v1/sign", {"server_id": WEB})
+    assert (status, signed["sign"]["is_valid"]) == (201, "true"), "the honest node is not heard any more"
 
 
 def _pem(key: Ed25519PrivateKey) -> str:

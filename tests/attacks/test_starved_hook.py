@@ -20,6 +20,8 @@ from running import BATCH, WEB, Running, running, until
 
 from sealward.node_agent.gate import code, hook
 
+pytestmark = pytest.mark.heavy
+
 
 class Gated:
     """A signed server on a node without an agent; the hook decides alone, from the ledger."""

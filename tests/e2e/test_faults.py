@@ -19,6 +19,8 @@ from sealward.events.sign import SignCreated, SignEvent, SignRevoked, SignUpdate
 from sealward.events.store import store as stores
 from sealward.settings import Settings
 
+pytestmark = pytest.mark.heavy
+
 SERVERS = (WEB, DATABASE, BATCH, BASTION)
 DEAD_URI = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
 Acknowledged = list[tuple[str, str]]

@@ -23,6 +23,8 @@ from running import DATABASE, WEB, Answer, until
 from stack.certificates import Certificates, issue
 from stack.processes import end, free_port, start, wait_until
 
+pytestmark = pytest.mark.heavy
+
 
 def trusting(certificates: Certificates) -> ssl.SSLContext:
     """Return what a client needs who trusts that authority."""

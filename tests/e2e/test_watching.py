@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from running import WEB, until
 
 from stack.sealward import Stack
+
+pytestmark = pytest.mark.heavy
 
 WITHIN, MARGIN = 10, 10
 """Seconds: what is promised, and what a machine with other work may take on top; the lease is 30."""

@@ -98,6 +98,7 @@ def test_every_reason_is_in_the_documentation(calls: list[Operation]) -> None:
     assert together == answered[401] | answered[403] | answered[413] | answered[415]
 
 
+@pytest.mark.heavy
 def test_schemathesis_finds_nothing(sealward: Running, tmp_path: Path) -> None:
     """Over real HTTP: no 500, no undocumented status, no schema violation, no way around the token."""
     sealward.sign(WEB)
@@ -105,6 +106,7 @@ def test_schemathesis_finds_nothing(sealward: Running, tmp_path: Path) -> None:
     assert findings(sealward.url, ADMIN, tmp_path, examples=examples(60)) == ""
 
 
+@pytest.mark.heavy
 def test_schemathesis_finds_nothing_in_what_cuts_a_node_off(sealward: Running, tmp_path: Path) -> None:
     """The calls after which a node is not believed any more."""
     assert findings(sealward.url, ADMIN, tmp_path, examples=examples(30), cut_off=True) == ""

@@ -21,6 +21,8 @@ from sealward.node_agent.gate.hook import HookRefused, Standing
 from sealward.node_agent.hypervisor.fleet import SampleFleet
 from sealward.settings import Settings
 
+pytestmark = pytest.mark.heavy
+
 SECRET = "hunter2-of-the-hook"  # noqa: S105 - made up, to be looked for
 
 
