@@ -1,4 +1,4 @@
-# Sealward: docker build -t sealward:0.1.0 .
+# Sealward: docker build -t sealward:0.2.0 .
 # The first stage has what libvirt-python is built with; the second only what runs.
 
 FROM python:3.11-slim-bookworm AS build

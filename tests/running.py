@@ -124,11 +124,15 @@ class Running:
 
 
 def until(done: Callable[[], bool], seconds: float = PATIENCE) -> float:
-    """Wait until something is so; return how many seconds it took."""
-    began = time.monotonic()
+    """Wait until something is so; return how many seconds it took.
+
+    What is asked is often a server. It is asked less and less often: asking costs CPU time that others need.
+    """
+    began, pause = time.monotonic(), 0.005
     while not done():
         assert time.monotonic() - began < seconds, "waited in vain"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.03)
     return time.monotonic() - began
 
 

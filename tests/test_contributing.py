@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,18 @@ def test_a_name_that_the_page_tells_to_change_is_there(file: str, name: str) -> 
     """In the file that the page names."""
     assert f"`{name}`" in PAGE
     assert re.search(rf"^{name}\b", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_a_version_is_the_same_wherever_it_stands() -> None:
+    """A release names one version: in the package, its image, its description and its list of changes."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    described = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))["info"]["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    images = [
+        found
+        for name in ("compose.yaml", "Dockerfile")
+        for found in re.findall(r"sealward:([\d.]+)", (ROOT / name).read_text(encoding="utf-8"))
+    ]
+
+    assert [version] == re.findall(r"^## (\S+)", changes, re.MULTILINE)[:1]
+    assert {version} == {described, *images}

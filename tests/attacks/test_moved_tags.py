@@ -88,7 +88,7 @@ def test_every_image_of_others_is_found_and_pinned(registry: str) -> None:
         assert after.count("@sha256:") == sum(
             not one.startswith(digests.OWN) for one in re.findall(LINE, before)
         )
-        assert "sealward:0.1.0@" not in after
+        assert not re.search(r"sealward:[\d.]+@", after)
 
 
 def test_an_image_is_asked_for_under_its_own_name(registry: str) -> None:
