@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sealward.cli.environment import settings
-from sealward.cli.refusal import Refusal
+from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
     import argparse
@@ -57,12 +57,13 @@ def _undecided(one: Rehearsal) -> str:
 
 def _rehearsals(looks: _Looks | None) -> Iterator[Rehearsal]:
     from sealward.events.comparison.binding import AS_SIGNED
-    from sealward.node_agent.gate.decision.dossier import read
+    from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, read
     from sealward.node_agent.measuring.rehearsing import rehearse
 
     for statement in _statements():
         server_id = statement.server_id
-        binding = read(str(_folder()), server_id).binding or AS_SIGNED
+        with refusing(LedgerUnreadable):
+            binding = read(str(_folder()), server_id).binding or AS_SIGNED
         try:
             yield rehearse(statement, None if looks is None else looks.at(server_id), binding)
         except Refusal as refused:
@@ -78,10 +79,8 @@ def _statements() -> Iterator[Statement]:
     from sealward.events.signing import envelope, statement
     from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, references
 
-    try:
+    with refusing(LedgerUnreadable):
         kept = references(str(_folder()))
-    except LedgerUnreadable as unreadable:
-        raise Refusal(str(unreadable)) from unreadable
     for text in kept:
         sealed = envelope.parse(text)
         yield statement.parse(sealed.payload, sealed.payload_type)
