@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sealward.events.base import Event
 
-SHAPE: Final = "sign/11"
+SHAPE: Final = "sign/12"
 """The name of the shape of `Sign` in snapshots."""
 ANSWERED: Final = 16
 """Task ids of a sign that are kept, so that a report which is delivered twice answers its task once."""

@@ -3,7 +3,7 @@
 Rules, each with a test of its name in tests/events/test_verdict.py:
 
 1. Before the first seal a verdict is unknown ("not-sealed", and why the node could not seal it), and nothing
-   but a measurement changes that.
+   but a measurement changes that. That it is not sealed, said once more, takes nothing from why it is not.
 2. A measurement equal to the reference makes it true, until `fresh_until`.
 3. A measurement that differs makes it false, with what differs as findings. Host-bound parts differ by the
    rules of `events.binding`.
@@ -230,7 +230,8 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
         if event.fingerprint is not None and after.reasons == (IN_DOUBT,):
             after = replace(after, fingerprint=event.fingerprint)
         if after.checked_at == NEVER:
-            return replace(after, reasons=tuple(dict.fromkeys(("not-sealed", reason))))
+            why = verdict.reasons if reason == UNSEALED.reasons[0] else (reason,)
+            return replace(after, reasons=tuple(dict.fromkeys((*UNSEALED.reasons, *why))))
         return after
     if event.is_valid is verdict.is_valid is IsValid.TRUE and event.checked_at <= verdict.checked_at:
         return verdict

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHAPE: Final = "17"
+SHAPE: Final = "18"
 """Names the shape of all rows together; rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000

@@ -54,6 +54,18 @@ def test_1_unsealed_is_unknown_and_only_a_measurement_changes_that() -> None:
     assert equal(touched, moment(3), moment(60)).is_valid is IsValid.TRUE
 
 
+def test_1_why_a_server_is_not_sealed_stays_when_it_is_validated() -> None:
+    """A request to validate says no more than that it is not sealed; another reason takes its place."""
+    unsealed = recorded(UNSEALED, stated(IsValid.UNKNOWN, 1, ("network-disk",)))
+    asked = recorded(unsealed, stated(IsValid.UNKNOWN, 2, ("not-sealed",)))
+
+    assert asked.reasons == ("not-sealed", "network-disk")
+    assert recorded(asked, stated(IsValid.UNKNOWN, 3, ("file-missing",))).reasons == (
+        "not-sealed",
+        "file-missing",
+    )
+
+
 def test_2_equal_makes_true_until_fresh_until() -> None:
     """A measurement equal to the reference also ends a false."""
     assert true_at(5).is_valid is IsValid.TRUE
@@ -149,13 +161,13 @@ def test_11_a_file_that_could_not_be_read_makes_a_true_unknown_and_hides_no_diff
     assert judged_from(false_at(5), found).is_valid is IsValid.FALSE
 
 
-def stated(is_valid: IsValid, second: int) -> SignValidated:
+def stated(is_valid: IsValid, second: int, reasons: tuple[str, ...] = ()) -> SignValidated:
     """Return a verdict as the log has it, measured at that second."""
     findings = (FINDING,) if is_valid is IsValid.FALSE else ()
     made = event(
         SignValidated,
         is_valid=is_valid,
-        reasons=(),
+        reasons=reasons,
         findings=findings,
         checked_at=moment(second),
         fresh_until=moment(second + 60),

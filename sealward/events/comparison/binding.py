@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.comparison.measurement import CONFIG, REDEFINED, STARTED, Finding
+from sealward.events.comparison.named import named_findings, redefined
 from sealward.events.comparison.taint import added, taint_findings
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Binding:
 
     recorded: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = False
+    has_moved: bool = False
+    """Whether the server has moved since it was signed."""
 
 
 AS_SIGNED: Final = Binding()
@@ -58,9 +61,9 @@ def after(binding: Binding, event: Event) -> Binding:
         case sign.SignCreated() | sign.SignSealed():
             return AS_SIGNED
         case sign.SignMoved():
-            return replace(binding, is_open=True)
+            return replace(binding, is_open=True, has_moved=True)
         case sign.HostBoundChanged():
-            return Binding(event.host_bound)
+            return Binding(event.host_bound, has_moved=binding.has_moved)
         case sign.SignValidated(is_valid=IsValid.TRUE):
             return replace(binding, is_open=False) if binding.is_open else binding
         case sign.SignValidated() if HELD in event.reasons:
@@ -135,13 +138,21 @@ def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:
     """Say whether host-bound parts are what they may not be (rules 1 to 4)."""
     return bool(
-        strays(reference, binding, found) or doors_opened(reference, found) or added(reference, found)
+        strays(reference, binding, found)
+        or doors_opened(reference, found)
+        or added(reference, found)
+        or (_is_at_home(binding) and redefined(reference, found))
     )
 
 
 def is_in_doubt(reference: Measurement, binding: Binding) -> bool:
     """Say whether a reference of the profile before leaves open what a server must be like."""
     return bool(set(reference.undecided) - {HOST_BOUND}) or is_undecided(reference, binding)
+
+
+def _is_at_home(binding: Binding) -> bool:
+    """Say whether the server is where it was signed: what its domain names is the same node's then."""
+    return not binding.has_moved
 
 
 def unexplained(reference: Measurement, binding: Binding, found: Measurement) -> tuple[Finding, ...]:
@@ -153,4 +164,5 @@ def unexplained(reference: Measurement, binding: Binding, found: Measurement) ->
     )
     opened = (one.partition(": ") for one in doors_opened(reference, found)[:MOST_DOORS])
     shown = (*odd, *(Finding(HOST_BOUND, place, None, what) for place, _, what in opened))
-    return (*(one.printable() for one in shown), *taint_findings(reference, found))
+    named = named_findings(reference, found) if _is_at_home(binding) else ()
+    return (*(one.printable() for one in shown), *named, *taint_findings(reference, found))

@@ -55,7 +55,9 @@ class Measurement:
 
     `taints` names what was done to a running server beside its definition, as libvirt tells; it is empty
     where nothing was done, or the server is off. None in measurements of an agent that did not ask. `jobs`
-    describes the block jobs that run: they are no difference.
+    describes the block jobs that run: they are no difference. `named` has what the domain names and its node
+    keeps elsewhere, by KIND/NAME; see `events.comparison.named`. None in measurements of an agent that did
+    not ask.
 
     `doors` names what opens the server to others in host-bound parts, in either form; `hidden_doors` names
     what opens it in parts that the profile leaves out as noise. Each is None in measurements of an agent that
@@ -75,6 +77,7 @@ class Measurement:
     jobs: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     """The sections of a reference that cannot be measured under this profile from its evidence alone."""
+    named: Mapping[str, str] | None = None
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -111,6 +114,7 @@ class Measurement:
             self.hidden_doors,
             None if self.companions is None else dict(self.companions.read),
             *(self.taints or ()),
+            *sorted((self.named or {}).items()),
         )
         return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
 

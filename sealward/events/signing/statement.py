@@ -84,6 +84,8 @@ class Statement:
             predicate["companions"] = asdict(self.measurement.companions)
         if self.measurement.taints is not None:
             predicate["taints"] = list(self.measurement.taints)
+        if self.measurement.named:
+            predicate["named"] = dict(self.measurement.named)
         if self.measurement.jobs:
             predicate["jobs"] = list(self.measurement.jobs)
         if self.task_id is not None:
@@ -182,6 +184,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
     companions: Listing | None = None  # as above
     taints: tuple[str, ...] | None = None  # as above
     jobs: tuple[str, ...] = ()  # as above
+    named: dict[str, str] | None = None  # as above
     task_id: str | None = None  # as above
     remeasured: _Remeasured | None = None  # as above
 
@@ -204,6 +207,7 @@ class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
                 self.companions,
                 self.taints,
                 self.jobs,
+                named=self.named,
             ),
             self.evidence,
             self.task_id,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from lxml import etree
 
 from sealward.node_agent.files.content.contents import Contents, Terms
+from sealward.node_agent.files.discovery import chain
 from sealward.node_agent.files.element import FilesElement
 from sealward.node_agent.files.mounts import ANSWER, LONGEST, Mounts
 from sealward.node_agent.files.refusals import FilesUnresponsive
@@ -143,6 +144,15 @@ class FileMeasurer:
         self._see(NO_SERVER, path)
         until = time.monotonic() + self._patience
         return self._contents.root(path, Terms(NO_SERVER, until, reread_after=BOOT_AGE))
+
+    def volume(self, path: str, driver: str) -> str | None:
+        """Return the root of a volume of a storage pool; None where the node measures no files.
+
+        Raises NotMeasured.
+        """
+        if self._mode == "no" or (self._mode == "auto" and driver.lower() == "test"):
+            return None
+        return self.content(chain.placed(self._root, path))
 
     def remind(self, server_id: str, seconds: float) -> None:
         """Have a server measured again after so many seconds, whatever happens to its files."""

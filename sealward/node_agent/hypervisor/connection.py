@@ -165,6 +165,16 @@ class Connection:
         connection.registerCloseCallback(lambda *_: self._lost.set(), None)
         for event in EVENTS:
             connection.domainEventRegisterAny(None, event, self._changed, None)
+        with contextlib.suppress(libvirt.libvirtError):  # daemons apart have no networks, or no pools
+            event = libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE
+            connection.networkEventRegisterAny(None, event, self._redefined, None)
+        with contextlib.suppress(libvirt.libvirtError):
+            event = libvirt.VIR_STORAGE_POOL_EVENT_ID_LIFECYCLE
+            connection.storagePoolEventRegisterAny(None, event, self._redefined, None)
+
+    def _redefined(self, *_details: object) -> None:
+        """Hear of a network or a storage pool: any domain may name it."""
+        self._on_change(None)
 
     def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own
         self._on_change(domain.UUIDString())  # the UUID is part of the event: libvirt is not called for it

@@ -12,6 +12,7 @@ from typing import Final
 import libvirt
 
 from sealward.characters import escaped
+from sealward.node_agent.hypervisor.named import NOTHING, Named
 
 NAME: Final = 255
 """Bytes of a domain's name that are reported. libvirt names a file after each domain."""
@@ -53,6 +54,8 @@ class DomainXml:
     live: str | None
     hypervisor: str
     driver: str
+    named: Named = NOTHING
+    """What the domain names of libvirt's networks, filters, pools and volumes."""
     tainted: tuple[str, ...] | None = ()
     """libvirt's messages about taints of a running domain; None where its driver has none."""
 
@@ -107,7 +110,7 @@ def described(connection: libvirt.virConnect, domain: libvirt.virDomain, version
     config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     live = domain.XMLDesc(0) if domain.isActive() else None
     tainted = () if live is None else _tainted(domain)
-    return DomainXml(config, live, version, str(connection.getType()), tainted)
+    return DomainXml(config, live, version, str(connection.getType()), tainted=tainted)
 
 
 def _tainted(domain: libvirt.virDomain) -> tuple[str, ...] | None:

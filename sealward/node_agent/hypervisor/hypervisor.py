@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import libvirt
@@ -14,6 +15,7 @@ from sealward.node_agent.hypervisor.connection import Connection, open_read_only
 from sealward.node_agent.hypervisor.domain_files import DomainFileWatch
 from sealward.node_agent.hypervisor.domains import Departure
 from sealward.node_agent.hypervisor.failures import DomainNotFound, HypervisorGone
+from sealward.node_agent.hypervisor.named import Definitions
 from sealward.node_agent.hypervisor.timed_calls import TimedCalls
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class Hypervisor:
         self._on_change = on_change
         self._calls = TimedCalls(lambda _: on_change(None))
         self._domain_files = DomainFileWatch(folders if _is_local_qemu(uri) else (), self._written)
-        self._connection = Connection(uri, on_change, self._domain_files.watch, opener)
+        self._definitions = Definitions()
+        self._connection = Connection(uri, self._changed, self._domain_files.watch, opener)
         self._server_ids: dict[str, str] = {}
         """By name the ids of the domains that `servers` found last."""
 
@@ -133,9 +136,7 @@ class Hypervisor:
             with self._connection.asking() as connection:
                 answer = self._calls.begin(
                     server_id,
-                    lambda: domains.described(
-                        connection, connection.lookupByUUIDString(server_id), self._connection.version
-                    ),
+                    lambda: self._described(connection, server_id),
                 )
         except HypervisorGone as gone:
             return functools.partial(_raise, gone)
@@ -145,6 +146,17 @@ class Hypervisor:
                 return answer()
 
         return wait
+
+    def _described(self, connection: libvirt.virConnect, server_id: str) -> DomainXml:
+        domain = connection.lookupByUUIDString(server_id)
+        xml = domains.described(connection, domain, self._connection.version)
+        return replace(xml, named=self._definitions.of(connection, xml.config))
+
+    def _changed(self, server_id: str | None) -> None:
+        """Tell of a change; where any domain may have changed, what domains name may have, too."""
+        if server_id is None:
+            self._definitions.forget()
+        self._on_change(server_id)
 
     def _written(self, name: str | None) -> None:
         """Tell that libvirt wrote a file of a domain. A domain that is not known yet has a libvirt event."""

@@ -18,6 +18,8 @@ from sealward.node_agent.measuring.classes import BOUND_SECTIONS
 from sealward.node_agent.measuring.form import unmeasured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealward.events.comparison.files import Listing
     from sealward.node_agent.measuring.completing import Completed
     from sealward.node_agent.measuring.form import Digests, Files, Form, Source
@@ -94,6 +96,10 @@ class Measured:
     def told(self, taints: tuple[str, ...] | None, jobs: tuple[str, ...]) -> Measured:
         """Return the same with what libvirt tells beside the XML."""
         return replace(self, measurement=replace(self.measurement, taints=taints, jobs=jobs))
+
+    def told_named(self, named: Mapping[str, str]) -> Measured:
+        """Return the same with what the domain names and its node keeps elsewhere."""
+        return replace(self, measurement=replace(self.measurement, named=named))
 
     def before_start(self, signed: bytes) -> Measurement:
         """Return the measurement of a running form, given as the persistent one, as of before its start.

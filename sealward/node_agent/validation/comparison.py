@@ -100,10 +100,10 @@ class Comparison:
         live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
         bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
         doors = "".join(f" {one}" for one in (*(measurement.hidden_doors or ()), *(measurement.taints or ())))
+        named = "" if not measurement.named else f" {sorted(measurement.named.items())}"
         files = "" if measurement.companions is None else f" {sorted(measurement.companions.read.items())}"
-        return (
-            f"{measurement.profile} {measurement.hypervisor} {measurement.digest}{live}{bound}{doors}{files}"
-        )
+        whole = f"{measurement.profile} {measurement.hypervisor} {measurement.digest}"
+        return f"{whole}{live}{bound}{doors}{named}{files}"
 
     @property
     def result(self) -> str:

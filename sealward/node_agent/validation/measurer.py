@@ -63,7 +63,7 @@ class ServerMeasurer:
     def measure(self, server_id: str) -> Measured:
         """Measure a server that has no reference to compare it with. Raises NotMeasured."""
         xml = self._hypervisor.describe(server_id)
-        measured = _measured(xml, self._files.look(server_id, xml.driver, fresh=True)).beside(None)
+        measured = self._measured(server_id, xml, fresh=True).beside(None)
         if unread := measured.measurement.unread:
             raise refusal(unread)
         self._awaited.pop(server_id, None)
@@ -80,7 +80,7 @@ class ServerMeasurer:
         differs. `fresh` reads the files anew; otherwise what was read of an unchanged file before will do.
         """
         server_id = reference.server_id
-        found = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
+        found = self._measured(server_id, xml, fresh=fresh)
         beside = found.beside(reference.measurement, reference.evidence, self._bindings.expanded(server_id))
         comparison = Comparison(reference, self._bindings.of(server_id), beside)
         unread = comparison.measured.measurement.unread
@@ -89,6 +89,15 @@ class ServerMeasurer:
         if not unread:
             self._awaited.pop(server_id, None)
         return comparison
+
+    def _measured(self, server_id: str, xml: DomainXml, *, fresh: bool) -> Measured:
+        """Measure a server that libvirt has described. Raises NotMeasured."""
+        measured = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
+        named = dict(xml.named.facts)
+        for key, path in xml.named.read_only.items():
+            content = self._files.volume(path, xml.driver)
+            named |= {} if content is None else {f"{key}:content": content}
+        return measured.told_named(named)
 
     def described(
         self, references: Iterable[Reference], moment: Callable[[], datetime]
