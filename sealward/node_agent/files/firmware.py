@@ -39,15 +39,6 @@ _ACCEPTED: Final = "firmware-accepted"
 _FOUND: Final = "firmware-found"
 
 
-def holds(ledger: Ledger) -> bool:
-    """Say whether a node's firmware is what was accepted, as far as its agent has seen; needs no agent.
-
-    A node whose firmware nobody measures holds.
-    """
-    accepted = ledger.fact(_ACCEPTED)
-    return accepted is None or accepted == ledger.fact(_FOUND)
-
-
 class Files(Protocol):
     """Measures files; `files.measurer.FileMeasurer` is one."""
 

@@ -13,6 +13,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.store.sql import blocks
+from sealward.node_agent.ledger import read_only
 from sealward.node_agent.ledger.generations import Generations
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ SQL: Final = blocks("sealward.node_agent.ledger", "ledger.sql") | blocks(
 CHANGE: Final = "change"
 """The name of the fact, in ledger and mark, that counts changes."""
 SIGNERS: Final = "signers"
-PATIENCE: Final = 0.3
-"""Seconds to wait for a process that writes to the mark."""
 
 
 class Newer(NamedTuple):
@@ -87,11 +86,7 @@ def newer(folder: str, change: int, servers: Iterable[str], server_id: str) -> N
     path = beside(folder)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib costs more than the decision
         return None
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    with (
-        contextlib.suppress(sqlite3.Error, ValueError),
-        contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=PATIENCE)) as mark,
-    ):
+    with contextlib.suppress(sqlite3.Error, ValueError), read_only.opened(path) as mark:
         facts = dict(mark.execute(SQL["all-facts"]).fetchall())
         if int(facts.get(CHANGE, 0)) <= change:
             return None

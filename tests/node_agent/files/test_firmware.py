@@ -10,8 +10,9 @@ from typing import TypeVar
 import pytest
 
 from sealward.node_agent.files import firmware as firmware_module
-from sealward.node_agent.files.firmware import Firmware, holds
+from sealward.node_agent.files.firmware import Firmware
 from sealward.node_agent.files.refusals import FilesBeingMeasured, FileUnreadable
+from sealward.node_agent.gate.decision import dossier
 from sealward.node_agent.ledger.ledger import Ledger
 
 T = TypeVar("T")
@@ -49,6 +50,11 @@ class Files:
 
     def enter(self, path: Path) -> None:
         """Do nothing about a path."""
+
+
+def _is_intact(ledger: Ledger) -> bool:
+    """Return what the start gate reads of a node's firmware."""
+    return dossier.read(str(ledger.folder), "").is_firmware_intact
 
 
 def _text(path: Path) -> str:
@@ -108,18 +114,18 @@ def test_a_node_without_folders_says_nothing_unless_something_was_accepted(ledge
 
     assert before is None
     assert firmware.measure() == {}
-    assert not holds(ledger)
+    assert not _is_intact(ledger)
 
 
 def test_the_start_gate_can_ask(ledger: Ledger, folder: Path) -> None:
     """From the ledger alone: what was accepted, and what was found last."""
     firmware = Firmware([folder], Files(_text), ledger)
-    assert holds(ledger)
+    assert _is_intact(ledger)
     firmware.accept(firmware.measure())
-    assert holds(ledger)
+    assert _is_intact(ledger)
     (folder / "CODE.fd").write_bytes(b"evil")
     firmware.measure()
-    assert not holds(ledger)
+    assert not _is_intact(ledger)
     (folder / "CODE.fd").write_bytes(b"code")
     firmware.measure()
-    assert holds(ledger)
+    assert _is_intact(ledger)

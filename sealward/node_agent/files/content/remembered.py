@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.store.sql import blocks
 from sealward.node_agent.files.content.stamp import Known
+from sealward.node_agent.ledger import read_only
 
 if TYPE_CHECKING:
     from sealward.node_agent.files.content.stamp import Stamp
@@ -23,9 +23,8 @@ class Remembered:
 
     def known(self, stamp: Stamp) -> Known | None:
         """Return the root of a file with that stamp, if it is known."""
-        quoted = self._path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
         try:
-            with contextlib.closing(sqlite3.connect(f"file:{quoted}?mode=ro", uri=True)) as database:
+            with read_only.opened(self._path) as database:
                 row = database.execute(SQL["digest"], (stamp.file,)).fetchone()
         except sqlite3.Error:
             return None

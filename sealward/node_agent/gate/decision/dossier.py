@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 from datetime import datetime, timedelta
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sealward.error import SealwardError
 from sealward.events.policy import DEFAULT
 from sealward.events.store.sql import blocks
-from sealward.node_agent.ledger import bindings
+from sealward.node_agent.ledger import bindings, read_only
 from sealward.node_agent.ledger.mark import CHANGE, SIGNERS, newer
 from sealward.node_agent.ledger.policies import NODE, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from sealward.events.comparison.binding import Binding
     from sealward.events.policy import OnDoubt, Policy
@@ -28,8 +27,6 @@ ACCEPTED: Final = "firmware-accepted"
 FOUND: Final = "firmware-found"
 """The facts of the ledger that hold the firmware that was accepted and found; `files.firmware` writes
 both."""
-PATIENCE: Final = 0.3
-"""Seconds to wait for another process that writes to the ledger."""
 
 
 class LedgerUnreadable(SealwardError):
@@ -83,7 +80,10 @@ class Dossier(NamedTuple):
 def read(folder: str, server_id: str) -> Dossier:
     """Return the dossier of a server. Reads files alone, and raises LedgerUnreadable."""
     try:
-        with _opened(f"{folder}/ledger.sqlite") as ledger, _opened(f"{folder}/generations.sqlite") as seen:
+        with (
+            read_only.opened(f"{folder}/ledger.sqlite") as ledger,
+            read_only.opened(f"{folder}/generations.sqlite") as seen,
+        ):
             facts = dict(ledger.execute(SQL["all-facts"]).fetchall())
             rows = [ledger.execute(SQL["policy"], (one,)).fetchone() for one in (NODE, server_id)]
             entry = ledger.execute(SQL["entry"], (server_id,)).fetchone()
@@ -116,7 +116,7 @@ def read(folder: str, server_id: str) -> Dossier:
 def references(folder: str) -> tuple[str, ...]:
     """Return the envelopes of all references of a node, not verified. Raises LedgerUnreadable."""
     try:
-        with _opened(f"{folder}/ledger.sqlite") as ledger:
+        with read_only.opened(f"{folder}/ledger.sqlite") as ledger:
             return tuple(envelope for *_, envelope in ledger.execute(SQL["entries"]))
     except sqlite3.Error as unreadable:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
@@ -133,7 +133,7 @@ class Owner(NamedTuple):
 def owners(folder: str, belongings: Iterable[str]) -> tuple[Owner, ...]:
     """Return the signed servers to which any of these things belongs. Raises LedgerUnreadable."""
     try:
-        with _opened(f"{folder}/ledger.sqlite") as ledger:
+        with read_only.opened(f"{folder}/ledger.sqlite") as ledger:
             if ledger.execute(SQL["has-belongings"]).fetchone() is None:
                 return ()  # written by an agent of an earlier version
             found = ledger.execute(SQL["owners"], (json.dumps(sorted(belongings)),)).fetchall()
@@ -145,15 +145,6 @@ def owners(folder: str, belongings: Iterable[str]) -> tuple[Owner, ...]:
             )
     except (sqlite3.Error, ValueError, TypeError, KeyError) as unreadable:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[sqlite3.Connection]:
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    with contextlib.closing(
-        sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=PATIENCE)
-    ) as database:
-        yield database
 
 
 def _binding(ledger: sqlite3.Connection, server_id: str) -> Binding | None:
