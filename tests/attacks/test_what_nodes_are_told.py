@@ -294,6 +294,7 @@ def test_a_nodes_real_queue_with_an_administrators_user(stack: Stack) -> None:
     path = f"/v1/node/{node['id']}/policy"
     assert stack.ask("PUT", path, {"on_start": "refuse"})[0] == 200
     until(lambda: "refuse" in str(kept(stack)["policies"]), 15)
+    until(lambda: bool(kept(stack)["references"]), 15)
     before = kept(stack)
     authority = private_key(stack.secrets / "authority-key")
     hostname = node["hostname"]

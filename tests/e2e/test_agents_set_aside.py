@@ -16,6 +16,7 @@ from programs import sealward
 from reporter import Reporter
 from running import DATABASE, WEB, Running, running, until
 
+from sealward.characters import escaped
 from sealward.control.set_aside import OF_A_NODE, SetAside
 from sealward.control.untold import Untold
 from sealward.control_plane import Core
@@ -219,4 +220,4 @@ def test_whatever_a_node_says_of_it_is_kept_or_refused(
 
     assert answer in {None, "report.malformed"}
     assert [one.position for one in kept.all()] == ([position] if answer is None else [])
-    assert all(one.detail.isprintable() or not one.detail for one in kept.all())
+    assert all(one.detail == escaped(one.detail) for one in kept.all())
