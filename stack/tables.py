@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealward.cli.settings import table
-from sealward.node_agent.measuring import completing, profile
+from sealward.node_agent.measuring import profile, start_rules
 from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT
 from sealward.settings import Keystone, Settings
 from sealward.settings.declared import declared_by
@@ -82,7 +82,11 @@ def _bound() -> str:
 
 
 def _rules() -> str:
-    tables = (("added", completing.ADDED), ("changed", completing.CHANGED), ("missing", completing.REMOVED))
+    tables = (
+        ("added", start_rules.ADDED),
+        ("changed", start_rules.CHANGED),
+        ("missing", start_rules.REMOVED),
+    )
     return _head("path", "class") + _rows(
         (place, f"{'completes' if rule.recorded else rule.kind}, {word}", rule.why)
         for word, rules in tables

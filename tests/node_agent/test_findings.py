@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealward.events.comparison.measurement import Finding, differing
-from sealward.node_agent.measuring.findings import MAX_FINDINGS, MAX_VALUE, findings
+from sealward.node_agent.measuring.clipping import MAX_VALUE
+from sealward.node_agent.measuring.findings import MAX_FINDINGS, findings
 from sealward.node_agent.measuring.measure import Measured, measure
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"

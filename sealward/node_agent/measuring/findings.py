@@ -15,13 +15,13 @@ from sealward.events.comparison.files import UNREAD
 from sealward.events.comparison.measurement import COMPANIONS, CONFIG, FILES, LIVE, STARTED, Finding
 from sealward.node_agent.measuring import canonical, completing, evidence, masking, profile
 from sealward.node_agent.measuring.classes import BOUND_SECTIONS
+from sealward.node_agent.measuring.clipping import clip, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lxml import etree
 
-MAX_VALUE = 200
 MAX_FINDINGS = MOST  # per section and form; a replaced domain differs everywhere
 _MAX_KEY = 120
 _UNREADABLE = "(unreadable evidence)"
@@ -123,7 +123,7 @@ def completed_findings(signed_evidence: bytes, found_evidence: bytes) -> tuple[F
         return ()
     before, after = dict(_completed(signed)), dict(_completed(found))
     return tuple(
-        Finding(profile.section_of(xpath), xpath, *_clipped(before.get(xpath), value), STARTED).printable()
+        Finding(profile.section_of(xpath), xpath, *clipped(before.get(xpath), value), STARTED).printable()
         for xpath, value in after.items()
         if before.get(xpath) != value
     )
@@ -289,9 +289,9 @@ def _changed(xpath: str, old: etree._Element | None, new: etree._Element | None)
         return
     yield from _changed_attributes(xpath, old, new)
     if old.text != new.text:
-        yield f"{xpath}/text()", *_clipped(old.text, new.text)
+        yield f"{xpath}/text()", *clipped(old.text, new.text)
     if old.tail != new.tail:
-        yield f"{xpath}/following-sibling::text()[1]", *_clipped(old.tail, new.tail)
+        yield f"{xpath}/following-sibling::text()[1]", *clipped(old.tail, new.tail)
     yield from _changed_parts([(xpath, child) for child in old], [(xpath, child) for child in new])
 
 
@@ -299,7 +299,7 @@ def _changed_attributes(xpath: str, old: etree._Element, new: etree._Element) ->
     for name in sorted({str(name) for name in (*old.attrib, *new.attrib)}):
         if old.get(name) != new.get(name):
             shown = shown_name(name, old if name in old.attrib else new)
-            yield f"{xpath}/@{shown}", *_clipped(old.get(name), new.get(name))
+            yield f"{xpath}/@{shown}", *clipped(old.get(name), new.get(name))
 
 
 def _moved(old: list[str], new: list[str]) -> Iterator[_Change]:
@@ -367,24 +367,7 @@ def shown_name(name: str, element: etree._Element) -> str:
 def _summary(element: etree._Element | None) -> str | None:
     if element is None:
         return None
-    return _clip(canonical.canonical_bytes(element).decode(), 0)
-
-
-def _clipped(old: str | None, new: str | None) -> tuple[str | None, str | None]:
-    """Cut both values to MAX_VALUE characters, around the first difference when it lies further back."""
-    start = 0
-    if old is not None and new is not None and max(len(old), len(new)) > MAX_VALUE:
-        pairs = enumerate(zip(old, new, strict=False))
-        same = next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
-        start = max(0, same - MAX_VALUE // 2)
-    return _clip(old, start), _clip(new, start)
-
-
-def _clip(value: str | None, start: int) -> str | None:
-    if value is None:
-        return None
-    text = ("…" if start else "") + value[start : start + MAX_VALUE + 1]
-    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+    return clip(canonical.canonical_bytes(element).decode(), 0)
 
 
 def _masked_leaves(parts: _Parts) -> list[_Change]:
