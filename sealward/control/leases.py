@@ -1,4 +1,4 @@
-"""When each node was heard last: a heartbeat is no event, its absence is one."""
+"""When each node was last heard. A heartbeat is not an event; the end of a lease becomes an event."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 class Leases:
-    """When each node was last heard."""
+    """The times at which nodes were last heard, by hostname."""
 
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database
 
     def touch(self, hostnames: Collection[str], now: datetime) -> None:
-        """Some nodes were heard just now."""
+        """Record that the nodes were heard at `now`."""
         if hostnames:
             self._database.run("touch", (json.dumps(dict.fromkeys(sorted(hostnames), _stamp(now))),))
 
     def silent_since(self, moment: datetime) -> list[str]:
-        """Return the nodes that were not heard since that moment."""
+        """Return the hostnames of the nodes that were not heard since `moment`."""
         rows, _ = self._database.run("silent", (_stamp(moment),))
         return [hostname for (hostname,) in rows]
 
     def forget(self, hostname: str, moment: datetime) -> None:
-        """Forget a node that was not heard since that moment."""
+        """Delete the row of a node, unless the node was heard since `moment`."""
         self._database.run("forget-lease", (hostname, _stamp(moment)))
 
     def seen(self) -> dict[str, datetime]:

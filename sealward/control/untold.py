@@ -1,6 +1,6 @@
-"""Nodes that could not be told something: they have to be told everything anew.
+"""The nodes that missed a message of the control plane and therefore have to register again.
 
-It is kept, so that another worker goes on with it. What was missed is not: the log has it.
+A table keeps the nodes, so that another worker can continue. The log keeps the events that were missed.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class Untold:
-    """By hostname the position of the last event that a node was not told. All raise StoreUnavailable."""
+    """The position of the last missed event, by hostname. All methods raise StoreUnavailable."""
 
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database
 
     def note(self, missed: Mapping[str, int]) -> None:
-        """Note nodes that could not be told of an event, and its position."""
+        """Add nodes that missed an event, with the event's position."""
         if missed:
             self._database.run("note-untold", (json.dumps(dict(sorted(missed.items()))),))
 
     def all(self) -> dict[str, int]:
-        """Return all nodes that are to be told everything anew."""
+        """Return all nodes that have to register again."""
         rows, _ = self._database.run("untold")
         return {str(hostname): int(position) for hostname, position in rows}
 
     def forget(self, hostname: str, position: int) -> None:
-        """Forget a node that was told to ask, unless it missed something later than that position."""
+        """Delete a node that was told to register, unless it missed an event beyond `position`."""
         self._database.run("forget-untold", (hostname, position))

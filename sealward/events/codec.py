@@ -11,56 +11,24 @@ import msgspec
 
 from sealward.error import SealwardError
 from sealward.events import enforcement, node, sign, typed, values
-from sealward.events.base import Recorded
+from sealward.events.base import Event, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sealward.events.base import Event, Stored
+    from sealward.events.base import Stored
     from sealward.events.policy import Policy, ServerPolicy
 
     Fields = dict[str, Any]
     Upcast = Callable[[Fields], Fields]
 
 EVENTS: dict[str, type[Event]] = {
-    one.topic: one
-    for one in (
-        sign.SignCreated,
-        sign.SignUpdated,
-        sign.SignSealed,
-        sign.SignValidationRequested,
-        sign.SignValidated,
-        sign.HostBoundChanged,
-        sign.BlockJobsChanged,
-        sign.SignPolicySet,
-        sign.SignMoved,
-        sign.SignLeaving,
-        sign.SignStayed,
-        sign.SignClaimed,
-        sign.SignClaimSettled,
-        sign.SignRevoked,
-        node.NodeInvited,
-        node.NodeUninvited,
-        node.NodeRegistered,
-        node.NodeKeyReplaced,
-        node.NodeActivated,
-        node.NodeDeactivated,
-        node.NodePolicySet,
-        node.NodeSwept,
-        node.NodeLost,
-        node.NodeReturned,
-        node.NodeRemoved,
-        node.InstanceAppeared,
-        node.InstanceLeft,
-        node.NodeFirmwareAccepted,
-        node.NodeFirmwareChanged,
-        node.NodeReportRefused,
-        enforcement.EnforcementChanged,
-        enforcement.StartRefused,
-        enforcement.StartTolerated,
-        enforcement.ReactionTaken,
-    )
+    found.topic: found
+    for module in (sign, node, enforcement)
+    for found in vars(module).values()
+    if isinstance(found, type) and issubclass(found, Event) and "topic" in vars(found)
 }
+"""The event class of each topic: each class with a topic in the modules of events."""
 
 LATE: Final = (
     "origin",

@@ -1,4 +1,4 @@
-"""The references in force as they are sealed: the envelope that a node and the authority have signed."""
+"""The sealed envelopes of the references in force, each signed by a node and the authority."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 
 
 class Envelopes:
-    """Derives the rows from the log, and answers from them.
+    """The projection of sealed envelopes, one row for each server with a reference in force.
 
-    They are kilobytes each and change with a seal alone, so that they do not stand in the rows of the signs.
+    An envelope has kilobytes and changes only with a seal. The rows of signs, which change more often, are
+    therefore kept apart from the envelopes.
     """
 
     name = "envelopes"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("envelopes.drop")
         tables.run("envelopes.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("envelopes.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -45,12 +46,12 @@ class Envelopes:
         tables.many("envelopes.put", [_values(one) for one in sealed])
 
     def one(self, tables: Tables, server_id: str) -> str | None:
-        """Return the envelope in force of a signed server as JSON; None before its first seal."""
+        """Return the sealed envelope of a server's reference as JSON text; None before the first seal."""
         found = tables.one("envelopes.one", {"server_id": server_id})
         return None if found is None else str(found["envelope"])
 
     def of_node(self, tables: Tables, node_id: int) -> dict[str, str]:
-        """Return the envelopes of all signs on a node by server id."""
+        """Return the sealed envelopes (JSON text) of all signs on a node, by server id."""
         rows = tables.all("envelopes.of-node", {"node_id": node_id})
         return {found["server_id"]: found["envelope"] for found in rows}
 

@@ -1,4 +1,4 @@
-"""The answers of GET /v1/sign/{server_id}/events: who did what to a server, and when."""
+"""The events of each server, as GET /v1/sign/{server_id}/events lists them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SORTED = msgspec.json.Encoder(order="sorted")
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One event about a server: its place in the log, its name, who, when, for which task, what."""
+    """One event about a server. `data` has the fields that only this type of event has."""
 
     position: int
     topic: str
@@ -43,22 +43,22 @@ class HistoryRow:
 
 
 class History:
-    """Derives the rows from the log, and answers from them."""
+    """The projection of servers' histories: one row for each event that names a server."""
 
     name = "history"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("history.drop")
         self.create(tables)
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("history.create")
         tables.run("history.create-index")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
-        """Keep every event that is about a server."""
+        """Add a row for each event of a batch that names a server."""
         about_servers = [one for one in batch if getattr(one.event, "server_id", None) is not None]
         if about_servers:
             tables.run("history.forget-from", {"position": about_servers[0].position})
@@ -67,7 +67,7 @@ class History:
     def of_server(
         self, tables: Tables, server_id: str, *, after: int = 0, limit: int | None = None
     ) -> list[HistoryRow]:
-        """Return the events about a server beyond that position, in order; also of signs now revoked."""
+        """Return the events about a server beyond the position `after`, in order, revoked signs included."""
         values = {"server_id": server_id, "after": after, "limit": WHOLE if limit is None else limit}
         return [_row(found) for found in tables.all("history.of-server", values)]
 
@@ -89,7 +89,7 @@ def _values(recorded: Recorded) -> dict[str, object]:
 
 
 def _what(event: Event) -> dict[str, Any]:
-    """Return the fields that only this kind of event has."""
+    """Return the fields that only this type of event has, and the global request id if there is one."""
     what = {name: getattr(event, name) for name in _own(event.topic)}
     if event.global_request_id is not None:
         what[GLOBAL] = event.global_request_id

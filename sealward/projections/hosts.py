@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class Hosts:
-    """One row for each host that may report.
+    """The projection of hosts: one row for each host that may report.
 
-    A host with an invitation that has expired keeps its row: it may be invited anew at any moment.
+    A host keeps its row when its invitation expires, because it may be invited again at any moment.
     """
 
     name = "hosts"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("hosts.drop")
         tables.run("hosts.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("hosts.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:

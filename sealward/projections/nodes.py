@@ -1,4 +1,4 @@
-"""The answers of GET /v1/node: one row for each registered node."""
+"""The registered nodes, as GET /v1/node lists them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareRow:
-    """The firmware files found last: their digest, and what of them is not as it was accepted."""
+    """The last report of firmware files: a digest of all files, and differences from the accepted ones."""
 
     digest: str
     findings: tuple[Finding, ...]
@@ -31,7 +31,7 @@ class FirmwareRow:
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A node. `active` is None until validation is switched on or off; `counts` are of the last sweep."""
+    """A node. `active` is None until validation is switched on or off; `counts` are from the last sweep."""
 
     node_id: int
     hostname: str
@@ -41,28 +41,28 @@ class NodeRow:
     swept_at: datetime | None
     counts: dict[str, int]
     sweep_seconds: float | None
-    """How long the last sweep took."""
+    """How long the last sweep took, in seconds."""
     firmware: FirmwareRow | None
     policy: Policy
     policy_position: int | None
-    """Of the event that set it; None where nobody has."""
+    """The position of the event that set the policy; None for the default policy."""
     enforcement: Gate
     enforcement_reason: str | None
     public_key: str
 
 
 class Nodes:
-    """Derives the rows from the log, and answers from them."""
+    """The projection of nodes: one row for each registered node."""
 
     name = "nodes"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("nodes.drop")
         tables.run("nodes.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("nodes.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -72,12 +72,12 @@ class Nodes:
                 _fold(recorded.event, recorded.position, tables)
 
     def one(self, tables: Tables, node_id: int) -> NodeRow | None:
-        """Return a node."""
+        """Return the node with that id."""
         found = tables.one("nodes.one", {"node_id": node_id})
         return _row(found) if found else None
 
     def of(self, tables: Tables, hostname: str) -> NodeRow | None:
-        """Return the node of a hostname."""
+        """Return the node with that hostname."""
         found = tables.one("nodes.of", {"hostname": hostname})
         return _row(found) if found else None
 

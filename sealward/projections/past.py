@@ -1,4 +1,4 @@
-"""What was known then: the signs folded from the log's beginning up to a moment."""
+"""The signs as they were known at an earlier moment, folded from the log up to that moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealward.projections.tables import Tables
 
 PATIENCE: Final = 30.0
-"""Seconds that a question waits for the one before it."""
+"""Seconds that a question about the past waits for the previous question."""
 
 
 class PastBusy(SealwardError):
@@ -31,9 +31,10 @@ class PastBusy(SealwardError):
 
 
 class Past:
-    """Answers one question at a time. What it has folded is kept: a later moment costs the rest alone.
+    """Answers one question about the past at a time.
 
-    The first question costs the whole log up to its moment: about 30,000 events a second.
+    The first question folds the log up to its moment, about 30,000 events a second. The rows are kept: a
+    question about a later moment folds only the events between the two moments.
     """
 
     def __init__(self, store: EventStore) -> None:
@@ -68,7 +69,7 @@ class Past:
             self._lock.release()
 
     def close(self) -> None:
-        """Forget what was folded."""
+        """Delete the folded rows."""
         if self._projections is not None:
             self._projections.close()
             self._projections = None
@@ -77,7 +78,7 @@ class Past:
             self._folder = None
 
     def _not_beyond(self, position: int) -> Projections:
-        """Return projections that stand at or before a position."""
+        """Return projections whose position is not beyond `position`; they may be new and empty."""
         if self._projections is not None and self._projections.position_now() > position:
             self.close()
         if self._projections is None:

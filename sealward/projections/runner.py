@@ -1,4 +1,4 @@
-"""Keeps the projections at the head of the log."""
+"""The thread that keeps the projections at the head of the log."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds until a store that was away is asked again."""
+"""Seconds until the thread tries again after the store was away."""
 LOOK_UP: Final = 0.1
-"""Seconds after which it looks for events of other processes, and whether it shall stop."""
+"""Seconds between two looks for events of other processes, and for a call of `stop`."""
 
 
 class Runner:
-    """A thread that folds whatever is appended, as long as it leads; appends wake it at once."""
+    """A thread that folds each appended event while this process leads. An append wakes the thread."""
 
     def __init__(self, store: EventStore, projections: Projections, leader: Leader | None = None) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class Runner:
         self._loop = Loop("projections", self._keep_up, "the projections wait", leader=self._leader)
 
     def start(self) -> None:
-        """Catch up, when it leads, then keep up in the background."""
+        """Fold the log to its end if this process leads, then start the thread."""
         if self._leader.holds():
             for _ in self._projections.catch_up(self._store):
                 if not self._leader.holds():
@@ -39,7 +39,7 @@ class Runner:
         self._loop.start()
 
     def stop(self) -> None:
-        """Finish the batch at hand, then end."""
+        """Finish the current batch and end the thread."""
         self._loop.stop()
 
     def _keep_up(self) -> None:

@@ -1,4 +1,4 @@
-"""The answers of GET /v1/server: the inventory that the nodes report, signed or not."""
+"""The servers that nodes report in their inventories, as GET /v1/server lists them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerRow:
-    """A server and the node that it is on."""
+    """A server on a node."""
 
     server_id: str
     instance_name: str
     node_id: int
     hostname: str
     signed: bool | None = None
-    """None where nobody looked."""
+    """Whether the server has a sign; None where the query did not ask."""
 
 
 class Servers:
-    """Derives the rows from the log, and answers from them."""
+    """The projection of servers: one row for each server and node that reports it."""
 
     name = "servers"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("servers.drop")
         tables.run("servers.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("servers.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -54,16 +54,16 @@ class Servers:
         _move(last.values(), tables)
 
     def find(self, tables: Tables, server_id: str) -> ServerRow | None:
-        """Return where a server is."""
+        """Return the server with its node; None when no node reports the server."""
         found = tables.one("servers.find", {"server_id": server_id})
         return _row(found) if found else None
 
     def everywhere(self, tables: Tables, server_id: str) -> list[ServerRow]:
-        """Return where a server is, by all nodes that report it: first where it runs."""
+        """Return the server once for each node that reports it, nodes on which it runs first."""
         return [_row(found) for found in tables.all("servers.everywhere", {"server_id": server_id})]
 
     def elsewhere(self, tables: Tables, node_id: int, server_id: str) -> list[ServerRow]:
-        """Return where a server is, apart from one node: first where it runs."""
+        """Return the server once for each other node that reports it, nodes on which it runs first."""
         values = {"node_id": node_id, "server_id": server_id}
         return [_row(found) for found in tables.all("servers.elsewhere", values)]
 
@@ -77,7 +77,7 @@ class Servers:
         offset: int = 0,
         limit: int | None = None,
     ) -> list[ServerRow]:
-        """Return the servers beyond the id `after`, by server_id, each with whether it is signed."""
+        """Return the servers whose ids follow `after`, in order of their ids, with `signed`."""
         values = {
             "signed": signed,
             "node_id": node_id,
@@ -89,7 +89,7 @@ class Servers:
 
 
 def _move(last: Collection[Recorded], tables: Tables) -> None:
-    """Let the rows follow the last word on each server."""
+    """Write the last event of each server on each node into the rows."""
     tables.many("servers.leave", [_values(one) for one in last])
     here = [one for one in last if isinstance(one.event, InstanceAppeared)]
     tables.many("servers.appear", [_values(one) for one in here])

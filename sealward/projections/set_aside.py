@@ -1,4 +1,4 @@
-"""Events that the projections could not take: rows, changed in the same transaction as the position."""
+"""The events that the projections could not fold. Rows and position change in one transaction."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ PART: Final = "projections"
 
 
 class SetAside:
-    """Keeps which events were set aside. A replay tries all of them again."""
+    """The projection of set-aside events. A replay folds each of them again, and may succeed then."""
 
     name = "set_aside"
     part = PART
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("set_aside.drop")
         tables.run("set_aside.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("set_aside.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
-        """Do nothing: what is set aside is what the others could not take."""
+        """Do nothing: `Projections` calls `put` for each event that another projection could not fold."""
 
     def put(self, tables: Tables, position: int, topic: str, why: Exception, now: datetime) -> None:
-        """Keep that the event at a position was set aside."""
+        """Add the event at a position, with the exception that its folding raised."""
         values = {
             "position": position,
             "topic": escaped(topic, 255),
@@ -61,6 +61,6 @@ class SetAside:
         ]
 
     def count(self, tables: Tables) -> int:
-        """Return how many there are."""
+        """Return how many events are set aside."""
         found = tables.one("set_aside.count")
         return int(found["events"]) if found else 0

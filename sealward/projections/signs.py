@@ -1,4 +1,4 @@
-"""The answers of GET /v1/sign: one row for each server under control."""
+"""The signs and their verdicts, as GET /v1/sign lists them."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 
 class SignRow(msgspec.Struct, frozen=True):
-    """A sign as it was last known; read it with `verdict_at`, for freshness runs out by itself.
+    """A sign with its last recorded verdict. `verdict_at` says what the verdict is at a moment.
 
-    A Struct, for that is many times faster to replace than a dataclass, and a sweep changes all of a node.
+    A msgspec Struct is many times faster to replace than a dataclass, and a sweep replaces a whole node's rows.
     """
 
     sign_id: int
@@ -50,46 +50,46 @@ class SignRow(msgspec.Struct, frozen=True):
     node_id: int
     instance_name: str
     ordered: int
-    """The generation that was ordered last."""
+    """The generation of the last order to seal."""
     created_at: datetime
     updated_at: datetime | None = None
     sealed: int = 0
-    """The generation in force, 0 before the first seal."""
+    """The generation of the reference in force; 0 before the first seal."""
     verdict: Verdict = UNSEALED
     policy: ServerPolicy = AS_NODE
     policy_position: int | None = None
-    """Of the event that set it; None where nobody has."""
+    """The position of the event that set the policy; None for the node's policy."""
     binding: Binding = AS_SIGNED
     leaving_to: str | None = None
-    """The hostname of the node that its home has announced a migration to."""
+    """The hostname of the destination of a migration that the home has announced."""
     ordered_task: str | None = None
-    """The task of the order that was given last."""
+    """The task id of the last order to seal."""
 
     def verdict_at(self, now: datetime) -> Verdict:
-        """Return the verdict as it reads at `now`."""
+        """Return the verdict at `now`: a true verdict becomes unknown when its freshness ends."""
         return at(self.verdict, now)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many signs have a verdict, and when the one was checked that was checked longest ago."""
+    """The number of signs with a verdict, and the earliest time at which one of them was checked."""
 
     signs: int
     oldest: datetime | None
 
 
 class Signs:
-    """Derives the rows from the log, and answers from them."""
+    """The projection of signs: one row for each signed server."""
 
     name = "signs"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("signs.drop")
         tables.run("signs.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("signs.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -102,9 +102,9 @@ class Signs:
         folded.flush()
 
     def doubt(self, event: Event, tables: Tables) -> None:
-        """Withdraw trust from the sign that an event is about, which could not be folded.
+        """Turn the verdict of a sign into unknown, because an event about the sign could not be folded.
 
-        It may have said anything: also that the server is no longer what was signed.
+        The event may say that the server is no longer as it was signed.
         """
         if isinstance(event, of_sign.SignEvent):
             folded = _Batch(tables, {event.server_id})
@@ -125,7 +125,7 @@ class Signs:
         return _row(along.row) if along.row else None
 
     def elsewhere(self, tables: Tables, node_id: int, server_ids: Iterable[str]) -> list[str]:
-        """Return those servers that are signed as being on another node."""
+        """Return those of the servers whose signs are on another node."""
         values = {"node_id": node_id, "servers": _list(server_ids)}
         return [found["server_id"] for found in tables.all("signs.elsewhere", values)]
 
@@ -134,7 +134,7 @@ class Signs:
         return [found["server_id"] for found in tables.all("signs.unsettled", {"node_id": node_id})]
 
     def claimed(self, tables: Tables) -> int:
-        """Return how many servers are claimed by nodes other than their home."""
+        """Return how many servers another node than their home claims."""
         found = tables.one("signs.claimed")
         return int(found["signs"]) if found else 0
 

@@ -1,4 +1,4 @@
-"""The answers of GET /v1/task: what became of an accepted command, in Celery's words."""
+"""The tasks and their states in Celery's terms, as GET /v1/task answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES: Final[dict[type[Event], str]] = {
     of_node.NodeDeactivated: "sealward.node.deactivate",
     of_node.NodeRemoved: "sealward.node.remove",
 }
-"""The facts that begin a task, with the task's name."""
+"""The name of the task that an event of each type begins."""
 WAITING: Final = frozenset(("PENDING", "RETRY"))
 
 
@@ -53,12 +53,12 @@ class TaskRow:
 
 
 class Tasks:
-    """Derives the rows from the log, and answers from them."""
+    """The projection of tasks: one row for each accepted command that has a task id."""
 
     name = "tasks"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("tasks.drop")
         tables.run("tasks.create")
 
@@ -76,7 +76,7 @@ class Tasks:
             folded.flush()
 
     def one(self, tables: Tables, task_id: str) -> TaskRow | None:
-        """Return a task."""
+        """Return the task with that id."""
         found = tables.one("tasks.one", {"task_id": task_id})
         return _row(found) if found else None
 
@@ -85,7 +85,7 @@ class Tasks:
         return {found["state"]: found["tasks"] for found in tables.all("tasks.by-state")}
 
     def superseded(self, tables: Tables, event: Event) -> list[TaskRow]:
-        """Return the tasks whose place an event took."""
+        """Return the tasks that an event has revoked, because a later order replaced theirs."""
         values = {"node_id": getattr(event, "node_id", 0), "at": event.timestamp.isoformat()}
         return [_row(found) for found in tables.all("tasks.superseded", values)]
 
@@ -101,7 +101,7 @@ def _matters(event: Event) -> bool:
 
 
 class _Batch:
-    """The tasks that a batch touches, each read and written once."""
+    """The tasks that the events of a batch change. Each task is read once and written once."""
 
     def __init__(self, tables: Tables, events: Iterable[Event]) -> None:
         self._tables = tables

@@ -1,4 +1,4 @@
-"""How many events of each kind the log has."""
+"""The number of events of each topic in the log."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class Totals:
-    """Counts the events by topic."""
+    """The projection of totals: one row for each topic."""
 
     name = "totals"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no rows."""
+        """Drop the table and create it anew, without rows."""
         tables.run("totals.drop")
         tables.run("totals.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("totals.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
-        """Count a batch."""
+        """Add the events of a batch to the totals."""
         counted = Counter(one.event.topic for one in batch)
         tables.many("totals.add", [{"topic": topic, "events": more} for topic, more in counted.items()])
 
     def by_topic(self, tables: Tables) -> dict[str, int]:
-        """Return how many events of each topic there are; a topic without any is left out."""
+        """Return the number of events by topic. A topic without events is left out."""
         return {found["topic"]: found["events"] for found in tables.all("totals.all")}

@@ -1,4 +1,4 @@
-"""Exactly one of many does it."""
+"""Leadership: of several processes only the leader does a piece of work."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Leader(Protocol):
-    """Says again and again whether this process is the one."""
+    """Decides whether this process leads. A leader may lose leadership at any time."""
 
     def holds(self) -> bool:
-        """Say whether this process leads now; become the leader when nobody is."""
+        """Say whether this process leads now; lead from now on if no process leads."""
 
     def close(self) -> None:
-        """Let another one lead."""
+        """Give leadership up, so that another process can lead."""
 
 
 class Alone:
-    """The leader where there is one process only."""
+    """The leadership of a process that is alone: it always leads."""
 
     def holds(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def close(self) -> None:
