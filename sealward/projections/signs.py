@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class SignRow(msgspec.Struct, frozen=True):
     """A sign with its last recorded verdict. `verdict_at` says what the verdict is at a moment.
 
-    A msgspec Struct is many times faster to replace than a dataclass, and a sweep replaces a whole node's rows.
+    A msgspec Struct is many times faster to replace than a dataclass, and a sweep replaces a node's rows.
     """
 
     sign_id: int
