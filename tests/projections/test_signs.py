@@ -182,7 +182,7 @@ def test_a_sign_that_moved_counts_as_its_new_node_s() -> None:
     lost = event(NodeLost, node_id=3, timestamp=moment(3))
 
     assert row_after(validated(1, valid=True), moved, left) == replace(
-        before, node_id=3, instance_name="instance-9", binding=Binding(is_open=True)
+        before, node_id=3, instance_name="instance-9", binding=Binding(is_open=True, has_moved=True)
     )
     assert row_after(validated(1, valid=True), moved, left, lost).verdict.reasons == ("node-lost",)
 
