@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MARGIN: Final = "\n    | "
-"""What a line begins with that goes on: no message can look like another one's first line."""
+"""Begins each further line of a message, so that no message can imitate the first line of a message."""
 OFTEN: Final = "sealward.access"
-"""The logger of the lines that every request leaves."""
+"""The logger of the access log: each request leaves a line."""
 CONTROLS: Final = re.compile(f"[{CONTROL}]")
 LATE: Final = 0.01
 MOST: Final = 1_000
-"""How many lines wait at most: a stream that takes none holds up who writes."""
+"""How many lines wait at most. Beyond that a thread that logs waits until the stream takes lines."""
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _IDS: ContextVar[Mapping[str, str]] = ContextVar("sealward-ids", default=NOTHING)
 
 
 class about:  # noqa: N801 - it is used as a function; a generator would take three times as long
-    """Have every message inside say what it is about: `request_id`, `task_id`, `actor`."""
+    """Add ids (`request_id`, `task_id`, `actor`) to every message that is logged inside the `with` block."""
 
     __slots__ = ("_before", "_ids")
 
@@ -43,17 +43,17 @@ class about:  # noqa: N801 - it is used as a function; a generator would take th
         self._before = _IDS.set(_with(self._ids))
 
     def __exit__(self, *_: object) -> None:
-        """Take them away again."""
+        """Take the ids away again."""
         _IDS.reset(self._before)
 
 
 def begin(**ids: str | None) -> None:
-    """Say what the messages of this thread are about from now on, and nothing else."""
+    """Replace the ids of this thread's messages from now on."""
     _IDS.set({name: value for name, value in ids.items() if value is not None})
 
 
 def add(**ids: str | None) -> None:
-    """Say more about it."""
+    """Add to the ids of this thread's messages from now on."""
     _IDS.set(_with(ids))
 
 
@@ -62,10 +62,10 @@ def _with(ids: Mapping[str, str | None]) -> Mapping[str, str]:
 
 
 def shown(text: str) -> str:
-    """Return a text with all that a terminal or a reader could take for something else as escapes.
+    """Return a text in which each character that is not printable is written as an escape.
 
-    Line ends, control characters, and characters that only change how others are shown (Unicode's categories
-    Cc, Cf, Zl, Zp and so on: all that `str.isprintable` denies).
+    Not printable are line ends, control characters, and characters that only change how other characters are
+    shown (Unicode's categories Cc, Cf, Zl, Zp and so on: `str.isprintable` returns False).
     """
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
@@ -86,7 +86,7 @@ class Ids(logging.Filter):
 
 
 class Console(logging.Formatter):
-    """For eyes: time, level, where, what, and the ids behind it."""
+    """Lines for people: time, level, logger, message, and the ids at the end."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s")
@@ -115,13 +115,13 @@ class Console(logging.Formatter):
         return line if line.isprintable() else shown(line)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401 - logging's names
-        """Return a traceback; what an exception says cannot look like anything else."""
+        """Return a traceback, in which an exception's text cannot imitate another line of the log."""
         lines = super().formatException(ei).split("\n")
         return "\n".join(line if line.isprintable() else shown(line) for line in lines)
 
 
 class Json(logging.Formatter):
-    """For programs: a JSON object a line, with the ids and with what its caller named as `fields`."""
+    """Lines for programs: a JSON object a line, with the ids and the `fields` of a `Message`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -145,10 +145,11 @@ class Json(logging.Formatter):
 
 
 class Lines(logging.StreamHandler[TextIO]):
-    """Writes messages to a stream: at once, but those of `OFTEN` within `LATE` seconds, many at a time.
+    """Writes messages to a stream: at once, but messages of the logger `OFTEN` within `LATE` seconds.
 
-    A request leaves one line and should not take longer for it: while a thread formats and writes, others
-    wait for the handler's lock, and whenever one waits or writes Python goes on with another.
+    Each request leaves a line, which should not make the request slower. A thread that formats and writes
+    holds the handler's lock: other threads wait for it, and Python switches between the threads. So a thread
+    of its own writes many of these lines together.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -159,7 +160,7 @@ class Lines(logging.StreamHandler[TextIO]):
         self._thread.start()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a message, and before it those that wait; or let it wait, too."""
+        """Write a message after the messages that wait, or let the message wait with them."""
         if record.name != OFTEN or len(self._waiting) >= MOST:
             self.flush()
             return super().handle(record)
@@ -171,7 +172,7 @@ class Lines(logging.StreamHandler[TextIO]):
         return kept
 
     def flush(self) -> None:
-        """Write those that wait."""
+        """Write the messages that wait."""
         self.acquire()
         try:
             lines = []
@@ -184,7 +185,7 @@ class Lines(logging.StreamHandler[TextIO]):
             self.release()
 
     def close(self) -> None:
-        """Write those that wait, and end."""
+        """Write the messages that wait, and end the thread."""
         self._ended.set()
         self._some_wait.set()
         self._thread.join(LATE + 1)
@@ -208,10 +209,11 @@ def set_up(form: str, level: str, stream: TextIO) -> None:
     handler.addFilter(Ids())
     handler.setFormatter(FORMS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # What no form shows is not looked up: https://docs.python.org/3/howto/logging.html#optimization
+    # No form shows threads, processes and source lines, so logging does not look them up:
+    # https://docs.python.org/3/howto/logging.html#optimization
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - as that page says
     logging.getLogger("kombu").setLevel(logging.ERROR)  # it warns that memory:// has no host
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # the relay says what pika finds
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of whoever waits
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # the relay logs pika's errors
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits
     logging.getLogger("keystonemiddleware").setLevel(logging.ERROR)  # it logs the answer to every bad token

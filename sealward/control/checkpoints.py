@@ -27,7 +27,10 @@ class SignedCheckpoint:
 
 
 class Checkpoints:
-    """The checkpoints that were signed. Each follows exactly one other, so two signers cannot part."""
+    """The signed checkpoints, as a chain: two checkpoints never follow the same checkpoint.
+
+    Therefore two processes that sign at once cannot make the chain fork.
+    """
 
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The control plane's own small tables: what is neither a fact about a sign nor derived from one."""
+"""The control plane's own small tables: data that is neither an event of the log nor derived from events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SQL = blocks("sealward.control", "control.sql")
 
 
 class ControlDatabase(Protocol):
-    """Runs named blocks. Raises StoreUnavailable, and NameTaken where a row is there already."""
+    """Runs named blocks of SQL. Raises StoreUnavailable, and NameTaken when a row has the same key."""
 
     def run(self, block: str, values: Sequence[object] = ()) -> tuple[list[tuple[Any, ...]], int]:
         """Run a named block; return its rows, and how many rows it changed."""
@@ -28,7 +28,10 @@ class ControlDatabase(Protocol):
     def find(
         self, block: str, values: Sequence[object], along: Along | None = None
     ) -> tuple[Any, ...] | None:
-        """Return the row that a block finds; another question goes along where that saves a round trip."""
+        """Return the row that a block finds, or None.
+
+        A database that costs a round trip answers the query `along` in the same round trip.
+        """
 
     def close(self) -> None:
         """Close all connections."""
@@ -75,7 +78,7 @@ class SqliteControl:
     def find(
         self, block: str, values: Sequence[object], along: Along | None = None
     ) -> tuple[Any, ...] | None:
-        """Return the row that a block finds. Nothing goes along: this is a file by itself, and near."""
+        """Return the row that a block finds, or None. `along` is not run: a file costs no round trip."""
         del along
         rows, _ = self.run(block, values)
         return rows[0] if rows else None
@@ -103,5 +106,5 @@ class ControlPlace:
         self._database.run("keep-place", (self._name, position))
 
     def begin(self, position: int) -> None:
-        """Keep the position where none was ever kept."""
+        """Keep the position, unless a position was kept before."""
         self._database.run("begin-place", (self._name, position))

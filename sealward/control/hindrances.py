@@ -1,4 +1,4 @@
-"""Sessions of PostgreSQL that hold up others: a worker has them ended (`end_hindrances`, ADR 50)."""
+"""Sessions of PostgreSQL that block other sessions: a worker has them ended (`end_hindrances`, ADR 50)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY: Final = 1.0
 
 
 class Hindrances:
-    """A thread that ends sessions of the database which hold up others, and writes a line for each."""
+    """A thread that ends sessions of the database that block other sessions, and logs each ended session."""
 
     def __init__(self, database: ControlDatabase, every: float = EVERY) -> None:
         self._database = database
@@ -29,11 +29,11 @@ class Hindrances:
         self._loop.start()
 
     def stop(self) -> None:
-        """Finish what is at hand, then end."""
+        """Finish the query at hand, then end."""
         self._loop.stop()
 
     def look(self) -> None:
-        """End the sessions that hold up others now. Raises StoreUnavailable."""
+        """End the sessions that block other sessions now. Raises StoreUnavailable."""
         rows, _ = self._database.run("end-hindrances")
         for login, pid, hindrance in rows:
             log.error(

@@ -1,4 +1,4 @@
-"""How the control plane is: what lags, who is silent, what is known of the servers."""
+"""The condition of the control plane: lags, silent nodes, and counts of servers, tasks and events."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from sealward.projections.signs import Tally
 
 PATIENCE: Final = 5.0
-"""Seconds that an event may wait for projections and relay before something is wrong."""
+"""Seconds that an event may wait for projections or relay; a longer wait is a problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far something is behind the log: it stands at `position`, and its next event is `seconds` old."""
+    """How far the projections or the relay are behind the log.
+
+    They have processed the log up to `position`. `events` follow, and the first of these is `seconds` old.
+    """
 
     position: int
     events: int
@@ -38,13 +41,13 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class NodeCondition:
-    """How a node is; `seen` and `swept` are seconds ago, None for never."""
+    """The condition of a node. `seen` and `swept` are seconds since then; None means never."""
 
     hostname: str
     active: bool
     silent: bool
     quiet: bool
-    """Whether nothing was heard for longer than usual: what is silent is, and what may become so."""
+    """Whether three heartbeats of the node were missed. A silent node is quiet, too."""
     seen: float | None
     swept: float | None
     sweep_seconds: float | None
@@ -53,7 +56,10 @@ class NodeCondition:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """All that a look has found. `relay` is None where the bus is in the process and keeps nothing."""
+    """The condition of the control plane at one moment.
+
+    `relay` is None when the bus is `memory://`, which has no relay that could lag.
+    """
 
     head: int
     projections: Lag
@@ -61,13 +67,13 @@ class Condition:
     nodes: tuple[NodeCondition, ...]
     verdicts: Mapping[str, Tally]
     oldest: Mapping[str, float]
-    """Verdict → seconds since the one that was checked longest ago was."""
+    """By verdict: seconds since the last check of the server that was checked longest ago."""
     claimed: int
-    """Servers that another node than their own says that it runs."""
+    """The number of servers that another node than their home claims."""
     tasks: Mapping[str, int]
     events: Mapping[str, int]
     unproven: Sequence[Count]
-    """Messages to the intake that nobody answers for."""
+    """Counts of messages to the intake whose sender is not proven."""
     set_aside: Sequence[Aside]
     """Events that a part of the control plane could not take."""
     tree: TreeCondition
@@ -75,7 +81,7 @@ class Condition:
 
     @property
     def problems(self) -> list[str]:
-        """Return stable codes of what is wrong."""
+        """Return the stable codes of the problems."""
         found = {
             "projections.lagging": self.projections.seconds > PATIENCE,
             "relay.stuck": self.relay is not None and self.relay.seconds > PATIENCE,
@@ -88,7 +94,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """Looks at store, projections, leases and the relay's place.
+    """Reads the condition from the store, the projections, the leases and the position of the relay.
 
     A node is `quiet` when three of its heartbeats were missed, and silent when its `lease` has run out.
     """
@@ -105,13 +111,13 @@ class Monitor:
     checkpoints: Checkpoints
 
     def log(self) -> TreeCondition:
-        """Return how the tree over the log is beside the last checkpoint. Raises StoreUnavailable."""
+        """Compare the tree over the log with the last checkpoint. Raises StoreUnavailable."""
         last = self.checkpoints.last()
         with self.projections.snapshot() as tables:
             return condition(self.store, self.projections, tables, last)
 
     def look(self) -> Condition:
-        """Return how everything is now. Raises StoreUnavailable."""
+        """Return the condition now. Raises StoreUnavailable."""
         now, seen = self.clock(), self.leases.seen()
         with self.projections.reading() as tables:
             nodes = self.projections.nodes.all(tables)
@@ -140,11 +146,14 @@ class Monitor:
         )
 
     def lag(self, position: int) -> Lag:
-        """Return how far what stands at `position` is behind. Raises StoreUnavailable."""
+        """Return the lag of a reader of the log that has processed it up to `position`.
+
+        Raises StoreUnavailable.
+        """
         waiting = self.store.entries(position, 1)
         if not waiting:
             return Lag(position, 0, 0.0)
-        if isinstance(waiting[0], Unread):  # nobody can say how old it is
+        if isinstance(waiting[0], Unread):  # an event that cannot be read has no known time
             return Lag(position, max(1, self.store.head() - position), 0.0)
         age = self.clock() - waiting[0].event.timestamp
         return Lag(position, max(1, self.store.head() - position), max(0.0, age.total_seconds()))

@@ -95,7 +95,7 @@ class Notary:
         self._loop.stop()
 
     def look(self) -> None:
-        """Sign a checkpoint when there is something new to sign. Raises StoreUnavailable."""
+        """Sign a checkpoint when the tree has grown since the last checkpoint. Raises StoreUnavailable."""
         last = self._checkpoints.last()
         with self._projections.snapshot() as tables:
             found = condition(self._store, self._projections, tables, last)

@@ -23,9 +23,10 @@ STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blo
 
 
 class PostgresControl:
-    """Runs the named blocks through a pool; the tables come with the migrations.
+    """Runs the named blocks through a pool; the migrations make the tables.
 
-    What goes along with a question may be about the projections' rows: their schema is looked into last.
+    The search path ends with the projections' schema, because a query that goes along (`Along`) may read the
+    projections' rows.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,7 +48,10 @@ class PostgresControl:
     def find(
         self, block: str, values: Sequence[object], along: Along | None = None
     ) -> tuple[Any, ...] | None:
-        """Return the row that a block finds, whose first column is no NULL; a question goes along."""
+        """Return the row that a block finds, or None; answer `along` in the same round trip.
+
+        The first column of the row must not be NULL: NULL there says that the block found no row.
+        """
         if along is None:
             return self._first(STATEMENTS[block], values)
         both = self._first(_both(block, along.statement), (*values, *along.values))
@@ -69,5 +73,5 @@ class PostgresControl:
 
 @functools.cache
 def _both(block: str, along: LiteralString) -> LiteralString:
-    """Return the statement that asks both; it finds one row whatever either finds."""
+    """Return a statement that runs the block and `along`. It finds one row, even if neither finds any."""
     return STATEMENTS["along"].format(asked=STATEMENTS[block], along=along)

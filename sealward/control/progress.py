@@ -1,7 +1,7 @@
-"""How far nodes are with the files that tasks wait for: no fact, so it is kept beside the log.
+"""How many bytes nodes have read of the files that tasks wait for. Progress is no event of the log.
 
-A node says all that it is at, every two seconds; what it said before is forgotten then, and is not believed
-for long. Lost with the table, it is there again with the next report.
+A node reports the progress of all its measurements every two seconds. A report replaces the node's report
+before, and is shown for a limited time. If the table is lost, the next report fills it again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sealward.control.database import ControlDatabase
 
 BELIEVED_FOR: Final = timedelta(seconds=30)
-"""What a node said before that is shown no more: the node may be gone."""
+"""Age from which a node's progress is no longer shown: the node may be gone."""
 
 
 class Progress:
-    """What each node said last."""
+    """The last report of progress of each node."""
 
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database

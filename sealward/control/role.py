@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """A local token has one of these; in Keystone they are roles of the same names."""
+    """A local token has exactly one role. A user of Keystone has the roles of the same names."""
 
     ADMIN = "admin"
     """Does everything."""
     SECURITY_OFFICER = "security-officer"
     """Signs, switches nodes, and sees everything."""
     AUDITOR = "auditor"
-    """Sees everything, the past and the log included; changes nothing."""
+    """Reads everything, the past and the log included; changes nothing."""
     READER = "reader"
-    """Sees what is: signs, verdicts, servers, nodes and tasks."""
+    """Reads the present state: signs, verdicts, servers, nodes and tasks."""

@@ -23,21 +23,22 @@ log = logging.getLogger(__name__)
 RELAY: Final = "relay"
 CELERY: Final = "celery"
 TELLER: Final = "teller"
-"""What tells nodes the events of the log."""
+"""The teller: it sends the events of the log to the nodes that they concern."""
 DECISIONS: Final = "decisions"
-"""What decides on commands: it can decide nothing on a stream with such an event."""
+"""The deciders: they can decide no command on a stream with an event that cannot be read."""
 NODE: Final = "node:"
-"""Heads a node's hostname: what its agent has set aside."""
+"""Prefix of a node's hostname: the part that set an event aside is the node's agent."""
 OF_A_NODE: Final = 100
-"""Events of one node that are kept, the last ones."""
+"""How many events of one node are kept; the newest are kept."""
 AT_ONCE: Final = 20
-"""Events of one node that one batch of reports can have kept."""
+"""How many events of one node are kept from one batch of reports."""
 
 
 class SetAside:
-    """Keeps which events a part has set aside. It does so before a relay keeps its place beyond them.
+    """Keeps which events each part of the control plane has set aside.
 
-    A relay that ends between the two finds the event again and sets it aside again, which changes nothing.
+    A relay sets an event aside before it keeps a position beyond the event. A relay that ends between the two
+    steps reads the event again and sets it aside again, which changes nothing.
     """
 
     def __init__(self, database: ControlDatabase, clock: Callable[[], datetime]) -> None:
@@ -45,7 +46,7 @@ class SetAside:
         self._clock = clock
 
     def of(self, part: str) -> aside.SetAside:
-        """Return what a part calls for each event that it cannot take."""
+        """Return the function that a part calls for each event that it cannot process."""
         return functools.partial(self._put, part)
 
     def _put(self, part: str, position: int, topic: str, why: Exception) -> None:
@@ -57,7 +58,7 @@ class SetAside:
         self._database.run("put-set-aside", values)
 
     def hear(self, batch: Sequence[reports.AnyReport]) -> None:
-        """Keep what agents say that they have set aside."""
+        """Keep the events that agents report as set aside."""
         said: Counter[str] = Counter()
         for one in batch:
             if isinstance(one, reports.SetAside) and said[one.hostname] < AT_ONCE:
@@ -76,5 +77,5 @@ class SetAside:
         ]
 
     def forget(self, part: str, position: int) -> None:
-        """Forget one: the part has taken it."""
+        """Forget an event: the part has processed it now."""
         self._database.run("forget-set-aside", (position, part))

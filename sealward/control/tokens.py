@@ -1,4 +1,4 @@
-"""Locally issued API tokens: a name, a role, and the hash of a secret that nobody can read back."""
+"""Locally issued API tokens: a name, a role, and the hash of a secret. The secret itself is not kept."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Tokens:
 
 
 def _digest(secret: str) -> str:
-    """Return SHA-256 hex: the secrets are random, so that a slow hash would protect nothing."""
+    """Return SHA-256 hex. The secrets are random, so a slow hash would add no protection."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Which turn of each node was heard last: what is not newer counts no more."""
+"""The last turn of each node that was received. A message whose turn is not later is a repetition."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class LastTurns:
-    """The last turn heard under each key, by keyid.
+    """The last turn that was received under each key, by keyid.
 
-    A turn belongs to the key and not to the hostname: under another key nothing was ever said, and whoever
-    had a stolen key cannot have used up the turns of the key that replaced it. A row stays when its node is
-    removed, for the node may be let in again under the same key.
+    A turn belongs to the key and not to the hostname, so the turns of a new key begin anew: a thief of the
+    old key cannot have used up the turns of the new key. A row stays when its node is removed, because the
+    node may be let in again under the same key.
     """
 
     def __init__(self, database: ControlDatabase) -> None:
         self._database = database
 
     def of(self, keyids: Collection[str]) -> dict[str, Turn]:
-        """Return the last turns of those keys that were heard. Raises StoreUnavailable."""
+        """Return the last turn of each of the keys that has a turn. Raises StoreUnavailable."""
         if not keyids:
             return {}
         rows, _ = self._database.run("turns", (json.dumps(sorted(keyids)),))
         return {keyid: Turn(boot, seq) for keyid, boot, seq in rows}
 
     def keep(self, turns: Mapping[str, Turn]) -> None:
-        """Keep later turns; an earlier one changes nothing. Raises StoreUnavailable."""
+        """Keep the turns that are later than the kept turn of their key. Raises StoreUnavailable."""
         if turns:
             self._database.run("keep-turns", (json.dumps(dict(sorted(turns.items()))),))

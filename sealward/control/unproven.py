@@ -1,4 +1,4 @@
-"""Messages that nobody answers for: counted by the broker's user and the reason, and nothing else is kept."""
+"""Messages whose sender is not proven: only their number is kept, by the broker's user and the reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REASONS: Final = (
 )
 """The usual reasons. Each is counted from zero on, so that an alert sees the first message as an increase."""
 ROWS: Final = 1000
-"""Rows that are kept, those counted last. The broker's users and the reasons are fewer as a rule."""
+"""How many rows are kept; the rows that were counted last are kept. As a rule there are fewer rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Count:
 
 
 class Unproven:
-    """The counts. What was counted within the last second is lost with its process."""
+    """The counts of unproven messages. A process that ends loses its counts of the last second."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class Unproven:
         self._written_at = -EVERY
 
     def add(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Count messages by (sender, reason); write what waits if the last write is a second ago.
+        """Count messages by (sender, reason). Write all unwritten counts if the last write is a second ago.
 
-        Call it without counts from time to time, so that nothing waits for long. For one thread.
-        Raises StoreUnavailable.
+        The caller calls this without counts from time to time, so that no count stays unwritten for long.
+        For one thread. Raises StoreUnavailable.
         """
         self._waiting.update(counts)
         now = self._monotonic()
@@ -75,7 +75,7 @@ class Unproven:
             self._written_at = now
 
     def all(self) -> list[Count]:
-        """Return all counts, the last ones first. Raises StoreUnavailable."""
+        """Return all counts, those counted last first. Raises StoreUnavailable."""
         rows, _ = self._database.run("unproven")
         return [
             Count(sender, reason, messages, datetime.fromisoformat(first), datetime.fromisoformat(last))

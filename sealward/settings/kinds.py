@@ -38,7 +38,7 @@ def path(name: str, value: str) -> Path:
 
 
 def paths(name: str, value: str) -> tuple[Path, ...]:
-    """Return the paths of a list with colons, as in PATH; nothing between two colons is no path."""
+    """Return the paths of a list with colons, as in PATH. An empty text between two colons is skipped."""
     del name
     return tuple(Path(one) for one in value.split(":") if one)
 
@@ -102,7 +102,7 @@ def count(name: str, value: str) -> int:
 
 
 def networks(name: str, value: str) -> tuple[Network, ...]:
-    """Return the networks of a list with commas or spaces; an address is a network of one."""
+    """Return the networks of a list with commas or spaces. An address is a network of one address."""
     try:
         return tuple(ipaddress.ip_network(word) for word in words(name, value))
     except ValueError as refused:

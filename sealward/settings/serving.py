@@ -82,6 +82,6 @@ class Serving:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        """Refuse half of what TLS needs. Raises SettingRefused."""
+        """Check that certificate and key are both set, or neither. Raises SettingRefused."""
         if (self.certificate is None) != (self.key is None):
             raise SettingRefused("SEALWARD_TLS_CERTIFICATE and SEALWARD_TLS_KEY: set both, or neither")

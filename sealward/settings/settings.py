@@ -23,7 +23,7 @@ BEAT: Final = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting of a process; durations are seconds, and every default is fit for one machine."""
+    """All settings of a process. Durations are in seconds. The defaults suit a single machine."""
 
     listen: tuple[str, int] = setting(
         "SEALWARD_LISTEN",
@@ -268,7 +268,7 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read SEALWARD_LISTEN, SEALWARD_DATA_DIR and so on; an empty value means the default.
 
-        Raises SettingRefused with the variable's name and what it takes.
+        Raises SettingRefused, which names the variable and its allowed values.
         """
         _one_line_each(env)
         found = read(cls, env)

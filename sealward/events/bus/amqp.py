@@ -1,4 +1,4 @@
-"""The relay's way to RabbitMQ: pika with pipelined confirms, in order, to a topic exchange and a stream.
+"""The relay's publisher for RabbitMQ: pika, pipelined confirms, in order, to a topic exchange and a stream.
 
 The stream `sealward.audit` is bound to the exchange, so that one publish reaches both, and its confirm stands
 for both. Measured on RabbitMQ 3.10.8: about nine times the rate of confirming each message by itself.
@@ -39,13 +39,13 @@ UNFIT: Final = (
     pika.exceptions.ShortStringTooLong,
     pika.exceptions.UnsupportedAMQPFieldException,
 )
-"""What pika raises for a message that AMQP cannot carry."""
+"""The exceptions that pika raises for a message that AMQP cannot carry."""
 PIECE: Final = 100
 """Messages that are sent together: the broker works on them while the next are rendered."""
 
 
 class AmqpPublisher:
-    """Publishes batches; each is confirmed as a whole or counts as not published. For one thread."""
+    """Publishes batches. A batch is confirmed as a whole, or counts as not published. For one thread."""
 
     def __init__(self, url: str, tls: Tls | None = None, set_aside: SetAside = only_said) -> None:
         self._parameters = parameters(url, tls)
@@ -55,8 +55,8 @@ class AmqpPublisher:
     def publish(self, batch: Iterable[Stored]) -> None:
         """Publish in order and wait until the broker has confirmed all.
 
-        Raises BusUnavailable, and what the batch raises: then any of them may have been published, and all
-        are to be published again.
+        Raises BusUnavailable, and any exception that the batch raises while it is read. After an exception
+        any event of the batch may have been published, and the caller publishes all of them again.
         """
         if self._session is not None and self._session.ended.is_set():
             self.close()

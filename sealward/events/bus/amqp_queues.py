@@ -1,9 +1,9 @@
 """The queues of nodes at RabbitMQ: made with fixed arguments, filled with pipelined confirms.
 
-A message to a node is mandatory and confirmed, so that what a queue did not take is known: the broker returns
-what no queue took, and refuses (`basic.nack`) what a full queue rejects
-(https://www.rabbitmq.com/docs/confirms, https://www.rabbitmq.com/docs/maxlength). What is not confirmed in
-time counts as not taken: the queue's host may be down.
+A message to a node is mandatory and confirmed, so the publisher learns of each message that a queue did not
+take: the broker returns a message whose queue is missing, and refuses (`basic.nack`) a message that a full
+queue rejects (https://www.rabbitmq.com/docs/confirms, https://www.rabbitmq.com/docs/maxlength). A message
+that is not confirmed in time counts as not taken: the queue's host may be down.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ ARGUMENTS: Final = {
     "x-overflow": "reject-publish",
     "x-expires": 86_400_000,
 }
-"""A queue that is full takes nothing: then its node is told everything anew, as soon as it takes something.
-One that nobody has read for a day (milliseconds) is deleted; the node's next registration makes it again. No
-message expires by itself: a node that misses one without knowing would act on the next."""
+"""The arguments of a node's queue. A full queue takes no message; as soon as it takes messages again, the
+control plane sends the node its whole state. A queue without a consumer for a day (in milliseconds) is
+deleted, and the node's next registration makes it again. No message expires by itself: a node that missed a
+message without knowing it would act on the next message."""
 CONFIRMED_WITHIN: Final = 5.0
 """Seconds after the last message of a batch in which the broker has confirmed all that can be confirmed."""
 CONNECTED_WITHIN: Final = 10.0
@@ -127,7 +128,7 @@ class AmqpQueues:
             self._on_channel(lambda channel: channel.queue_declare(name, **AS_IT_MUST_BE))
 
     def _on_channel(self, work: Callable[[Any], object]) -> None:
-        """Do something on a channel of its own; twice, where the connection was old and had ended meanwhile.
+        """Call `work` with a new channel. Try once more when a connection that was open before has ended.
 
         Raises QueueRefused, BusUnavailable.
         """
@@ -169,7 +170,7 @@ class _Session(Session):
 
     def __init__(self, where: pika.URLParameters) -> None:
         self.is_stuck = False
-        """Whether something was not confirmed in time: what its queue did is not known."""
+        """Whether a message was not confirmed in time: it is not known whether its queue took it."""
         self.is_refused = False
         """Whether the broker has closed the channel because it does not take a letter."""
         self._settled = threading.Event()
@@ -195,7 +196,7 @@ class _Session(Session):
         return self._missed
 
     def _give_up(self) -> None:
-        """Count what is not confirmed as not taken. Raises BusUnavailable when nothing was answered."""
+        """Count unconfirmed messages as not taken. Raises BusUnavailable when no message was confirmed."""
         self.is_stuck = True
         if not self._answers:
             raise BusUnavailable("the broker confirms nothing")

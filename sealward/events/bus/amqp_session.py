@@ -1,4 +1,4 @@
-"""One connection of pika with a thread of its own: what publishing with pipelined confirms needs."""
+"""A connection of pika with a thread of its own, as publishing with pipelined confirms needs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def parameters(url: str, tls: Tls | None = None) -> pika.URLParameters:
-    """Return what pika needs to connect."""
+    """Return pika's parameters of a connection."""
     made = pika.URLParameters(url)
     if url.startswith("amqps:"):
         made.ssl_options = pika.SSLOptions((tls or Tls()).context(), made.host)
@@ -27,14 +27,15 @@ def parameters(url: str, tls: Tls | None = None) -> pika.URLParameters:
 class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
     """Sends many messages in one piece.
 
-    pika (1.4.4) makes three writes to the socket of each message, and they cost as much as all the rest.
+    pika (1.4.4) writes each message to the socket in three parts. These writes cost as much as all other work
+    of a message.
     """
 
     _pieces: list[bytes] | None = None
 
     @contextlib.contextmanager
     def one_piece(self) -> Iterator[None]:
-        """Hold back what is sent, and send it at the end."""
+        """Hold back all data that is sent inside the `with` block, and send it at the end in one write."""
         self._pieces = []
         try:
             yield
@@ -51,9 +52,9 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no t
 
 
 class Session:
-    """One connection with its own thread; it ends with the first thing that goes wrong with either.
+    """A connection with one channel and its own thread. The first error of connection or channel ends it.
 
-    What differs: `_prepare` makes ready the channel, and calls `_acked` with each confirm from then on.
+    A subclass implements `_prepare`, which prepares the new channel, and `_acked`, which gets each confirm.
     """
 
     def __init__(self, where: pika.URLParameters, name: str) -> None:
@@ -62,7 +63,7 @@ class Session:
         self._channel: Any = None
         self._why = "the broker does not answer"
         self._is_lost = False
-        """Whether the broker has closed the channel: `_why` says what for."""
+        """Whether the broker has closed the channel; `_why` has the reason."""
         self._connection = _Connection(
             where,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
@@ -81,11 +82,11 @@ class Session:
             self._connection.ioloop.close()
 
     def _prepare(self, channel: Any) -> None:  # noqa: ANN401 - pika has no types
-        """Declare what is published to."""
+        """Declare the exchanges and queues that the subclass publishes to."""
         raise NotImplementedError
 
     def _acked(self, frame: Any) -> None:  # noqa: ANN401 - pika has no types
-        """Take a confirm or a refusal, which may stand for all before it."""
+        """Take a confirm or a refusal, which may stand for all earlier messages, too."""
         raise NotImplementedError
 
     def _wait(self, event: threading.Event, seconds: float) -> bool:
@@ -121,7 +122,7 @@ class Session:
         self._connection.ioloop.stop()
 
     def _lose_channel(self, _channel: object, why: object) -> None:
-        """End with the channel, unless the connection is being closed: its socket is closed last."""
+        """End the connection when its channel ends, unless the connection is being closed already."""
         if self._connection.is_open:
             self._why, self._is_lost = str(why) or type(why).__name__, True
             self._connection.close()

@@ -58,7 +58,7 @@ class Bus:
         self._publish(body, exchange="", routing_key=named.name, declare=[named])
 
     def submit(self, inbox: str, body: bytes) -> None:
-        """Put a message into an inbox of another process. Raises InboxClosed, BusUnavailable."""
+        """Put a message into an inbox that another process reads. Raises InboxClosed, BusUnavailable."""
         named = self._inbox(inbox)
         try:
             self._publish(body, exchange=named.exchange, routing_key=named.name, mandatory=True)

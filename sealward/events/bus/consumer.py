@@ -109,7 +109,7 @@ class Consumer:
                 log.warning("%s: the broker is away: %s", self._queue.name, away)
                 self._connection.close()
                 self._stopped.wait(PAUSE)
-            except Exception:  # a client library may raise anything for what somebody else has sent
+            except Exception:  # a client library may raise anything for data from outside
                 log.exception("%s: reading broke off, and begins anew", self._queue.name)
                 self._connection.close()
                 self._stopped.wait(PAUSE)
@@ -181,7 +181,7 @@ class Consumer:
                 self._bury(self._delivered(message), self._queue_of(message), poison)
         if self._dead_letters is None:
             for message in batch:
-                message.ack()  # kombu's virtual transports take `multiple` for one (5.7)
+                message.ack()  # kombu's virtual transports (5.7) ignore `multiple`
         else:
             batch[-1].ack(multiple=True)
         for _ in batch:

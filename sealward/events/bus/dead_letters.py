@@ -1,8 +1,8 @@
-"""The dead letters: messages that could not be worked on, with the reason, until somebody looks at them.
+"""The dead letters: messages that could not be processed, with the reason, until an operator handles them.
 
-Whoever may write to their inbox can lay a message there and say where it came from. So a letter goes back
-only when the control plane's own user has set it aside, which RabbitMQ vouches for (`user_id`), and only to
-an inbox.
+A user who may write to the exchange of the dead letters can publish a forged letter that names any queue as
+its source. So a letter goes back only when the control plane's own user published the letter, which RabbitMQ
+vouches for (`user_id`), and only to an inbox.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from sealward.events.bus.tls import Tls
 
 INBOXES: Final = ("reports", "orders")
-"""The inboxes that letters go back to, and those of one user each, whose names go on with a full stop."""
+"""The inboxes that letters go back to. An inbox of one user has a name that goes on with a full stop."""
 NOT_FOUND: Final = 404
 """AMQP's code when a queue is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message as it was; `queue` is where it came from, `at` (ISO 8601) when it was laid here.
+    """A message as it was. `queue` is the queue that it came from, `at` (ISO 8601) when it became a letter.
 
-    `sender` is the user of the broker who had published it. Where the letter `is_ours` the control plane has
-    set it aside; else all but the body is what somebody else says.
+    `sender` is the broker's user that published the message. `is_ours` says that the control plane's user
+    published the letter. In other letters all fields but `body` are claims of an unknown publisher.
     """
 
     letter_id: str
@@ -47,9 +47,9 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """Looks at them, puts them back, drops them; whoever is not chosen stays, in the order of arrival.
+    """Lists dead letters, puts them back, drops them. Other letters stay, in the order of arrival.
 
-    The user of `url` is the control plane's: what that user has set aside is ours.
+    The user of `url` is the control plane's user: a letter that this user has published is ours.
     """
 
     def __init__(self, url: str, tls: Tls | None = None, namespace: str = "sealward") -> None:
@@ -67,15 +67,15 @@ class DeadLetters:
         self._connection.release()
 
     def all(self) -> list[DeadLetter]:
-        """Return what lies there. Raises BusUnavailable."""
+        """Return all dead letters. Raises BusUnavailable."""
         with self._gotten() as messages:
             return [self._letter(one) for one in messages]
 
     def replay(self, chosen: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
-        """Put the chosen ones back into the inboxes they came from; return those.
+        """Put the chosen letters back into the inboxes that they came from; return the letters put back.
 
-        What is not ours, what did not come from an inbox, and what came from an inbox that is gone or full,
-        stays where it is. Raises BusUnavailable.
+        A letter stays a dead letter when it is not ours, when it did not come from an inbox, or when its
+        inbox is gone or full. Raises BusUnavailable.
         """
         return self._take(lambda one: self.goes_back(one) and chosen(one), self._put_back)
 
@@ -86,7 +86,7 @@ class DeadLetters:
         )
 
     def drop(self, chosen: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
-        """Drop the chosen ones for good. Raises BusUnavailable."""
+        """Drop the chosen letters for good; return the dropped letters. Raises BusUnavailable."""
         return self._take(chosen, lambda _: True)
 
     def _take(
@@ -102,12 +102,12 @@ class DeadLetters:
         return taken
 
     def _put_back(self, letter: DeadLetter) -> bool:
-        """Put a letter into its inbox; say whether the inbox is there, and takes it."""
+        """Put a letter into its inbox. Return False when the inbox is gone or full."""
         try:
             with self._connection.channel() as channel:
                 kombu.Producer(channel).publish(
                     letter.body,
-                    exchange=letter.queue,  # an inbox is an exchange and a queue of one name
+                    exchange=letter.queue,  # an inbox's exchange and queue have the same name
                     routing_key=letter.queue,
                     user_id=self._user,
                     content_type="application/json",
@@ -138,7 +138,7 @@ class DeadLetters:
 
     @contextlib.contextmanager
     def _gotten(self) -> Iterator[list[Any]]:
-        """Give every message there is; those not acknowledged go back when the channel is closed."""
+        """Give all messages of the queue. Messages that the caller does not acknowledge stay in the queue."""
         with reachable(self._connection), self._connection.channel() as channel:
             yield list(self._get_all(channel))
 

@@ -1,4 +1,4 @@
-"""An inbox at RabbitMQ: an exchange and a queue of one name, bound to each other.
+"""An inbox at RabbitMQ: an exchange and a queue of the same name, bound to each other.
 
 A user who may write to an exchange chooses the routing keys of its messages. So each sender that must not
 hold up another sender has an exchange of its own, and no other user may write to that exchange.
@@ -22,17 +22,17 @@ OF_ONE_USER: Final = {
     "x-max-length-bytes": 16 * 1024 * 1024,
     "x-overflow": "reject-publish",
 }
-"""The arguments of a queue that one user fills. A full queue refuses what is published, and the publisher
-learns that from the broker's negative confirm (https://www.rabbitmq.com/docs/maxlength). A message that is
-larger than the queue may be is refused always."""
+"""The arguments of a queue that a single user fills. A full queue refuses messages, and the publisher learns
+that from the broker's negative confirm (https://www.rabbitmq.com/docs/maxlength). A message that is larger
+than the queue's limit is always refused."""
 OF_MANY_USERS: Final = {"x-single-active-consumer": True}
 """The arguments of a queue that several users fill; a policy of the broker bounds it (docs/broker.md)."""
 PREFETCH: Final = 10
-"""Messages of one user that are delivered and not acknowledged."""
+"""How many messages of a user the broker delivers before any of them is acknowledged."""
 LONGEST: Final = 255
 """Bytes of the longest name that AMQP 0-9-1 has for a queue."""
 OTHERWISE: Final = 406
-"""AMQP's code (precondition failed) when something is there that was declared otherwise."""
+"""AMQP's code (precondition failed) when a queue or exchange was declared before with other arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,10 @@ class Inbox:
 
     @property
     def prefetch(self) -> int:
-        """Return how many of its messages a reader is given before it has acknowledged any.
+        """Return how many messages of the inbox the broker delivers before any of them is acknowledged.
 
-        An inbox of all nodes needs more than that of one user, whose flood is to be a small part of a batch.
+        The number is smaller for an inbox of a single user, so that a flood from this user is a small part of
+        a batch.
         """
         return BATCH if self.user is None and self.is_read_by_one else PREFETCH
 
@@ -73,10 +74,10 @@ class Maker:
         self._channel: Any = None
 
     def make(self, name: str, inbox: Inbox) -> None:
-        """Make an inbox of that full name, unless it is there.
+        """Make an inbox of that full name, unless it exists.
 
-        An inbox that was declared otherwise, by another version, is deleted with what is in it and made anew.
-        Raises amqp.exceptions.ChannelError.
+        An inbox that another version declared with other arguments is deleted with its messages and made
+        anew. Raises amqp.exceptions.ChannelError.
         """
         try:
             self._make(name, inbox)
@@ -87,7 +88,7 @@ class Maker:
             self._make(name, inbox)
 
     def delete(self, name: str) -> None:
-        """Delete an inbox with what is in it. Raises amqp.exceptions.ChannelError."""
+        """Delete an inbox with its messages. Raises amqp.exceptions.ChannelError."""
         self._ask("queue_delete", name)
         self._ask("exchange_delete", name)
 

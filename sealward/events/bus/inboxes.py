@@ -1,11 +1,11 @@
 """Many inboxes, read by one thread in turns: a user that fills one inbox holds up no other inbox.
 
-The broker delivers `PREFETCH` messages of a user and no more before these are acknowledged. So a message
-waits for that many messages of every other user at most. A sender in debt (`rest`) is not read until the
-debt is paid: its messages stay in its own queue meanwhile, which refuses more when it is full.
+The broker delivers at most `PREFETCH` messages of a user before these are acknowledged. So a message waits
+for at most `PREFETCH` messages of each other user. The inbox of a sender in debt (`rest`) is not read until
+the debt is paid. Meanwhile the sender's messages stay in its own queue. A full queue refuses messages.
 
-Of many processes one reads, the leader. Each queue has a single active consumer besides, so that a process
-which does not know yet that it leads no longer cannot have its messages overtaken.
+Of many processes only the leader reads. Besides, each queue has a single active consumer. So when a process
+has lost the lead and does not know it yet, no other process can overtake the messages that it holds.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Inboxes(Consumer):
         self._look_at = 0.0
         self._channel: Any = None
         self._prefetch = 0
-        """What the next consumer of the channel is given at once."""
+        """The prefetch count that the channel's next consumer gets."""
         self._maker = Maker(connection.channel)
         self._known: dict[str, Inbox] = {}
         """All inboxes by the name of their queue."""
@@ -77,7 +77,7 @@ class Inboxes(Consumer):
         self._read: set[str] = set()
         """The queues that are consumed now."""
         self._again: dict[str, float] = {}
-        """By queue, when it is to be read again."""
+        """By queue: the time from which the queue is read again."""
 
     def stop(self) -> None:
         """Finish the batch at hand, then end; another process may lead."""
@@ -102,7 +102,7 @@ class Inboxes(Consumer):
             self._forget()
 
     def _forget(self) -> None:
-        """Begin with nothing: what was delivered before is delivered again."""
+        """Forget all messages and queues: the broker delivers unacknowledged messages again."""
         self._held.clear()
         self._bytes = 0
         self._look_at = 0.0
@@ -113,7 +113,7 @@ class Inboxes(Consumer):
         self._maker = Maker(self._connection.channel)
 
     def _is_up_to_date(self) -> bool:
-        """Look around when it is time to; say whether this process still leads."""
+        """Open and close inboxes when it is time to; return False when this process leads no longer."""
         now = time.monotonic()
         if now < self._look_at:
             return True
@@ -130,7 +130,10 @@ class Inboxes(Consumer):
         return now - self._led_at < KEPT_FOR
 
     def _open_some(self, now: float) -> bool:
-        """Open inboxes that are not read, and close those that are gone; say whether that is all for now."""
+        """Open some of the inboxes that are not read; delete the inboxes of senders that are gone.
+
+        Return False when more inboxes wait to be opened.
+        """
         with contextlib.suppress(StoreUnavailable):
             self._known = {f"{self._prefix}{one.name}": one for one in self._which()}
         for queue in (self._read | self._made) - self._known.keys():
@@ -178,7 +181,7 @@ class Inboxes(Consumer):
             self._read.discard(queue)
 
     def _lose(self, queue: str) -> None:
-        """Know that the broker has deleted a queue: the next look makes it anew."""
+        """Take note that the broker has deleted a queue: `_open_some` makes it anew."""
         log.warning("%s: the queue was deleted: it is made anew", queue)
         self._read.discard(queue)
         self._made.discard(queue)
@@ -187,13 +190,13 @@ class Inboxes(Consumer):
         self._hold(self._channel.message_to_python(message))
 
     def _receive(self) -> None:
-        """Take what has arrived, as much as is worked on together; wait only where that is nothing."""
+        """Take the messages that have arrived, up to a batch. Wait only while there is no message."""
         with contextlib.suppress(TimeoutError):
             while self._bytes < BATCH_BYTES and len(self._held) < BATCH:
                 self._connection.drain_events(timeout=0 if self._held else LOOK_UP)
 
     def _let_rest(self, user_of: Mapping[str, str | None]) -> None:
-        """Read no more for now of senders that are in debt."""
+        """Stop reading the inboxes of senders that are in debt, until their debts are paid."""
         for queue, user in user_of.items():
             seconds = 0.0 if user is None else self._rest(user)
             if seconds > 0 and queue in self._read:

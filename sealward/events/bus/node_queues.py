@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class QueueRefused(SealwardError):
-    """The broker refuses something about one queue: another connection has it to itself, for example.
+    """The broker refuses a request about a queue: another connection uses it exclusively, for example.
 
     `status` is AMQP's reply code.
     """
@@ -33,7 +33,7 @@ class Letter(NamedTuple):
 
 
 class NodeQueues(Protocol):
-    """For one thread. A queue that takes nothing holds up no other queue."""
+    """Publishes to the queues of nodes. A full queue holds up no other queue. For one thread."""
 
     def open(self, queue: str) -> None:
         """Make the queue, unless it is there as it must be. Raises QueueRefused, BusUnavailable."""
@@ -70,4 +70,4 @@ class BusQueues:
         """Do nothing: the queue goes with the process."""
 
     def close(self) -> None:
-        """Do nothing: the bus is somebody else's."""
+        """Do nothing: the bus belongs to the caller."""

@@ -1,6 +1,6 @@
-"""What each user of the broker may do: RabbitMQ's three patterns of names (docs/broker.md).
+"""The permissions of each user of the broker: RabbitMQ's three patterns of names (docs/broker.md).
 
-Nobody but workers may write to the default exchange, `amq.default`: who may can write to every queue.
+Only workers may write to the default exchange, `amq.default`, because it leads to every queue.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 NODE: Final = "node."
-"""What the names of the nodes' users begin with."""
+"""Prefix of the names of the nodes' users."""
 NOTHING: Final = "^$"
 """Matches no name of a queue or exchange: the default exchange is asked for by the name `amq.default`."""
 
 
 LIMITS: Final = {"max-connections": 6, "max-channels": 12}
-"""What a node's user may open at the broker at once. An agent has two connections with three channels; after
-its network was cut, the broker knows of the earlier ones for some seconds more."""
+"""How many connections and channels a node's user may have open. An agent has two connections with three
+channels. After a network failure the broker keeps the agent's earlier connections for some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,21 @@ class Permissions:
 def user_of(hostname: str) -> str:
     """Return the broker's user of a node: its hostname, letter for letter, behind a prefix.
 
-    So two hostnames never have one user, also where they differ in case alone.
+    So two hostnames never have the same user, not even when they differ only in case.
     """
     return NODE + hostname
 
 
 def of_worker() -> Permissions:
-    """Return what a worker may: all that is ours, and Celery's events."""
+    """Return a worker's permissions: all queues and exchanges of Sealward, and Celery's events."""
     own = r"^(sealward\..*|celeryev)$"
     return Permissions(own, ".*", own)
 
 
 def of_node(hostname: str, *, is_uninvited: bool = False) -> Permissions:
-    """Return what an agent may: write to its node's inbox, and read its node's queue. It makes nothing.
+    """Return an agent's permissions: write to its node's inbox, read its node's queue, and declare nothing.
 
-    A host that is to register uninvited has no inbox before that: it may write to the shared inbox as well.
+    A host that registers without an invitation has no inbox before, so it may write to the shared inbox, too.
     """
     own, queue = re.escape(f".{hostname}"), re.escape(f"sealward.node.{hostname}")
     inbox = f"({own})?" if is_uninvited else own

@@ -1,4 +1,4 @@
-"""What stands beside the body of a message at RabbitMQ: it stops nobody who reads the message.
+"""The properties of a message at RabbitMQ: none of them may stop a process that reads the message.
 
 A publisher chooses the properties, and RabbitMQ looks at few of them (seen on 3.10.8). amqp (5.4) raises for
 texts that are not UTF-8, for years that no calendar has and for tables nested too deep, in the midst of its
@@ -6,10 +6,10 @@ reading: the connection is lost, and the broker delivers the same message again.
 the header `CC` brings a message to a queue that the routing key does not name
 (https://www.rabbitmq.com/docs/sender-selected).
 
-amqp decodes a body by the codec of Python's that `content_encoding` names: `punycode` takes hours for some
-megabytes, and other codecs make text that nobody can encode again. kombu (5.7) unpacks a body whose header
-`compression` says so before the message is looked at, to any size, and raises for a body that it cannot
-unpack.
+amqp decodes a body with the Python codec that `content_encoding` names: `punycode` takes hours for some
+megabytes, and other codecs return text that no codec can encode again. kombu (5.7) decompresses a body when
+the header `compression` says so, before the receiver sees the message: to any size, and it raises for a body
+that it cannot decompress.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ NONE: Final = pack(">H", 0)
 DEEPER: Final = 8
 """Calls by which a trial stands deeper in Python's stack than the reading that follows it."""
 PACKED: Final = "compression"
-"""The header that has kombu unpack the body."""
+"""The header that makes kombu decompress the body."""
 ENCODINGS: Final = frozenset({"", "binary", "utf-8"})
-"""What a `content_encoding` may be, in lower case: kombu and Celery write no others for JSON. `binary` is no
-codec of texts, so that amqp decodes nothing; UTF-8 takes time in proportion to the size."""
+"""The allowed values of `content_encoding`, in lower case: kombu and Celery write no other values for JSON.
+`binary` is no text codec, so amqp does not decode the body. UTF-8 takes time in proportion to the size."""
 
 
 def frames_with_readable_properties(connection: Any, callback: Any) -> Callable[[Frame], bool]:  # noqa: ANN401 - amqp has no types
-    """Return what reads the frames of a connection; a message whose properties are unfit comes without any.
+    """Return the function that reads the frames of a connection: the `frame_handler` of an `amqp.Connection`.
 
-    Without a `user_id` the message is nobody's word. A routing key that is no text is read as an empty one.
-    `amqp.Connection` takes this as its `frame_handler`.
+    A message whose properties are unfit is delivered without properties. It then has no `user_id`, so its
+    sender is not proven. A routing key that is not UTF-8 is read as an empty routing key.
     """
     read: Callable[[Frame], bool] = frame_handler(connection, callback)
 
@@ -67,7 +67,7 @@ def frames_with_readable_properties(connection: Any, callback: Any) -> Callable[
 
 
 def _with_readable_key(method: bytes) -> bytes:
-    """Return a method; one that brings a message without its routing key, where that is not UTF-8."""
+    """Return a method frame. When it delivers a message whose routing key is not UTF-8, empty the key."""
     name, at = bytes(method[:4]), 4
     if name not in {DELIVERED, GOTTEN}:
         return method
@@ -84,7 +84,7 @@ def _with_readable_key(method: bytes) -> bytes:
 
 
 def _is_fit(buffer: bytes, deeper: int) -> bool:
-    """Say whether the properties can be read, and have nobody unpack or recode the body."""
+    """Say whether the properties can be read, and make no library decompress or recode the body."""
     if deeper:
         return _is_fit(buffer, deeper - 1)
     trial = amqp.Message()

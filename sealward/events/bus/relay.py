@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds until a store or broker that was away is tried again, and until leadership is."""
+"""Seconds until a store or broker that was away is tried again, or a process tries again to lead."""
 PARTS: Final = 4
-"""Reads of the log after which all must be safe before it goes on: what a crash publishes again at most."""
+"""After so many reads of the log the relay waits until the broker has confirmed all their events. After a
+crash at most the events of so many reads are published again."""
 LOOK_UP: Final = 0.1
-"""Seconds after which it looks for events of other processes, and whether it shall stop."""
+"""Seconds after which the relay looks for events of other processes, and whether it is to stop."""
 
 
 class Publisher(Protocol):
-    """Where the relay copies to."""
+    """The destination of the relay."""
 
     def publish(self, batch: Iterable[Stored]) -> None:
-        """Publish in order; return when all are safe. Raises BusUnavailable: then all are tried again.
+        """Publish in order; return when the broker has confirmed all events.
 
-        The batch is read as it is published: what it raises ends the publishing. An event that can never be
-        published is set aside, and the others are published.
+        Raises BusUnavailable: the relay then publishes the whole batch again. The batch is read while it is
+        published, and an exception from the batch ends the publishing. An event that can never be published
+        is set aside, and the other events are published.
         """
 
     def close(self) -> None:
@@ -43,17 +45,17 @@ class Publisher(Protocol):
 
 
 class Place(Protocol):
-    """Remembers how far the relay has come; what was published and not yet kept is published again."""
+    """Keeps the position up to which the relay has published. After a crash it publishes again from there."""
 
     def load(self) -> int:
-        """Return the position up to which all was published."""
+        """Return the position up to which all events were published."""
 
     def keep(self, position: int) -> None:
         """Keep the position."""
 
 
 class FromNow:
-    """The place of a relay whose bus forgets: it begins at the head of the log at each start."""
+    """The position of a relay to a bus that keeps no messages: each start begins at the head of the log."""
 
     def __init__(self, store: EventStore) -> None:
         self._position = store.head()
@@ -68,7 +70,7 @@ class FromNow:
 
 
 class BusPublisher:
-    """Publishes one by one on a bus that keeps nothing: `memory://`."""
+    """Publishes event by event on a bus that keeps no messages: `memory://`."""
 
     def __init__(self, bus: Bus, set_aside: SetAside = only_said) -> None:
         self._bus = bus
@@ -80,11 +82,14 @@ class BusPublisher:
             self._bus.publish(message.routing_key, message.body)
 
     def close(self) -> None:
-        """Do nothing: the bus is not the relay's own."""
+        """Do nothing: the bus belongs to the caller."""
 
 
 class _Window:
-    """The next events, read in parts while others are on their way; `position` is that of the last read."""
+    """The next events of the log, read in parts while earlier parts are being published.
+
+    `position` is the position of the last event that was read.
+    """
 
     def __init__(self, store: EventStore, position: int) -> None:
         self._store = store
@@ -101,7 +106,7 @@ class _Window:
 
 
 class Relay:
-    """A thread that publishes every event beyond its place, as long as it leads."""
+    """A thread that publishes every event beyond the kept position, as long as its process leads."""
 
     def __init__(
         self, store: EventStore, publisher: Publisher, place: Place, leader: Leader | None = None
@@ -121,7 +126,7 @@ class Relay:
         self._publisher.close()
 
     def copy(self) -> None:
-        """Publish the next batch, once there is one, and keep the place; return soon when there is none.
+        """Wait briefly for events beyond the kept position; publish them, and keep the new position.
 
         Raises StoreUnavailable, BusUnavailable.
         """

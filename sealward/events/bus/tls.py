@@ -1,4 +1,4 @@
-"""TLS towards the broker: whom to trust, and how to show who we are."""
+"""TLS to the broker: the trusted authorities, and the client's own certificate."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Tls:
 
     @classmethod
     def of(cls, settings: Settings) -> Tls:
-        """Return what the settings name."""
+        """Return the files that the settings name."""
         return cls(settings.broker_ca, settings.broker_certificate, settings.broker_key)
 
     def context(self) -> ssl.SSLContext:
-        """Return what Python's ssl needs. Raises OSError for a file that cannot be read or used."""
+        """Return a context of Python's ssl. Raises OSError for a file that cannot be read or used."""
         made = ssl.create_default_context(cafile=self.ca)
         if self.certificate is not None:
             made.load_cert_chain(self.certificate, self.key)

@@ -12,7 +12,7 @@ class Leader(Protocol):
         """Say whether this process leads now; lead from now on if no process leads."""
 
     def close(self) -> None:
-        """Give leadership up, so that another process can lead."""
+        """Give up the lead, so that another process can lead."""
 
 
 class Alone:

@@ -1,4 +1,4 @@
-"""The event store on PostgreSQL: the `eventsourcing` library's interface over one round trip an append.
+"""The event store on PostgreSQL: the `eventsourcing` library's interface; an append takes one round trip.
 
 The library's own PostgreSQL recorder needs 14 waits on the connection for a command and knows neither TLS nor
 schema versions (9.5.6, measured and read); its ENABLE_DB_FUNCTIONS loses events. ADR 7.
@@ -52,8 +52,8 @@ REFUSALS: Final[tuple[type[Exception], ...]] = (
     psycopg.errors.TooManyArguments,
     psycopg.errors.TooManyColumns,
 )
-"""What PostgreSQL raises for values that it does not take. The last four are OperationalErrors (class 54 of
-https://www.postgresql.org/docs/current/errcodes-appendix.html), and the server is not away."""
+"""The errors of PostgreSQL for values that it cannot store. The last four are OperationalErrors (class 54 of
+https://www.postgresql.org/docs/current/errcodes-appendix.html), although the server is there."""
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -81,7 +81,7 @@ class Database:
             "options": f"-c search_path={search_path}",
         }
         self.opened = 0
-        """Connections that were opened so far: each may have found another server than those before it."""
+        """How many connections were opened so far. A new connection can reach another server than before."""
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             min_size=1,
@@ -99,11 +99,13 @@ class Database:
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Give a connection. Raises StoreUnavailable when the server is away, before or meanwhile.
+        """Give a connection of the pool.
 
-        Raises NotAllowed for what the role may not do. Not by the pool's own context manager: it commits,
-        which is nothing in autocommit but costs as much as a small query does (psycopg 3.3.9). Who goes on
-        after an error has it mended by the pool.
+        Raises StoreUnavailable when the server is away, before or during the `with` block, and NotAllowed
+        when the role lacks a right.
+
+        The pool's own context manager is not used: it commits, which has no effect in autocommit but costs
+        as much as a small query (psycopg 3.3.9). The pool repairs a connection that returns after an error.
         """
         with reachable():
             lent = self._lend()
@@ -119,7 +121,7 @@ class Database:
             yield connection
 
     def _lend(self) -> Connection:
-        """Return a connection that the server has not closed, as a restart does to all idle ones."""
+        """Return a connection that the server has not closed. A restart closes all idle connections."""
         while _is_closed(lent := self._pool.getconn()):
             lent.close()
             self._pool.putconn(lent)
@@ -137,7 +139,7 @@ class Database:
 
 
 def _is_closed(idle: Connection) -> bool:
-    """Say whether the server has closed an idle connection: then there is an end to read. It is not asked."""
+    """Say whether the server has closed an idle connection: its socket is readable then. Costs no query."""
     socket = select.poll()
     socket.register(idle.fileno(), select.POLLIN)
     return bool(socket.poll(0))
@@ -145,7 +147,7 @@ def _is_closed(idle: Connection) -> bool:
 
 @contextlib.contextmanager
 def reachable() -> Iterator[None]:
-    """Turn what psycopg raises when the server is away into StoreUnavailable, refusals into NotAllowed."""
+    """Turn psycopg's errors into StoreUnavailable (server away) and NotAllowed (right missing)."""
     try:
         yield
     except REFUSALS:
@@ -157,7 +159,7 @@ def reachable() -> Iterator[None]:
 
 
 class PostgresLog(ApplicationRecorder):
-    """The log. Commit order is the order of positions, whoever writes."""
+    """The log. Positions follow the order of commits, also when many processes write."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -223,7 +225,7 @@ class PostgresLog(ApplicationRecorder):
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> Subscription[ApplicationRecorder]:
-        """Not offered: `Listener` wakes whoever waits on the store."""
+        """Not offered: `Listener` wakes the threads that wait for the store."""
         raise NotImplementedError
 
 
@@ -237,14 +239,14 @@ def _columns(stored_events: Sequence[StoredEvent]) -> tuple[list[Any], ...]:
 
 
 class PostgresSnapshots(AggregateRecorder):
-    """The newest snapshot of each stream. A role that may keep none has others keep them."""
+    """The newest snapshot of each stream. A role without the right to keep snapshots keeps none."""
 
     def __init__(self, database: Database, *, keeps: bool) -> None:
         self._database = database
         self._keeps = keeps
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
-        """Keep snapshots; older ones of their streams are forgotten."""
+        """Keep snapshots; older snapshots of their streams are deleted."""
         if not self._keeps:
             return
         with self._database.connection() as connection:
@@ -267,7 +269,7 @@ class PostgresSnapshots(AggregateRecorder):
 
 
 class Listener:
-    """A thread that hears of appends by any process and wakes whoever waits here."""
+    """A thread that gets PostgreSQL's notifications of one channel, and calls `wake` for each."""
 
     def __init__(self, url: str, channel: LiteralString, wake: Callable[[], None]) -> None:
         self._url = url
@@ -288,7 +290,7 @@ class Listener:
             try:
                 with psycopg.connect(self._url, autocommit=True, application_name="sealward-listen") as own:
                     own.execute(self._listen)
-                    self._wake()  # what was appended before we listened
+                    self._wake()  # for changes from before LISTEN
                     self._hear(own)
             except psycopg.OperationalError as away:
                 log.warning("PostgreSQL is away: %s", str(away).strip())
@@ -332,7 +334,7 @@ def postgres(url: str) -> EventStore:
 def migrate(url: str) -> list[int]:
     """Bring the schema up to date and return the numbers of the migrations that were done.
 
-    Safe to run twice and by many at once: the first does it, the others wait and find it done.
+    Safe to run twice and by many processes at once: the first process migrates, and the other processes wait.
     Raises StoreUnavailable, and NotMigrated when the database is of a newer Sealward.
     """
     with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
@@ -369,7 +371,7 @@ def _done(connection: Connection) -> int:
 
 
 def _loading(topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> tuple[LiteralString, Any]:
-    """Return statement and values: one stream by itself takes a third of what many take (PostgreSQL 15)."""
+    """Return statement and values. The statement for one stream takes a third of the time (PostgreSQL 15)."""
     if len(topics) == 1:
         ((stream, topic),) = topics.items()
         return SQL["load-one"], {"stream": stream, "topic": topic, "after": after.get(stream, 0)}
@@ -378,7 +380,7 @@ def _loading(topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> tuple[Lit
 
 def _load(database: Database) -> Load:
     def load(topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> Mapping[UUID, Found]:
-        """Read snapshots and the events that follow them in one statement, so that both are of one moment."""
+        """Read snapshots and the events that follow in one statement, so that both are of the same moment."""
         with database.connection() as connection:
             cursor = connection.cursor(row_factory=tuple_row)
             rows = cursor.execute(*_loading(topics, after), prepare=True).fetchall()

@@ -20,8 +20,8 @@ LOCKS: Final = 7265464
 class PostgresLeader:
     """The leader of a role among all processes on one database.
 
-    The lock belongs to a connection of its own: when the process dies, or the server sees the connection go,
-    it is free. Keepalive tells the server within seconds of a host that went without a word.
+    An advisory lock on a connection of its own makes the leader: when the process dies, or the server loses
+    the connection, the lock is free. TCP keepalive tells the server within seconds that a host is gone.
     """
 
     def __init__(self, url: str, role: str) -> None:
@@ -43,7 +43,7 @@ class PostgresLeader:
             return False
 
     def close(self) -> None:
-        """Let another one lead."""
+        """Give up the lead, so that another process can lead."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

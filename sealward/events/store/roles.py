@@ -1,8 +1,8 @@
 """Which process may append which event, and the rights of its role in PostgreSQL.
 
-An API process that was taken over can order what an administrator can order, and nothing else: it cannot say
-that a server was measured, sealed or found equal. A worker that was taken over cannot decide as an
-administrator. Nobody but the owner of the schema writes tokens, and nobody changes an event.
+An attacker in an API process can give an administrator's orders, but cannot record that a server was
+measured, sealed or found equal. An attacker in a worker cannot record an administrator's decisions. Only the
+owner of the schema can write tokens, and no role can change an event.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DECISIONS: Final = frozenset(
         "sign.updated",
     }
 )
-"""What an administrator alone decides, over the API."""
+"""Topics of decisions that only an administrator makes, over the API."""
 ORDERS: Final = frozenset(
     {
         "node.activated",
@@ -46,7 +46,8 @@ ORDERS: Final = frozenset(
         "sign.validation-requested",
     }
 )
-"""What the API says, and a worker as well: for Celery's clients, for policies, for what nodes say first."""
+"""Topics that both the API and workers append. Workers do so for Celery's clients, for policies, and for a
+node's first report."""
 
 OPENING: Final = (SignCreated, NodeInvited, NodeRegistered)
 """Events that a stream may begin with."""

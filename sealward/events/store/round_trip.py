@@ -1,7 +1,7 @@
-"""Two questions in one round trip: whoever must ask one thing anyway takes another along.
+"""Two queries in one round trip to the database: a query goes along with another query.
 
-A request has to know its token before anything else, and most then read one row. Asked one after the other
-that is two round trips to the database, which are most of what such a request costs.
+A request first looks up its token, and most requests then read one row. Two separate round trips for these
+two queries would take most of the time of the request.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Along:
-    """A statement (`%s` for its values) that finds one row at most, asked along with another.
+    """A statement (`%s` for its values) that finds at most one row, and runs together with another statement.
 
-    `row` is what it has found, None when there is none. Where it was not `asked`, ask by yourself.
+    `asked` says whether the statement has run; if not, the caller runs the query by itself. `row` is the row
+    that it found, or None.
     """
 
     statement: LiteralString
@@ -29,10 +30,10 @@ class Along:
     row: Mapping[str, Any] | None = None
 
     def answers(self, *values: object) -> bool:
-        """Say whether it was asked, and for these values."""
+        """Say whether the statement has run with these values."""
         return self.asked and self.values == values
 
     def take(self, found: str | None) -> None:
-        """Keep what it has found: a row as JSON, or None."""
+        """Keep the row that the statement found, as JSON, or None."""
         self.asked = True
         self.row = None if found is None else typed.decode(found, dict[str, Any])

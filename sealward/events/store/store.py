@@ -1,7 +1,7 @@
 """The event store: append with optimistic concurrency, read a stream, follow the log.
 
-The recorders are the `eventsourcing` library's (9.5.6); what they store is ours (`codec`). The order of the
-log is the order of its commits.
+The recorders are those of the `eventsourcing` library (9.5.6); `codec` makes the bytes that they store. The
+order of the log is the order of commits.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class StoreUnavailable(SealwardError):
 
 
 Counted = Literal["sign", "node"]
-"""What has ids of its own."""
+"""The names that `NextId` gives out ids for."""
 
 
 class NextId(Protocol):
-    """Give out the integer ids that API clients know: 1, 2, 3 … for each name, never one twice."""
+    """Give out the integer ids that API clients know: 1, 2, 3 … for each name, no id twice."""
 
     def __call__(self, name: Counted) -> int:
         """Return the next id of that name."""
@@ -70,9 +70,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is known of a stream: the newest snapshot of the wanted topic, and the events that follow it.
+    """A stream as loaded: its newest snapshot, if that has the wanted topic, and the events that follow it.
 
-    `unreadable` says why one of them cannot be read; those before it are there.
+    When an event cannot be read, `unreadable` says why, and `events` ends before that event.
     """
 
     snapshot: Snapshot | None
@@ -86,12 +86,12 @@ class Load(Protocol):
     def __call__(self, topics: Mapping[UUID, str], after: Mapping[UUID, int]) -> Mapping[UUID, Found]:
         """Return for each stream the newest snapshot, if it has that topic, and the events beyond it.
 
-        Nothing of a stream that is not beyond the version that `after` has for it.
+        Only snapshots and events beyond the stream's version in `after` are returned.
         """
 
 
 class EventStore:
-    """The one log. Safe for many threads; on files for many processes."""
+    """The log. Safe for many threads; on files and on PostgreSQL also for many processes."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each part
         self,
@@ -109,8 +109,8 @@ class EventStore:
         self.next_id = next_id
         self.close = close
         self.era = era
-        """Another number than before says that the log may be another: a standby's, which may lack the last
-        events, or a backup's. What was read of it before does not count then."""
+        """A number that changes when the log may have been replaced: by the log of a standby, which may lack
+        the last events, or of a backup. Readers then discard the events that they have read before."""
         self._position_of = position_of or self._looked_for
         self._grown = threading.Condition()
 
@@ -126,8 +126,8 @@ class EventStore:
     def append_all(self, events: Sequence[tuple[UUID, int, Event]]) -> int:
         """Append events of many streams, each with its version there, all or none, in that order.
 
-        Returns the last's position. Raises VersionConflict when one of the versions is taken, and Unfit for
-        an event that some reader of the log could not carry (`values`): then nothing is appended.
+        Returns the position of the last event. Raises VersionConflict when a version is taken, and Unfit for
+        an event that a reader of the log could not carry (`values`): then no event is appended.
         """
         stored = [
             StoredEvent(stream, version, event.topic, codec.write(event)) for stream, version, event in events
@@ -141,10 +141,10 @@ class EventStore:
         return positions[-1] if positions else self.head()
 
     def load(self, topics: Mapping[UUID, str], after: Mapping[UUID, int] | None = None) -> dict[UUID, Loaded]:
-        """Return streams, each from its snapshot where that has the topic that is named for it.
+        """Return streams, each from its snapshot when the snapshot has the topic that `topics` names.
 
-        What is known up to a version, which `after` names, is read from there on.
-        On PostgreSQL one round trip, however many streams. Raises EventFromNewerVersion.
+        A stream with a version in `after` is read beyond that version. On PostgreSQL many streams take one
+        round trip. Raises EventFromNewerVersion.
         """
         with available():
             found = self._load(topics, after or {})
@@ -178,7 +178,10 @@ class EventStore:
         ]
 
     def entries(self, after: int, limit: int = 500) -> list[Recorded | Unread]:
-        """Return the same, with what cannot be read in its place. Raises EventFromNewerVersion."""
+        """Return entries of the log beyond a position; an Unread for each entry that cannot be read.
+
+        Raises EventFromNewerVersion.
+        """
         return [_readable(one) for one in self.copy(after, limit)]
 
     def copy(self, after: int, limit: int = 500) -> list[Stored]:
@@ -197,7 +200,7 @@ class EventStore:
     def batches(self, after: int, limit: int) -> Generator[list[Recorded | Unread], None, None]:
         """Give the log beyond a position to its end, `limit` entries at a time. Raises EventFromNewerVersion.
 
-        While one batch is worked on the next is read, and no more than that one.
+        While the caller works on a batch, the next batch is read ahead, and no further batch.
         """
         with ThreadPoolExecutor(1, "reader") as reader:
             reading = reader.submit(self.entries, after, limit)
@@ -220,9 +223,9 @@ class EventStore:
         return None
 
     def position_at(self, moment: datetime) -> int:
-        """Return the last position whose event and all before it are older than `moment`, give or take.
+        """Return the last position whose event and all earlier events are older than `moment`.
 
-        Bisects; clocks of several writers may differ, and the answer by as much.
+        Bisects the log. The answer is off by as much as the clocks of the writers differ.
         """
         low, high = 0, self.head()
         while low < high:
@@ -248,14 +251,15 @@ class EventStore:
             return self._log.max_notification_id() or 0
 
     def wake(self) -> None:
-        """Let whoever waits look again: the log may have grown."""
+        """Wake all threads that wait for the log to grow, so that they look again."""
         with self._grown:
             self._grown.notify_all()
 
     def wait_beyond(self, position: int, timeout: float) -> bool:
         """Wait until the log is longer than `position`, at most `timeout` seconds; say whether it is.
 
-        Appends of this process wake at once; those of others are seen when the time is over.
+        Appends of this process end the wait at once. On PostgreSQL a `Listener` ends it for appends of other
+        processes; on files these are seen when the time is over.
         """
         with self._grown:
             return self._grown.wait_for(lambda: self.head() > position, timeout)
@@ -267,7 +271,7 @@ class EventStore:
         return _snapshot(stream, next(iter(found), None))
 
     def keep_snapshots(self, snapshots: Iterable[Snapshot]) -> None:
-        """Keep snapshots of many streams; ones that another writer kept first are as good."""
+        """Keep snapshots of many streams. A snapshot that another writer kept first stays: it is as good."""
         stored = [StoredEvent(one.stream, one.version, one.topic, one.state) for one in snapshots]
         with available(), contextlib.suppress(IntegrityError):
             if stored:
@@ -275,7 +279,7 @@ class EventStore:
 
 
 def _bytes(state: object) -> bytes:
-    """Return the bytes of an event. SQLite also keeps text, where somebody else has written text."""
+    """Return the bytes of an event. SQLite returns text when another program wrote text into the column."""
     return state if isinstance(state, bytes) else str(state).encode("utf-8", "surrogatepass")
 
 
@@ -310,7 +314,7 @@ def _decoded(events: Sequence[StoredEvent]) -> list[Event]:
 
 @contextlib.contextmanager
 def available() -> Iterator[None]:
-    """Turn what the library and SQLite raise when they cannot reach the data into StoreUnavailable."""
+    """Turn the errors of the library and of SQLite for data that cannot be reached into StoreUnavailable."""
     try:
         yield
     except (InterfaceError, OperationalError, sqlite3.OperationalError) as away:
