@@ -22,6 +22,7 @@ from sealward.commands.fact import about_sign, asked_by
 from sealward.commands.messages import Expected
 from sealward.commands.moves import confirmation, location
 from sealward.events import sign as facts
+from sealward.events.cause import Cause
 from sealward.events.comparison.binding import is_news, is_violated, to_record
 from sealward.events.comparison.doubt import IN_DOUBT, may_be_sealed
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
@@ -189,10 +190,11 @@ def _compared(
     bound = _host_bound(sign, command, verdict, now)
     verdict = confirmation.as_confirmed(sign, verdict)
     has_changed = _shown(verdict) != _shown(sign.verdict)
-    was_asked = command.report.cause != "sealed" and _is_answer(sign, command)  # a seal can be reported twice
-    is_first = sign.is_unseen or command.report.cause == facts.PASSED_OVER
+    cause = command.report.cause
+    was_asked = cause != Cause.SEALED and _is_answer(sign, command)  # a seal can be reported twice
+    is_first = sign.is_unseen or cause == Cause.PASSED_OVER
     is_late = moment <= sign.verdict.checked_at
-    judgement = [_validated(sign, command, command.report.cause, verdict, moment, now)]
+    judgement = [_validated(sign, command, cause, verdict, moment, now)]
     counts = has_changed or was_asked or (is_first and not is_late)
     return (judgement if counts else []) + bound + _block_jobs(sign, command, now)
 
@@ -208,7 +210,7 @@ def record_failure(sign: Sign | None, command: RecordFailure, *, now: datetime) 
         raise UnknownGeneration  # the failure is about a sign that was revoked
     location.refuse_others(sign, command.node_id)
     refuse_future(command.report.failed_at, now)
-    if command.report.cause == "sealed" and sign.sealed == sign.ordered:
+    if command.report.cause == Cause.SEALED and sign.sealed == sign.ordered:
         return []  # it came late: the order is sealed already
     verdict = withheld(sign.verdict, command.report.reason, command.report.failed_at)
     if verdict.is_valid == sign.verdict.is_valid and not _is_answer(sign, command):
@@ -251,7 +253,7 @@ def _not_as_signed(
     has_changed = _shown(verdict) != _shown(sign.verdict)
     if not has_changed and not _is_answer(sign, command):
         return []
-    return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
+    return [_validated(sign, command, Cause.SEALED, verdict, command.statement.measured_at, now)]
 
 
 def _not_sealed(sign: Sign, command: RecordMeasurement, reason: str, now: datetime) -> list[Event]:
@@ -259,7 +261,7 @@ def _not_sealed(sign: Sign, command: RecordMeasurement, reason: str, now: dateti
     if not _is_answer(sign, command):
         return []
     verdict = replace(sign.verdict, is_valid=IsValid.UNKNOWN, reasons=(reason,), findings=())
-    return [_validated(sign, command, "sealed", verdict, command.statement.measured_at, now)]
+    return [_validated(sign, command, Cause.SEALED, verdict, command.statement.measured_at, now)]
 
 
 def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: datetime) -> list[Event]:
@@ -334,7 +336,12 @@ def _seal(
     return [
         sealed,
         _validated(
-            replace(sign, sealed=statement.generation), sealed, "sealed", verdict, statement.measured_at, now
+            replace(sign, sealed=statement.generation),
+            sealed,
+            Cause.SEALED,
+            verdict,
+            statement.measured_at,
+            now,
         ),
     ]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealward.projections.database import Projections
     from sealward.projections.nodes import NodeRow
     from sealward.projections.signs import Tally
+    from sealward.projections.task_state import TaskState
 
 PATIENCE: Final = 5.0
 """Seconds that an event may wait for projections or relay; a longer wait is a problem."""
@@ -70,7 +71,7 @@ class Condition:
     """By verdict: seconds since the last check of the server that was checked longest ago."""
     claimed: int
     """The number of servers that another node than their home claims."""
-    tasks: Mapping[str, int]
+    tasks: Mapping[TaskState, int]
     events: Mapping[str, int]
     unproven: Sequence[Count]
     """Counts of messages to the intake whose sender is not proven."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from sealward.events.base import Event, Moment
 from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
@@ -77,11 +77,6 @@ class SignValidationRequested(SignEvent):
     """An administrator asked for a fresh measurement now."""
 
     topic: ClassVar[str] = "sign.validation-requested"
-
-
-PASSED_OVER: Final = "passed-over"
-"""The cause of a measurement of a server that was about to be sealed when a sweep vouched for others: trust
-may have been withdrawn from it and not been given back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,7 @@ class Healthcheck:
             [node.hostname for node in found.nodes if node.quiet],
             {name: one.signs for name, one in found.verdicts.items()},
             {name: round(seconds, 3) for name, seconds in found.oldest.items()},
-            dict(found.tasks),
+            {state.value: number for state, number in found.tasks.items()},
             [
                 SetAside(one.position, one.part, one.topic, one.reason, date(one.at))
                 for one in found.set_aside[:MOST]

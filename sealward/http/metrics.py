@@ -24,6 +24,7 @@ from sealward.events.store.store import StoreUnavailable
 from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import flag
+from sealward.projections.task_state import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,6 @@ DETAILED: Final = flag("detailed", "Name the nodes; needs a token.", SHOW_METRIC
 FRESH: Final = 2.0
 """Seconds for which the state that was read is reused, so that frequent requests cost no more."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-STATES: Final = ("PENDING", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
 PARTS: Final = ("projections", "relay", "celery", "teller", "decisions", "node")
 """The parts that follow the log and may set events aside; all nodes count as one part."""
 
@@ -237,7 +237,7 @@ def _servers(found: Condition) -> Iterator[Metric]:
     yield _gauge(
         "tasks",
         "Tasks, by Celery's states.",
-        {state: found.tasks.get(state, 0) for state in STATES},
+        {state: found.tasks.get(state, 0) for state in TaskState},
         "state",
     )
 

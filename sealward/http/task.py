@@ -11,7 +11,7 @@ from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation
-from sealward.projections.tasks import WAITING
+from sealward.projections.task_state import WAITING
 
 if TYPE_CHECKING:
     import falcon

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
+from sealward.events.cause import Cause
 from sealward.events.set_aside import BROKEN
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
@@ -175,7 +176,7 @@ class Agent:
             self.expected_servers.forget()
             with self._step():
                 self._report_node()
-                self._signs.answer_all("sweep", sweep=bool(self._signs.is_active))
+                self._signs.answer_all(Cause.SWEEP, sweep=bool(self._signs.is_active))
 
     def _report_node(self) -> None:
         """Report the start gate, the servers and the firmware; carry out open orders."""
@@ -217,7 +218,7 @@ class Agent:
         if None in changed:
             self._signs.seal()
             if self._signs.is_active is not False:
-                self._signs.sweep("rescan")
+                self._signs.sweep(Cause.RESCAN)
             return
         for server_id in sorted(one for one in changed if one is not None):
             self._signs.changed(server_id)
@@ -281,7 +282,7 @@ class Agent:
         before = self._signs.server_ids()
         self._adopt(desired, signers)
         self._report_node()
-        self._signs.answer_all("agent-started", sweep=sweep and self._signs.is_active is not False)
+        self._signs.answer_all(Cause.AGENT_STARTED, sweep=sweep and self._signs.is_active is not False)
         if not sweep:
             self._signs.arrived(before)
         for recorded in later:

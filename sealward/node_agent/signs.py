@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
+from sealward.events.cause import Cause
 from sealward.node_agent.ledger.references import References, entries
 from sealward.node_agent.measuring.not_measured import NotMeasured
 from sealward.node_agent.sealing import Order, Sealing
@@ -118,11 +119,11 @@ class Signs:
         """Carry out all open orders to seal a server."""
         self._sealing.carry_out()
 
-    def sweep(self, cause: str, task_id: str | None = None) -> None:
+    def sweep(self, cause: Cause, task_id: str | None = None) -> None:
         """Validate all servers, and report the result in one report."""
         self._validator.sweep(self._references, self._sealing.pass_over(), self._unsigned(), cause, task_id)
 
-    def answer_all(self, cause: str, *, sweep: bool) -> None:
+    def answer_all(self, cause: Cause, *, sweep: bool) -> None:
         """Answer every open task. With `sweep`, sweep as well, unless a task has had all servers swept."""
         for task in self._tasks:
             if task.server_id is None:
@@ -148,7 +149,7 @@ class Signs:
         self._answer(server_id)
         reference = self._references.get(server_id)
         if reference is not None and self._active is not False:
-            self._validator.validate(reference, "domain-changed")
+            self._validator.validate(reference, Cause.DOMAIN_CHANGED)
 
     def hear(self, event: Event) -> None:
         """Act on an event."""
@@ -190,9 +191,9 @@ class Signs:
     def _answer_switch(self, task_id: str | None) -> None:
         """Report what switching validation on or off led to."""
         if self._active:
-            self.sweep("node-activated", task_id)
+            self.sweep(Cause.NODE_ACTIVATED, task_id)
         else:
-            self._validator.withhold_all(self._references, self._unsigned(), "node-deactivated", task_id)
+            self._validator.withhold_all(self._references, self._unsigned(), Cause.NODE_DEACTIVATED, task_id)
 
     def _unsigned(self) -> int:
         return self._inventory.count_without(self._references)
@@ -232,7 +233,7 @@ class Signs:
             return
         if passed_over:
             self._reported.report_again(reference.server_id)
-        cause = of_sign.PASSED_OVER if passed_over else "domain-changed"
+        cause = Cause.PASSED_OVER if passed_over else Cause.DOMAIN_CHANGED
         self._validator.validate(reference, cause, is_new=True)
 
     def _answer(self, server_id: str) -> None:
@@ -248,7 +249,7 @@ class Signs:
         if reference is None:
             self._validator.refuse(server_id, task.sign_id, NotSealed(), task.task_id or None)
         else:
-            self._validator.validate(reference, "requested", task.task_id or None)
+            self._validator.validate(reference, Cause.REQUESTED, task.task_id or None)
 
     def _forget(self, server_id: str) -> None:
         """Forget a server that is no longer signed, or no longer on this node."""

@@ -16,6 +16,7 @@ import msgspec
 from sealward.events import codec
 from sealward.events import node as of_node
 from sealward.events.set_aside import BROKEN, only_said
+from sealward.projections.task_state import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,10 +33,10 @@ EXCHANGE: Final = "celeryev"
 PATIENCE: Final = 2.0
 """Seconds that it waits for the rows that an event changes."""
 ENDINGS: Final = {
-    "SUCCESS": "task-succeeded",
-    "FAILURE": "task-failed",
-    "RETRY": "task-retried",
-    "REVOKED": "task-revoked",
+    TaskState.SUCCESS: "task-succeeded",
+    TaskState.FAILURE: "task-failed",
+    TaskState.RETRY: "task-retried",
+    TaskState.REVOKED: "task-revoked",
 }
 
 
@@ -94,7 +95,7 @@ class CeleryEvents:
             return
         if row.created_at == event.timestamp:
             for old in tasks.superseded(tables, event):
-                yield ENDINGS["REVOKED"], old, _ending(old)
+                yield ENDINGS[TaskState.REVOKED], old, _ending(old)
             yield "task-received", row, _beginning(row)
         if row.state in ENDINGS and row.done_at in (None, event.timestamp):
             yield ENDINGS[row.state], row, _ending(row)
@@ -132,9 +133,9 @@ def _beginning(row: TaskRow) -> dict[str, Any]:
 def _ending(row: TaskRow) -> dict[str, Any]:
     reasons = ", ".join((row.result or {}).get("reasons", ()))
     match row.state:
-        case "SUCCESS":
+        case TaskState.SUCCESS:
             return {"result": repr(row.result), "runtime": _runtime(row)}
-        case "REVOKED":
+        case TaskState.REVOKED:
             return {"terminated": False, "signum": None, "expired": False}
         case _:
             return {"exception": f"NotMeasured({reasons!r})", "traceback": f"NotMeasured: {reasons}"}

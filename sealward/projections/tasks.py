@@ -11,7 +11,9 @@ import msgspec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events import typed
+from sealward.events.cause import Cause
 from sealward.events.is_valid import IsValid
+from sealward.projections.task_state import WAITING, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,16 +32,15 @@ NAMES: Final[dict[type[Event], str]] = {
     of_node.NodeRemoved: "sealward.node.remove",
 }
 """The name of the task that an event of each type begins."""
-WAITING: Final = frozenset(("PENDING", "RETRY"))
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task: `state` is PENDING, RETRY, SUCCESS, FAILURE or REVOKED (a later order took its place)."""
+    """A task: an accepted order, and what came of it."""
 
     task_id: str
     name: str
-    state: str
+    state: TaskState
     node_id: int
     server_id: str | None
     result: dict[str, Any] | None
@@ -80,9 +81,9 @@ class Tasks:
         found = tables.one("tasks.one", {"task_id": task_id})
         return _row(found) if found else None
 
-    def by_state(self, tables: Tables) -> dict[str, int]:
+    def by_state(self, tables: Tables) -> dict[TaskState, int]:
         """Return how many tasks are in each state."""
-        return {found["state"]: found["tasks"] for found in tables.all("tasks.by-state")}
+        return {TaskState(found["state"]): found["tasks"] for found in tables.all("tasks.by-state")}
 
     def superseded(self, tables: Tables, event: Event) -> list[TaskRow]:
         """Return the tasks that an event has revoked, because a later order replaced theirs."""
@@ -122,7 +123,7 @@ class _Batch:
                 self._validated(event)
             case of_node.NodeSwept() if self._is_about(event.task_id, event.node_id, None):
                 result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
-                self._end(event.task_id, "SUCCESS", result, event.timestamp)
+                self._end(event.task_id, TaskState.SUCCESS, result, event.timestamp)
             case of_sign.SignValidated() | of_node.NodeSwept():
                 pass  # a node answers what nobody has asked of it
             case of_sign.SignMoved():
@@ -149,13 +150,13 @@ class _Batch:
         server_id = event.server_id if isinstance(event, of_sign.SignEvent) else None
         if not isinstance(event, of_sign.SignValidationRequested):
             for task_id in tuple(self._waiting.get(server_id or event.node_id, ())):
-                self._end(task_id, "REVOKED", None, event.timestamp)
+                self._end(task_id, TaskState.REVOKED, None, event.timestamp)
         if event.task_id is None or event.task_id in self._rows:
             return
         row = TaskRow(
             event.task_id,
             NAMES[type(event)],
-            "PENDING",
+            TaskState.PENDING,
             event.node_id,
             server_id,
             None,
@@ -164,9 +165,9 @@ class _Batch:
         )
         self._keep(row)
         if isinstance(event, of_sign.SignRevoked):
-            self._end(event.task_id, "SUCCESS", {"server_id": server_id}, event.timestamp)
+            self._end(event.task_id, TaskState.SUCCESS, {"server_id": server_id}, event.timestamp)
         if isinstance(event, of_node.NodeRemoved):
-            self._end(event.task_id, "SUCCESS", {"node_id": event.node_id}, event.timestamp)
+            self._end(event.task_id, TaskState.SUCCESS, {"node_id": event.node_id}, event.timestamp)
 
     def _validated(self, event: of_sign.SignValidated) -> None:
         """End the task with the verdict; what could not be measured failed, or waits for its seal."""
@@ -176,15 +177,17 @@ class _Batch:
             "reasons": list(event.reasons),
         }
         row = self._rows.get(event.task_id or "")
-        if event.cause == "sealed" and event.is_valid is not IsValid.TRUE:
+        if event.cause == Cause.SEALED and event.is_valid is not IsValid.TRUE:
             if row is not None and row.state in WAITING:
-                self._keep(replace(row, state="RETRY", result=result))
+                self._keep(replace(row, state=TaskState.RETRY, result=result))
         elif event.is_valid is not IsValid.UNKNOWN:
-            self._end(event.task_id, "SUCCESS", result, event.timestamp)
+            self._end(event.task_id, TaskState.SUCCESS, result, event.timestamp)
         else:
-            self._end(event.task_id, "FAILURE", result, event.timestamp)
+            self._end(event.task_id, TaskState.FAILURE, result, event.timestamp)
 
-    def _end(self, task_id: str | None, state: str, result: dict[str, Any] | None, at: datetime) -> None:
+    def _end(
+        self, task_id: str | None, state: TaskState, result: dict[str, Any] | None, at: datetime
+    ) -> None:
         row = self._rows.get(task_id or "")
         if row is not None and row.state in WAITING:
             self._keep(replace(row, state=state, result=result or row.result, done_at=at))
@@ -206,7 +209,7 @@ def _values(row: TaskRow) -> dict[str, object]:
     return {
         "task_id": row.task_id,
         "name": row.name,
-        "state": row.state,
+        "state": row.state.value,
         "node_id": row.node_id,
         "server_id": row.server_id,
         "result": None if row.result is None else _json(row.result),
@@ -223,7 +226,7 @@ def _row(found: Row) -> TaskRow:
     return TaskRow(
         found["task_id"],
         found["name"],
-        found["state"],
+        TaskState(found["state"]),
         found["node_id"],
         found["server_id"],
         None if found["result"] is None else typed.decode(found["result"], dict[str, Any]),

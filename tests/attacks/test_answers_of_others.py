@@ -46,7 +46,7 @@ def door(home: Reporter, liar: Reporter) -> Door:
 
 def states(door: Door) -> dict[str, str]:
     """Return the states of both tasks."""
-    found = {}
+    found: dict[str, str] = {}
     with door.rows() as (projections, tables):
         for one in (ACTIVATE, VALIDATE):
             row = projections.tasks.one(tables, one)

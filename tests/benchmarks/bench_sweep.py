@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from private import folder
 
 from sealward.events.base import utc_now
+from sealward.events.cause import Cause
 from sealward.node_agent.files.content.cache import Cache
 from sealward.node_agent.files.measurer import FileMeasurer
 from sealward.node_agent.hypervisor.connection import open_read_only
@@ -63,7 +64,7 @@ def sweeping(hypervisor: Hypervisor, place: Path) -> tuple[Callable[[], None], l
         found = measurer.measure(server_id)
         references.append(Reference(server_id, sign_id, 1, found.measurement, found.evidence()))
     reported.begin((one.server_id for one in references), ())
-    return lambda: validator.sweep(references, (), 0, "sweep", None), sent
+    return lambda: validator.sweep(references, (), 0, Cause.SWEEP, None), sent
 
 
 def median(sweep: Callable[[], None]) -> float:

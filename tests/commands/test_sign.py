@@ -32,12 +32,12 @@ from sealward.commands.messages import (
 from sealward.commands.moves import location
 from sealward.commands.sign_state import Sign, evolve
 from sealward.events.base import Event
+from sealward.events.cause import Cause
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import Finding, Measurement
 from sealward.events.comparison.remeasured import Remeasured
 from sealward.events.is_valid import IsValid
 from sealward.events.sign import (
-    PASSED_OVER,
     Grounds,
     HostBoundChanged,
     SignMoved,
@@ -244,14 +244,14 @@ def test_what_a_revoked_sign_s_node_still_says_is_no_offence() -> None:
 
 def test_what_a_sweep_passed_over_is_recorded_although_it_is_no_news() -> None:
     """Trust may have been withdrawn, of which the sign's own stream knows nothing; said again it is not."""
-    (restored,) = report(sealed(), second=2, cause=PASSED_OVER)
+    (restored,) = report(sealed(), second=2, cause=Cause.PASSED_OVER)
     after = play(sealed(), [restored])
 
     assert isinstance(restored, SignValidated)
     assert (restored.is_valid, restored.checked_at) == (IsValid.TRUE, NOW + timedelta(seconds=2))
-    assert report(after, second=2, cause=PASSED_OVER) == []
-    assert report(after, second=1, cause=PASSED_OVER) == []
-    assert report(sealed(), CHANGED, second=2, cause=PASSED_OVER) != []
+    assert report(after, second=2, cause=Cause.PASSED_OVER) == []
+    assert report(after, second=1, cause=Cause.PASSED_OVER) == []
+    assert report(sealed(), CHANGED, second=2, cause=Cause.PASSED_OVER) != []
 
 
 MOVE = MoveSign(

@@ -14,6 +14,8 @@ from strategies import drawn
 
 from sealward.events import codec, values
 from sealward.events.base import Event
+from sealward.events.cause import Cause
+from sealward.events.sign import SignValidated
 
 
 def by_fields(event: Event) -> bytes:
@@ -38,3 +40,13 @@ def test_an_event_has_the_bytes_that_its_fields_have(event: Event, data: st.Data
 
     assert codec.encode(changed) == by_fields(changed)
     assert codec.encode(codec.decode(event.topic, codec.encode(changed))) == codec.encode(changed)
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_a_cause_is_written_as_its_text(cause: Cause) -> None:
+    """The bytes of an event have the member's value, and are read as text."""
+    event = next(one for one in ONE_OF_EACH if isinstance(one, SignValidated))
+    named, spelled = dataclasses.replace(event, cause=cause), dataclasses.replace(event, cause=cause.value)
+
+    assert codec.write(named) == codec.write(spelled)
+    assert codec.decode(event.topic, codec.write(named)) == spelled

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.events import values
+from sealward.events.cause import Cause
 from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.signing.keys import KeyRefused, public_key
@@ -24,8 +25,6 @@ THREADS: Final = 2
 """Threads that verify signatures: `cryptography` (50) releases the interpreter's lock meanwhile."""
 MANY: Final = 16
 """With fewer signatures than this, handing them to threads costs more than it gains."""
-SEALED: Final = "sealed"
-"""The cause of a measurement that is to become a reference: its envelope's signature will be needed."""
 
 
 @dataclass(slots=True)
@@ -84,7 +83,7 @@ class DecodedMessage:
             one.measured.signed
             for one in self.parts
             if isinstance(one.report, reports.Measurement)
-            and one.report.cause == SEALED
+            and one.report.cause == Cause.SEALED
             and isinstance(one.measured, Measured)
         ]
         return [(one, pem) for one in (self.signed, *sealed)]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from sealward.events.cause import Cause
     from sealward.events.comparison.measurement import Finding
     from sealward.events.comparison.remeasured import Remeasured
     from sealward.node_agent.ledger.keyring import Keyring
@@ -40,7 +41,7 @@ class Reporter:
         order: Order,
         measured: Measured,
         moment: datetime,
-        cause: str,
+        cause: Cause,
         *,
         explained: tuple[Finding, ...] = (),
         host_bound: tuple[Finding, ...] = (),
@@ -72,7 +73,7 @@ class Reporter:
         )
         self.send(report)
 
-    def report_failure(self, order: Order, failed: NotMeasured, moment: datetime, cause: str) -> None:
+    def report_failure(self, order: Order, failed: NotMeasured, moment: datetime, cause: Cause) -> None:
         """Report that a server could not be measured, and why."""
         log.info("%s was not measured: %s", order.server_id, failed.code)
         report = reports.Failure(

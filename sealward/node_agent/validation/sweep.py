@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from sealward.events.cause import Cause
+
 
 @dataclass(slots=True)
 class Sweep:
@@ -32,7 +34,7 @@ class Sweep:
         self.withheld.setdefault(reason, []).append(sign_id)
 
     def report(
-        self, hostname: str, started_at: datetime, unsigned: int, cause: str, task_id: str | None
+        self, hostname: str, started_at: datetime, unsigned: int, cause: Cause, task_id: str | None
     ) -> reports.Sweep:
         """Return the report. `unsigned` is the number of servers of the node without a sign."""
         withheld = (reports.Withheld(reason, ranges.render(ids)) for reason, ids in self.withheld.items())

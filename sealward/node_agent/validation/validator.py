@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.cause import Cause
 from sealward.events.is_valid import IsValid
 from sealward.node_agent.files.refusals import FilesBeingMeasured
 from sealward.node_agent.hypervisor.failures import DomainLocked, HypervisorGone
@@ -61,21 +62,23 @@ class Validator:
                 explained = after_upgrade(before, measured)
         except FilesBeingMeasured as later:
             if self._reported.result(order.server_id) not in (EQUAL, later.code):
-                self._report_failure(order, later, moment, "sealed")
+                self._report_failure(order, later, moment, Cause.SEALED)
             return False
         except NotMeasured as failed:
-            self._report_failure(order, failed, moment, "sealed")
+            self._report_failure(order, failed, moment, Cause.SEALED)
             return False
         remeasured = None if before is None else before.remeasured
-        self._reporter.report(order, measured, moment, "sealed", explained=explained, remeasured=remeasured)
+        self._reporter.report(
+            order, measured, moment, Cause.SEALED, explained=explained, remeasured=remeasured
+        )
         return True
 
     def refuse(self, server_id: str, sign_id: int, failed: NotMeasured, task_id: str | None) -> None:
         """Report that a server cannot be validated although a task asks for it."""
-        self._report_failure(Order(server_id, sign_id, 0, task_id), failed, self._moment(), "requested")
+        self._report_failure(Order(server_id, sign_id, 0, task_id), failed, self._moment(), Cause.REQUESTED)
 
     def validate(
-        self, reference: Reference, cause: str, task_id: str | None = None, *, is_new: bool = False
+        self, reference: Reference, cause: Cause, task_id: str | None = None, *, is_new: bool = False
     ) -> None:
         """Compare a server with its reference; report news, and in any case what a task asks for.
 
@@ -101,7 +104,7 @@ class Validator:
         references: Iterable[Reference],
         sealing: Collection[str],
         unsigned: int,
-        cause: str,
+        cause: Cause,
         task_id: str | None,
     ) -> None:
         """Validate all servers. One report vouches for every server whose result is reported already.
@@ -120,19 +123,19 @@ class Validator:
         self._send(sweep, started_at, unsigned, cause, task_id)
 
     def withhold_all(
-        self, references: Iterable[Reference], unsigned: int, reason: str, task_id: str | None
+        self, references: Iterable[Reference], unsigned: int, cause: Cause, task_id: str | None
     ) -> None:
-        """Report that this node vouches for none of its servers any more."""
-        sweep = Sweep(withheld={reason: [one.sign_id for one in references]})
-        sweep.counts["unknown"] = len(sweep.withheld[reason])
-        self._send(sweep, self._moment(), unsigned, reason, task_id)
+        """Report that this node vouches for none of its servers any more; the reason is the cause."""
+        sweep = Sweep(withheld={cause: [one.sign_id for one in references]})
+        sweep.counts["unknown"] = len(sweep.withheld[cause])
+        self._send(sweep, self._moment(), unsigned, cause, task_id)
 
     def _send(
-        self, sweep: Sweep, started_at: datetime, unsigned: int, cause: str, task_id: str | None
+        self, sweep: Sweep, started_at: datetime, unsigned: int, cause: Cause, task_id: str | None
     ) -> None:
         self._reporter.send(sweep.report(self._reporter.hostname, started_at, unsigned, cause, task_id))
 
-    def _sweep_one(self, described: Described, sweep: Sweep, cause: str) -> None:
+    def _sweep_one(self, described: Described, sweep: Sweep, cause: Cause) -> None:
         reference = described.reference
         found = self._measurer.compare_described(described.xml(), reference, fresh=False)
         verdict = found.verdict
@@ -151,7 +154,7 @@ class Validator:
         sweep.counts[verdict.value] += 1
         sweep.lines.append(f"{reference.sign_id} {found.digests}")
 
-    def _withhold(self, described: Described, failed: NotMeasured, sweep: Sweep, cause: str) -> None:
+    def _withhold(self, described: Described, failed: NotMeasured, sweep: Sweep, cause: Cause) -> None:
         """Have a sweep not vouch for a server that could not be measured or compared."""
         reference = described.reference
         if not self._waits_for_files(reference.server_id, failed):
@@ -160,7 +163,7 @@ class Validator:
         sweep.counts["unknown"] += 1
         sweep.lines.append(f"{reference.sign_id} {failed.code}")
 
-    def _report_news(self, found: Comparison, moment: datetime, cause: str, task_id: str | None) -> None:
+    def _report_news(self, found: Comparison, moment: datetime, cause: Cause, task_id: str | None) -> None:
         """Report a comparison, unless its result is reported already and no task asks for it."""
         server_id = found.reference.server_id
         self._reported.note_difference(server_id, is_different=not found.is_equal)
@@ -181,12 +184,12 @@ class Validator:
         )
         self._reported.note_comparison(found)
 
-    def _report_failure(self, order: Order, failed: NotMeasured, moment: datetime, cause: str) -> None:
+    def _report_failure(self, order: Order, failed: NotMeasured, moment: datetime, cause: Cause) -> None:
         self._reporter.report_failure(order, failed, moment, cause)
         self._reported.note(order.server_id, failed.code)
 
     def _report_own_failure(
-        self, reference: Reference, failed: NotMeasured, moment: datetime, cause: str
+        self, reference: Reference, failed: NotMeasured, moment: datetime, cause: Cause
     ) -> None:
         """Report a failure that concerns this server alone, where that is news.
 

@@ -1,0 +1,32 @@
+"""Why a node measured its servers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """The cause of a measurement or of a sweep, as reports, events and the log have it.
+
+    Reports and events can have other causes: a newer agent may know more of them.
+    """
+
+    SEALED = "sealed"
+    """The measurement of one server becomes its reference, or would have become it."""
+    PASSED_OVER = "passed-over"
+    """One server was about to be sealed when a sweep vouched for others: trust may have been withdrawn from
+    the server and not been given back."""
+    REQUESTED = "requested"
+    """An administrator asked for the measurement of one server."""
+    DOMAIN_CHANGED = "domain-changed"
+    """The domain or the files of one server changed, or the server is new to the node."""
+    SWEEP = "sweep"
+    """All servers are measured at regular intervals."""
+    RESCAN = "rescan"
+    """Something changed, and the node does not know for which servers."""
+    AGENT_STARTED = "agent-started"
+    """The agent took over what the control plane has recorded."""
+    NODE_ACTIVATED = "node-activated"
+    """An administrator switched validation on."""
+    NODE_DEACTIVATED = "node-deactivated"
+    """An administrator switched validation off: the node vouches for no server any more."""
