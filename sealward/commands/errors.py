@@ -1,4 +1,4 @@
-"""Why a command is refused. The docstring is the message; the code is stable and never reused."""
+"""Refusals of commands. An exception's docstring is its message; its code is stable and never reused."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ class Rejected(SealwardError):
 
 
 class Unrecordable(Rejected):
-    """What the command says cannot be recorded: one of its values is not of its type."""
+    """The command cannot be recorded, because a value in it does not have its type. Correct the value."""
 
     code = "event.unfit"
 
 
 class StreamUnreadable(Rejected):
-    """What was recorded of this server or node cannot be read: see `sealward events set-aside list`."""
+    """The events of this server or node cannot be read. See `sealward events set-aside list`."""
 
     code = "event.unreadable"
 
 
 class AlreadySigned(Rejected):
-    """The server is signed already. To make a new reference, PUT it."""
+    """The server is signed already. To make a new reference, send PUT /v1/sign."""
 
     code = "sign.exists"
 
 
 class NotSigned(Rejected):
-    """The server is not signed. To sign it, POST it."""
+    """The server is not signed. To sign it, send POST /v1/sign."""
 
     code = "sign.not-found"
 
 
 class Changed(Rejected):
-    """The sign is no longer what the If-Match header names. GET it, look at it, and ask again."""
+    """The sign has changed since its ETag in If-Match. GET the sign, check it, and repeat the request."""
 
     code = "sign.changed"
 
 
 class NotInDoubt(Rejected):
-    """No libvirt upgrade has left the server in doubt. Use PUT if it is to have another reference."""
+    """No libvirt upgrade has left the server in doubt. To make a new reference, send PUT /v1/sign."""
 
     code = "sign.not-in-doubt"
 
 
 class PlaceUnconfirmed(Rejected):
-    """Say by node_id which node has the server to sign: make sure that it is there, then ask again."""
+    """The server's node is not confirmed. Check which node has the server, and send its node_id, too."""
 
     code = "sign.place-unconfirmed"
 
@@ -63,13 +63,13 @@ class ReportRefused(Rejected):
 
 
 class WrongNode(ReportRefused):
-    """The report is about a server that another node runs."""
+    """The report is about a server that runs on another node."""
 
     code = "report.wrong-node"
 
 
 class MovedAway(WrongNode):
-    """The report is about a server that has moved to another node meanwhile."""
+    """The report is about a server that has moved to another node in the meantime."""
 
 
 class AnnouncedToAnother(ReportRefused):
@@ -79,7 +79,7 @@ class AnnouncedToAnother(ReportRefused):
 
 
 class NotComing(ReportRefused):
-    """The node's start gate asked for a server that its home does not migrate out."""
+    """The node's start gate asked about a server, but the server's home is not migrating the server out."""
 
     code = "report.not-coming"
 
@@ -91,13 +91,13 @@ class TooManyClaims(ReportRefused):
 
 
 class UnknownGeneration(ReportRefused):
-    """The report is about a sign or a generation that nobody ordered, or that a later order replaced."""
+    """The report is about a sign or generation that was never ordered, or that a later order replaced."""
 
     code = "report.unknown-generation"
 
 
 class NotOrdered(ReportRefused):
-    """The server is not sealed: the measurement names another task than the order that waits for a seal."""
+    """The server is not sealed: the measurement names another task than the open order to seal."""
 
     code = "report.not-ordered"
 
@@ -115,7 +115,7 @@ class FilesUnread(ReportRefused):
 
 
 class SweepMalformed(ReportRefused):
-    """The report of a sweep names signs in a way that cannot be read."""
+    """The report of a sweep has a list of signs that cannot be read."""
 
     code = "report.malformed"
 
@@ -127,84 +127,84 @@ class TooManyQuestions(ReportRefused):
 
 
 class HostnameTaken(Rejected):
-    """Another key is registered under this hostname; an administrator can name this one instead."""
+    """The hostname is registered with another key. To replace that key, PUT /v1/node/{node_id}/key."""
 
     code = "node.hostname-taken"
 
 
 class NotInvited(Rejected):
-    """Nobody has invited this host. `sealward node enroll HOSTNAME` does, or POST /v1/node lets it in."""
+    """The host is not invited. Run `sealward node enroll HOSTNAME`, or send POST /v1/node."""
 
     code = "node.not-invited"
 
 
 class InvitationExpired(Rejected):
-    """The invitation has expired. Make another one: `sealward node enroll HOSTNAME`."""
+    """The invitation has expired. Make a new invitation: `sealward node enroll HOSTNAME`."""
 
     code = "invitation.expired"
 
 
 class InvitationRevoked(Rejected):
-    """The invitation was revoked. Make another one: `sealward node enroll HOSTNAME`."""
+    """The invitation was revoked. Make a new invitation: `sealward node enroll HOSTNAME`."""
 
     code = "invitation.revoked"
 
 
 class InvitationUsed(Rejected):
-    """The invitation was used already. To let another key in, DELETE the node first, or PUT the key."""
+    """The invitation was used already. To accept another key, DELETE the node, or PUT the node's new key."""
 
     code = "invitation.used"
 
 
 class InvitationSpent(Rejected):
-    """The invitation was used or revoked: others may know its secret. Move its file away, make another."""
+    """The invitation was used or revoked. Move its file away, and make a new invitation."""
 
     code = "invitation.spent"
 
 
 class NodeExists(Rejected):
-    """A node of this hostname is registered. To name another key for it, PUT that."""
+    """A node with this hostname is registered. To replace its key, send PUT /v1/node/{node_id}/key."""
 
     code = "node.exists"
 
 
 class NodeHasSigns(Rejected):
-    """Servers on this node are signed: DELETE their signs, or let the servers run on another node first."""
+    """Servers on this node are signed. DELETE their signs, or migrate the servers to another node first."""
 
     code = "node.has-signs"
 
 
 class NodeNotLost(Rejected):
-    """The node that the sign is on is heard and runs the server: it says itself when the server leaves."""
+    """The sign's node is not lost, and runs the server. Migrate the server; then its sign follows."""
 
     code = "sign.node-not-lost"
 
 
 class NotThere(Rejected):
-    """That node does not report such a server. GET /v1/server lists which node has what."""
+    """The node does not report this server. GET /v1/server lists the servers with their nodes."""
 
     code = "sign.not-there"
 
 
 class NodeWasRemoved(Rejected):
-    """The node was removed; an administrator can let it in again: POST /v1/node."""
+    """The node was removed. To let the node in again, an administrator sends POST /v1/node."""
 
     code = "node.removed"
 
 
 class FirmwareUnknown(Rejected):
-    """The node has not reported any firmware files: name their folders in its SEALWARD_FIRMWARE_DIRS."""
+    """The node has reported no firmware files. Set SEALWARD_FIRMWARE_DIRS on the node to their folders."""
 
     code = "node.firmware-unknown"
 
 
 class FirmwareIsAnother(Rejected):
-    """The digest is not that of the firmware files found last. GET the node, look at them, and ask again."""
+    """The firmware files found last have another digest. GET the node, check its files, and try again."""
 
     code = "node.firmware-changed"
 
 
 class NotRegistered(Rejected):
-    """No such node is registered."""
+    """The node is not registered. GET /v1/node lists the registered nodes."""
 
     code = "node.not-found"

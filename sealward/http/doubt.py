@@ -26,7 +26,7 @@ MOST: Final = 500
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A server that is ordered to be signed anew, and the task that tells the outcome."""
+    """An order to sign a server anew, and the task that has its outcome."""
 
     server_id: Uuid
     task_id: str
@@ -79,7 +79,7 @@ class Doubts:
         return [row for row in rows if row.verdict.reasons == (IN_DOUBT,) and row.sealed == row.ordered]
 
     def _order(self, req: falcon.Request, row: SignRow) -> Order | None:
-        """Give one order; None where another client was faster, or where the order must name a node."""
+        """Give an order; None where another client was faster, or where the order must name a node."""
         task_id = self._services.task_id()
         command = ask.UpdateSign(
             context=context_of(req, task_id),

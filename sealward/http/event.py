@@ -136,7 +136,7 @@ class Events:
         ]
 
     def page(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Give a page of the whole log, or a stream to who accepts text/event-stream."""
+        """Give a page of the log, or a stream of events to a client that accepts text/event-stream."""
         query: Query = req.context.query
         wanted = Filter(query.get(TYPE), query.get(SERVER_ID), query.get(NODE_ID), query.get(SINCE))
         last = number(req.get_header("Last-Event-ID") or "0", "Last-Event-ID")

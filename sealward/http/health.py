@@ -27,7 +27,7 @@ DETAILED: Final = flag(
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether requests can be answered. What follows `status` is there when it was asked for in detail."""
+    """Whether requests can be answered. Only a detailed answer has the fields after `status`."""
 
     status: Literal["ok", "not ok"]
     problems: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -36,23 +36,23 @@ class Health(msgspec.Struct, frozen=True):
     projections: Behind | msgspec.UnsetType = msgspec.UNSET
     relay: Behind | msgspec.UnsetType | None = msgspec.UNSET
     silent: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Hostnames of nodes that were not heard within their lease: nobody vouches for their servers."""
+    """Hostnames of nodes that were not heard within their lease. No node vouches for their servers."""
     quiet: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Hostnames of nodes of which three heartbeats were missed, the silent ones among them."""
+    """Hostnames of nodes of which three heartbeats were missed, including the silent nodes."""
     verdicts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     oldest: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
-    """Verdict → seconds since the one that was checked longest ago was."""
+    """Verdict → seconds since the oldest check of a server with this verdict."""
     tasks: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     set_aside: list[SetAside] | msgspec.UnsetType = msgspec.UNSET
     """The first events that projections or relay could not take; `sealward events set-aside list` has all."""
     unproven: list[Unproven] | msgspec.UnsetType = msgspec.UNSET
-    """Messages to the control plane that nobody answers for, those counted last first."""
+    """Dropped messages to the control plane that have no proven sender, the last counted first."""
 
 
 class Unproven(msgspec.Struct, frozen=True):
     """How many messages of a user of the broker were dropped for a reason, and when the last one was.
 
-    `user` is empty where the message named none. Nothing of what the messages said is kept.
+    `user` is empty where the message named none. The content of the messages is not kept.
     """
 
     user: str
@@ -118,7 +118,7 @@ class Healthcheck:
         answer(resp, Health("ok"))
 
     def live(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Say that the process is there, whatever it can reach."""
+        """Say that the process is running, also when it cannot reach the store."""
         del req
         answer(resp, Health("ok"))
 

@@ -1,4 +1,4 @@
-"""The history of a server: who did what to it, and when."""
+"""The history of a server: the events about it, with their actors and times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AFTER = whole("after", "Only events beyond that position in the log.")
 
 
 class Happened(msgspec.Struct, frozen=True):
-    """One event about a server; `data` is what only this kind of event has."""
+    """An event about a server; `data` has the fields that only this kind of event has."""
 
     position: Id
     type: str
@@ -63,7 +63,7 @@ class History:
         ]
 
     def list(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        """Show who did what to the server, and when; also after its sign was revoked."""
+        """Show the events about a server with their actors and times, also after its sign was revoked."""
         query: Query = req.context.query
         limit, history = query.get(LIMIT), self._services.projections.history
         with self._services.projections.reading() as tables:

@@ -36,8 +36,9 @@ UNSIGNED: Final = {404: ("log.not-signed",)}
 class Log(msgspec.Struct, frozen=True):
     """The transparency log: its name, the key that verifies its checkpoints, and how far it is signed.
 
-    `events` counts the leaves of the tree, `signed` those of the last checkpoint. `problem` is log.behind or
-    log.inconsistent when the log does not continue the last checkpoint: then nothing is signed.
+    `events` counts the leaves of the tree, `signed` counts the leaves under the last checkpoint. `problem` is
+    log.behind or log.inconsistent when the log does not continue the last checkpoint: then no checkpoint is
+    signed.
     """
 
     origin: str
@@ -107,7 +108,7 @@ class TransparencyLog:
         resp.cache_control = ("no-store",)
 
     def tile(self, req: falcon.Request, resp: falcon.Response, tile: str) -> None:
-        """Give a tile of hashes, or a bundle of entries; of a partial tile as many as its path says."""
+        """Give a tile of hashes, or a bundle of entries. The path of a partial tile states its width."""
         del req
         wanted, is_entries = tile_at(tile)
         if wanted.width > width_at(wanted, self._last().size):

@@ -1,4 +1,4 @@
-"""Which hosts are nodes, and the keys that their reports must be signed with."""
+"""The calls that admit and remove nodes, and replace the keys that sign their reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ED25519: Final = re.compile(
 """The form of an Ed25519 key in PEM (RFC 8410): twelve constant bytes and thirty-two of the key."""
 PublicKey = Annotated[
     str,
-    values.Text(4096, ".*", "a key in PEM form"),  # `_canonical` says what is wrong with it
+    values.Text(4096, ".*", "a key in PEM form"),  # `_canonical` reports its errors
     msgspec.Meta(max_length=1000, extra_json_schema={"pattern": f"^{ED25519.pattern}$"}),
 ]
 BAD_KEY: Final = {400: ("key.refused",)}
@@ -45,13 +45,13 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 HOSTNAME: Final = re.compile(values.RFC1123)
 Hostname = Annotated[
     str,
-    values.Text(1024, ".*", "a hostname"),  # `_checked` says what is wrong with it, by a code of its own
+    values.Text(1024, ".*", "a hostname"),  # `_checked` reports its errors with a code of their own
     msgspec.Meta(extra_json_schema={"pattern": f"^{HOSTNAME.pattern}$"}),
 ]
 
 
 class Newcomer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A node that is to be let in: its hostname, and its key as `sealward node key` prints it there."""
+    """A node to let in: its hostname, and its key as `sealward node key` prints it on that node."""
 
     hostname: Hostname
     public_key: PublicKey
@@ -113,7 +113,7 @@ class Membership:
         self._nodes.show(req, resp, row.node_id)
 
     def remove(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
-        """Take a node away that has no signs; its agent is refused until it is let in again."""
+        """Remove a node that has no signs. Its agent is refused until the node is let in again."""
         node = self._nodes.found(node_id)
         command = ask.RemoveNode(
             context=context_of(req, self._services.task_id()),
@@ -133,7 +133,7 @@ class Membership:
         return tuple(row.server_id for row in rows)
 
     def replace_key(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
-        """Have another key count as a node's: what is signed by the one before is refused from now on."""
+        """Replace the key of a node. Reports signed with the previous key are refused from now on."""
         command = ask.ReplaceKey(
             context=context_of(req),
             hostname=self._nodes.found(node_id).hostname,

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what this process has answered, and the state of the whole control plane.
+"""Metrics for Prometheus: counts of this process, and the state of the whole control plane.
 
 https://prometheus.io/docs/practices/naming. Every API process reports the same about the control plane, which
 it reads from the database, so that workers need no listener. No label names a user, a project, a client or a
@@ -87,7 +87,7 @@ class Metrics:
         ]
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Give the metrics in Prometheus' text format; those of each node only to who has a token."""
+        """Give the metrics in Prometheus' text format. The metrics of each node need a token."""
         resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
         resp.data = generate_latest(self._registry)
         if req.context.get("identity") is not None:
@@ -100,9 +100,9 @@ class Metrics:
         durations.observe(seconds)
 
     def _of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        """Return the counters of such requests.
+        """Return the counters of requests with these labels.
 
-        They are kept, because looking labels up costs more than counting.
+        The counters are kept, because looking labels up costs more than counting.
         """
         known = self._known.get((method, route, status))
         if known is None:
@@ -135,7 +135,7 @@ class _ControlPlane:
         self._look = look
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; without the store only the one that says so."""
+        """Yield the metrics; without the store, only the metric that says that the store is away."""
         try:
             found = self._look.fresh()
         except StoreUnavailable:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Destination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The node that the sign is to be on: one that reports the server."""
+    """The node that the sign moves to. The node must report the server."""
 
     node_id: AskedId
 
@@ -52,7 +52,7 @@ class Moves:
         ]
 
     def move(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        """Move a sign to a node that reports the server, when the node that it is on does not run it."""
+        """Move a sign to a node that reports the server, if the sign's node does not run the server."""
         with self._services.projections.reading() as tables:
             node = self._services.projections.nodes.one(tables, int(req.context.body.node_id))
         if node is None:

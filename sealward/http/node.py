@@ -1,4 +1,4 @@
-"""The nodes: who they are, and whether validation is on."""
+"""The nodes: their names, keys and states, and whether validation is on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActionAnswer(msgspec.Struct, frozen=True):
-    """An action that was recorded; GET the task to see what the node found."""
+    """An action that was recorded. GET the task to see the result of the node."""
 
     action: Literal["activate", "deactivate"]
     node_id: Id
@@ -45,7 +45,7 @@ class ActionAnswer(msgspec.Struct, frozen=True):
 
 
 class Firmware(msgspec.Struct, frozen=True):
-    """The firmware files that a node found last; findings say what of them is not as it was accepted."""
+    """The firmware files that a node found last. `findings` has the differences from the accepted files."""
 
     is_valid: Literal["true", "false"]
     digest: str
@@ -53,17 +53,17 @@ class Firmware(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The digest of the firmware files that are to be accepted: what GET of the node shows."""
+    """The digest of the firmware files to accept, as GET of the node shows it."""
 
     digest: Annotated[values.Word, msgspec.Meta(max_length=64, extra_json_schema={"pattern": "^[!-~]+$"})]
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A node; `counts` are its servers by verdict, and the unsigned ones, as of its last sweep.
+    """A node. `counts` has its numbers of servers by verdict and of unsigned servers, as of its last sweep.
 
-    `public_key` (PEM) is the one that must have signed what it reports, and `keyid` how envelopes name it.
-    `firmware` is null where no folders are named in its settings. `enforcement` is whether its start gate
-    stands, and `enforcement_reason` why not.
+    The node's reports must be signed with `public_key` (PEM); envelopes name this key by `keyid`. `firmware`
+    is null where the settings of the node name no firmware folders. `enforcement` says whether its start gate
+    stands, and `enforcement_reason` why it does not.
     """
 
     id: Id
@@ -82,7 +82,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class NodeAnswer(msgspec.Struct, frozen=True):
-    """One node."""
+    """A node."""
 
     node: Node
 
@@ -148,7 +148,7 @@ class Nodes:
         answer(resp, NodeAnswer(_shown(row, self.services.leases.seen().get(row.hostname))))
 
     def act(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
-        """Switch validation of a node on or off; the task tells what came of it."""
+        """Switch validation of a node on or off. The task has the outcome."""
         action = req.context.body.action
         node = self.found(node_id)
         kind = ask.ActivateNode if action == "activate" else ask.DeactivateNode

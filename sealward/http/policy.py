@@ -1,4 +1,4 @@
-"""Policies of nodes and servers: what a node does about servers that are not as they were signed."""
+"""Policies of nodes and servers: the reactions of a node to servers that are not as they were signed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Grace = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_GRACE)]
 
 
 class OfNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The policy of a node, as a whole: what is not given is as by default. `grace` is seconds."""
+    """The policy of a node as a whole. A field that is not given has its default. `grace` is in seconds."""
 
     on_start: OnDoubt = DEFAULT.on_start
     unsigned: Unsigned = DEFAULT.unsigned
@@ -49,7 +49,7 @@ class OfNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OfServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is different for a server, as a whole: what is not given, or null, is as its node has it."""
+    """The policy of a server as a whole. A field that is null or not given is as in the node's policy."""
 
     on_start: OnDoubt | None = None
     on_violation: OnViolation | None = None
@@ -57,30 +57,30 @@ class OfServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NodePolicyShown(OfNode, frozen=True):
-    """The policy of a node; `position` is that of the event that set it, null where nobody has."""
+    """The policy of a node. `position` is that of the event that set it, null if it was never set."""
 
     position: Position | None = None
 
 
 class ServerPolicyShown(OfServer, frozen=True):
-    """What is different for a server; `position` is that of the event that set it, null where nobody has."""
+    """The policy of a server. `position` is that of the event that set it, null if it was never set."""
 
     position: Position | None = None
 
 
 Open = tuple[str, ...] | msgspec.UnsetType
-"""What a policy that refuses starts lets start all the same, in words; left out where it is nothing."""
+"""Sentences about the starts that a refusing policy does not refuse. Left out where there are none."""
 
 
 class NodePolicyAnswer(msgspec.Struct, frozen=True):
-    """The policy of a node, and what it leaves open."""
+    """The policy of a node, and the starts that it does not refuse."""
 
     policy: NodePolicyShown
     leaves_open: Open = msgspec.UNSET
 
 
 class ServerPolicyAnswer(msgspec.Struct, frozen=True):
-    """What is different for a server, what holds for it in all, and what that leaves open."""
+    """The policy of a server, its combination with the node's policy, and the starts that are not refused."""
 
     policy: ServerPolicyShown
     effective: OfNode
@@ -150,7 +150,7 @@ class Policies:
         self.show_node(req, resp, node_id)
 
     def show_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        """Show what is different for a server, and what holds for it in all."""
+        """Show the policy of a server, and its combination with the policy of its node."""
         del req
         with self._services.projections.reading() as tables:
             row = self._services.projections.signs.one(tables, server_id)
@@ -162,12 +162,12 @@ class Policies:
         answer(resp, ServerPolicyAnswer(own, OfNode(**asdict(holds)), leaves_open(holds) or msgspec.UNSET))
 
     def set_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        """Have a server treated otherwise than its node's policy says."""
+        """Set the policy of a server, which overrides fields of its node's policy."""
         self._set(req, server_id, ServerPolicy(**msgspec.structs.asdict(req.context.body)))
         self.show_server(req, resp, server_id)
 
     def clear_server(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
-        """Have a server treated as its node's policy says."""
+        """Remove the policy of a server, so that its node's policy holds for it."""
         self._set(req, server_id, AS_NODE)
         resp.status = falcon.HTTP_204
 

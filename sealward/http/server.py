@@ -55,7 +55,7 @@ class Servers:
         ]
 
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List the servers by server_id; `signed=false` shows what is not under control."""
+        """List the servers by server_id; `signed=false` lists the servers that are not under control."""
         query: Query = req.context.query
         signed, limit = query.get(SIGNED), query.get(LIMIT)
         with self._services.projections.reading() as tables:

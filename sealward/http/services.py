@@ -93,7 +93,7 @@ class Services:
     def carry_out_together(self, work: Callable[[UnitOfWork], None]) -> None:
         """Have `work` decide over several streams in one transaction, and wait as `carry_out` does.
 
-        Raises what `work` raises.
+        Raises as `work` does.
         """
         position, _ = self.handler.together(work)
         self.projections.wait_for(position, self.wait)

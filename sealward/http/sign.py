@@ -43,7 +43,7 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ToSign(Named, frozen=True):
     """The server that is to be signed, and the node that it is on: needed where several nodes report it.
 
-    A `node_id` of 0 is as none.
+    A `node_id` of 0 counts as none.
     """
 
     node_id: AskedId = 0
@@ -52,8 +52,8 @@ class ToSign(Named, frozen=True):
 class ToUpdate(Named, frozen=True):
     """The server that is to be signed anew, and the node that it is on.
 
-    The node is needed where the sign has moved and no administrator has said that the server is there. A
-    `node_id` of 0 is as none.
+    The node is needed where the sign has moved and no administrator has confirmed the server's node. A
+    `node_id` of 0 counts as none.
     """
 
     node_id: AskedId = 0
@@ -72,7 +72,7 @@ class Sign(msgspec.Struct, frozen=True):
 
 
 class SignAnswer(msgspec.Struct, frozen=True):
-    """One sign."""
+    """A sign."""
 
     sign: Sign
 
@@ -95,7 +95,7 @@ NOT_ANEW: Final = {
     409: ("sign.place-unconfirmed",),
     410: ("sign.revoked-meanwhile",),
 }
-"""Status and reasons of a refusal to sign a server anew, beside those of every call about a sign."""
+"""Status and reasons of a refusal to sign a server anew, beside the reasons of every call about a sign."""
 
 
 class Signs:
@@ -192,7 +192,7 @@ class Signs:
         self._answer_when_sealed(asked, resp)
 
     def update(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Make a new reference of what the server is now, and wait for its seal."""
+        """Sign a server anew: make a reference of its present state, and wait for the seal."""
         asked = canonical_uuid(req.context.body.server_id)
         command = ask.UpdateSign(
             context=context_of(req, self._services.task_id()),
@@ -241,7 +241,7 @@ class Signs:
 
 
 def found(services: Services, req: falcon.Request, server_id: str) -> tuple[SignRow, datetime]:
-    """Return a sign and the moment for which to read it: now, or the one in the query. Raises NotSigned."""
+    """Return a sign and the moment as of which it is read: now, or `at` of the query. Raises NotSigned."""
     along: Along | None = req.context.along
     at = req.context.query.get(AT)
     if at is None and along is not None and along.answers(server_id):
@@ -268,10 +268,10 @@ def shown(row: SignRow, now: datetime) -> Sign:
 
 
 def _only(found: Sequence[ServerRow], node_id: float) -> ServerRow:
-    """Return the node of a server: the one in the request, or the only one that reports it. Raises Problem.
+    """Return the node of a server: from the request, or the only node that reports it. Raises Problem.
 
-    If several nodes report the server, none of them is chosen: a node may report it to have it signed as that
-    node has it.
+    If several nodes report the server, no node is chosen: a hostile node may report the server so that its
+    own copy of the server is signed.
     """
     rows = [one for one in found if node_id in {0, one.node_id}]
     if not rows:

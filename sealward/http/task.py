@@ -30,7 +30,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A client's handle on an accepted request; `result` is what is known of its outcome."""
+    """The task of an accepted request. `result` is its outcome, as far as it is known."""
 
     task_id: str
     name: str
@@ -45,7 +45,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class TaskAnswer(msgspec.Struct, frozen=True):
-    """One task."""
+    """A task."""
 
     task: Task
 

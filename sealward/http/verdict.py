@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is known of a signed server; `generation` is the reference in force, 0 before the first seal.
+    """The verdict on a signed server. `generation` is the reference in force, 0 before the first seal.
 
-    `claimed_by` are the hostnames of the nodes that say that they run the server beside the node of its sign.
+    `claimed_by` has the hostnames of other nodes that report that they run the server.
     """
 
     server_id: Uuid
@@ -42,7 +42,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class VerdictAnswer(msgspec.Struct, frozen=True):
-    """One verdict."""
+    """A verdict."""
 
     verdict: Verdict
 
@@ -63,7 +63,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Requested(msgspec.Struct, frozen=True):
-    """A request that was accepted; GET the task to see what comes of it."""
+    """A request that was accepted. GET the task to see its outcome."""
 
     server_id: Uuid
     task_id: Uuid

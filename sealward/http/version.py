@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Where something is."""
+    """A link to a version of the API."""
 
     rel: str
     href: str
@@ -39,7 +39,7 @@ class VersionList(msgspec.Struct, frozen=True):
 
 
 class VersionAnswer(msgspec.Struct, frozen=True):
-    """One version."""
+    """A version of the API."""
 
     version: Version
 

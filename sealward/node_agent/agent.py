@@ -1,4 +1,4 @@
-"""The agent of one node, step by step: what it does about a message, a change, and the time that passes."""
+"""The agent of a node: its reactions to messages, to changes of servers, and to the clock."""
 
 from __future__ import annotations
 
@@ -50,17 +50,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ANEW: Final = 15
-"""After this many sweeps an agent asks for everything again, in case the bus has lost an event."""
+"""After this many sweeps an agent asks for its whole state again, in case the bus has lost an event."""
 
 
 class Agent:
-    """Keeps one node's signs: it seals, validates, enforces, and reports, and signs its reports.
+    """Keeps the signs of a node: it seals, validates, enforces and reports, and signs its reports.
 
-    The control plane tells an agent all its state at registration. A report counts once the agent hears an
-    event that the report led to. Until then an order stays open, a task is not answered, and a difference is
-    reported again. All reports that one public method makes leave together.
+    The control plane tells an agent all its state at registration. A report counts when the agent has heard
+    the event that the report led to. Until then an order stays open, a task is not answered, and a difference
+    is reported again. All reports of a call of a public method are sent together.
 
-    For one thread. `beat`, `take_at_once`, `unsealed`, `expected_servers` and `set_aside` are for any thread.
+    For a single thread. `beat`, `take_at_once`, `unsealed`, `expected_servers` and `set_aside` are for any
+    thread.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each part
@@ -84,7 +85,7 @@ class Agent:
         self._clock = clock
         self._ticks = 0
         self._is_again = False
-        """Whether this agent asked for everything although it knew everything."""
+        """Whether this agent asked for its whole state although it had the whole state already."""
         self._cursor = EventCursor()
         self.set_aside = SetAside(self.hostname, outbox.put)
         self.registration = Registration(self.hostname, keyring, invitation)
@@ -127,11 +128,11 @@ class Agent:
 
     @property
     def registered(self) -> bool:
-        """Say whether the control plane has told this agent what it has to know."""
+        """Say whether the control plane has told this agent its whole state."""
         return self._cursor.position is not None
 
     def register(self) -> None:
-        """Ask the control plane for everything that this agent has to know."""
+        """Ask the control plane for the whole state of this agent."""
         self._is_again = self.registered
         self._cursor.ask()
         self._outbox.send(*self.registration.ask(self._moment()))
@@ -151,7 +152,7 @@ class Agent:
         return self.registered and self._outbox.send(report)
 
     def take_at_once(self, message: telling.Message) -> bool:
-        """Act on a message that cannot wait for the agent's thread; say whether it is such a message.
+        """Act on a message that must not wait for the agent's thread; say whether it is of this kind.
 
         The agent's thread may wait for libvirt, libvirt for the start gate, and the start gate for the
         message. For any thread.
@@ -187,7 +188,7 @@ class Agent:
 
     @contextlib.contextmanager
     def _step(self) -> Iterator[None]:
-        """Let all reports that a block makes leave together."""
+        """Send all reports that a block makes together."""
         yield
         self._outbox.flush()
         self._make_up_for_losses()
@@ -266,7 +267,7 @@ class Agent:
             self.register()
 
     def _take_over(self, desired: Desired) -> None:
-        """Take over the whole state that the control plane wants, then validate all servers."""
+        """Take over the whole state as the control plane has recorded it, then validate all servers."""
         if not self.registration.is_answered_by(desired.answers):
             log.info("%s waits for another answer than that as of %d", self.hostname, desired.position)
             return

@@ -1,4 +1,4 @@
-"""What a node does to enforce policies: it checks its start gate, reacts to violations, and reports both."""
+"""The enforcement of policies on a node: checks of the start gate, reactions to violations, and reports."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONFIRMED_EVERY: Final = timedelta(minutes=1)
 class Means:
     """The means to enforce. `act` and `wake` are described at Reactions.
 
-    `alone_for` is for how long the gate may rely on a ledger while the control plane is not heard.
+    `alone_for` is the time for which the gate may rely on a ledger while the control plane is not heard.
     """
 
     alone_for: timedelta
@@ -88,10 +88,10 @@ class Enforcement:
         signers: Iterable[Ed25519PublicKey],
         expected: Iterable[Assignment] = (),
     ) -> None:
-        """Take over what the control plane has recorded.
+        """Take over the state that the control plane has recorded.
 
-        One of the keys of `signers` must have signed a reference. The policies of `expected` servers, which
-        may be coming to this node, stay.
+        A reference must be signed by a key of `signers`. The policies of `expected` servers, which may be
+        coming to this node, stay.
         """
         self._ledger.keep_fact("signers", " ".join(one.public_bytes_raw().hex() for one in signers))
         self._reported = Standing(desired.enforcement, desired.enforcement_reason)
@@ -116,7 +116,7 @@ class Enforcement:
             self._confirmed = now
 
     def hear(self, recorded: Recorded) -> None:
-        """Take over what an event changes, and remove from the spool what the event records."""
+        """Take over the changes of an event, and remove the report that the event records from the spool."""
         self._heard()
         event = recorded.event
         match event:
@@ -146,12 +146,12 @@ class Enforcement:
                 self.policies.forget(event.server_id)
 
     def step(self) -> None:
-        """React to violations that are due, and report what is new in the spool."""
+        """Carry out the reactions that are due, and send the new reports in the spool."""
         self.reactions.step()
         self.report_waiting()
 
     def check_gate(self) -> None:
-        """Check the start gate, note the version of libvirt, and report everything in the spool again."""
+        """Check the start gate, note the version of libvirt, and send all reports in the spool again."""
         hypervisor = self._hypervisor.version
         if hypervisor and hypervisor != self._ledger.fact("hypervisor"):
             self._ledger.keep_fact("hypervisor", hypervisor)
@@ -164,7 +164,7 @@ class Enforcement:
         self.report_waiting()
 
     def report_waiting(self) -> None:
-        """Report what is in the spool and was not sent since the last check of the start gate."""
+        """Send the reports in the spool that were not sent since the last check of the start gate."""
         for report_id, text in spool.waiting(str(self._ledger.folder)):
             if report_id not in self._sent:
                 self._sent.add(report_id)

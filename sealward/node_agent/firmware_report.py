@@ -22,7 +22,7 @@ class FirmwareReport:
         self._reported: dict[str, str] | None = None
 
     def report(self) -> None:
-        """Report the firmware files, where they are others than those that were reported last."""
+        """Report the firmware files, if they differ from the last report."""
         found = self._firmware.measure()
         if found is not None and found != self._reported:
             self._send(reports.Firmware(hostname=self._hostname, files=found))

@@ -1,4 +1,4 @@
-"""A thread that is told of changes in folders by inotify, and passes each on once it has settled."""
+"""A thread that watches folders by inotify, and passes a change on shortly after its first event."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ What = TypeVar("What")
 class InotifyThread(Generic[What]):
     """Watches folders. Before each event, `follow` adds the folders that are to be watched.
 
-    `note` gets each inotify event, and calls `settle` with what changed. `on_change` gets what changed, in
-    the thread. `subject` names the changes in log messages: without inotify, sweeps alone find them.
+    `note` gets each inotify event, and calls `settle` with the changed thing. `on_change` is then called with
+    that thing, in the thread. `subject` names the changes in log messages: without inotify, sweeps alone find
+    them.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class InotifyThread(Generic[What]):
             self._thread.start()
 
     def settle(self, what: What, seconds: float = SETTLE) -> None:
-        """Call `on_change` with `what`, so many seconds after its first event."""
+        """Call `on_change` with the changed thing `what`, so many seconds after its first event."""
         self._due.setdefault(what, time.monotonic() + seconds)
 
     def close(self) -> None:

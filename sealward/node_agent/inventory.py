@@ -45,7 +45,7 @@ class Inventory:
         self._last: tuple[tuple[tuple[str, str], ...], frozenset[str], frozenset[str]] | None = None
 
     def report(self, *, if_news: bool = False) -> None:
-        """Report the servers; with `if_news`, only what differs from the last report."""
+        """Report the servers; with `if_news`, only the differences from the last report."""
         taken_at = self._moment()
         try:
             leaving = self._hypervisor.leaving() | self._departing()

@@ -1,6 +1,6 @@
 """The report about how much has been read of the files that servers wait for.
 
-It is made again and again, and only shown: nothing depends on it.
+The report is repeated while servers wait. It is only displayed: nothing else depends on it.
 """
 
 from __future__ import annotations

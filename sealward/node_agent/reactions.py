@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 PATIENCE: Final = 20.0
 """Seconds that libvirt gets for one action. The other work of the agent waits meanwhile."""
 DONE: Final = ""
-"""What the ledger has in the place of a deadline after the last action of a reaction."""
+"""Stands in the ledger in the place of a deadline after the last action of a reaction."""
 
 
 class ActionFailed(Exception):
@@ -46,7 +46,7 @@ class ActionFailed(Exception):
 class Reactions:
     """The reactions of one node, for the thread of one agent. `act` acts on a server, or raises ActionFailed.
 
-    `wake` has `step` called again after so many seconds. `is_found` says whether this agent found a server
+    `wake` causes a call of `step` after so many seconds. `is_found` says whether this agent found a server
     different from its reference when it measured the server last.
     """
 

@@ -1,4 +1,4 @@
-"""The threads of an agent: one works on messages, changes and the clock, one job after the other."""
+"""The threads of an agent. The main thread works on messages, changes and the clock, job by job."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message of the control plane. `done` ends when it was worked on, and has what that raised."""
+    """A message of the control plane. `done` ends when the work on it ends, with its exception if any."""
 
     message: telling.Message
     done: futures.Future[None] = field(default_factory=futures.Future)
@@ -95,7 +95,7 @@ Job = Changed | Received | Due | QueueLost | HookChanged | Stop
 
 
 class Runner:
-    """The threads of one agent: one does its work, one sends heartbeats.
+    """The threads of an agent: the main thread does its work, another thread sends heartbeats.
 
     `files` makes the FileMeasurer. Its argument is a function to call with a server whose files have changed
     or have been read.
@@ -188,7 +188,7 @@ class Runner:
         self._files.stop()
 
     def _objected(self, conclusion: Conclusion, xml: bytes) -> None:
-        """Have an objection reported. Where files were not compared, have them read for the next start."""
+        """Have an objection reported. Have files that were not compared read for the next start."""
         self._jobs.put(Due())
         server_id = conclusion.server.server_id
         if server_id is not None and conclusion.reason is Reason.NOT_COMPARED:

@@ -31,7 +31,7 @@ class Sealing:
         self._passed_over: set[str] = set()
 
     def take_over(self, assignments: Iterable[Assignment]) -> None:
-        """Have those orders open that the control plane names, and no others."""
+        """Open the orders that the control plane names, and close all other orders."""
         self._open = {
             one.server_id: Order(one.server_id, one.sign_id, one.ordered, one.ordered_task)
             for one in assignments
@@ -65,7 +65,7 @@ class Sealing:
             self.give(self._open[server_id])
 
     def is_sent(self, server_id: str) -> bool:
-        """Say whether a measurement was sent and not heard sealed: another reference may be in force."""
+        """Say whether a measurement was sent and its seal not heard: another reference may be in force."""
         return server_id in self._sent
 
     def pass_over(self) -> frozenset[str]:
@@ -82,7 +82,7 @@ class Sealing:
         return passed_over
 
     def forget(self, server_id: str) -> None:
-        """Close the order for a server, whatever became of it."""
+        """Close the order for a server, also if the server was not sealed."""
         self._open.pop(server_id, None)
         self._sent.discard(server_id)
         self._passed_over.discard(server_id)

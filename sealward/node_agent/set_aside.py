@@ -18,10 +18,11 @@ HELD: Final = 64
 
 
 class SetAside:
-    """Reports what the agent sets aside: at once, and again with the next sweep, as a report can be lost.
+    """Reports each event, message or job that the agent sets aside: at once, and again with the next sweep.
 
-    What is set aside again before that sweep is not reported again: a message that is repeated makes one
-    report. `send` takes a report to the control plane. For any thread.
+    It is reported twice because a report can be lost. If it is set aside again before that sweep, there is no
+    further report: a repeated message makes a single report. `send` takes a report to the control plane. For
+    any thread.
     """
 
     def __init__(self, hostname: str, send: Callable[[reports.AnyReport], None]) -> None:
@@ -46,14 +47,14 @@ class SetAside:
         self._send(said)
 
     def attempt(self, about: str, work: Callable[[], object]) -> None:
-        """Do a piece of work; if it raises, set it aside under the name `about`."""
+        """Do a piece of work; if the work raises, set it aside under the name `about`."""
         try:
             work()
         except BROKEN as broken:
             self.put(0, about, broken)
 
     def report_again(self) -> None:
-        """Report once more what was set aside since the last call."""
+        """Repeat the reports that were made since the last call."""
         held, self._held = self._held, {}
         for said in held.values():
             self._send(said)

@@ -1,4 +1,4 @@
-"""The signs of one node: what an agent does about the servers that it has to seal and to validate."""
+"""The signs of a node: the work of an agent on the servers that it has to seal and to validate."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ class Signs:
         signers: Iterable[Ed25519PublicKey],
         expected: Iterable[Assignment],
     ) -> References:
-        """Take over all that the control plane has recorded; return the references of this node.
+        """Take over the state that the control plane has recorded; return the references of this node.
 
-        One of the `signers` must have signed a reference. The references of `expected` servers, which may be
+        A reference must be signed by a key of `signers`. The references of `expected` servers, which may be
         coming to this node, stay in the ledger for the start gate.
         """
         expected = tuple(expected)
@@ -124,7 +124,7 @@ class Signs:
         self._validator.sweep(self._references, self._sealing.pass_over(), self._unsigned(), cause, task_id)
 
     def answer_all(self, cause: Cause, *, sweep: bool) -> None:
-        """Answer every open task. With `sweep`, sweep as well, unless a task has had all servers swept."""
+        """Answer every open task. With `sweep`, sweep as well, unless a task has caused a sweep."""
         for task in self._tasks:
             if task.server_id is None:
                 self._answer_switch(task.task_id)
@@ -189,7 +189,7 @@ class Signs:
         self._answer_switch(event.task_id)
 
     def _answer_switch(self, task_id: str | None) -> None:
-        """Report what switching validation on or off led to."""
+        """Report the result of switching validation on or off."""
         if self._active:
             self.sweep(Cause.NODE_ACTIVATED, task_id)
         else:
@@ -242,7 +242,7 @@ class Signs:
             self._validate(server_id, task)
 
     def _validate(self, server_id: str, task: OpenTask) -> None:
-        """Validate a server because a task asks for it; a server that is being sealed is validated then."""
+        """Validate a server because a task asks for it. A server with an open order is validated later."""
         reference = self._references.get(server_id)
         if reference is None and self._sealing.is_sent(server_id):
             return

@@ -38,7 +38,7 @@ class OpenTasks:
         return (one for one in self if one.server_id == server_id)
 
     def take_over(self, desired: Desired) -> None:
-        """Have those tasks open that the control plane names, and no others."""
+        """Open the tasks that the control plane names, and close all other tasks."""
         signs = {one.server_id: one.sign_id for one in desired.assignments}
         self._open = {
             duty.task_id: OpenTask(duty.task_id, duty.server_id, signs.get(duty.server_id or "", 0))
@@ -47,7 +47,7 @@ class OpenTasks:
         }
 
     def add(self, task: OpenTask) -> None:
-        """Have a task open."""
+        """Open a task."""
         self._open[task.task_id] = task
 
     def answered(self, task_id: str | None) -> None:

@@ -20,7 +20,7 @@ COLUMNS: Final = ("position", "time", "type", "subject", "actor")
 LONG: Final = (*COLUMNS, "data")
 PAGE: Final = 100
 PAUSE: Final = 2.0
-"""Seconds until a server that is away, or has too many streams, is asked again."""
+"""Seconds until the next attempt when the API is away or has too many streams."""
 UNAVAILABLE: Final = 503
 
 

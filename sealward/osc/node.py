@@ -72,7 +72,7 @@ class CreateNode(Sealward, command.ShowOne):
 
 
 class DeleteNode(OneNode, command.Command):
-    """Take a node away that has no signs: its agent is refused until it is let in again."""
+    """Remove a node that has no signs. Its agent is refused until the node is let in again."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Call DELETE /v1/node/{node_id}."""
@@ -89,7 +89,7 @@ def _add_key_to(parser: argparse.ArgumentParser) -> None:
 
 
 class SetKey(OneNode, command.ShowOne):
-    """Have another key count as a node's own: `sealward node key --new` prints it there."""
+    """Replace the key of a node. `sealward node key --new` prints the new key on that node."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the key."""
@@ -115,7 +115,7 @@ class NodeAction(OneNode, command.ShowOne):
 
     @abc.abstractmethod
     def switch(self, node: int) -> str:
-        """Order it; return the task's id."""
+        """Order the switch; return the id of the task."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call POST /v1/sign/node/{node_id}/action."""
@@ -128,7 +128,7 @@ class ActivateNode(NodeAction):
     """Switch validation of a node on."""
 
     def switch(self, node: int) -> str:
-        """Order it; return the task's id."""
+        """Order the switch; return the id of the task."""
         return self.sealward.activate_node(node)
 
 
@@ -136,5 +136,5 @@ class DeactivateNode(NodeAction):
     """Switch validation of a node off."""
 
     def switch(self, node: int) -> str:
-        """Order it; return the task's id."""
+        """Order the switch; return the id of the task."""
         return self.sealward.deactivate_node(node)

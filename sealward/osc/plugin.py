@@ -1,4 +1,4 @@
-"""Adds `openstack sign …` to the `openstack` command, by osc-lib's contract for plugins.
+"""Adds `openstack sign …` to the `openstack` command, as a plugin of osc-lib.
 
 https://docs.openstack.org/python-openstackclient/latest/contributor/plugins.html
 """

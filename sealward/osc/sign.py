@@ -79,7 +79,7 @@ class ShowSign(OneSign, command.ShowOne):
 
 
 class CreateSign(OneSign, command.ShowOne):
-    """Sign a server: what it is now becomes its reference."""
+    """Sign a server: its present state becomes its reference."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the node."""
@@ -94,7 +94,7 @@ class CreateSign(OneSign, command.ShowOne):
 
 
 class SetSign(OneSign, command.ShowOne):
-    """Sign a server anew: what it is now is the new reference. Look at its verdict first."""
+    """Sign a server anew: its present state becomes the new reference. Look at its verdict first."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the condition and the node."""
@@ -151,7 +151,7 @@ class ValidateSign(OneSign, command.ShowOne):
 
 
 class MoveSign(OneSign, command.ShowOne):
-    """Move a sign to a node that reports the server: the node that it is on does not run it, or is lost."""
+    """Move a sign to a node that reports the server. The sign's node must be lost, or not run the server."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the node."""
@@ -165,7 +165,7 @@ class MoveSign(OneSign, command.ShowOne):
 
 
 class ShowVerdict(OneSign, command.ShowOne):
-    """Show whether a server is as it was signed, and what differs."""
+    """Show whether a server is as it was signed, and the differences."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the time."""
@@ -182,7 +182,7 @@ class ShowVerdict(OneSign, command.ShowOne):
 
 
 class Findings(Lines):
-    """Findings: where, what was signed, what was found."""
+    """Findings: the place, the signed value, and the found value."""
 
     def human_readable(self) -> str:
         """Return a line for each finding."""
@@ -204,7 +204,7 @@ class ShowEnvelope(OneSign, command.ShowOne):
 
 
 class ListHistory(OneSign, command.Lister):
-    """List who did what to a server, and when; also after its sign was deleted."""
+    """List the events about a server with their actors and times, also after its sign was deleted."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the width."""

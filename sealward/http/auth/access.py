@@ -34,7 +34,7 @@ CHANGES: Final = frozenset((Role.ADMIN, Role.SECURITY_OFFICER))
 PROOF: Final = CHANGES | {Role.AUDITOR}
 """Roles that may read the log, the past and the envelopes."""
 GOVERNS: Final = frozenset((Role.ADMIN,))
-"""Roles that may say which nodes there are, and set the policies of nodes and servers."""
+"""Roles that may admit and remove nodes, and set the policies of nodes and servers."""
 LOOKS: Final = PROOF | {Role.READER}
 """Roles that may read the present state."""
 

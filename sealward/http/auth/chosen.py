@@ -29,7 +29,7 @@ def _extra(name: str, variable: str) -> Iterator[None]:
 
 
 def identify(settings: Settings, tokens: Tokens) -> Identify:
-    """Return what finds out who makes a request: Keystone if the settings name it, else the local tokens.
+    """Return the check of tokens: by Keystone if the settings name it, else of local tokens.
 
     Raises SettingRefused where a package is missing.
     """

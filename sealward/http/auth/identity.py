@@ -55,7 +55,7 @@ class Identify(Protocol):
     def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
         """Return the user whose token the request has, or None for an invalid token.
 
-        `along` is a query that may be sent to the database together with the one for the token. Raises
+        `along` is a query that may be sent to the database together with the query for the token. Raises
         Problem 503 where the token cannot be checked now.
         """
 
@@ -76,12 +76,12 @@ def strip(env: dict[str, Any]) -> None:
 
 
 class Bearer:
-    """Takes a token from `Authorization: Bearer` (RFC 6750) too, where tools of others read: under /log."""
+    """Accepts a token in `Authorization: Bearer` (RFC 6750) under /log, too, where other tools read."""
 
     paths = ("/v1/log", "/log")
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Let the token stand where every token is looked for."""
+        """Copy the token to X-Auth-Token, where every token is looked for."""
         del resp
         scheme, _, token = (req.auth or "").partition(" ")
         if scheme.lower() == "bearer" and req.path.startswith(self.paths):

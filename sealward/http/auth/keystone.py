@@ -170,7 +170,7 @@ def _identity(found: dict[str, Any]) -> Identity:
 
 
 def _configuration(settings: Keystone) -> dict[str, Any]:
-    """Return the options of SEALWARD_KEYSTONE_CONFIG_FILE, if set, and those that are always the same."""
+    """Return the options of SEALWARD_KEYSTONE_CONFIG_FILE, if set, and the fixed options."""
     files = [] if settings.config_file is None else [str(settings.config_file)]
     configuration = cfg.ConfigOpts()
     configuration([], project="sealward", default_config_files=files, default_config_dirs=[])

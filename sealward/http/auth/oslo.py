@@ -68,7 +68,7 @@ class OsloRules:
         return bool(self._enforcer.enforce(rule.name, {}, credentials))
 
     def _refuse_what_is_wrong(self, file: Path) -> None:
-        """Raise AccessRulesRefused for what oslo.policy ignores: unknown rules and unreadable checks."""
+        """Raise AccessRulesRefused for errors that oslo.policy ignores: unknown rules, unreadable checks."""
         try:
             found = msgspec.yaml.decode(file.read_bytes(), type=dict[str, str] | None) or {}
             self._enforcer.load_rules()

@@ -17,8 +17,8 @@ PER_ADDRESS: Final = 3
 """How many times a token's share an address may hold: several users can share an address."""
 MINUTE: Final = 60.0
 REPEATED: Final = 0.1
-"""What a wrong token costs when it is repeated: a client whose token expired repeats it and does not
-guess."""
+"""The cost of a wrong token that is repeated, in guesses: a client with an expired token repeats it, and does
+not guess."""
 REMEMBERED: Final = 10_000
 """Addresses, and pairs of a good token and its address, that are remembered."""
 RECENT: Final = 8
@@ -44,7 +44,7 @@ class Allowance:
         self._held = 0
 
     def take(self, token: str, address: str) -> Callable[[], None]:
-        """Take one, and return the function that gives it back, which may be called twice.
+        """Take one thing, and return the function that gives it back, which may be called twice.
 
         Raises Exceeded.
         """

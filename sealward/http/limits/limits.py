@@ -47,7 +47,7 @@ class Limits:
         self._guesses = Guesses(settings.refused)
 
     def take(self, limit: str, req: falcon.Request) -> Callable[[], None]:
-        """Take a share of what a limit is about; return the function that gives it back.
+        """Take a share of a limit; return the function that gives the share back.
 
         Raises Problem 429, 503.
         """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RESERVED: Final = {"/healthcheck/live": "live", "/healthcheck/ready": "ready", "/healthcheck": "ready"}
 """By path the lane that serves it and nothing else. `ready` waits for the store, `live` for nothing."""
 REFUSALS: Final = "refusals"
-"""The lane for what the server refuses before there is a request."""
+"""The lane for input that the server refuses before there is a request."""
 
 
 class Turns:

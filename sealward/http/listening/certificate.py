@@ -37,7 +37,7 @@ class Certificate:
     def context(self) -> ssl.SSLContext:
         """Return the TLS context of new connections.
 
-        Where renewed files cannot be used, it is the old one.
+        Where the renewed files cannot be used, it is the context of the old certificate.
         """
         if time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()

@@ -2,8 +2,8 @@
 
 A proxy appends the address that it was called from to the header of the client (X-Forwarded-For, or
 Forwarded, RFC 7239). So the header is read from its end, and only as far as trusted proxies wrote it: the
-first address that is not a trusted proxy's is the client's. What stands before it, the client may have made
-up.
+first address that is not a trusted proxy's is the client's. The client may have invented the addresses before
+it.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def client_at(address: str) -> Client:
 
 
 class Proxies:
-    """The trusted proxies, and the one header of theirs that is read.
+    """The trusted proxies, and the header of them that is read.
 
-    Only one header is read, because a proxy that writes X-Forwarded-For passes a Forwarded header on as the
-    client made it.
+    Only a single header is read: a proxy that writes X-Forwarded-For passes on a Forwarded header unchanged,
+    and a client can set that header to any value.
     """
 
     def __init__(self, networks: Sequence[Network], header: str) -> None:

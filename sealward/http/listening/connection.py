@@ -50,7 +50,7 @@ REASONS: Final = {
     500: "internal",
     501: "http.not-implemented",
 }
-"""Stable codes of what the server refuses before there is a request. Everything else is malformed."""
+"""Stable codes of refusals before there is a request. Other input counts as malformed."""
 
 
 class TooMany(Unserved):  # type: ignore[misc]  # waitress has no types

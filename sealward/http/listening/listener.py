@@ -1,6 +1,6 @@
 """The HTTP server: waitress, in the process, with limits on what a client can take from other clients.
 
-docs/adr/0031 says why it is waitress, and what each limit is for.
+docs/adr/0031 gives the reasons for waitress and for each limit.
 """
 
 from __future__ import annotations

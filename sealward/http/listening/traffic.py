@@ -1,4 +1,4 @@
-"""Counts, for /metrics, of what the HTTP server and its limits have done."""
+"""Counts of refused requests, closed connections and invalid tokens, for /metrics."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every call of the API has in common: its description, parameters, bodies, answers and errors."""
+"""The common parts of all calls of the API: description, parameters, bodies, answers and errors."""

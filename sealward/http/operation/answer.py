@@ -49,8 +49,8 @@ def link_next(public_url: str, req: falcon.Request, resp: falcon.Response, **val
     """Add a Link header to the next page (RFC 8288): this request's URL with other `values` in its query.
 
     The link begins with `public_url`, or is relative where that is empty. The client's Host header is not
-    used: a client that can set this header for another client's request, in a cache for instance, would
-    choose where that client goes on. The body does not change: lists have the form of the seed.
+    used. A client that can set this header for another client's request, for example through a cache, would
+    choose the target of that client's link. The body does not change: lists have the form of the seed.
     """
     query = {name.removeprefix("$"): value for name, value in req.params.items() if name.strip("$")}
     query.pop("offset", None)

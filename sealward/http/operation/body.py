@@ -1,4 +1,4 @@
-"""Reads the body of a request: JSON of a known form. Everything ambiguous is refused."""
+"""Reads the body of a request: JSON of a known form. An ambiguous body is refused."""
 
 from __future__ import annotations
 

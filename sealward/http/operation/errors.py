@@ -38,14 +38,14 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.FirmwareIsAnother: 409,
     TooMuchContention: 503,
 }
-"""The HTTP status of each refusal of a command; others have 400."""
+"""The HTTP status of refusals of commands; a refusal that is not listed has 400."""
 
 FALCON: Final = {404: "path.not-found", 405: "method.not-allowed", 400: "request.malformed"}
 """Stable codes of the errors that Falcon itself raises, by status."""
 
 
 class Error(msgspec.Struct, frozen=True):
-    """What is wrong, and what to do about it; `reason` is a stable code."""
+    """An error. `message` says what is wrong and what to do about it; `reason` is a stable code."""
 
     code: int
     title: str

@@ -64,10 +64,10 @@ class Operation:
     """The access rule of the call. With None the call is public, except that a parameter may have a rule."""
     query: tuple[Parameter[Any], ...] = ()
     headers: tuple[str, ...] = ()
-    """Request headers that this call reads, beside those of every call."""
+    """Request headers that this call reads, beside the headers of every call."""
     body: type[msgspec.Struct] | None = None
     refuses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    """Status → reasons of refusals, beside those of every call."""
+    """Status → reasons of refusals, beside the reasons of every call."""
     bare: bool = False
     """Whether the path is served without the prefix /v1 only."""
     changes: bool = False
@@ -80,7 +80,7 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        """Return a line on what the call does."""
+        """Return the summary of the call, in a line."""
         return (self.handle.__doc__ or "").strip().partition("\n")[0]
 
     @property
@@ -136,7 +136,7 @@ class Route:
         """The methods of the path, for the Allow header."""
 
     def needs(self, method: str, parameters: Iterable[str]) -> list[Rule]:
-        """Return the access rules that a request needs; an unknown method needs those of another method."""
+        """Return the access rules that a request needs; for an unknown method, the rules of another."""
         operation = self._operations.get(method) or next(iter(self._operations.values()))
         return operation.needs(parameters)
 

@@ -13,8 +13,8 @@ It has a `<file>` for each file and layer, in the order of the inventory. Attrib
     unread          the code of the reason why the content could not be read; in an element without `layer`,
                     the reason why the rest of the disk's chain could not be followed
 
-A file that cannot be read does not keep other files from being measured. A domain whose files are not
-measured by its node has `<files measured="no"/>`. Where none of a domain's files could be measured, that
+Other files are measured although a file cannot be read. A domain whose files are not measured by its node has
+`<files measured="no"/>`. Where none of a domain's files could be measured, that
 element has the attribute `reason`, too. Neither element is ever equal to one with measured files.
 """
 

@@ -1,4 +1,4 @@
-"""The measuring of files on a node: the files of each server, the servers that wait, and who is told."""
+"""The measuring of files on a node: the files of each server, and the servers that wait for files."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ NO_SERVER: Final = ""
 class FileMeasurer:
     """The measuring of files on a node. Paths in domains are looked up below `root`.
 
-    `tell` is called with the id of a server that should be measured again. `mode` is yes, no, or auto: auto
-    means not for libvirt's driver "Test", whose domains have no files.
+    `tell` is called with the id of a server that should be measured again. `mode` is yes, no, or auto. With
+    auto, files are measured except for domains of libvirt's driver "Test", which have no files.
     """
 
     def __init__(  # noqa: PLR0913 - what to measure, how, and for whom
@@ -155,7 +155,7 @@ class FileMeasurer:
         return self.content(chain.placed(self._root, path))
 
     def remind(self, server_id: str, seconds: float) -> None:
-        """Have a server measured again after so many seconds, whatever happens to its files."""
+        """Have a server measured again after so many seconds, also if its files do not change."""
         timer = threading.Timer(seconds, self._tell, [server_id])
         timer.daemon = True
         timer.start()

@@ -157,7 +157,7 @@ class Mounts:
             self._here.visit = None
 
     def _folder(self, visit: Visit, folder: str) -> str:
-        """Return where a folder is; looked up anew when something hangs: that may be on the way there."""
+        """Return the real path of a folder. It is looked up anew while a mount hangs that it may lead to."""
         if time.monotonic() - self._forgot_at > KNOWN_FOR or len(self._real) == FOLDERS:
             self._real, self._forgot_at = {}, time.monotonic()
         real = None if self._hung else self._real.get(folder)

@@ -1,7 +1,7 @@
 """Measures the files of a domain without an agent, for the start gate, which cannot wait.
 
-Boot files are read now. For other files the root that the agent knows counts, if the file's stamp is the
-same.
+Boot files are read now. Another file counts with the root that the agent has cached for it, if its stamp is
+the same.
 """
 
 from __future__ import annotations

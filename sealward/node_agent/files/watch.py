@@ -56,7 +56,7 @@ class FileWatch:
         self._folders = folders
         self._wanted: frozenset[Path] = frozenset()
         self._again_at = math.inf
-        """When what could not be watched is tried again."""
+        """The time at which the folders that could not be watched are tried again."""
         self._watches: dict[Path, Watch] = {}
         self._watch_thread: InotifyThread[Path] = InotifyThread("files", self._follow, self._note, on_change)
 
@@ -97,7 +97,7 @@ class FileWatch:
 
     def _note(self, event: Event) -> None:
         folder = None if event.watch is None else event.watch.path
-        if event.mask & Mask.IGNORED:  # the folder is gone; whoever needs it will say so anew
+        if event.mask & Mask.IGNORED:  # the folder is gone; `folders` names it again where it is needed
             self._watches.pop(folder, None)  # type: ignore[arg-type]  # None is no key
         elif folder is not None and event.name is not None:
             self._watch_thread.settle(folder / event.name)

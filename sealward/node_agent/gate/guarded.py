@@ -68,7 +68,7 @@ class Guarded:
             ) from refused
 
     def write(self, name: str, content: bytes, mode: int) -> None:
-        """Replace whatever has that name by a new file with that mode, whole or not at all.
+        """Put a new file with that mode in the place of the file or link of that name, whole or not at all.
 
         Raises OSError.
         """

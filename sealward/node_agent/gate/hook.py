@@ -1,7 +1,7 @@
-"""libvirt's hook for QEMU domains: installs it, removes it, and checks that it is what was installed.
+"""libvirt's hook for QEMU domains: installs the hook, removes it, and checks that it is unchanged.
 
 Facts behind it (libvirt 9.0, observed): libvirt runs the scripts in `qemu.d` besides the script `qemu`, so
-that hooks of others stay as they are. libvirt looks for new hooks when it starts and at SIGHUP. libvirt
+hooks of other software stay as they are. libvirt looks for new hooks when it starts and at SIGHUP. libvirt
 ignores a hook that is missing or not executable, and starts the server: so the agent checks the hook.
 """
 
@@ -153,7 +153,7 @@ class HookRefused(SealwardError):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was installed.
+    """The record of an installation.
 
     `hook` is the path of the hook, `shim` the digest of its text, `client` the digest of the code that it
     runs. The agent compares these with what it finds.
@@ -211,7 +211,7 @@ def remove(hooks: Path, folder: Path) -> bool:
 
 
 def _check_ours(place: guarded.Guarded) -> bool:
-    """Return whether there is a hook. Raises HookRefused for a file of others, PathRefused for a link."""
+    """Return whether there is a hook. Raises HookRefused for another file, PathRefused for a link."""
     found = place.read(NAME)
     if found is not None and MARK.encode() not in found:
         raise HookRefused(f"{place.path / NAME} is there, and is not Sealward's")
@@ -242,7 +242,7 @@ def standing(folder: Path) -> Standing:
 
 
 def kept_policy(folder: Path, hooks: Path) -> str:
-    """Return a text on what decides about starts while a ledger cannot be read."""
+    """Return a text that names the policy for starts while a ledger cannot be read."""
     kept = hooks / KEPT
     if not fallback.Posted(str(folder), str(kept)).is_kept:
         return "the policy posted beside it decides which servers do not start"
@@ -275,7 +275,7 @@ def _receipt(folder: Path) -> Receipt:
 
 
 def _flaw(hook: Path, receipt: Receipt) -> str | None:  # noqa: PLR0911 - one return a flaw
-    """Return a stable code for what is wrong with a hook; None where nothing is."""
+    """Return a stable code for the flaw of a hook; None for a hook without a flaw."""
     try:
         found = hook.lstat()
         text = guarded.content(hook)

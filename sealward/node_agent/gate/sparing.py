@@ -8,7 +8,7 @@ class _Deferred(ModuleType):
     """Stands for a module. The first access to an attribute loads the module."""
 
     def __getattr__(self, name: str) -> object:
-        """Load the module, take over its attributes, and return the one that was asked for."""
+        """Load the module, take over its attributes, and return the attribute `name`."""
         del sys.modules[self.__name__]
         loaded = __import__(self.__name__)
         self.__dict__.update(loaded.__dict__)

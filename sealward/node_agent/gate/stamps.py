@@ -1,4 +1,4 @@
-"""Collects the stamps of the files that the gate read for a decision, and of what is on their paths.
+"""Collects the stamps of the files that the gate read for a decision, and of the folders on their paths.
 
 `gate.record` defines stamps and the record that holds them.
 """
@@ -49,10 +49,7 @@ class Stamps:
 
 
 def _says(line: Line) -> tuple[bool, bool]:
-    """Return how much a line says.
-
-    Of a file that is noted twice, as the base of two disks, the fuller line is kept.
-    """
+    """Return how complete a line is. Of two lines about the base of two disks, the more complete is kept."""
     return line.stamp.kind == "file", line.root != NOTHING
 
 

@@ -133,7 +133,7 @@ class _Comparison:
         self._left = AT_ONCE
 
     def now(self, line: Line) -> str | None:
-        """Return a text on what is at the path of a file now; None where that is the file that was read."""
+        """Return a text about the file now at the path of `line`; None if it is the file that was read."""
         before = line.stamp
         try:
             found = posix.lstat(line.path) if before.kind == "link" else posix.stat(line.path)

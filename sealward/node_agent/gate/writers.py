@@ -1,4 +1,4 @@
-"""Tells whether a process has a file open for writing: Linux grants a read lease only where no process has.
+"""Tells whether a process has a file open for writing: Linux then grants no read lease on the file.
 
 A process that has mapped a file for writing can change its content without a change of its times once the
 page is dirty (Linux 6.18, ext4, observed). A mapping counts as open for writing until it is gone. Only root
@@ -25,7 +25,7 @@ def is_open_for_writing(path: bytes) -> bool:
 
     False for files that root may not open, and on file systems without leases.
     """
-    _signal.signal(_signal.SIGIO, _signal.SIG_IGN)  # told to who has a lease, and ends a process
+    _signal.signal(_signal.SIGIO, _signal.SIG_IGN)  # a holder of a lease gets SIGIO, which ends a process
     try:
         file = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC)
     except PermissionError:

@@ -1,10 +1,10 @@
-"""What belongs to a signed server: its name, and the disk that it boots from.
+"""The belongings of a signed server: its name, and the disk that it boots from.
 
-A server that nobody signed and that has what belongs to a signed one takes its place (`gate.judge`, rule 12).
-Other disks may go from server to server. Read-only and shareable disks belong to nobody: many servers may
-have them. A volume is known by its serial, because the host gives the path of its device to another volume
-as soon as the first is detached. A belonging is a text of its kind and its value, such as `name web-1` or
-`file /var/lib/nova/instances/…/disk`.
+An unsigned server that has a belonging of a signed server takes the place of the signed server (`gate.judge`,
+rule 12). Other disks may be attached to one server after another. Read-only and shareable disks are no
+belongings, because many servers may have them at once. A volume is identified by its serial: the host gives
+the device path of a volume to another volume as soon as the first volume is detached. A belonging is written
+as a text of its kind and its value, for example `name web-1` or `file /var/lib/nova/instances/…/disk`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _GIVEN_OUT: Final = re.compile(r"/dev/(?:sd|vd|xvd|hd|dm-|nvme|nbd|rbd|loop|zd|m
 
 
 def had_by(domain: etree._Element) -> frozenset[str]:
-    """Return all that a parsed domain has, and that may belong to another server."""
+    """Return the belongings in a parsed domain, which may be those of another, signed server."""
     return frozenset(
         (f"name {domain.findtext('name', '')}", *(one for disk in _disks(domain) for one in disk))
     )
 
 
 def of_evidence(evidence: bytes) -> frozenset[str]:
-    """Return what belongs to a server as it was signed; nothing where the evidence cannot be read."""
+    """Return the belongings of a server from the evidence of its seal; none if that cannot be read."""
     try:
         inflater = zlib.decompressobj()
         root = canonical.parse(inflater.decompress(evidence, canonical.MAX_BYTES), "evidence")
@@ -60,7 +60,7 @@ def of_evidence(evidence: bytes) -> frozenset[str]:
 
 
 def places(belongings: frozenset[str]) -> frozenset[str]:
-    """Return the same, and with each path the path that its links lead to. Looks at the files."""
+    """Return the belongings, and those with a path once more without symbolic links. Reads the links."""
     found = set(belongings)
     for one in belongings:
         kind, _, path = one.partition(" ")
@@ -70,7 +70,7 @@ def places(belongings: frozenset[str]) -> frozenset[str]:
 
 
 def _disks(domain: etree._Element) -> list[tuple[str, ...]]:
-    """Return what tells each disk that a domain writes to, the one that it boots from first."""
+    """Return the identifying texts of each disk that a domain writes to; the boot disk comes first."""
     own = [one for one in domain.iterfind("devices/disk") if _is_own(one)]
     return [tuple(_told(one)) for one in sorted(own, key=_boot_order)]
 
@@ -82,7 +82,7 @@ def _is_own(disk: etree._Element) -> bool:
 
 
 def _boot_order(disk: etree._Element) -> int:
-    """Return where a disk stands in the boot order; without one the first disk is booted from."""
+    """Return the position of a disk in the boot order. Without a boot order the first disk boots."""
     boot = disk.find("boot")
     order = "" if boot is None else boot.get("order", "")
     return int(order) if order.isdecimal() and len(order) < LONGEST else LAST

@@ -48,10 +48,10 @@ class DomainXmlRefused(SealwardError, ValueError):
 def parse(xml: str | bytes, root_tag: str = "domain") -> etree._Element:
     """Parse untrusted XML into a tree without comments, processing instructions and blank text.
 
-    Blanks at the ends of real text stay. Raises DomainXmlRefused for everything that would otherwise be
-    dropped or guessed, or take too long: what exceeds the limits above, a DOCTYPE, another encoding than
-    UTF-8, another root than `root_tag`, text beside elements, and what libxml2 itself limits (nesting of 256,
-    among others).
+    Blanks at the ends of other text stay. Raises DomainXmlRefused for XML that could not be measured without
+    dropping or guessing content, or that takes too long: XML beyond the limits above, a DOCTYPE, another
+    encoding than UTF-8, another root than `root_tag`, text beside elements, and XML beyond the limits of
+    libxml2 (for example a nesting of more than 256 elements).
     """
     data = _checked_bytes(xml)
     try:
@@ -71,14 +71,15 @@ def parse(xml: str | bytes, root_tag: str = "domain") -> etree._Element:
 
 
 def normalise(xml: str | bytes) -> etree._Element:
-    """Parse a domain and drop what the profile does not measure. Raises DomainXmlRefused."""
+    """Parse a domain and drop the parts that the profile does not measure. Raises DomainXmlRefused."""
     return blank_assigned(drop_noise(parse(xml)))
 
 
 def drop_noise(root: etree._Element, chain: str = profile.MEASURED_CHAIN) -> etree._Element:
-    """Drop what the profile leaves out of a parsed domain, and return it.
+    """Drop the parts of a parsed domain that the profile leaves out, and return the domain.
 
-    `chain` selects the chains of images that are left out, too: those of which the `<files>` say all.
+    `chain` selects the chains of images that are dropped as well, because the element `<files>` describes
+    them completely.
     """
     for node in _select(_noise_xpath(chain), root):
         _drop(node)
@@ -86,7 +87,7 @@ def drop_noise(root: etree._Element, chain: str = profile.MEASURED_CHAIN) -> etr
 
 
 def declared_chains(domain: etree._Element) -> Iterator[etree._Element]:
-    """Yield each disk of a parsed domain that declares a chain of images: of it target and chain."""
+    """Yield a copy of each disk in a parsed domain that declares a chain of images: its target and chain."""
     for disk in domain.iterfind("devices/disk"):
         kept = [copy.deepcopy(one) for one in disk if one.tag in ("target", "backingStore")]
         if any(one.tag == "backingStore" for one in kept):
@@ -96,9 +97,9 @@ def declared_chains(domain: etree._Element) -> Iterator[etree._Element]:
 
 
 def blank_assigned(root: etree._Element) -> etree._Element:
-    """Drop the values of a domain that libvirt picks when it is defined, and return it.
+    """Drop the values that libvirt picks when a domain is defined, and return the domain.
 
-    The elements that have such values stay where they are.
+    The elements that have these values stay where they are.
     """
     for xpath, names in _blanked():
         for element in cast("list[etree._Element]", xpath(root)):
@@ -112,8 +113,9 @@ def take_host_bound(
 ) -> str:
     """Cut the host-bound parts out of a normalised domain and return their SHA-256 hex.
 
-    The digest covers place and value of each. Raises DomainXmlRefused. The hosts that serve a network disk
-    count as a set, because a client asks any of them, unless they are digested `hosts_in_order`.
+    The digest covers the place and the value of each part. The hosts that serve a network disk count as a
+    set, because a client may ask any of these hosts, unless the hosts are digested `hosts_in_order`. Raises
+    DomainXmlRefused.
     """
     found = hashlib.sha256(_DIGEST_HEADER + b"host-bound\0")
     nodes = _select(_bound_xpath(bound), domain)
@@ -132,7 +134,7 @@ def take_host_bound(
 def placed(domain: etree._Element) -> Iterator[tuple[str, str, etree._Element]]:
     """Yield (section, XPath of the parent, element) for each measured part of a normalised domain, in order.
 
-    The attributes of <domain> and <devices> are parts of their own: bare elements that carry just those.
+    The attributes of <domain> and of <devices> are parts of their own: empty elements with these attributes.
     """
     yield profile.DOMAIN_SECTION, "", _bare(domain)
     for element in domain:
@@ -146,7 +148,7 @@ def placed(domain: etree._Element) -> Iterator[tuple[str, str, etree._Element]]:
 
 
 def section_digests(domain: etree._Element) -> dict[str, str]:
-    """Return SHA-256 hex per section of a normalised domain; sections without parts are there too.
+    """Return SHA-256 hex by section of a normalised domain, also for sections without parts.
 
     Each digest covers the profile and section names and, length-prefixed, the C14N of each part in document
     order, because the order of devices is what the guest sees. Raises DomainXmlRefused.
@@ -190,7 +192,7 @@ def _checked_bytes(xml: str | bytes) -> bytes:
 def _has_only_tags(data: bytes) -> bool:
     """Tell whether libxml2 may drop blank text while parsing.
 
-    It judges by the next mark, so in `<a> <![CDATA[x]]></a>` it would take the blank of " x" for indentation.
+    libxml2 decides by the next markup: in `<a> <![CDATA[x]]></a>` it would drop the blank as indentation.
     """
     return b"<!" not in data and b"<?" not in data
 
@@ -212,8 +214,8 @@ def _parser(*, fast: bool) -> etree.XMLParser:
     )
 
 
-# Text that is blank, or stands where only elements may stand. Nearly always there is none, and finding that
-# out here costs a fraction of a walk in Python.
+# Text that is blank, or stands where only elements may stand. Most domains have none, and this XPath finds
+# that out in a fraction of the time that a walk in Python takes.
 _ODD_TEXT = etree.XPath(
     "/descendant::text()[../* or not(normalize-space()) or parent::domain or parent::devices]",
     smart_strings=False,
@@ -247,7 +249,7 @@ def _is_host(node: etree._Element | etree._ElementUnicodeResult) -> TypeGuard[et
 
 
 def _located(node: etree._Element | etree._ElementUnicodeResult) -> bytes:
-    """Return where a node is and what it holds."""
+    """Return the place of a node and its content, as bytes."""
     if isinstance(node, etree._Element):
         return node.getroottree().getpath(node).encode() + b"\0" + canonical_bytes(node)
     owner = node.getparent()
@@ -256,7 +258,7 @@ def _located(node: etree._Element | etree._ElementUnicodeResult) -> bytes:
 
 
 def _among(host: etree._Element) -> bytes:
-    """Return what a host holds, and where those are that it is one of."""
+    """Return the content of a host of a network disk, and the place of the disk's hosts, as bytes."""
     owner = host.getparent()
     place = "" if owner is None else owner.getroottree().getpath(owner)
     return place.encode() + b"\0" + canonical_bytes(host)
@@ -282,7 +284,7 @@ def _tidy_text(root: etree._Element) -> None:
 
 
 def _tidy_mixed(element: etree._Element) -> None:
-    """Drop blanks; what applications write into <metadata> may have text beside elements, which counts."""
+    """Drop blank text. Text beside elements, which applications may write into <metadata>, is measured."""
     if not (element.text or "").strip(_BLANKS):
         element.text = None
     if not (element.tail or "").strip(_BLANKS):
@@ -290,7 +292,7 @@ def _tidy_mixed(element: etree._Element) -> None:
 
 
 def _is_container(element: etree._Element, root: etree._Element) -> bool:
-    """Tell whether the element's own text would be lost: <domain> and <devices> are taken apart."""
+    """Tell whether an element is <domain> or <devices>: these are taken apart, and lose their own text."""
     return bool(len(element)) or element is root or (element.getparent() is root and element.tag == "devices")
 
 
@@ -313,7 +315,7 @@ def _drop(node: etree._Element | etree._ElementUnicodeResult) -> None:
 
 
 def _drop_bare(element: etree._Element) -> None:
-    """Drop an element that carries nothing any more, unless it is a device or holds the devices."""
+    """Drop an element without attributes and content, unless it is a device or <devices>."""
     parent = element.getparent()
     if parent is None or "devices" in (parent.tag, element.tag):
         return

@@ -2,17 +2,17 @@
 
 Every attribute, text and element of a domain is of one class (docs/profile.md lists all parts):
 
-- *configuration*: whatever no table below names. It is strict.
-- *derived*: libvirt makes it of the configuration, at define or at start. It is compared with what it must
-  be made of (`completing`), or left out where libvirt alone writes it.
-- *assigned*: libvirt or nova picks a value, and any value will do. The value is not measured. The element
-  that has it is, with its place among the others.
-- *state*: moved by the guest or by monitoring. It is never measured.
-- *bound*: rewritten by a move to another node. It is strict while the sign stays, and learned anew after a
-  move (`events.comparison.binding`).
+- *configuration*: each part that no table below names. It is strict.
+- *derived*: libvirt computes the part from the configuration, at define or at start. The part is compared
+  with the configuration that it must follow from (`completing`), or left out where libvirt alone writes it.
+- *assigned*: libvirt or nova picks a value, and any value is right. The value is not measured. The element
+  that has the value is measured, with its position among its siblings.
+- *state*: changed by the guest or by monitoring. It is never measured.
+- *bound*: rewritten by a move to another node. It is strict while the sign stays on its node, and learned
+  anew after a move (`events.comparison.binding`).
 
-XPaths start below <domain>. What is not listed is configuration, so a new feature of libvirt shows up as a
-difference and never passes unseen.
+XPaths start below <domain>. A part that is not listed is configuration, so a new feature of libvirt is seen
+as a difference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """The class of a part, by the word that people read."""
+    """The class of a part. The value is the word that commands print."""
 
     CONFIGURATION = "configuration"
     DERIVED = "derived"
@@ -187,13 +187,13 @@ LEFT_OUT: Final = (
         ),
     ),
 )
-"""What is dropped before anything is measured. An attribute is dropped alone, and takes along the element
-that carried nothing else, unless that is a device or a child of <domain>."""
+"""Parts that are dropped before a domain is measured. An element that is empty after an attribute was dropped
+is dropped, too, unless it is a device or a child of <domain>."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Elements of which some attributes have values that libvirt picks: the element stays with the others."""
+    """Elements with attributes whose values libvirt picks. The rest of each element is measured."""
 
     why: str
     xpath: str
@@ -220,7 +220,7 @@ BLANKED: Final = (
         frozenset(("chassis", "chassisNr", "port", "busNr")),
     ),
 )
-"""What is assigned when a domain is defined, and then stays: present in every form."""
+"""Values that libvirt assigns when a domain is defined. Every form of the domain has them from then on."""
 
 BOUND: Final = (
     Part(
@@ -302,9 +302,9 @@ BOUND: Final = (
         ),
     ),
 )
-"""What nova rewrites for the destination when it moves a server live (nova/virt/libvirt/migration.py,
-get_updated_guest_xml), and no more. Where a value alone is decided anew, its element stays strict: that there
-is a pinning, a port, a volume."""
+"""Exactly the parts that nova rewrites for the destination of a live migration
+(nova/virt/libvirt/migration.py, get_updated_guest_xml). Where nova rewrites only a value, the element with
+the value stays strict: the pinning, the port or the volume must still be there."""
 
 IDENTIFYING: Final = (
     "devices/disk[@type='block'][serial]/source/@dev",
@@ -318,10 +318,10 @@ IDENTIFYING: Final = (
     "devices/disk[serial]/encryption/secret/@uuid",
     "devices/disk[serial]/source/encryption/secret/@uuid",
 )
-"""Bound parts that say *which* device, network or file is meant: the domain alone does not tell that another
-one is the same, so a change that no move explains is a violation wherever two domains are compared."""
+"""Bound parts that say *which* device, network or file is meant. Two domains alone do not show whether two
+devices are the same. So a change that no move explains is a violation wherever two domains are compared."""
 
 BOUND_SECTIONS: Final = frozenset(
     {"devices", "disks", "graphics", "hostdevs", "interfaces", "memory", "tuning"}
 )
-"""The sections that the bound parts are cut out of."""
+"""The sections that have bound parts, which are cut out of them."""

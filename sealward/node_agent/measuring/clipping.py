@@ -19,7 +19,7 @@ def clipped(old: str | None, new: str | None) -> tuple[str | None, str | None]:
 
 
 def clip(value: str | None, start: int) -> str | None:
-    """Cut a value to MAX_VALUE characters from `start` on; an ellipsis stands where something is missing."""
+    """Cut a value to MAX_VALUE characters from `start` on. An ellipsis stands for text that was cut off."""
     if value is None:
         return None
     text = ("…" if start else "") + value[start : start + MAX_VALUE + 1]

@@ -1,13 +1,13 @@
-"""What libvirt makes of a definition at its start, undone again: the running form as it was before.
+"""Undoes in a running form the changes that libvirt makes to a definition when the domain starts.
 
-A running form has values that its definition does not have: libvirt rounds them, resolves them, picks them or
-asks the node for them. `settle` holds a form against the definition that it was made of, and undoes each
-difference that a rule of `start_rules` explains. What no rule explains stays, and is a difference.
+A running form has values that its definition does not have: libvirt rounds values, resolves them, picks them
+or asks the node for them. `settle` compares a form with the definition that the form was made of, and undoes
+each difference that a rule of `start_rules` explains. A difference that no rule explains stays.
 
-Some of these values follow from the definition alone (*derived*), and for some any value will do (*assigned*,
-*state*). Others are decided by the node: which firmware `firmware='efi'` is, which bridge a libvirt network
-is. Such values *complete* the definition: `settle` returns them, and the first start after a seal makes them
-known (`events.comparison.binding`, rule 4).
+Some of these values follow from the definition alone (*derived*). For some, any value is right (*assigned*,
+*state*). Other values are decided by the node: which firmware `firmware='efi'` is, which bridge a libvirt
+network has. The values that the node decides *complete* the definition: `settle` returns them, and the first
+start after a seal makes them known (`events.comparison.binding`, rule 4).
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ if TYPE_CHECKING:
 _OWN_PATH: Final = re.compile(
     r"(?:/var/lib|/run|/var/run|/run/user/\d+)/libvirt/qemu/(?:[^/]+/)*(?:domain-)?\d+-([^/]+)/[^/]+"
 )
-"""A path that libvirt makes of number and shortened name of a running domain (virDomainDefGetShortName)."""
+"""A path that libvirt makes of the number and the shortened name of a running domain
+(virDomainDefGetShortName)."""
 _SHORT_NAME: Final = 20
 _FIRMWARE_FILES: Final = frozenset(("loader", "nvram", "nvram-template"))
 
 
 class Completed(NamedTuple):
-    """A value that the node has decided: where it is, and what it is."""
+    """A value that the node has decided, with its place in the domain."""
 
     xpath: str
     value: str
 
 
 class Undone(NamedTuple):
-    """A difference that is libvirt's doing: its class, where it is, and both values."""
+    """A difference that libvirt's start explains: its class, its place, and both values."""
 
     kind: Kind
     xpath: str
@@ -55,23 +56,24 @@ class Undone(NamedTuple):
 def settle(
     base: etree._Element, found: etree._Element, *, is_definition: bool = False
 ) -> tuple[Completed, ...]:
-    """Undo in a normalised form what libvirt made of a normalised definition; return what completes it.
+    """Undo in the normalised form `found` what libvirt changed in the normalised definition `base`.
 
-    `found` may hold some parts of a domain only. It is a definition itself where somebody defined a domain
-    anew from a running form. Both may come from evidence that anybody has written.
+    Returns the values that complete the definition. `found` may hold only some parts of a domain. `found` is
+    a definition itself where a domain was defined anew from a running form. Both may come from evidence,
+    which is untrusted.
     """
     return _Settling(base, found, is_definition).run()
 
 
 def undone(base: etree._Element, found: etree._Element, *, is_definition: bool = False) -> tuple[Undone, ...]:
-    """Return each difference that `settle` undoes in such a form, which it changes as well."""
+    """Return each difference that `settle` undoes in `found`. `found` is changed as by `settle`."""
     settling = _Settling(base, found, is_definition)
     settling.run()
     return tuple(settling.undone)
 
 
 def digest(completed: Iterable[Completed]) -> str:
-    """Return the SHA-256 hex of what completes a definition."""
+    """Return the SHA-256 hex of the values that complete a definition."""
     seen = hashlib.sha256(b"completed\0")
     for one in sorted(completed):
         for text in (one.xpath.encode(), one.value.encode()):
@@ -117,7 +119,7 @@ class _Settling:
                 found.set(name, old)
 
     def _is_added(self, at: str, name: str, value: str) -> bool:
-        """Say whether an attribute is one that a start adds wherever it occurs."""
+        """Say whether a start may add this attribute to any element."""
         if not at.startswith("devices/"):
             return False
         is_unencrypted = name == "tls" and value == "no" and "/source/" in at and not self.is_definition
@@ -187,7 +189,7 @@ class _Settling:
 
 
 def _undone(rule: Rule, xpath: str, base: etree._Element, found: etree._Element, value: str) -> Undone:
-    """Return what a rule undoes; an element has its own value on the side that it is missing on."""
+    """Return the difference that a rule undoes. For a whole element, the first value is None."""
     last = xpath.rpartition("/")[2]
     if last == "text()":
         return Undone(rule.kind, xpath, base.text, found.text, rule.recorded)
@@ -223,7 +225,7 @@ _ATTRIBUTES: Final = {
 
 
 def _key(numbered: tuple[int, etree._Element]) -> tuple[str, ...]:
-    """Return what tells an element among its siblings: what identifies it, else its number."""
+    """Return the key of an element among its siblings: its identifying values, else its number."""
     number, element = numbered
     tag = str(element.tag)
     if tag in _ATTRIBUTES:

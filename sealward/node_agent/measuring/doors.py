@@ -1,15 +1,16 @@
-"""Doors of a domain: what opens it to others, in parts that are bound to its host or left out as noise.
+"""Doors of a domain: the ways in from outside that are in host-bound parts or in parts left out as noise.
 
-A move may rewrite host-bound parts, and what it rewrites is learned. A door is never learned: a door that was
-not there when the server was signed is a violation (`events.binding`). Doors in strict parts need no rule of
-their own, because every change of a strict part is a violation: most listeners are in strict parts
-(tests/attacks/test_listeners.py walks through those that libvirt knows).
+A move may rewrite host-bound parts, and the new values are learned. A door is never learned: a door that was
+not there when the server was signed is a violation (`events.comparison.binding`). Doors in strict parts need
+no rule of their own, because every change of a strict part is a violation. Most listeners are in strict parts
+(tests/attacks/test_listeners.py walks through the listeners that libvirt knows).
 
-Noise is dropped for its value alone, a port number for instance. That there is a websocket at all is no
-noise, although its number is: such doors are hidden, and are looked for before noise is dropped.
+Noise is dropped because its value does not count, for example the number of a port. But it does count whether
+a console has a websocket at all. Doors of this kind are called hidden, and are looked for before noise is
+dropped.
 
-The password of a console is not among the doors. A client that may only read is shown neither the password
-nor that there is one (libvirt 9.0, observed).
+The password of a console is not among the doors. libvirt does not show a read-only client the password, nor
+whether a password is set (libvirt 9.0, observed).
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ LISTENING: Final = (
     "devices/graphics/listen/@type[. = 'network']",
     "devices/*[self::serial or self::console or self::parallel or self::channel]/source/@host",
 )
-"""Where a server can be reached past its own network cards: addresses, or a libvirt network that has one."""
+"""Places of addresses, or of libvirt networks with an address, where a server is reached past its own network
+cards."""
 BEYOND: Final = "listens beyond the node"
 EVERYBODY: Final = "listens on every address"
 
@@ -86,12 +88,12 @@ _LOOPBACK: Final = re.compile(r"127(?:\.\d{1,3}){1,3}|[0:]*:0*1|localhost")
 
 
 def open_doors(domain: etree._Element) -> frozenset[str]:
-    """Return the doors of a domain without noise, each as `XPath: what`."""
+    """Return the doors of a domain without noise, each as `XPath: kind of the door`."""
     return frozenset((*_standing(domain), *_listening(domain)))
 
 
 def hidden_doors(domain: etree._Element) -> frozenset[str]:
-    """Return the doors of a parsed domain, from which no noise is dropped, that noise would hide."""
+    """Return the hidden doors of a parsed domain, from which no noise has been dropped."""
     return frozenset(
         f"{domain.getroottree().getpath(device)}: {door.what}"
         for xpath, door in _compiled(HIDDEN)
@@ -116,9 +118,10 @@ def _listening(domain: etree._Element) -> Iterator[str]:
 
 
 def reach_of(address: str) -> str | None:
-    """Return from where a console at that address can be reached; None from the node alone.
+    """Return from where a console at that address can be reached; None where only the node can reach it.
 
-    What is no address can stand for any, as a name does, or an address in a form of its own: `0`, `0x0`.
+    A text that is not an address in the usual form can stand for any address: a name, or forms like `0`,
+    `0x0`.
     """
     text = address.strip().strip("[]").lower().removeprefix("::ffff:")
     if _LOOPBACK.fullmatch(text):

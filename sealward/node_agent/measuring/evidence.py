@@ -1,13 +1,12 @@
 """The evidence of a measurement: canonical XML of both forms, deflated, with the secrets masked.
 
     <evidence profile="libvirt-domain/3">
-      <config><domain>…</domain></config>      the persistent form, normalised
-      <live sections="…"><domain>…</domain></live>   the sections of the running form that deviate, if any do
-      <companions>…</companions>               more files, if they were looked for
-    </evidence>
+      <config><domain>…</domain></config>      the persistent form, normalised <live
+      sections="…"><domain>…</domain></live>   the deviating sections of the running form, if there are any
+      <companions>…</companions>               companions of the files, if the node looks at files </evidence>
 
-Values that libvirt assigns are in it, although no digest covers them: another profile may measure more of a
-reference than the profile that it was sealed under.
+Evidence has the values that libvirt assigns, although no digest covers them: a later profile may measure more
+of a reference than the profile that the reference was sealed under.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
     from sealward.node_agent.measuring.form import Form
 
 PROFILES: Final = ("libvirt-domain/2", "libvirt-domain/3")
-"""The profiles whose evidence this profile can measure: both write the same form."""
+"""The profiles whose evidence the profile in force can measure. Their evidence has the same form."""
 
 
 class Evidence(NamedTuple):
-    """Evidence that was read: the definition, and what is known of the running form and of companions."""
+    """Evidence that was read: the definition and, if there are any, the running form and the companions."""
 
     profile: str
     config: etree._Element
@@ -40,9 +39,9 @@ class Evidence(NamedTuple):
 
 
 def written(profile: str, config: Form, live: Form | None, sections: Collection[str]) -> bytes:
-    """Return the evidence of both forms, of the running form those sections. Raises DomainXmlRefused.
+    """Return the evidence of both forms, about 2 KB for a usual domain. Raises DomainXmlRefused.
 
-    A usual domain takes about 2 KB.
+    The evidence has the whole persistent form, and of the running form the given `sections` alone.
     """
     root = etree.Element("evidence", profile=profile)
     etree.SubElement(root, "config").append(config.domain())
@@ -56,9 +55,9 @@ def written(profile: str, config: Form, live: Form | None, sections: Collection[
 
 
 def read(evidence: bytes) -> Evidence | None:
-    """Return what evidence holds; None if it is damaged, too large or of a profile that is not known.
+    """Return the content of evidence; None if it is damaged, too large or of a profile that is not known.
 
-    It comes from another machine: secrets are masked once more.
+    Evidence may come from another machine, so secrets in it are masked once more.
     """
     try:
         inflater = zlib.decompressobj()
@@ -82,7 +81,7 @@ def read(evidence: bytes) -> Evidence | None:
 
 
 def _only(domain: etree._Element, sections: Collection[str]) -> etree._Element:
-    """Return a new <domain> with those parts alone that belong to the sections."""
+    """Return a new <domain> with the parts of these sections alone."""
     kept = etree.Element("domain")
     devices = etree.Element("devices")
     homes = {"/domain": kept, "/domain/devices": devices}

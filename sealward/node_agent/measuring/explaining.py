@@ -1,6 +1,7 @@
 """Each path of a domain with its section and class, and how two domains differ, with the class of each part.
 
-For people: an administrator sees what a sign covers before a server is signed, and why a difference counts.
+`sealward explain` and `sealward diff` print both: an administrator sees what a sign covers before a server is
+signed, and why a difference counts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 VIOLATION: Final = "violation"
 COMPLETED: Final = "completed"
 HARMLESS: Final = frozenset((COMPLETED, *(kind.value for kind in Kind if kind is not Kind.CONFIGURATION)))
-"""The words for differences that make no verdict false, wherever an agent sees them."""
+"""The words for differences that make no verdict false."""
 
 
 class Line(NamedTuple):
@@ -52,12 +53,12 @@ def explained(xml: str | bytes) -> tuple[Line, ...]:
 def compared(
     signed_xml: str | bytes, found_xml: str | bytes, running_xml: str | bytes | None = None
 ) -> tuple[Difference, ...]:
-    """Return how a server that was signed while it was off differs, violations first.
+    """Return how a server differs from the definition that was signed while it was off, violations first.
 
-    It is defined as `found_xml` and runs as `running_xml`; it has not moved. Where `found_xml` alone is given
-    and is a running form itself, the server is defined as it was signed and runs so. A change of a bound part
-    is a violation where the part says which device, network or file is meant (`classes.IDENTIFYING`), or
-    where it opens the server to others. Raises DomainXmlRefused.
+    The server is now defined as `found_xml`, runs as `running_xml`, and has not moved. Where only `found_xml`
+    is given and is a running form, the server is defined as it was signed and runs as `found_xml`. A change
+    of a bound part is a violation where the part says which device, network or file is meant
+    (`classes.IDENTIFYING`), or where the change opens a door. Raises DomainXmlRefused.
     """
     if running_xml is None and _is_running(found_xml):
         found_xml, running_xml = signed_xml, found_xml
@@ -97,7 +98,7 @@ class _Comparison:
             yield Finding("host-bound", place, None, what)
 
     def _completed(self) -> Iterator[Difference]:
-        """Yield what libvirt made of the definition; a definition may have what the running form has."""
+        """Yield the differences that libvirt's start explains, in the running form and in the definition."""
         signed, found = (canonical.drop_noise(copy.deepcopy(one)) for one in self._domains)
         in_config = completing.undone(signed, found, is_definition=True)
         running = None if self._running is None else canonical.drop_noise(copy.deepcopy(self._running))
@@ -119,7 +120,7 @@ class _Comparison:
                 yield Difference(VIOLATION if _is_identifying(one.xpath) else Kind.BOUND.value, one)
 
     def _others(self, known: set[str]) -> Iterator[Difference]:
-        """Yield what has another value in parts that are not measured."""
+        """Yield the differences in parts that are not measured."""
         signed, found = self._domains
         forms = [(CONFIG, signed, found), *([] if self._running is None else [(LIVE, found, self._running)])]
         for form, before, after in forms:
@@ -134,7 +135,7 @@ class _Comparison:
 
 
 def _is_running(xml: str | bytes) -> bool:
-    """Say whether a dump is of a running form: libvirt gives no number or alias to another."""
+    """Say whether a dump is of a running form: only a running form has a number or aliases."""
     domain = canonical.parse(xml)
     aliases = domain.xpath("devices/*/alias/@name[not(starts-with(., 'ua-'))]")
     return domain.get("id") is not None or bool(aliases)
@@ -169,7 +170,7 @@ _BOUND: Final = frozenset(_place(xpath) for part in BOUND for xpath in part.xpat
 
 
 def _is_identifying(xpath: str) -> bool:
-    """Say whether a bound part tells which device, network or file is meant: so does a device as a whole."""
+    """Say whether a bound part tells which device, network or file is meant. A whole device does so, too."""
     place = _place(xpath).removesuffix("/text()").removesuffix("/position()")
     of_identity = any(place == one or place.startswith(f"{one}/") for one in _IDENTIFYING)
     is_device = place.startswith("devices/") and place.count("/") == 1
@@ -217,7 +218,7 @@ def _lines_of(
 
 
 def _kinds(domain: etree._Element) -> dict[str, Kind]:
-    """Return the class of each path of a domain, of elements that are left out as a whole, too."""
+    """Return the class of each path of a domain, also of paths in elements that are left out as a whole."""
     marks = _marks(domain)
     whole = {}
     for element, name in marks:
@@ -228,7 +229,7 @@ def _kinds(domain: etree._Element) -> dict[str, Kind]:
 
 
 def _marks(domain: etree._Element) -> dict[tuple[etree._Element, str], Kind]:
-    """Return the classes that the tables give, by element and attribute, `text()`, or "" for the whole."""
+    """Return the classes from the tables by element and by attribute, `text()`, or "" for the element."""
     marks: dict[tuple[etree._Element, str], Kind] = {}
     for part in (*BOUND, *LEFT_OUT):
         for xpath in part.xpaths:

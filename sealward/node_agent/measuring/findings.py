@@ -1,7 +1,7 @@
 """Explain a difference between two measurements from the evidence of both.
 
-Elements are matched by what identifies them (the target of a disk, the MAC address of an interface), so a
-finding names the thing an administrator knows. Work and output are bounded whatever the evidence holds.
+Elements are matched by their identifying values (the target of a disk, the MAC address of an interface), so a
+finding names an element as an administrator knows it. Work and output are bounded for any evidence.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_FINDINGS = MOST  # per section and form; a replaced domain differs everywher
 _MAX_KEY = 120
 _UNREADABLE = "(unreadable evidence)"
 NOT_COMPARED = "not compared: "
-"""What was found of a file that could not be read begins with this; the code of the reason follows."""
+"""Begins the found value of a file that could not be read. The code of the reason follows."""
 
 # The parts of one section: (XPath of the parent, element). By section, then by form:
 _Parts: TypeAlias = "list[tuple[str, etree._Element]]"
@@ -35,8 +35,9 @@ _Forms: TypeAlias = "dict[str, _Sections]"
 # One difference before it gets its section: (XPath, signed value, found value).
 _Change: TypeAlias = "tuple[str, str | None, str | None]"
 
-# What identifies an element among its siblings, best first: a tuple of XPath steps that must all be there.
-# An element without an entry is identified by its name and, among equals, by its position.
+# The keys that identify an element among its siblings, best first. A key is a tuple of XPath steps, all of
+# which must be there. An element without a key is identified by its name and, among elements of that name, by
+# its position.
 _KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "disk": (("target/@dev",),),
     "file": (("@path",), ("@role", "@target")),
@@ -75,18 +76,19 @@ _KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
 def findings(
     signed_evidence: bytes, found_evidence: bytes, differing: Iterable[tuple[str, str]]
 ) -> tuple[Finding, ...]:
-    """Say what differs in each (section, form) pair of `differing`, in document order per pair.
+    """Return the differences of each (section, form) pair of `differing`, in document order per pair.
 
-    A live difference is held against the signed running form where there is one, else against the signed
-    persistent form. Every pair yields a finding at least: where the change is inside masked values, those are
-    named; where the evidence shows nothing or cannot be read, the finding is on the domain.
+    A live difference is compared with the signed running form where there is one, else with the signed
+    persistent form. Every pair yields at least one finding. Where the change is inside masked values, the
+    findings name the masked values. Where the evidence shows no change or cannot be read, the finding is on
+    the domain.
     """
     signed, found = _read(signed_evidence, found_evidence)
     whole: tuple[_Forms | None, _Forms | None] | None = None
     result: list[Finding] = []
     for section, form in differing:
         changes = _explain(signed, found, section, form)
-        if not changes:  # the measurement was not held against this reference, and all of it counts
+        if not changes:  # the measurement was not compared with this reference, and all of it counts
             whole = whole or _read(signed_evidence, found_evidence, as_defined=True)
             changes = _explain(*whole, section, form) or _unseen(found, section, form)
         result.extend(Finding(section, xpath, old, new, form).printable() for xpath, old, new in changes)
@@ -96,10 +98,10 @@ def findings(
 def host_bound_findings(
     signed_evidence: bytes, found_evidence: bytes, strict: Iterable[Finding] = ()
 ) -> tuple[Finding, ...]:
-    """Say which host-bound parts differ between two measurements.
+    """Return the differences between the host-bound parts of two measurements.
 
-    `strict` are the findings about their strict sections: what they name is not named once more. What a start
-    completed the definition with is among the result, under STARTED in the place of a form.
+    `strict` are the findings about the strict sections: a place that they name is not named again. The values
+    with which a start completed the definition are in the result, with STARTED in the place of the form.
     """
     signed, found = _read(signed_evidence, found_evidence, with_bound=True)
     if signed is None or found is None:
@@ -117,7 +119,7 @@ def host_bound_findings(
 
 
 def completed_findings(signed_evidence: bytes, found_evidence: bytes) -> tuple[Finding, ...]:
-    """Say what the start of the found server completed its definition with, otherwise than the signed one."""
+    """Return the values with which the found start completed the definition and the signed start did not."""
     signed, found = evidence.read(signed_evidence), evidence.read(found_evidence)
     if signed is None or found is None:
         return ()
@@ -142,7 +144,7 @@ def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: st
 
 
 def _unseen(found: _Forms | None, section: str, form: str) -> list[_Change]:
-    """Return what is said of a difference that evidence does not show: the change is in a masked value."""
+    """Return the changes to report when the evidence shows none: the change is in a masked value."""
     after = [] if found is None else found[form].get(section, [])
     return _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
 
@@ -160,10 +162,11 @@ def _readable(forms: _Forms | None) -> str:
 def _read(
     signed_evidence: bytes, found_evidence: bytes, *, with_bound: bool = False, as_defined: bool = False
 ) -> tuple[_Forms | None, _Forms | None]:
-    """Return the strict parts of both; None for what is damaged, too large or of another profile.
+    """Return the strict parts of both evidences; None for evidence that is damaged, too large or unknown.
 
-    What libvirt made of the signed definition is undone, so no finding is about that; in a definition it is
-    not undone where that is wanted `as_defined`. Host-bound parts are left in `with_bound`.
+    The changes that libvirt's start makes to the signed definition are undone, so that they lead to no
+    finding. With `as_defined` they are not undone in the found definition. With `with_bound` the result has
+    the host-bound parts, too.
     """
     signed, found = evidence.read(signed_evidence), evidence.read(found_evidence)
     base = None if found is None else copy.deepcopy(found.config)
@@ -191,7 +194,7 @@ def _forms(one: evidence.Evidence, base: etree._Element, *, with_bound: bool) ->
 
 
 def _companions(one: evidence.Evidence) -> _Sections:
-    """Return the companions as the files of a form of their own."""
+    """Return the companions as a form that has only the section of files."""
     if one.companions is None:
         return {}
     one.companions.tag = FILES
@@ -213,7 +216,7 @@ def _sections(domain: etree._Element) -> _Sections:
 
 
 def changes(signed: etree._Element, found: etree._Element) -> Iterator[_Change]:
-    """Return how two parsed domains differ, whatever class the parts have."""
+    """Yield the differences between two parsed domains, in parts of every class."""
     before, after = _sections(signed), _sections(found)
     for section in profile.SECTIONS:
         yield from islice(_changed_parts(before.get(section, []), after.get(section, [])), MAX_FINDINGS)
@@ -230,12 +233,12 @@ def path_of(element: etree._Element) -> str:
 
 
 def is_of_unread(finding: Finding) -> bool:
-    """Say whether a finding names a file that could not be compared: it proves no difference."""
+    """Say whether a finding names a file that could not be compared: that finding proves no difference."""
     return finding.section == FILES and (finding.found or "").startswith(NOT_COMPARED)
 
 
 def _comparable(signed: etree._Element, found: etree._Element) -> tuple[etree._Element, etree._Element]:
-    """Return what was signed and found of the files of a domain, without what could not be read of them."""
+    """Return the signed and the found files of a domain, both without the files that could not be read."""
     signed, found = copy.deepcopy(signed), copy.deepcopy(found)
     cut = {(one.get("role"), one.get("target")) for one in found if _is_cut_off(one)}
     there = {_place(one) for one in found}
@@ -253,7 +256,7 @@ def _comparable(signed: etree._Element, found: etree._Element) -> tuple[etree._E
 
 
 def _unread(signed: etree._Element | None, found: etree._Element) -> Iterator[_Change]:
-    """Name the files that could not be read, with what was signed of them."""
+    """Yield a change for each file that could not be read, with the signed facts about the file."""
     known = {} if signed is None else {_place(one): one.get("content") for one in signed}
     if found.get("reason") is not None:
         yield "/domain/files", None, f"{NOT_COMPARED}{found.get('reason')}"
@@ -263,7 +266,7 @@ def _unread(signed: etree._Element | None, found: etree._Element) -> Iterator[_C
 
 
 def _is_cut_off(file: etree._Element) -> bool:
-    """Say whether it stands for the rest of a disk's chain."""
+    """Say whether an element `<file>` stands for the rest of a disk's chain."""
     return file.get(UNREAD) is not None and file.get("target") is not None and file.get("layer") is None
 
 
@@ -303,7 +306,7 @@ def _changed_attributes(xpath: str, old: etree._Element, new: etree._Element) ->
 
 
 def _moved(old: list[str], new: list[str]) -> Iterator[_Change]:
-    """Report parts that both sides have, in another order: the guest sees devices in this order."""
+    """Yield a change for parts that stand in another order: the guest sees devices in document order."""
     both = set(old) & set(new)
     ranks = {xpath: rank for rank, xpath in enumerate((x for x in old if x in both), 1)}
     for rank, xpath in enumerate((x for x in new if x in both), 1):
@@ -312,7 +315,7 @@ def _moved(old: list[str], new: list[str]) -> Iterator[_Change]:
 
 
 def _merged(old: list[str], new: list[str]) -> list[str]:
-    """Return the union in document order; what only the new side has follows its predecessor there."""
+    """Return the union in document order. A part of the new side alone follows its predecessor there."""
     known = set(old)
     followers: dict[str, list[str]] = {}
     anchor = ""
@@ -325,7 +328,7 @@ def _merged(old: list[str], new: list[str]) -> list[str]:
 
 
 def keyed(parts: _Parts) -> dict[str, etree._Element]:
-    """Return the parts by keyed XPath; a position follows the second and later ones of the same key."""
+    """Return the parts by keyed XPath. The second and later parts of the same key have a position as well."""
     result: dict[str, etree._Element] = {}
     seen: dict[str, int] = {}
     for parent, element in parts:
@@ -371,7 +374,7 @@ def _summary(element: etree._Element | None) -> str | None:
 
 
 def _masked_leaves(parts: _Parts) -> list[_Change]:
-    """Name every masked value of a section: the change must be inside one of them."""
+    """Yield a change for every masked value of a section: the change must be inside a masked value."""
     return [(xpath, masking.MASK, masking.MASK) for xpath in islice(_masked_paths(parts), MAX_FINDINGS)]
 
 

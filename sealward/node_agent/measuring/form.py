@@ -22,14 +22,14 @@ Source: TypeAlias = "str | bytes | etree._Element"
 
 Measuring leaves the tree unchanged."""
 Files: TypeAlias = "Callable[[etree._Element], etree._Element]"
-"""Gives the `<files>` of a parsed domain; their next sibling is `<companions>`, if those are looked for."""
+"""Returns the `<files>` of a parsed domain. Their next sibling is `<companions>`, if there are any."""
 
 
 def unmeasured(domain: etree._Element) -> etree._Element:
-    """Return what stands for files that nobody looks at: never equal to files that were measured.
+    """Return the `<files>` of a domain whose node measures no files. No measured `<files>` equals it.
 
-    It holds the chains of images that the domain declares: QEMU is made to follow them, and no file that was
-    measured says so.
+    It holds the chains of images that the domain declares: QEMU follows a declared chain, and without
+    measured files nothing else in the measurement shows the chain.
     """
     files = etree.Element("files", measured="no")
     files.extend(canonical.declared_chains(domain))
@@ -37,9 +37,10 @@ def unmeasured(domain: etree._Element) -> etree._Element:
 
 
 class Digests(NamedTuple):
-    """The digests of the strict sections of a form, that of all its host-bound parts, and its doors.
+    """The digests of the strict sections of a form, the digest of all its host-bound parts, and its doors.
 
-    `hidden` are the doors in parts that the profile leaves out: they are looked for before those are dropped.
+    `hidden` are the doors in parts that the profile leaves out. They are found before these parts are
+    dropped.
     """
 
     sections: dict[str, str]
@@ -50,7 +51,7 @@ class Digests(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The persistent or running form of a domain, and what was measured of its files."""
+    """The persistent or running form of a domain, with its measured files."""
 
     source: Source
     files: etree._Element
@@ -61,13 +62,13 @@ class Form:
         return self.normalised(_parsed(self.source))
 
     def normalised(self, domain: etree._Element) -> etree._Element:
-        """Return a parsed domain without what is left out, with its files. Raises DomainXmlRefused."""
+        """Return a parsed domain in normalised form, with its files. Raises DomainXmlRefused."""
         chain = profile.MEASURED_CHAIN if self.is_measured else profile.CHAIN
         return _with(canonical.drop_noise(domain, chain), self.files)
 
     @property
     def is_measured(self) -> bool:
-        """Say whether the node looks at files at all, whatever came of it."""
+        """Say whether the node looks at files at all, even if it could read none."""
         return self.files.get("measured") != "no" or "reason" in self.files.attrib
 
     def listing(self) -> Listing:
@@ -85,9 +86,9 @@ class Form:
     def settled(
         self, base: etree._Element, *, is_definition: bool = False
     ) -> tuple[Digests, tuple[Completed, ...]]:
-        """Return the digests of the form as of before libvirt made it of a definition, and what completes it.
+        """Return the digests of the form without the changes of libvirt's start, and the completing values.
 
-        `base` is the definition, normalised. Raises DomainXmlRefused.
+        `base` is the normalised definition that the form was made of. Raises DomainXmlRefused.
         """
         domain = self.domain()
         completed = completing.settle(base, domain, is_definition=is_definition)
@@ -95,7 +96,7 @@ class Form:
 
 
 def read(source: Source, files: Files) -> tuple[Form, Digests]:
-    """Return a form and its digests. Raises DomainXmlRefused, and whatever `files` raises."""
+    """Return a form and its digests. Raises DomainXmlRefused, and the exceptions of `files`."""
     domain = _parsed(source)
     seen, hidden = files(domain), hidden_doors(domain)
     form = Form(source, seen, seen.getnext())
@@ -111,7 +112,7 @@ def _parsed(source: Source) -> etree._Element:
 
 
 def digested(domain: etree._Element) -> Digests:
-    """Return the digests of a normalised domain, which is taken apart for that. Raises DomainXmlRefused."""
+    """Return the digests of a normalised domain. The domain is taken apart. Raises DomainXmlRefused."""
     doors = open_doors(domain)
     bound = canonical.take_host_bound(canonical.blank_assigned(domain))
     return Digests(canonical.section_digests(domain), bound, doors)

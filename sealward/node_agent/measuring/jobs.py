@@ -1,9 +1,9 @@
-"""Block jobs: what libvirt copies of a running server's disks, for as long as it does.
+"""Block jobs: copies that libvirt makes of the disks of a running server.
 
-Clouds run block jobs every day: the image of a server, the retype of a volume (nova copies with
+Clouds run block jobs every day: to make an image of a server, or to retype a volume (nova copies with
 `virDomainBlockCopy`, and the server is not persistent meanwhile). libvirt shows the target of a copy as
-<mirror> in the running form alone (libvirt 9.0, observed). A job that runs is no change of the server; what
-the job leaves behind is measured. That a job runs, and where the job copies to, is recorded.
+<mirror> in the running form alone (libvirt 9.0, observed). A job that runs is no change of the server. The
+result of the job is measured. The running jobs and the targets of their copies are recorded.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _described(mirror: etree._Element) -> str:
 
 
 def _place(mirror: etree._Element) -> str:
-    """Return where a job copies to, as far as one attribute tells it."""
+    """Return the target of a job's copy, as far as a single attribute names it."""
     source = mirror.find("source")
     told = dict(mirror.attrib) | ({} if source is None else dict(source.attrib))
     names = ("file", "dev", "dir", "name", "volume", "path")

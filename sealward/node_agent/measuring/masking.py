@@ -1,8 +1,8 @@
-"""Hide values that look like secrets, keep everything else readable.
+"""Hides values that look like secrets, and keeps all other values readable.
 
-libvirt hides what it knows to be a password; secrets also end up in kernel command lines, QEMU arguments,
-SMBIOS entries, metadata and URLs (libvirt 9.0, observed). This is what stands between those and a report.
-Masking is a guess by name: it errs on the side of hiding. It is idempotent.
+libvirt hides the values that it knows to be passwords. Secrets are also in kernel command lines, QEMU
+arguments, SMBIOS entries, metadata and URLs (libvirt 9.0, observed). Masking keeps these secrets out of
+reports. It guesses by the names of values, and hides a value in case of doubt. Masking is idempotent.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def mask_text(text: str) -> str:
 def mask_tree(root: etree._Element) -> None:
     """Mask texts and attribute values of a whole tree in place.
 
-    A value goes whole when its attribute or element is named like a secret, or when the element's name or key
-    attribute is (`<entry name="admin_password">`, `<qemu:env name="TOKEN" value="..."/>`).
+    A value is masked as a whole when its attribute or element is named like a secret, or when the name or key
+    attribute of its element is like a secret's name (`<entry name="admin_password">`,
+    `<qemu:env name="TOKEN" value="..."/>`).
     """
     for element in root.iter():
         _mask_element(element)
@@ -65,7 +66,7 @@ def _mask_element(element: etree._Element) -> None:
 
 
 def _is_hidden(name: str, value: str) -> bool:
-    """Say whether an attribute goes whole; the UUID that libvirt keeps a secret under is no secret."""
+    """Say whether an attribute is masked as a whole. The UUID of a libvirt secret is not a secret itself."""
     return _is_secret_name(name) and not (name == "secret" and _UUID.fullmatch(value))
 
 

@@ -1,4 +1,4 @@
-"""Measure a domain: digests per section at once, the evidence that explains them on demand."""
+"""Measures a domain: the digests of its sections, and on demand the evidence that explains the digests."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measurement, and the XML it was taken from for as long as it may have to be explained.
+    """A measurement, together with the XML that it was taken from, which findings may need later.
 
-    The XML may hold secrets: it shows neither in repr() nor in comparisons and leaves only as evidence.
+    The XML may hold secrets. So repr() and comparisons leave it out, and it leaves this class only as
+    evidence.
     """
 
     measurement: Measurement
     _config: Form = field(repr=False, compare=False)
     _live: Form | None = field(repr=False, compare=False)
     expanded: frozenset[str] = frozenset()
-    """The digests of what libvirt has expanded for this node in the running form."""
+    """The digests of the sections that libvirt has expanded for this node in the running form."""
     completed: tuple[Completed, ...] = field(default=(), repr=False, compare=False)
-    """What the start of the running form completed its definition with."""
+    """The values with which the start of the running form completed the definition."""
 
     def evidence(self) -> bytes:
-        """Return what findings need later: deflated canonical XML with the secrets masked, about 2 KB.
+        """Return the evidence for later findings: deflated canonical XML with masked secrets, about 2 KB.
 
-        It holds the persistent form, and of the running form the sections that deviate, those with deviating
-        host-bound parts and those that a start completed among them. Costs about a millisecond, so it is not
-        part of measuring.
+        The evidence holds the persistent form, and of the running form the sections that deviate. A section
+        deviates, too, where its host-bound parts deviate or a start completed it. Making evidence takes about
+        a millisecond, so it is not part of measuring.
         """
         sections = self.measurement.live.keys() | self._bound_sections() | self._completed_sections()
         return evidence.written(self.measurement.profile, self._config, self._live, sections)
@@ -53,12 +54,13 @@ class Measured:
     def beside(
         self, reference: Measurement | None, signed: bytes = b"", expanded: frozenset[str] = frozenset()
     ) -> Measured:
-        """Return what is compared with a reference, whose evidence is `signed`.
+        """Return the measurement to compare with a reference, whose evidence is `signed`.
 
-        A definition that was made of a running form (by a volume swap of nova, a revert to a snapshot) has
-        what its start derived or completed: where that is all, its sections are those of the reference. Its
-        processor must be as it runs, or as it was `expanded` on this node before. So must the chains of
-        images that it declares, where the node looks at no files.
+        A definition that was made of a running form (by a volume swap of nova, or a revert to a snapshot) has
+        the values that the start derived or completed. Where it differs in no other value, its sections count
+        as equal to those of the reference. Its section cpu must be as in the running form, or as it was
+        `expanded` on this node before. The same holds for the chains of images that it declares, where the
+        node looks at no files.
         """
         seen = self.measurement.beside(reference)
         if reference is not None and signed and self._differs(reference):
@@ -94,18 +96,19 @@ class Measured:
         return replace(seen, sections=sections, host_bound=host_bound)
 
     def told(self, taints: tuple[str, ...] | None, jobs: tuple[str, ...]) -> Measured:
-        """Return the same with what libvirt tells beside the XML."""
+        """Return this measurement with the taints and block jobs, which libvirt reports beside the XML."""
         return replace(self, measurement=replace(self.measurement, taints=taints, jobs=jobs))
 
     def told_named(self, named: Mapping[str, str]) -> Measured:
-        """Return the same with what the domain names and its node keeps elsewhere."""
+        """Return this measurement with the digests of the networks, filters and volumes of the domain."""
         return replace(self, measurement=replace(self.measurement, named=named))
 
     def before_start(self, signed: bytes) -> Measurement:
-        """Return the measurement of a running form, given as the persistent one, as of before its start.
+        """Return this measurement without the changes of libvirt's start, for the start gate.
 
-        libvirt gives the start gate a server that is restored or received in its running form. `signed` is
-        the evidence of the definition that it was made of.
+        libvirt gives the start gate the running form of a server that is restored or received. Here that form
+        was measured as if it were the persistent form. `signed` is the evidence of the definition that the
+        form was made of.
         """
         known = evidence.read(signed)
         if known is None:
@@ -130,7 +133,7 @@ def measure(
 
     `config_xml` is the INACTIVE dump, or the stdin of the hook operation `prepare`; `live_xml` is the dump
     without flags, or None when the domain is shut off. SECURE makes no difference.
-    Raises DomainXmlRefused, and whatever `files` raises.
+    Raises DomainXmlRefused, and the exceptions of `files`.
     """
     config, persistent = form.read(config_xml, files)
     if live_xml is None:
@@ -171,9 +174,10 @@ def _listings(config: Form, live: Form | None) -> dict[str, Listing]:
 
 @dataclass(frozen=True, slots=True)
 class _Deviating:
-    """How a running form deviates from the persistent one: digests by section, and of host-bound parts.
+    """The deviations of a running form from the persistent form: digests by section, and of host-bound parts.
 
-    What libvirt made of the persistent form at the start is no deviation; some of it is `completed`.
+    A change that libvirt's start explains is no deviation. The values that the node decided at the start are
+    `completed`.
     """
 
     live: dict[str, str]
@@ -198,5 +202,5 @@ def _live(persistent: Digests, found: Digests, running: Form) -> dict[str, str]:
         for name, digest in found.sections.items()
         if name not in profile.HOST_EXPANDED
         and digest != persistent.sections[name]
-        and (name != FILES or running.is_measured)  # chains of a running domain are what libvirt probed
+        and (name != FILES or running.is_measured)  # libvirt probed the chains of a running domain
     }

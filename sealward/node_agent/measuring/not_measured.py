@@ -1,4 +1,4 @@
-"""Why a server could not be measured: what turns a verdict unknown."""
+"""The reasons why a server could not be measured. Each makes the verdict of the server unknown."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from sealward.error import SealwardError
 
 
 class NotMeasured(SealwardError):
-    """The server could not be measured; `code` is the reason that its verdict gets."""
+    """The server could not be measured. `code` is the reason of its verdict."""
 
     code = "not-measured"
 
 
 class MeasuringFailed(NotMeasured):
-    """The agent met something in the server that it is not made for; its log says what."""
+    """The agent failed while it measured the server. The agent's log has the cause."""
 
     code = "measuring-failed"

@@ -1,13 +1,13 @@
-"""The profile "libvirt-domain/2": which part of a domain belongs to which section, and what is left out.
+"""The sections of a domain under the profile "libvirt-domain/3", and the chains of images that are left out.
 
 A profile is a promise: two agents that name the same profile produce the same digests for the same domain.
 Every change of these tables that can change a digest therefore needs a new profile name.
 
-The rule of thumb: what is not listed is measured. An element nobody has heard of lands in the section
-"other", so a new libvirt feature shows up as a difference instead of passing unseen.
+A part that is not listed is measured. An unknown element belongs to the section "other", so a new feature of
+libvirt is seen as a difference.
 
-What is measured is strict, or host-bound: rewritten by whoever moves a server to another node, so that it is
-learned anew after a move (`events.binding`).
+A measured part is strict or host-bound. A host-bound part is rewritten by a move to another node, and learned
+anew after the move (`events.comparison.binding`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sealward.events.comparison.measurement import LIBVIRT_DOMAIN
 
 PROFILE = LIBVIRT_DOMAIN
 DIGESTS = b"libvirt-domain/2\0"
-"""What each digest begins with. It names the form of the digests, which is that of the profile before: a part
-that both profiles measure alike has one digest under both."""
+"""Begins the input of each digest, and names the form of the digests. The profile "libvirt-domain/2" has the
+same form, so a part that both profiles measure alike has the same digest under both."""
 
 SECTIONS = (
     "identity",
@@ -39,10 +39,11 @@ SECTIONS = (
 )
 
 # Sections that libvirt expands for the node when the domain starts: they are compared in the persistent form
-# only. Everything placed here becomes invisible in the running form, so it stays as small as can be.
+# only. A section in this set is not seen in the running form, so the set stays as small as possible.
 HOST_EXPANDED = frozenset({"cpu"})
 
-# Where the attributes of the two containers go. The virtualisation type is one of <domain>.
+# The section of the attributes of <domain> and <devices>. The type of virtualisation is an attribute of
+# <domain>.
 DOMAIN_SECTION = "identity"
 CONTAINER_SECTION = "other"
 
@@ -87,7 +88,7 @@ ELEMENT_SECTIONS = {
     "keywrap": "security",
     "idmap": "security",
     "metadata": "metadata",
-    "files": "files",  # no element of libvirt's: what was measured of the domain's files
+    "files": "files",  # not an element of libvirt: the measured files of the domain
 }
 
 DEVICE_SECTIONS = {
@@ -135,7 +136,7 @@ NAMESPACES = {"nova": "http://openstack.org/xmlns/libvirt/nova/1.1"}
 
 
 CHAIN = "devices/disk/backingStore"
-"""The chain of images below a disk: as the domain declares it, or as libvirt probed it for a running one."""
+"""The chain of images below a disk: declared by the domain, or probed by libvirt for a running domain."""
 
 
 def _other_than(names: str) -> str:
@@ -146,8 +147,8 @@ MEASURED_CHAIN = (
     f"{CHAIN}[not(descendant::*[{_other_than('backingStore format source host')}])]"
     f"[not(descendant-or-self::*/@*[{_other_than('type index file dev protocol name port transport')}])]"
 )
-"""A chain that is left out where files are measured, for they say all of it. One with anything else in it, a
-slice of an image for instance, is measured as it stands."""
+"""A chain that is left out where files are measured, because the files describe it completely. A chain with
+other content, for example a slice of an image, is measured as it stands."""
 
 
 def section_of(xpath: str) -> str:

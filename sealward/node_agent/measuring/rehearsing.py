@@ -1,6 +1,7 @@
-"""What an upgrade to the profile in force changes for servers that were signed before, before anything does.
+"""The rehearsal of an upgrade to the profile in force, for servers that were signed under an earlier profile.
 
-Nothing is written or reported: references are read, measured anew, and compared with what libvirt shows.
+A rehearsal reads the references, measures them anew, and compares them with the domains that libvirt shows.
+It writes and reports nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ TRUE: Final = "true"
 FALSE: Final = "false"
 UNKNOWN: Final = "unknown"
 DECIDED: Final = "decided"
-"""The reference can be measured under the profile in force; nobody looked at the server."""
+"""The reference can be measured under the profile in force. The server itself was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What a verdict on a server will be, why, and the profile that its reference was sealed under."""
+    """The expected verdict on a server, its reason, and the profile that its reference was sealed under."""
 
     server_id: str
     profile: str
@@ -46,7 +47,7 @@ def rehearse(
     look: Callable[[Measurement], Measured] | None = None,
     binding: Binding = AS_SIGNED,
 ) -> Rehearsal:
-    """Return what becomes of one server; `look` measures it, for a reference. Raises what `look` raises."""
+    """Return the rehearsal for a server. `look` measures it for a reference. Raises the errors of `look`."""
     sealed = with_files(statement.measurement, statement.evidence)
     reference, _ = as_in_force(sealed, statement.evidence)
     server_id, undecided = statement.server_id, reference.undecided

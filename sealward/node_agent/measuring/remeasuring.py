@@ -1,13 +1,13 @@
-"""References of the profile before, measured under the profile in force from their evidence.
+"""Measures references of the previous profile under the profile in force, from their evidence.
 
-Evidence is the canonical XML of what was sealed, with secrets masked. A section is decided
+Evidence is the canonical XML of the sealed domain, with secrets masked. A section is decided
 
-- when both profiles measure it alike: the digest that was sealed stands,
-- when its evidence gives the digest that was sealed: nothing in it was masked, or
-- when nothing that was masked in it is measured any more.
+- when both profiles measure it alike: the sealed digest stays,
+- when its evidence gives the sealed digest: nothing in the section was masked, or
+- when the profile in force measures none of the masked values in it.
 
-Other sections are undecided: a server that differs in nothing else is "unknown" (`profile-changed`), never
-"false" for them.
+Other sections are undecided. A server that differs in undecided sections alone is "unknown"
+(`profile-changed`), and never "false".
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Measurement
 
 BEFORE: Final = "libvirt-domain/2"
-"""The profile before: its references can be measured anew."""
+"""The previous profile. Its references can be measured anew."""
 
 _NOT_BOUND_BEFORE: Final = (
     "memoryBacking/",
@@ -45,7 +45,7 @@ _BOUND_BEFORE: Final = (
     ),
     Part(Kind.BOUND, "how memory is backed", ("memoryBacking",)),
 )
-"""The host-bound parts of the profile before."""
+"""The host-bound parts of the previous profile."""
 
 
 class _Both(NamedTuple):
@@ -60,10 +60,10 @@ class _Both(NamedTuple):
 
 
 def remeasured(reference: Measurement, signed: bytes) -> Remeasured | None:
-    """Return what a reference is like under the profile in force; `signed` is its evidence.
+    """Measure a reference under the profile in force; `signed` is its evidence.
 
-    None where the reference is of that profile, of one that is not known any more, or where its evidence
-    cannot be read.
+    Returns None where the reference is of the profile in force or of an unsupported profile, or where its
+    evidence cannot be read.
     """
     known = evidence.read(signed) if reference.profile == BEFORE else None
     if known is None:
@@ -81,7 +81,7 @@ def remeasured(reference: Measurement, signed: bytes) -> Remeasured | None:
 
 
 def as_in_force(reference: Measurement, signed: bytes) -> tuple[Measurement, Remeasured | None]:
-    """Return a reference under the profile in force, and how it was measured anew, if it had to be."""
+    """Return a reference under the profile in force, and its remeasurement if it is of an earlier profile."""
     from sealward.events.comparison.remeasured import applied  # noqa: PLC0415 - few references need it
 
     found = remeasured(reference, signed)
@@ -89,7 +89,7 @@ def as_in_force(reference: Measurement, signed: bytes) -> tuple[Measurement, Rem
 
 
 def _decided(name: str, sealed: str, form: _Both, undecided: set[str]) -> str:
-    """Return the digest of a section under the profile in force, and note where it cannot be told."""
+    """Return the digest of a section under the profile in force; add an undecided section to `undecided`."""
     before, now = form.before.get(name), form.now.get(name)
     if before == now or now is None:
         return sealed
@@ -100,7 +100,10 @@ def _decided(name: str, sealed: str, form: _Both, undecided: set[str]) -> str:
 
 
 def _both(normalised: etree._Element, settled: etree._Element) -> _Both:
-    """Return the digests of a form, given as the profile before has it and as of before its start."""
+    """Return the digests of a form under both profiles.
+
+    `normalised` is the form for the previous profile. `settled` is the form without the changes of its start.
+    """
     bound_before = canonical.take_host_bound(normalised, _BOUND_BEFORE, hosts_in_order=True)
     before = canonical.section_digests(normalised)
     now = digested(canonical.drop_noise(settled))
@@ -108,7 +111,7 @@ def _both(normalised: etree._Element, settled: etree._Element) -> _Both:
 
 
 def _masked(domain: etree._Element) -> frozenset[str]:
-    """Return the sections in which anything is masked."""
+    """Return the sections with masked values."""
     mask = masking.MASK.encode()
     return frozenset(
         section for section, _, one in canonical.placed(domain) if mask in canonical.canonical_bytes(one)
@@ -129,7 +132,7 @@ def _live(
 
 
 def _live_bound(reference: Measurement, known: evidence.Evidence) -> dict[str, str]:
-    """Return the digests of the running form's host-bound parts, and of what its start completed."""
+    """Return the digests of the host-bound parts and of the completing values of the running form."""
     if known.live is None:
         return {}
     settled = canonical.drop_noise(copy.deepcopy(known.live))

@@ -1,7 +1,8 @@
-"""The rules for what libvirt changes in a domain when it starts: which difference, where, and why.
+"""The rules for the changes that libvirt makes to a domain when it starts: which difference, where, and why.
 
 The rules follow libvirt's source (src/qemu/qemu_process.c, src/qemu/qemu_domain.c and
-src/conf/domain_conf.c, 9.0 and 11.3); what was observed on libvirt 9.0 is in tests/assets/domains/started.
+src/conf/domain_conf.c, 9.0 and 11.3). Domains that were observed on libvirt 9.0 are in
+tests/assets/domains/started.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ _NETWORK_TYPES: Final = frozenset(("bridge", "direct", "hostdev", "ethernet"))
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Two counterparts: of the definition and of the form that was made of it."""
+    """An element of a definition and its counterpart in the form that was made of the definition."""
 
     base: etree._Element
     found: etree._Element
     base_domain: etree._Element
     found_domain: etree._Element
     firmware: set[str]
-    """The files of the firmware that was picked."""
+    """The files of the firmware that the node picked."""
     is_definition: bool
-    """Whether the form is a definition itself, of which less is accepted: anybody may have written it."""
+    """Whether the form is a definition. Fewer rules accept it, because any user may write a definition."""
 
     def text(self, path: str) -> str:
         """Return a text of the definition."""
@@ -50,7 +51,7 @@ class Meeting:
         return self.base_domain.find("os[@firmware]") is not None
 
     def device(self) -> etree._Element:
-        """Return the device of the definition that this is a part of."""
+        """Return the device of the definition that this element is or belongs to."""
         one = self.base
         while (above := one.getparent()) is not None and above.tag != "devices":
             one = above
@@ -59,10 +60,10 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Why a difference at a place is libvirt's doing, and what it must be like.
+    """The reason why libvirt makes a difference at a place, and the condition that the difference must meet.
 
-    `accepts` gets the counterparts that the difference is in, and the value: of an attribute or text as it
-    is, of an element its tag. What is `recorded` completes the definition.
+    `accepts` gets the counterparts that contain the difference, and the value: an attribute's value, a text,
+    or the tag of an element. A `recorded` value completes the definition.
     """
 
     kind: Kind
@@ -88,7 +89,7 @@ def _of_network(meeting: Meeting, _value: str) -> bool:
 
 
 def _network_type(meeting: Meeting, value: str) -> bool:
-    is_lent = value == "hostdev"  # a device that the network lends for the time that the server runs
+    is_lent = value == "hostdev"  # a device that the network lends while the server runs
     is_of_network = meeting.base.get("type") == "network" and value in _NETWORK_TYPES
     return is_of_network and not (is_lent and meeting.is_definition)
 
@@ -122,7 +123,7 @@ def _only_smm(meeting: Meeting, value: str) -> bool:
 
 
 def _rounded(meeting: Meeting, value: str) -> bool:
-    """Libvirt rounds the memory of each NUMA cell up, or that of the whole domain where it has no cells."""
+    """Libvirt rounds up the memory of each NUMA cell, or the memory of a domain without NUMA cells."""
     before = (meeting.base.text or "").strip()
     if not (before.isdecimal() and value.isdecimal()) or len(value) > _LONGEST:
         return False
@@ -135,7 +136,7 @@ def _rounded(meeting: Meeting, value: str) -> bool:
 
 
 def _ballooned(meeting: Meeting, value: str) -> bool:
-    """A balloon moves a running form alone, at the wish of the guest or of a manager, up to all there is."""
+    """A balloon changes the memory of a running form alone, up to the maximum, for the guest or a manager."""
     balloon = meeting.found_domain.find("devices/memballoon")
     memory = meeting.found_domain.findtext("memory") or ""
     return (
@@ -150,7 +151,7 @@ def _ballooned(meeting: Meeting, value: str) -> bool:
 
 
 def _without_address(meeting: Meeting, _value: str) -> bool:
-    """The listener of a console has no address of its own: qemu.conf, or a libvirt network, has it."""
+    """The listener of a console has no address: qemu.conf or a libvirt network gives the address."""
     device = meeting.device()
     return device.get("listen") is None and device.find("listen[@address]") is None
 
@@ -235,7 +236,7 @@ ADDED: Final = {
     "launchSecurity/cbitpos": Rule(_DERIVED, "a property of the processor", _always, recorded=True),
     "launchSecurity/reducedPhysBits": Rule(_DERIVED, "a property of the processor", _always, recorded=True),
 }
-"""What a form may have beyond its definition, by place."""
+"""Rules for parts that a form may have and its definition has not, by place."""
 
 CHANGED: Final = {
     "os/loader/text()": Rule(_DERIVED, _EFI, _loader, recorded=True),
@@ -246,7 +247,7 @@ CHANGED: Final = {
     "currentMemory/text()": Rule(_STATE, "moved by a balloon", _ballooned),
     "devices/interface/@type": Rule(_DERIVED, _NET, _network_type, recorded=True),
 }
-"""What may have another value than in the definition, by place."""
+"""Rules for values that may differ from the value in the definition, by place."""
 
 REMOVED: Final = {
     "os/@firmware": Rule(_DERIVED, _EFI, _firmware_gone),
@@ -257,11 +258,11 @@ REMOVED: Final = {
     "devices/interface/source/@network": Rule(_DERIVED, _NET, _of_network),
     "devices/interface/source/@portgroup": Rule(_DERIVED, _NET, _of_network),
 }
-"""What a form may lack that its definition has, by place."""
+"""Rules for parts that a definition has and its form may lack, by place."""
 
 ANYWHERE: Final = (
     Rule(_DERIVED, "a port over TCP is not encrypted where neither definition nor qemu.conf says so", _is_no),
     Rule(_DERIVED, "sockets in the folder of a running domain, which has its number", _always),
     Rule(_ASSIGNED, "addresses on the guest's buses", _always),
 )
-"""What may be added wherever it occurs: `source/@tls`, paths of the domain's own folder, `address`."""
+"""Rules for parts that a start may add anywhere: `source/@tls`, paths of the domain's folder, `address`."""

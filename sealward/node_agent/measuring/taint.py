@@ -1,13 +1,13 @@
-"""Taints: what libvirt says was done to a running server beside its definition.
+"""Taints: libvirt's notes about changes to a running server that its definition does not show.
 
 libvirt keeps the taints of a running domain until the domain is switched off. A client that may only read
 gets them as messages of virDomainGetMessages, in English where libvirtd runs without a language of its own
 (libvirt 9.0, observed). libvirt sends no event for a taint, but writes the state of the domain to its run
 folder.
 
-A taint that follows from the definition says nothing new: the definition is measured. What follows from
-settings of the node, and what was run inside the guest, is not what a signature is about. Every other taint
-counts, and so does a message that is not listed here.
+A taint that follows from the definition does not count, because the definition is measured. A taint that
+follows from settings of the node, or from a command inside the guest, does not count, because a sign does not
+cover these. Every other taint counts, and so does a message that is not listed here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PREFIX: Final = "tainted: "
-"""What messages about taints begin with. After it comes the text of virDomainTaintMessageTypeToString
-(libvirt 9.0, src/conf/domain_conf.c)."""
+"""The beginning of messages about taints. The text of virDomainTaintMessageTypeToString follows it (libvirt
+9.0, src/conf/domain_conf.c)."""
 LONGEST: Final = 200
 """Characters that are kept of a message that is not listed."""
 MOST: Final = 50
@@ -33,8 +33,8 @@ MOST: Final = 50
 class Taint:
     """A kind of taint, by its flag in libvirt.
 
-    `follows_from` are texts, one of which is in the definition of a domain that this taint follows from. With
-    `is_ignored` the taint never counts; `why` says for which reason.
+    `follows_from` has texts. Where a definition contains any of these texts, the taint follows from the
+    definition. With `is_ignored` the taint never counts, and `why` gives the reason.
     """
 
     flag: str
@@ -85,11 +85,11 @@ TAINTS: Final = {
         "deprecated-config", "libvirt's opinion of a definition that is measured", is_ignored=True
     ),
 }
-"""By the text of libvirt's message."""
+"""The known taints by the text of libvirt's message."""
 
 
 def counting(messages: Iterable[str], config: str) -> tuple[str, ...]:
-    """Return the taints that count of a running domain: the flag where it is known, else libvirt's text.
+    """Return the taints of a running domain that count, each as its flag, or as libvirt's text if not known.
 
     `messages` are those of virDomainGetMessages; `config` is the persistent form of the domain.
     """

@@ -1,4 +1,4 @@
-"""A measured server beside its reference: whether the server differs, and what differs."""
+"""The comparison of a measured server with its reference: whether they differ, and the differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EQUAL: Final = "equal"
 
 
 class Comparison:
-    """A server as it was measured, its reference, and what its host-bound parts may be (`binding`).
+    """A server as it was measured, its reference, and its allowed host-bound parts (`binding`).
 
     Each property is computed when it is first read.
     """
@@ -45,22 +45,22 @@ class Comparison:
 
     @cached_property
     def is_violated(self) -> bool:
-        """Whether host-bound parts are what they may not be."""
+        """Whether host-bound parts differ from the allowed host-bound parts."""
         return is_violated(self.reference.measurement, self._binding, self.measured.measurement)
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing differs or is undecided that makes a verdict false or unknown."""
+        """Whether no difference makes the verdict false, and no undecided section makes it unknown."""
         return not self.pairs and not self.is_violated and not self._is_undecided
 
     @property
     def _is_undecided(self) -> bool:
-        """Whether the reference is of the profile before and leaves open what a server must be like."""
+        """Whether the reference is of the previous profile and has undecided sections."""
         return is_in_doubt(self.reference.measurement, self._binding)
 
     @cached_property
     def is_news(self) -> bool:
-        """Whether the host-bound parts are to be reported although they are allowed to be what they are."""
+        """Whether host-bound parts must be reported although they are allowed."""
         return self._binding.is_open or is_news(
             self.reference.measurement, self._binding, self.measured.measurement
         )
@@ -79,14 +79,14 @@ class Comparison:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What differs, section by section.
+        """The differences, section by section; none where explaining the differences fails.
 
-        Findings only explain. Where finding the explanation fails, the digests have proven the difference.
+        Findings only explain. The digests prove the difference.
         """
         return explained(self.reference, self.measured, self.pairs)
 
     def host_bound_findings(self) -> tuple[Finding, ...]:
-        """Return what differs in host-bound parts; nothing where finding that fails."""
+        """Return the differences in host-bound parts; none where explaining them fails."""
         try:
             return host_bound_findings(self.reference.evidence, self.measured.evidence(), self.findings)
         except BROKEN:
@@ -95,7 +95,7 @@ class Comparison:
 
     @cached_property
     def digests(self) -> str:
-        """All digests of the measurement as one text: two results of measuring are the same if this is."""
+        """All digests of the measurement as a text. Measurements with the same text have the same result."""
         measurement = self.measured.measurement
         live = "".join(f" {name}={digest}" for name, digest in sorted(measurement.live.items()))
         bound = "".join(f" {form}={digest}" for form, digest in sorted(measurement.host_bound.items()))
@@ -114,7 +114,7 @@ class Comparison:
 def explained(
     reference: Reference, measured: Measured, pairs: Collection[tuple[str, str]]
 ) -> tuple[Finding, ...]:
-    """Return the findings about those pairs of section and form; nothing where finding them fails."""
+    """Return the findings about those pairs of section and form; none where explaining them fails."""
     try:
         return findings(reference.evidence, measured.evidence(), pairs) if pairs else ()
     except BROKEN:
@@ -123,7 +123,7 @@ def explained(
 
 
 def after_upgrade(reference: Reference | None, measured: Measured) -> tuple[Finding, ...]:
-    """Return what differs from a reference that another version of libvirt was measured for."""
+    """Return the differences from a reference that was measured with another version of libvirt."""
     if reference is None or reference.measurement.hypervisor == measured.measurement.hypervisor:
         return ()
     return explained(reference, measured, differing(reference.measurement, measured.measurement))

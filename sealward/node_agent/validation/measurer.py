@@ -58,7 +58,7 @@ class ServerMeasurer:
         self._files = files
         self._bindings = bindings
         self._awaited: dict[str, float] = {}
-        """By server since when (`time.monotonic()`) some of its files are being measured."""
+        """By server the time (`time.monotonic()`) since which some of its files are being measured."""
 
     def measure(self, server_id: str) -> Measured:
         """Measure a server that has no reference to compare it with. Raises NotMeasured."""
@@ -77,7 +77,7 @@ class ServerMeasurer:
         """Compare a server that libvirt has described with its reference. Raises NotMeasured.
 
         A server some of whose files could not be read counts as measured where everything else proves that it
-        differs. `fresh` reads the files anew; otherwise what was read of an unchanged file before will do.
+        differs. With `fresh` the files are read anew; else the known root of an unchanged file is used.
         """
         server_id = reference.server_id
         found = self._measured(server_id, xml, fresh=fresh)
@@ -143,7 +143,7 @@ class ServerMeasurer:
 
 @contextlib.contextmanager
 def measuring(server_id: str) -> Iterator[None]:
-    """Raise MeasuringFailed where the content of a server breaks the agent: other servers are measured on."""
+    """Raise MeasuringFailed for an unexpected exception, so that the other servers are measured."""
     try:
         yield
     except BROKEN as broken:

@@ -1,4 +1,4 @@
-"""What this node reported of each server, and which verdicts the control plane recorded."""
+"""The last reports of this node about each server, and the verdicts that the control plane recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Reported:
     def begin(self, equal: Iterable[str], false: Iterable[str]) -> None:
         """Take over what the control plane has recorded; every other result counts as not reported.
 
-        Finding the servers of `equal` equal would be no news; the verdict of those of `false` is false.
+        For a server of `equal`, the result EQUAL counts as reported. The recorded verdict of a server of
+        `false` is false.
         """
         self._results = dict.fromkeys(equal, EQUAL)
         self._false = set(false)

@@ -1,4 +1,4 @@
-"""The reports about measurements: signed statements of what was measured, and failures to measure."""
+"""The reports about measurements: signed statements of measurements, and failures to measure."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Sweep:
-    """The result so far. The report vouches for no server of `sealing`: its reference may be another.
+    """The result so far. The report vouches for no server of `sealing`, whose reference may have changed.
 
     `vouched` and `withheld` have ids of signs; `lines` has the result of each server as text.
     """

@@ -80,11 +80,11 @@ class Validator:
     def validate(
         self, reference: Reference, cause: Cause, task_id: str | None = None, *, is_new: bool = False
     ) -> None:
-        """Compare a server with its reference; report news, and in any case what a task asks for.
+        """Compare a server with its reference; report a new result, or any result that a task asks for.
 
         While files of the server are being measured, the recorded verdict stands for UNMEASURED_FOR seconds.
-        That libvirt does not answer is said by a sweep: a sweep follows when libvirt is lost and when it
-        answers again. The sweep at the loss knew nothing of a reference that `is_new`, so a failure to
+        A failure of libvirt is reported by sweeps: a sweep follows when libvirt is lost, and another when
+        libvirt answers again. The sweep at the loss did not cover a reference that `is_new`, so a failure to
         measure that server is reported by itself.
         """
         moment = self._moment()
@@ -200,9 +200,9 @@ class Validator:
             self._report_failure(_validation(reference, None), failed, moment, cause)
 
     def _waits_for_files(self, server_id: str, failed: NotMeasured) -> bool:
-        """Say whether nothing is to be reported of a server before its files have been read.
+        """Say whether a report about a server waits until its files have been read.
 
-        The result that is found then is news.
+        The result that is found after that is news.
         """
         waits = self._measurer.waits_for_files(server_id, failed)
         if waits:

@@ -117,7 +117,7 @@ def _on_unreadable(folder: str, xml: bytes, refused: canonical.DomainXmlRefused)
 
 
 def _of_unsigned(start: _Start, dossier: Dossier) -> Conclusion:
-    """Decide about a server that nobody signed, or for which nobody has answered (rules 4, 9, 12)."""
+    """Decide about a server that is unsigned, or unknown because of a missing answer (rules 4, 9, 12)."""
     doubts: list[tuple[Reason, tuple[Finding, ...]]] = []
     if not dossier.is_firmware_intact:
         doubts.append((Reason.FIRMWARE, ()))
@@ -134,7 +134,7 @@ def _of_unsigned(start: _Start, dossier: Dossier) -> Conclusion:
 
 
 def _owned(owner: Owner) -> Finding:
-    """Return a finding that names a signed server, and the thing of it that another server has."""
+    """Return a finding that names a signed server, and the belonging of it that another server has."""
     section = "identity" if owner.belonging.startswith("name ") else "disks"
     return Finding(section, "/domain", f"of {owner.server_id}", owner.belonging).printable()
 
@@ -196,7 +196,7 @@ def _differences(
 
 
 def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> list[tuple[str, str]]:
-    """Return the (section, form) pairs that the findings are about: what differs, and what was not read.
+    """Return the (section, form) pairs for the findings: sections that differ, and files that were not read.
 
     A server that is to start has one form, so a section that differs in both forms is one pair.
     """
@@ -212,8 +212,8 @@ def _as_form(form: str, reference: Reference, found: Measured, expanded: frozens
     """Return a measurement of the XML that can be compared with the signed one, whichever form the XML has.
 
     Sections that libvirt expands for the node (`profile.HOST_EXPANDED`) must be as they were `expanded` on
-    this node before, where that is known; a server that is received ran on another node. What libvirt makes
-    of the definition at a start is no difference.
+    this node before, where that is known; a server that is received ran on another node. A change that
+    libvirt's start explains is no difference.
     """
     signed, seen = reference.measurement, found.measurement
     if form == CONFIG:
@@ -241,9 +241,9 @@ def _as_form(form: str, reference: Reference, found: Measured, expanded: frozens
 
 
 def _signed_ones(signed: Listing | None, found: Listing | None) -> Listing | None:
-    """Return the companions that were signed.
+    """Return the signed companions.
 
-    The running form names others, which libvirt chose at its start.
+    The running form names other companions, which libvirt chose at its start.
     """
     if signed is None or found is None:
         return found

@@ -1,4 +1,4 @@
-"""The dossier of a server: all that a node's ledger has on it, read with or without a running agent."""
+"""The dossier of a server: the facts in a node's ledger about the server, read with or without an agent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Sealed(NamedTuple):
 
 
 class Dossier(NamedTuple):
-    """All that the gate has to know about a server.
+    """The facts from which the gate decides about a server.
 
     `seen` is the newest (sign_id, generation) that the ledger ever had. `signers` are raw public keys, one of
     which must have signed the reference. `confirmed_at` is the moment at which the control plane was heard
@@ -123,7 +123,7 @@ def references(folder: str) -> tuple[str, ...]:
 
 
 class Owner(NamedTuple):
-    """A signed server, a thing that belongs to it, and whether its policy refuses starts in doubt."""
+    """A signed server, a belonging of it, and whether its policy refuses starts in doubt."""
 
     server_id: str
     belonging: str
@@ -131,7 +131,7 @@ class Owner(NamedTuple):
 
 
 def owners(folder: str, belongings: Iterable[str]) -> tuple[Owner, ...]:
-    """Return the signed servers to which any of these things belongs. Raises LedgerUnreadable."""
+    """Return the signed servers that have any of these belongings. Raises LedgerUnreadable."""
     try:
         with read_only.opened(f"{folder}/ledger.sqlite") as ledger:
             if ledger.execute(SQL["has-belongings"]).fetchone() is None:

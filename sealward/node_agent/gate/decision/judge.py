@@ -3,14 +3,14 @@
 Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
 
 1. A server that equals its reference may start, and nothing is recorded.
-2. Nothing is refused unless the policy says so. What a stricter policy would refuse is recorded all the same.
+2. A start is refused only if the policy refuses it. A start that a stricter policy would refuse is recorded.
 3. XML that cannot be measured is an objection under `on_start`.
 4. A server that is not signed, or for which the control plane did not answer in time, is an objection under
    `unsigned`, if the policy refuses unsigned servers; else it is no objection.
-5. An objection under `on_start` is a signed server whose reference is missing in the ledger, is older than a
-   reference that the ledger had before, or has no signature of a key that must have signed it. So is a
-   reference in a ledger whose folder was replaced by an older copy, unless it is the one that was in force
-   before the replacement.
+5. A signed server is an objection under `on_start` if its reference is missing in the ledger, is older than a
+   reference that the ledger had before, or has no signature of a key that must have signed it. So is a signed
+   server in a ledger whose folder was replaced by an older copy, unless its reference there is the reference
+   that was in force before the replacement.
 6. A server that differs from its reference is an objection under `on_start`. `events.comparison.binding` says
    when host-bound parts differ.
 7. A difference in doubt, which an upgrade of libvirt may have made (`events.comparison.doubt`), is recorded
@@ -18,9 +18,10 @@ Each rule has a test of its name in tests/node_agent/gate/test_judge.py:
    under rule 6.
 8. For signed servers, a ledger that the control plane has not confirmed for too long is an objection under
    `on_start`.
-9. Firmware of the node that is not what was accepted is an objection under `firmware`, for every server.
+9. Firmware of the node that differs from the accepted firmware is an objection under `firmware`, for every
+   server.
 10. A file that could not be compared (not read in time, unreadable, missing) is an objection under
-   `on_start`. A difference in what could be compared is an objection of its own (rule 6).
+   `on_start`. A difference in the other files or sections is an objection of its own (rule 6).
 11. A start for which libvirt gave no XML is recorded and never refused: there is nothing to compare.
 12. A server that is not signed and has the name or a disk of a signed server takes that server's place: it is
    an objection under the `on_start` of the signed server.

@@ -1,8 +1,8 @@
 """Verifies and reads the reference of a server in the ledger, with modules of Python alone.
 
-`events.envelope` and `events.statement` define the forms, and read text from anybody. Here nothing is read
-before a signature of the authority was verified, so plain JSON is enough; and a start waits for every module
-that is imported.
+`events.envelope` and `events.statement` define the forms, and read untrusted text. This module reads no text
+before a signature of the authority on it was verified, so plain JSON is enough. A start waits for every
+module that is imported.
 """
 
 from __future__ import annotations
