@@ -24,7 +24,7 @@ from sealward.commands.moves import confirmation, location
 from sealward.events import sign as facts
 from sealward.events.cause import Cause
 from sealward.events.comparison.binding import is_news, is_violated, to_record
-from sealward.events.comparison.doubt import IN_DOUBT, may_be_sealed
+from sealward.events.comparison.doubt import may_be_sealed
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.comparison.remeasured import comparable
 from sealward.events.is_valid import IsValid
@@ -73,7 +73,7 @@ def update_sign(sign: Sign | None, command: UpdateSign, *, now: datetime) -> lis
     Raises NotSigned, Changed, NotInDoubt, PlaceUnconfirmed.
     """
     sign = _as_expected(_signed(sign), command.expected)
-    if command.in_doubt and (sign.verdict.is_valid, sign.verdict.reasons) != (IsValid.UNKNOWN, (IN_DOUBT,)):
+    if command.in_doubt and not sign.verdict.is_in_doubt:
         raise NotInDoubt
     confirmation.refuse_unnamed(sign, command.node_id)
     order = about_sign(

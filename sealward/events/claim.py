@@ -15,7 +15,7 @@ tests/events/test_claim.py:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,11 +23,6 @@ from sealward.events.comparison.measurement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-CLAIMED: Final = "claimed-twice"
-"""The reason of a verdict while another node claims the server."""
-SETTLED: Final = "claim-settled"
-"""The reason after the last claim has ended, until the server is measured again."""
 
 
 class Claim(msgspec.Struct, frozen=True):

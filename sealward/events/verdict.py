@@ -41,12 +41,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from sealward.events.claim import CLAIMED, SETTLED, Claim, ended, opened
+from sealward.events.claim import Claim, ended, opened
 from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, unexplained
-from sealward.events.comparison.doubt import IN_DOUBT, in_doubt
+from sealward.events.comparison.doubt import in_doubt
 from sealward.events.comparison.measurement import LIVE, Finding, differing
-from sealward.events.comparison.taint import TAINT, TAINTED
+from sealward.events.comparison.taint import TAINT
 from sealward.events.is_valid import IsValid
+from sealward.events.verdict_reason import VerdictReason
 
 if TYPE_CHECKING:
     from sealward.events.comparison.binding import Binding
@@ -54,13 +55,7 @@ if TYPE_CHECKING:
     from sealward.events.sign import SignValidated
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-DIFFERS = "measurement-differs"
-"""The reason of a false that a measurement of the server's forms, parts or files has made."""
-UNSAID = "unsaid"
-"""The reason of an unknown verdict whose event has none: no decider makes one so."""
-HELD = "false-before-move"
-"""The second reason of a false that stands although the server measures equal (rule 13)."""
-GONE = frozenset(("node-lost", "node-removed"))
+GONE = frozenset((VerdictReason.NODE_LOST, VerdictReason.NODE_REMOVED))
 """Reasons of a withholding after which nobody is there to say more."""
 
 
@@ -72,7 +67,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """
 
     is_valid: IsValid = IsValid.UNKNOWN
-    reasons: tuple[str, ...] = ("not-sealed",)
+    reasons: tuple[str, ...] = (VerdictReason.NOT_SEALED,)
     findings: tuple[Finding, ...] = ()
     checked_at: datetime = NEVER
     fresh_until: datetime = NEVER
@@ -83,6 +78,11 @@ class Verdict(msgspec.Struct, frozen=True):
     """The nodes that claim the server while its home has not let it go."""
     fingerprint: str = ""
     """Of the measurement that made the verdict false or put it in doubt; empty otherwise."""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Say whether the verdict is unknown because the differences alone are in doubt (rule 9)."""
+        return self.is_valid is IsValid.UNKNOWN and self.reasons == (VerdictReason.IN_DOUBT,)
 
 
 UNSEALED = Verdict()
@@ -108,7 +108,7 @@ def differs(
     checked_at: datetime,
     findings: tuple[Finding, ...],
     fingerprint: str = "",
-    reasons: tuple[str, ...] = (DIFFERS,),
+    reasons: tuple[str, ...] = (VerdictReason.DIFFERS,),
 ) -> Verdict:
     """Return the verdict after a measurement that differs from the reference (rules 3, 8).
 
@@ -145,7 +145,7 @@ def vouched(verdict: Verdict, checked_at: datetime, fresh_until: datetime) -> Ve
 
 def held(verdict: Verdict) -> Verdict:
     """Return a false verdict after the new node of its sign has measured the server equal (rule 13)."""
-    return replace(verdict, reasons=tuple(dict.fromkeys((*verdict.reasons, HELD))))
+    return replace(verdict, reasons=tuple(dict.fromkeys((*verdict.reasons, VerdictReason.FALSE_BEFORE_MOVE))))
 
 
 def at(verdict: Verdict, now: datetime) -> Verdict:
@@ -154,19 +154,19 @@ def at(verdict: Verdict, now: datetime) -> Verdict:
         return replace(
             verdict,
             is_valid=IsValid.UNKNOWN,
-            reasons=tuple(dict.fromkeys((CLAIMED, *verdict.reasons))),
+            reasons=tuple(dict.fromkeys((VerdictReason.CLAIMED, *verdict.reasons))),
             findings=tuple(one.finding for one in verdict.claims),
         )
     if verdict.is_valid is IsValid.TRUE and now >= verdict.fresh_until:
-        return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=("stale",))
+        return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(VerdictReason.STALE,))
     return verdict
 
 
 def claimed(verdict: Verdict, claim: Claim) -> Verdict:
     """Return the verdict after another node has claimed the server, or its claim was denied (rule 12)."""
     claims = opened(verdict.claims, claim)
-    if verdict.is_valid is IsValid.TRUE or verdict.reasons == (SETTLED,):
-        return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(CLAIMED,), claims=claims)
+    if verdict.is_valid is IsValid.TRUE or verdict.reasons == (VerdictReason.CLAIM_SETTLED,):
+        return replace(verdict, is_valid=IsValid.UNKNOWN, reasons=(VerdictReason.CLAIMED,), claims=claims)
     return replace(verdict, claims=claims)
 
 
@@ -176,8 +176,8 @@ def unclaimed(verdict: Verdict, node_id: int) -> Verdict:
     What only claims made unknown is not true again before the server was measured again.
     """
     claims = ended(verdict.claims, node_id)
-    if not claims and verdict.reasons == (CLAIMED,):
-        return replace(verdict, reasons=(SETTLED,), claims=())
+    if not claims and verdict.reasons == (VerdictReason.CLAIMED,):
+        return replace(verdict, reasons=(VerdictReason.CLAIM_SETTLED,), claims=())
     return replace(verdict, claims=claims)
 
 
@@ -215,7 +215,10 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     shown = (*named, *bare, *host_bound, *bound)
     is_tainted = any(one.section == TAINT for one in bound)
     has_changed = bool(changed) or any(one.section != TAINT for one in bound)
-    reasons = (*((DIFFERS,) if has_changed else ()), *((TAINTED,) if is_tainted else ()))
+    reasons = (
+        *((VerdictReason.DIFFERS,) if has_changed else ()),
+        *((VerdictReason.TAINTED,) if is_tainted else ()),
+    )
     return differs(verdict, checked_at, shown, found.fingerprint, reasons)
 
 
@@ -225,9 +228,9 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
     Of two trues the later one counts: a sweep may have vouched since, and the event's stream knows of none.
     """
     if event.is_valid is IsValid.UNKNOWN:
-        reason = next(iter(event.reasons), UNSAID)
+        reason = next(iter(event.reasons), VerdictReason.UNSAID)
         after = withheld(verdict, reason, event.checked_at)
-        if event.fingerprint is not None and after.reasons == (IN_DOUBT,):
+        if event.fingerprint is not None and after.is_in_doubt:
             after = replace(after, fingerprint=event.fingerprint)
         if after.checked_at == NEVER:
             why = verdict.reasons if reason == UNSEALED.reasons[0] else (reason,)
@@ -254,8 +257,8 @@ def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
 
 def _doubted(verdict: Verdict, found: Measurement, checked_at: datetime) -> Verdict:
     """Return the verdict after a measurement whose differences are in doubt (rule 9)."""
-    after = withheld(verdict, IN_DOUBT, checked_at)
-    return replace(after, fingerprint=found.fingerprint) if after.reasons == (IN_DOUBT,) else after
+    after = withheld(verdict, VerdictReason.IN_DOUBT, checked_at)
+    return replace(after, fingerprint=found.fingerprint) if after.is_in_doubt else after
 
 
 def _unexplained(reference: Measurement, found: Measurement, section: str, form: str) -> Finding:

@@ -9,7 +9,6 @@ import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import Changed, NotInDoubt, NotSigned, PlaceUnconfirmed
-from sealward.events.comparison.doubt import IN_DOUBT
 from sealward.events.is_valid import IsValid
 from sealward.http.auth.access import CHANGES, Rule
 from sealward.http.auth.context import context_of
@@ -76,7 +75,7 @@ class Doubts:
             rows = self._services.projections.signs.page(
                 tables, now=now, is_valid=IsValid.UNKNOWN, node_id=node_id
             )
-        return [row for row in rows if row.verdict.reasons == (IN_DOUBT,) and row.sealed == row.ordered]
+        return [row for row in rows if row.verdict.is_in_doubt and row.sealed == row.ordered]
 
     def _order(self, req: falcon.Request, row: SignRow) -> Order | None:
         """Give an order; None where another client was faster, or where the order must name a node."""

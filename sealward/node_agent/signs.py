@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.cause import Cause
+from sealward.events.verdict_reason import VerdictReason
 from sealward.node_agent.ledger.references import References, entries
 from sealward.node_agent.measuring.not_measured import NotMeasured
 from sealward.node_agent.sealing import Order, Sealing
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 class NotSealed(NotMeasured):
     """There is no reference yet to compare the server with."""
 
-    code = "not-sealed"
+    code = VerdictReason.NOT_SEALED
 
 
 class Signs:
@@ -193,7 +194,7 @@ class Signs:
         if self._active:
             self.sweep(Cause.NODE_ACTIVATED, task_id)
         else:
-            self._validator.withhold_all(self._references, self._unsigned(), Cause.NODE_DEACTIVATED, task_id)
+            self._validator.withhold_all(self._references, self._unsigned(), task_id)
 
     def _unsigned(self) -> int:
         return self._inventory.count_without(self._references)

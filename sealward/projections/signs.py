@@ -27,6 +27,7 @@ from sealward.events.verdict import (
     vouched,
     withheld,
 )
+from sealward.events.verdict_reason import VerdictReason
 from sealward.projections.tables import WHOLE
 
 if TYPE_CHECKING:
@@ -195,16 +196,16 @@ class _Batch:
                 self._read({event.server_id} - self._signs.keys())
                 self._change(event.server_id, lambda row: _left(row, event))
             case of_node.NodeLost():
-                self._withhold(event.node_id, "node-lost", event.timestamp)
+                self._withhold(event.node_id, VerdictReason.NODE_LOST, event.timestamp)
             case of_node.NodeRemoved():
-                self._withhold(event.node_id, "node-removed", event.timestamp)
+                self._withhold(event.node_id, VerdictReason.NODE_REMOVED, event.timestamp)
             case of_node.NodeDeactivated():
-                self._withhold(event.node_id, "node-deactivated", event.timestamp)
+                self._withhold(event.node_id, VerdictReason.NODE_DEACTIVATED, event.timestamp)
             case of_node.NodeSwept():
                 self._of_node(event.node_id, _sweep(event))
 
     def doubt(self, server_id: str, moment: datetime) -> None:
-        self._change(server_id, lambda row: _withheld(row, "event-set-aside", moment))
+        self._change(server_id, lambda row: _withheld(row, VerdictReason.EVENT_SET_ASIDE, moment))
 
     def flush(self) -> None:
         gone = [{"server_id": server_id} for server_id in self._signs]
@@ -298,7 +299,7 @@ def _moved(row: SignRow, event: of_sign.SignMoved) -> SignRow:
 def _left(row: SignRow, event: of_node.InstanceLeft) -> SignRow:
     if row.node_id != event.node_id:
         return row  # it runs elsewhere now
-    return _withheld(row, "instance-left", event.taken_at or event.timestamp)
+    return _withheld(row, VerdictReason.INSTANCE_LEFT, event.taken_at or event.timestamp)
 
 
 def _withheld(row: SignRow, reason: str, moment: datetime) -> SignRow:

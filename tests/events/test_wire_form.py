@@ -16,6 +16,7 @@ from sealward.events import codec, values
 from sealward.events.base import Event
 from sealward.events.cause import Cause
 from sealward.events.sign import SignValidated
+from sealward.events.verdict_reason import VerdictReason
 
 
 def by_fields(event: Event) -> bytes:
@@ -47,6 +48,17 @@ def test_a_cause_is_written_as_its_text(cause: Cause) -> None:
     """The bytes of an event have the member's value, and are read as text."""
     event = next(one for one in ONE_OF_EACH if isinstance(one, SignValidated))
     named, spelled = dataclasses.replace(event, cause=cause), dataclasses.replace(event, cause=cause.value)
+
+    assert codec.write(named) == codec.write(spelled)
+    assert codec.decode(event.topic, codec.write(named)) == spelled
+
+
+@pytest.mark.parametrize("reason", VerdictReason)
+def test_a_reason_is_written_as_its_text(reason: VerdictReason) -> None:
+    """The bytes of an event have the member's value, and are read as text."""
+    event = next(one for one in ONE_OF_EACH if isinstance(one, SignValidated))
+    named = dataclasses.replace(event, reasons=(reason,))
+    spelled = dataclasses.replace(event, reasons=(reason.value,))
 
     assert codec.write(named) == codec.write(spelled)
     assert codec.decode(event.topic, codec.write(named)) == spelled

@@ -18,9 +18,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sealward.commands.errors import PlaceUnconfirmed
-from sealward.events.claim import CLAIMED
 from sealward.events.is_valid import IsValid
 from sealward.events.verdict import held
+from sealward.events.verdict_reason import VerdictReason
 
 if TYPE_CHECKING:
     from sealward.commands.sign_state import Sign
@@ -37,7 +37,7 @@ def not_sealed_for(sign: Sign) -> str | None:
     sealed for it.
     """
     if sign.verdict.claims:
-        return CLAIMED
+        return VerdictReason.CLAIMED
     known = sign.unconfirmed
     is_unconfirmed = known.is_elsewhere or (known.was_false and sign.is_order_in_doubt)
     return UNCONFIRMED if is_unconfirmed else None

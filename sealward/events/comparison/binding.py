@@ -55,7 +55,7 @@ def after(binding: Binding, event: Event) -> Binding:
     """Return the binding after an event of the server's sign."""
     from sealward.events import sign  # noqa: PLC0415 - the start gate reads bindings in a hurry, and no events
     from sealward.events.is_valid import IsValid  # noqa: PLC0415 - as above
-    from sealward.events.verdict import HELD  # noqa: PLC0415 - as above
+    from sealward.events.verdict_reason import VerdictReason  # noqa: PLC0415 - as above
 
     match event:
         case sign.SignCreated() | sign.SignSealed():
@@ -66,7 +66,7 @@ def after(binding: Binding, event: Event) -> Binding:
             return Binding(event.host_bound, has_moved=binding.has_moved)
         case sign.SignValidated(is_valid=IsValid.TRUE):
             return replace(binding, is_open=False) if binding.is_open else binding
-        case sign.SignValidated() if HELD in event.reasons:
+        case sign.SignValidated() if VerdictReason.FALSE_BEFORE_MOVE in event.reasons:
             return replace(binding, is_open=False) if binding.is_open else binding
     return binding
 

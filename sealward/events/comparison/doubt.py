@@ -123,10 +123,6 @@ _WHOLE: Final = (
 """Devices that libvirt adds as they stand here: others of their kind can reach something on the host."""
 
 
-IN_DOUBT: Final = "profile-changed"
-"""The reason of a verdict on a server whose differences are in doubt."""
-
-
 def may_be_sealed(reference: Measurement, found: Measurement, findings: Iterable[Finding]) -> bool:
     """Say whether a server is as it was signed once what an upgrade filled in is left out.
 

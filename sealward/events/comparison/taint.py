@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 TAINT: Final = "taint"
 """What stands in a finding in the place of a section."""
-TAINTED: Final = "tainted"
-"""The reason of a verdict that rests on a taint."""
 
 
 def added(reference: Measurement, found: Measurement) -> tuple[str, ...]:

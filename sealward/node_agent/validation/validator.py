@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events.cause import Cause
 from sealward.events.is_valid import IsValid
+from sealward.events.verdict_reason import VerdictReason
 from sealward.node_agent.files.refusals import FilesBeingMeasured
 from sealward.node_agent.hypervisor.failures import DomainLocked, HypervisorGone
 from sealward.node_agent.measuring.not_measured import NotMeasured
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from sealward.node_agent.validation.reporter import Reporter
     from sealward.protocol.desired import Assignment
 
-AWAY: Final = frozenset(("node-lost", "node-deactivated", "libvirt-gone"))
+AWAY: Final[frozenset[str]] = frozenset(
+    (VerdictReason.NODE_LOST, VerdictReason.NODE_DEACTIVATED, HypervisorGone.code)
+)
 """Reasons of an unknown verdict that concern a whole node, and end when the node sweeps."""
-NODE_WIDE: Final = AWAY | {"stale"}
+NODE_WIDE: Final = AWAY | {VerdictReason.STALE}
 """Reasons of an unknown verdict that a sweep clears without a report about each server."""
 
 
@@ -122,13 +125,12 @@ class Validator:
                 self._withhold(described, failed, sweep, cause)
         self._send(sweep, started_at, unsigned, cause, task_id)
 
-    def withhold_all(
-        self, references: Iterable[Reference], unsigned: int, cause: Cause, task_id: str | None
-    ) -> None:
-        """Report that this node vouches for none of its servers any more; the reason is the cause."""
-        sweep = Sweep(withheld={cause: [one.sign_id for one in references]})
-        sweep.counts["unknown"] = len(sweep.withheld[cause])
-        self._send(sweep, self._moment(), unsigned, cause, task_id)
+    def withhold_all(self, references: Iterable[Reference], unsigned: int, task_id: str | None) -> None:
+        """Report that this node vouches for no server any more: validation was switched off."""
+        reason = VerdictReason.NODE_DEACTIVATED
+        sweep = Sweep(withheld={reason: [one.sign_id for one in references]})
+        sweep.counts["unknown"] = len(sweep.withheld[reason])
+        self._send(sweep, self._moment(), unsigned, Cause.NODE_DEACTIVATED, task_id)
 
     def _send(
         self, sweep: Sweep, started_at: datetime, unsigned: int, cause: Cause, task_id: str | None
@@ -144,7 +146,7 @@ class Validator:
         if not is_recorded:
             self._reported.report_again(reference.server_id)
         elif verdict is IsValid.UNKNOWN:
-            sweep.withhold("profile-changed", reference.sign_id)
+            sweep.withhold(VerdictReason.IN_DOUBT, reference.sign_id)
         if verdict is IsValid.TRUE:
             self._bindings.ran(reference.server_id, found.measured.expanded)
         if not is_recorded or found.is_news or self._reported.has_other_jobs(found):
