@@ -1,4 +1,4 @@
-"""What every event carries, and how it stands in the log."""
+"""The fields of every event, and the entry of an event in the log."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ KNOWN = 20_000
 """Stream ids that are remembered: each is a hash, and is asked for several times in a row."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time that says where it stands: naive ones are refused when an event is read."""
+"""A time with its offset from UTC. An event with a naive time is refused when it is read."""
 
 
 def utc_now() -> datetime:
-    """Return the time, aware: for those who wire. Rules get times as arguments."""
+    """Return the time, aware. Only the code that wires calls this: deciders get times as arguments."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asked, as the cloud's identity service knows them.
+    """The ids in Keystone of the user who gave an order, and of the user's project.
 
-    A user's name means somebody only inside a domain, and may go to somebody else; these ids are for good.
-    `project_id` is None for a token that is not for a project: for the whole system or a domain.
+    A user's name is unique only inside a domain, and may be given to another user later; an id is unique for
+    good. `project_id` is None for a token whose scope is the system or a domain.
     """
 
     user_id: Line
@@ -41,12 +41,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A fact: when it happened, who asked for it, for which task, in which HTTP request.
+    """A fact, with its time, its actor, its task and its HTTP request.
 
-    `global_request_id` is what a client sent as the id of all requests that belong together; orders have it.
-
-    `timestamp` is aware, UTC. `actor` reads `user:NAME`, `node:HOSTNAME` or `system`. `topic` is the event's
-    stable name; `version` counts the shapes its fields have had.
+    `timestamp` is aware, UTC. `actor` reads `user:NAME`, `node:HOSTNAME` or `system`. `global_request_id` is
+    the id that a client gives to all requests that belong together; only orders have it. `topic` is the
+    event's stable name; `version` counts the shapes that the fields of the topic have had.
     """
 
     topic: ClassVar[str]
@@ -106,5 +105,5 @@ def sign_stream(server_id: str) -> uuid.UUID:
 
 @functools.lru_cache(maxsize=KNOWN)
 def node_stream(hostname: str) -> uuid.UUID:
-    """Return the id of a node's stream; a hostname has one, so it can register but once."""
+    """Return the id of a node's stream. Each hostname has a single stream, so it can register only once."""
     return uuid.uuid5(STREAMS, f"node/{hostname}")

@@ -5,11 +5,11 @@ nodes tells the truth, so the verdict is unknown. Rules, each with a test of its
 tests/events/test_claim.py:
 
 1. A claim turns a true into unknown ("claimed-twice"). It leaves a false and an unknown as they are.
-2. While a claim is open, nothing makes a true: neither a measurement nor a sweep.
-3. While a claim is open, what is not false reads as unknown, "claimed-twice" first, with a finding that
-   names the home as signed and the claiming node as found.
-4. When the last claim ends, a verdict that only the claims made unknown stays so ("claim-settled") until the
-   server is measured again.
+2. While a claim is open, no verdict becomes true, neither by a measurement nor by a sweep.
+3. While a claim is open, a verdict that is not false reads as unknown, "claimed-twice" first, with a finding
+   that names the home as signed and the claiming node as found.
+4. When the last claim ends, a verdict that only the claims made unknown stays unknown ("claim-settled") until
+   the server is measured again.
 5. Claims of several nodes are open beside each other, one for each node.
 """
 

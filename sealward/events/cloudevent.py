@@ -30,7 +30,7 @@ TYPE_PREFIX = "io.sealward."
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """What is needed of an event to address it."""
+    """The fields of an event that its address and its headers need."""
 
     version: int
     timestamp: datetime
@@ -59,7 +59,7 @@ _HEAD: Final = typed.decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A CloudEvent with what a broker needs to know of it; `sent_at` in seconds since 1970."""
+    """A CloudEvent with the properties of its message at a broker; `sent_at` in seconds since 1970."""
 
     position: int
     topic: str
@@ -71,7 +71,7 @@ class Message:
 
 
 def message(stored: Stored) -> Message:
-    """Return an entry of the log as a message: its bytes are those of the log, not read and written again.
+    """Return an entry of the log as a message. Its data are the bytes of the log, not encoded anew.
 
     Raises EventFromNewerVersion and EventRefused.
     """
@@ -100,7 +100,10 @@ def message(stored: Stored) -> Message:
 
 
 def messages(entries: Iterable[Stored], set_aside: SetAside) -> Iterator[Message]:
-    """Yield entries of the log as messages; what cannot be one is set aside. Raises EventFromNewerVersion."""
+    """Yield entries of the log as messages. An entry that cannot become a message is set aside.
+
+    Raises EventFromNewerVersion.
+    """
     for one in entries:
         try:
             made = message(one)
@@ -126,7 +129,7 @@ def _current(topic: str, state: bytes) -> tuple[_Head, bytes]:
         if head.version == codec.EVENTS[topic].version:
             return head, state
     except (KeyError, msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass  # whoever reads all of it says what is wrong
+        pass  # `codec.decode` reads the whole event and raises the precise error
     state = codec.encode(codec.decode(topic, state))
     return _HEAD.decode(state), state
 

@@ -44,10 +44,10 @@ LATE: Final = (
 """Fields that events of the first version did not have."""
 
 LATE_IN_POLICIES: Final = {"on_loss": "hold"}
-"""Fields that policies in events of the first version did not have, with what is left out."""
+"""Fields that policies in events of the first version did not have, with the value that is not written."""
 
 UPCASTS: dict[tuple[str, int], Upcast] = {}
-"""(topic, version) → what turns fields of that version into those of the next."""
+"""(topic, version) → the function that turns fields of that version into fields of the next version."""
 
 
 class EventRefused(SealwardError, ValueError):
@@ -63,7 +63,8 @@ class EventFromNewerVersion(EventRefused):
 
 
 MOST: Final = 16 * 1024 * 1024
-"""Bytes of an event: several times what a report has, a fraction of what databases and broker take."""
+"""Largest event in bytes: several times the largest report, and a fraction of the limits of databases and
+broker."""
 
 
 def write(event: Event) -> bytes:
@@ -78,7 +79,7 @@ def write(event: Event) -> bytes:
 def encode(event: Event) -> bytes:
     """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it.
 
-    An event without a value for a field that came later is written as before there was any.
+    A field of `LATE` that is None is left out, so the bytes are the same as before the field existed.
     """
     kind: Any = type(event)
     return msgspec.json.encode(_wire_form(kind).of(event), order="sorted")
@@ -114,7 +115,7 @@ def _wire_form(kind: type[Event]) -> _WireForm:
 
 
 def _policy(policy: Policy | ServerPolicy) -> Fields:
-    """Return the fields of a policy; without those that came later, where they are as they were before."""
+    """Return the fields of a policy. A later field is left out when its value is the one of before."""
     fields: Fields = msgspec.to_builtins(policy)
     usual = LATE_IN_POLICIES.items()
     return {name: value for name, value in fields.items() if (name, value) not in usual}
@@ -144,7 +145,7 @@ def read(stored: Stored) -> Recorded:
 
 
 class _Versioned(msgspec.Struct):
-    """What an event says of its own form."""
+    """The version of an event's shape, read before its other fields."""
 
     version: int = 0
 

@@ -21,27 +21,27 @@ from sealward.events.values import (  # noqa: TC001 - rules and wire form are re
 
 
 class Gate(StrEnum):
-    """Whether the start gate of a node stands."""
+    """The state of a node's start gate."""
 
     ACTIVE = "active"
     """libvirt's hook is in place, and as it was installed."""
     DEGRADED = "degraded"
-    """It was installed, and is no longer what it was: servers may start unasked."""
+    """The hook was installed and has been changed or removed: servers may start unchecked."""
     ABSENT = "absent"
-    """Nobody installed it."""
+    """The hook was never installed."""
 
 
 class Action(StrEnum):
-    """What a node did about a violation."""
+    """A node's action on a running server in violation."""
 
     SHUTDOWN = "shutdown"
     """Asked the server to shut down."""
     DESTROY = "destroy"
-    """Switched it off, for it had not shut down in its time."""
+    """Switched the server off, because it had not shut down in time."""
 
 
 class Outcome(StrEnum):
-    """What came of it."""
+    """Whether the action succeeded."""
 
     DONE = "done"
     FAILED = "failed"

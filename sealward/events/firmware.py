@@ -1,4 +1,4 @@
-"""The firmware files of a node: what was accepted, what was found, and how these differ."""
+"""The firmware files of a node: those accepted, those found, and the differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_FINDINGS = 200
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """Files by path, each by the root of its content or by what else it is."""
+    """Files by path: the root of a plain file's content, or the kind of any other entry."""
 
     accepted: Mapping[str, str] = field(default_factory=dict)
     found: Mapping[str, str] = field(default_factory=dict)
@@ -28,7 +28,7 @@ def digest(files: Mapping[str, str]) -> str:
 
 
 def differences(firmware: Firmware) -> tuple[Finding, ...]:
-    """Return what is not as it was accepted, by path; at most MAX_FINDINGS."""
+    """Return a finding for each file that is not as accepted, by path; at most MAX_FINDINGS."""
     accepted, found = firmware.accepted, firmware.found
     paths = sorted(path for path in accepted.keys() | found.keys() if accepted.get(path) != found.get(path))
     return tuple(

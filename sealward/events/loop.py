@@ -24,11 +24,11 @@ TO_END: Final = 5.0
 
 
 class Loop:
-    """A thread that does `work` every so many seconds, as long as this process leads.
+    """A thread that calls `work` every `every` seconds, as long as this process leads.
 
-    `every` is 0 where the work itself waits for something to do. The first piece of work is done after
-    `first` seconds; where `first` is not given, after `every` seconds. When the store or the broker is away,
-    `waits` and the reason are logged, and the work is tried again.
+    `every` is 0 when `work` waits by itself. The first call comes after `first` seconds; when `first` is not
+    given, after `every` seconds. When the store or the broker is away, the thread logs `waits` and the
+    reason, and tries again.
     """
 
     def __init__(  # noqa: PLR0913 - a name, a piece of work, and when it is done
@@ -54,7 +54,7 @@ class Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the piece of work at hand, then end, and let another process lead."""
+        """Finish the call of `work` at hand, then end, and let another process lead."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(TO_END)

@@ -70,8 +70,8 @@ class NodeUninvited(NodeEvent):
 class NodeKeyReplaced(NodeEvent):
     """An administrator named another key (PEM): from now on the node's reports must be signed by it.
 
-    `keyid` is that key's, `replaced` the keyid of the one before: SHA-256 of a key in DER form, by which the
-    signatures of an envelope name their keys, too.
+    `keyid` is the keyid of the new key, `replaced` the keyid of the key before. A keyid is the SHA-256 of a
+    key in DER form; the signatures of an envelope name their keys by keyids, too.
     """
 
     topic: ClassVar[str] = "node.key-replaced"
@@ -116,8 +116,9 @@ class Withheld:
 class NodeSwept(NodeEvent):
     """One sweep of all signed servers of a node.
 
-    `vouched` are the ids of the signs found equal, as ranges ("1-998,1000"); `counts` are servers by verdict
-    and unsigned ones; `digest` is SHA-256 over all results. Servers found different have events of their own.
+    `vouched` are the ids of the signs found equal, as ranges ("1-998,1000"). `counts` are the numbers of
+    servers by verdict, and of unsigned servers. `digest` is SHA-256 over all results. Servers found different
+    have events of their own.
     """
 
     topic: ClassVar[str] = "node.swept"
@@ -147,9 +148,9 @@ class NodeReturned(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRemoved(NodeEvent):
-    """An administrator took the node away, with no sign on it: what it says is refused from now on.
+    """An administrator removed the node, which had no signs: its reports are refused from now on.
 
-    Its servers are in the inventory no longer. If it is let in again, it has another `node_id`.
+    The inventory no longer has the node's servers. If the node is let in again, it has another `node_id`.
     """
 
     topic: ClassVar[str] = "node.removed"
@@ -159,9 +160,9 @@ class NodeRemoved(NodeEvent):
 class InstanceAppeared(NodeEvent):
     """A server is on the node; when it was there before, it began or ceased to run.
 
-    `running` is None where the node does not say. A server that is paused for a migration does not run.
-    `leaving` is True when libvirt says that the server is going to another node, or went there by a migration
-    and left its definition behind; None where it does not.
+    `running` is None when the node does not report it. A server that is paused for a migration does not run.
+    `leaving` is True when libvirt says that the server is migrating to another node, or has migrated and left
+    only its definition behind; otherwise it is None.
     """
 
     topic: ClassVar[str] = "instance.appeared"
@@ -185,7 +186,7 @@ class InstanceLeft(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFirmwareAccepted(NodeEvent):
-    """The firmware files that the node is to have: those that it reported first, or an administrator's act.
+    """The node's firmware files were accepted: those of its first report, or others by an administrator.
 
     `files` are roots of the content by path; `digest` is SHA-256 over all of them.
     """
@@ -198,7 +199,7 @@ class NodeFirmwareAccepted(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFirmwareChanged(NodeEvent):
-    """Other firmware files were found than before; without findings they are again what was accepted."""
+    """The node's firmware files have changed. Without findings they are again the accepted files."""
 
     topic: ClassVar[str] = "node.firmware-changed"
 
@@ -209,7 +210,7 @@ class NodeFirmwareChanged(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReportRefused(NodeEvent):
-    """A report in the node's name was refused: `reason` is a stable code, `server_id` what it spoke of."""
+    """A report in the node's name was refused: `reason` is a stable code, `server_id` the report's server."""
 
     topic: ClassVar[str] = "node.report-refused"
 

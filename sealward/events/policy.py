@@ -8,7 +8,7 @@ from typing import Final
 
 
 class OnDoubt(StrEnum):
-    """What the start gate does about an objection: record it alone, or refuse the start as well."""
+    """How the start gate answers an objection: it only records it, or also refuses the start."""
 
     OBSERVE = "observe"
     REFUSE = "refuse"
@@ -22,28 +22,28 @@ class Unsigned(StrEnum):
 
 
 class OnViolation(StrEnum):
-    """What becomes of a running server whose verdict is false."""
+    """A node's reaction to a running server whose verdict is false."""
 
     OBSERVE = "observe"
     STOP = "stop"
 
 
 class OnLoss(StrEnum):
-    """What becomes of the signs on a node that is lost, when another node says that it runs their servers."""
+    """Where the signs of a lost node go when another node reports that it runs their servers."""
 
     HOLD = "hold"
     """They stay until the node is heard again or an administrator moves them."""
     FOLLOW = "follow"
-    """They go to the node that runs the server: whoever can speak as a node can draw them to it."""
+    """The signs go to the reporting node. An attacker who has a node's key can draw them to that node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The policy of a node. Nothing is refused or stopped unless an administrator says so.
 
-    `on_start` is about signed servers, `unsigned` about others, `firmware` about all when the node's own
-    firmware files are not what they were. `grace` is how many seconds a server that is stopped gets to shut
-    down before it is destroyed. `on_loss` is about the signs on the node when it is lost.
+    `on_start` is about signed servers, `unsigned` about unsigned servers. `firmware` is about all servers
+    while the node's own firmware files are not as accepted. `grace` is how many seconds a server gets to shut
+    down before it is destroyed. `on_loss` is about the signs on the node when the node is lost.
     """
 
     on_start: OnDoubt = OnDoubt.OBSERVE
@@ -56,7 +56,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerPolicy:
-    """What is different for one server; None is as its node has it."""
+    """The exceptions of a server from its node's policy. None means as in the node's policy."""
 
     on_start: OnDoubt | None = None
     on_violation: OnViolation | None = None
@@ -67,16 +67,19 @@ UNSIGNED_STARTS: Final = (
     "Servers that nobody signed may start, also with copies of a signed server's disks under another UUID "
     "and name. Refuse them with unsigned: refuse."
 )
-"""What `unsigned: allow` leaves open."""
+"""The gap that `unsigned: allow` leaves."""
 FIRMWARE_STARTS: Final = (
     "Servers may start while the node's firmware files are not what was accepted. "
     "Refuse that with firmware: refuse."
 )
-"""What `firmware: observe` leaves open."""
+"""The gap that `firmware: observe` leaves."""
 
 
 def leaves_open(policy: Policy) -> tuple[str, ...]:
-    """Return what a policy that refuses starts lets start all the same; nothing for one that refuses none."""
+    """Return the gaps of a policy that refuses starts: servers that may start all the same.
+
+    A policy that refuses no start has no gaps.
+    """
     if policy.on_start is not OnDoubt.REFUSE:
         return ()
     unsigned = (UNSIGNED_STARTS,) if policy.unsigned is Unsigned.ALLOW else ()

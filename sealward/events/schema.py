@@ -1,7 +1,7 @@
 """JSON Schema of every event as subscribers get it: the CloudEvent, and in it the event's own fields.
 
-https://json-schema.org/draft/2020-12. Fields may be added without a new version; a receiver ignores what it
-does not know. What changes or takes away a field makes a new version, and so a new schema name.
+https://json-schema.org/draft/2020-12. Fields may be added without a new version; a receiver ignores fields
+that it does not know. A change or removal of a field makes a new version, and with it a new schema name.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def schema(topic: str, type_name: str) -> dict[str, Any]:
 
 
 def _anything(kind: type) -> dict[str, Any]:
-    """Return the schema of what may be anything: values inside an envelope."""
+    """Return the schema of a value of any type, as the values inside an envelope are."""
     if kind is not object:
         raise NotImplementedError(kind)
     return {"description": "any JSON value"}

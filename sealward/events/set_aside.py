@@ -1,8 +1,9 @@
-"""Events that a reader of the log could not take, and set aside to go on with the next.
+"""Events that a reader of the log could not process, and set aside to go on with the next event.
 
-A reader is a part of the control plane that follows the log: the projections, the relay to the broker, what
-tells Celery's clients. An event that such a part cannot take would stop it for good, for it would find the
-same event at its next start. Whether a store or a broker is away is another matter: then the part waits.
+A reader is a part of the control plane that follows the log: the projections, the relay to the broker, the
+publisher of Celery's events. An event that a reader cannot process would stop the reader for good, because it
+would read the same event again after each start. A store or broker that is away is no reason to set an event
+aside: then the reader waits.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ BROKEN: Final[tuple[type[Exception], ...]] = (
     AssertionError,
     msgspec.MsgspecError,
 )
-"""What a reader raises when an event is malformed, or brings out a fault in the code of the reader."""
+"""The exceptions of a reader for an event that is malformed, or that reveals a bug in the reader."""
 MOST: Final = 300
 """Bytes of a detail that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """An event at `position` that `part` could not take, why, and when that was."""
+    """An event at `position` that `part` could not process, the reason, and the time."""
 
     position: int
     part: str
@@ -50,27 +51,27 @@ class Aside:
 
 
 class SetAside(Protocol):
-    """Keeps in mind that an event was set aside."""
+    """A function that records that an event was set aside."""
 
     def __call__(self, position: int, topic: str, why: Exception) -> None:
-        """Keep it; the same event once more changes nothing. Raises StoreUnavailable."""
+        """Record the event. Recording the same event again changes nothing. Raises StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An entry of the log whose bytes are no event that is known, and why."""
+    """An entry of the log whose bytes cannot be read as a known event, and the reason."""
 
     entry: Stored
     why: Exception
 
     @property
     def position(self) -> int:
-        """Return its place in the log."""
+        """Return the entry's position in the log."""
         return self.entry.position
 
 
 def only_said(position: int, topic: str, why: Exception) -> None:
-    """Say in the log of the process that an event was set aside, and keep it nowhere."""
+    """Log that an event was set aside, and record it nowhere."""
     log.error("event %d (%s) is set aside: %s", position, topic, detail_of(why))
 
 
@@ -80,5 +81,5 @@ def reason_of(why: Exception) -> str:
 
 
 def detail_of(why: Exception) -> str:
-    """Return what the exception says, as one line."""
+    """Return the text of the exception as a single line."""
     return escaped(str(why), MOST)

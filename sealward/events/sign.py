@@ -53,7 +53,8 @@ class SignCreated(SignOrdered):
 class SignUpdated(SignOrdered):
     """An administrator ordered a re-sign; the reference in force stays in force until the next seal.
 
-    With `in_doubt` nothing is sealed but what a libvirt upgrade may have filled in (`events.doubt`).
+    With `in_doubt` the server is sealed only if all its differences are in doubt: a libvirt upgrade may have
+    filled them in (`events.comparison.doubt`).
     """
 
     topic: ClassVar[str] = "sign.updated"
@@ -81,11 +82,12 @@ class SignValidationRequested(SignEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignValidated(SignEvent):
-    """A verdict, and why the node looked.
+    """A verdict, and the cause of the node's measurement.
 
-    `cause` is sealed, passed-over, requested or domain-changed where it looked at one server, and sweep,
-    rescan, agent-started or node-activated where it looked at all. `fingerprint` is that of the
-    measurement where the verdict is false or in doubt: it tells two findings apart that read alike.
+    `cause` is sealed, passed-over, requested or domain-changed when the node measured this server alone, and
+    sweep, rescan, agent-started or node-activated when the node measured all its servers. `fingerprint` is
+    the fingerprint of the measurement when the verdict is false or in doubt: it distinguishes two
+    measurements whose findings read alike.
     """
 
     topic: ClassVar[str] = "sign.validated"
@@ -102,10 +104,11 @@ class SignValidated(SignEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostBoundChanged(SignEvent):
-    """What a node decides for itself is another than was signed or last recorded: no violation, but a fact.
+    """Host-bound parts of the server are not as they were signed or last recorded. This is no violation.
 
-    `host_bound` has the digests of those parts by form; `findings` say how they differ from the signed ones.
-    Under `started` it has the digest of what a start has completed the definition with.
+    `host_bound` has the digests of the host-bound parts by form; under `started` it has the digest of the
+    values that a start has completed the definition with. `findings` say how the parts differ from the signed
+    parts.
     """
 
     topic: ClassVar[str] = "sign.host-bound-changed"
@@ -120,7 +123,7 @@ class HostBoundChanged(SignEvent):
 class BlockJobsChanged(SignEvent):
     """Block jobs of a server have begun or ended: disks are copied for an image, or to another volume.
 
-    `jobs` describes those that run now, as "vda: copy to /path". A job is no violation.
+    `jobs` describes the block jobs that run now, as "vda: copy to /path". A block job is no violation.
     """
 
     topic: ClassVar[str] = "sign.block-jobs-changed"
@@ -132,7 +135,7 @@ class BlockJobsChanged(SignEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignPolicySet(SignEvent):
-    """An administrator said what is different for this server; all None is as its node has it."""
+    """An administrator set the server's exceptions from its node's policy; all None means no exceptions."""
 
     topic: ClassVar[str] = "sign.policy-set"
 
@@ -140,7 +143,7 @@ class SignPolicySet(SignEvent):
 
 
 class Grounds(StrEnum):
-    """On which grounds a sign went to another node."""
+    """The grounds on which a sign moved to another node."""
 
     ANNOUNCED = "announced"
     """The home had announced the migration to that node."""
@@ -161,9 +164,9 @@ class SignPlaced(SignEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignMoved(SignPlaced):
-    """The sign went to another node, `node_id`; what is in force stays so.
+    """The sign moved to another node, `node_id`; generation and reference stay in force.
 
-    `grounds` says why: see Grounds. It is None in events of before there were reasons.
+    `grounds` says why: see Grounds. It is None in events from before the field existed.
     """
 
     topic: ClassVar[str] = "sign.moved"
@@ -179,10 +182,10 @@ class SignMoved(SignPlaced):
 class SignLeaving(SignPlaced):
     """The home of a server, `node_id`, said that libvirt migrates the server out.
 
-    From then on the node `to_node_id`, and no other, may have the server's reference and get its sign.
-    `announced_at` is when the home looked at its libvirt, by its own clock. With `contested` another node,
-    `to_node_id`, has asked for the server during a migration that was announced before: from then on neither
-    of the two is believed to be its destination.
+    From then on only the node `to_node_id` may have the server's reference and get its sign. `announced_at`
+    is when the home asked its libvirt, by the home's clock. `contested` says that a second node,
+    `to_node_id`, has asked for the server during an announced migration: from then on neither of the two
+    nodes counts as the destination.
     """
 
     topic: ClassVar[str] = "sign.leaving"

@@ -1,9 +1,9 @@
 """JSON and plain values become typed values here, and only here.
 
 msgspec 0.22 builds its description of a type when the type is first used. A second thread can find the
-description half built; then the process ends with SIGSEGV. An API ended so when its first two requests came
-at once (`tests/events/test_typed.py`). Therefore each decoder is made under one lock, and no other module
-makes decoders.
+description half built; then the process ends with SIGSEGV. This has ended an API whose first two requests
+came at once (`tests/events/test_typed.py`). Therefore all decoders are made under the same lock, and no other
+module makes decoders.
 """
 
 from __future__ import annotations

@@ -2,35 +2,37 @@
 
 Rules, each with a test of its name in tests/events/test_verdict.py:
 
-1. Before the first seal a verdict is unknown ("not-sealed", and why the node could not seal it), and nothing
-   but a measurement changes that. That it is not sealed, said once more, takes nothing from why it is not.
+1. Before the first seal a verdict is unknown ("not-sealed", and why the node could not seal the server), and
+   only a measurement changes that. A repeated "not-sealed" keeps the known reason.
 2. A measurement equal to the reference makes it true, until `fresh_until`.
-3. A measurement that differs makes it false, with what differs as findings. Host-bound parts differ by the
-   rules of `events.binding`.
+3. A measurement that differs makes it false, with the differences as findings. Host-bound parts differ by the
+   rules of `events.comparison.binding`.
 4. Freshness runs out by itself: a true read at `fresh_until` or later is unknown ("stale").
 5. Withholding (node lost or deactivated, server or libvirt gone) turns a true into unknown with the reason.
 6. A false stays false through withholding and vouching; only a measurement equal to a reference ends it.
-7. Vouching (a sweep found the server equal) prolongs a true, and restores one that was withheld before the
-   sweep began; it never makes a true out of a false or out of a server that was not sealed.
-8. What is older than what is known changes nothing: measurements, vouchings and withholdings that arrive late
-   are ignored. Of a withholding and a measurement at the same moment the withholding wins.
-9. A measurement whose differences are in doubt (`events.doubt`: a libvirt upgrade may have made them) makes a
-   true unknown ("profile-changed"). Every other difference makes it false, whatever libvirt it is found by.
-   So does a measurement without a difference whose reference is of the profile before and leaves a section
-   undecided (`events.comparison.remeasured`).
-10. A true that was measured before its node was lost, and recorded after, is withheld: nobody vouches for it
-   any more. Other withholdings are the node's own word or are followed by it, and are not compared: the
-   control plane's clock says when they were recorded, the node's when it measured.
-11. A measurement in which files could not be read makes a true unknown, for the reason why they could not, if
-   all that was read is as it was signed; if anything that was read is not, it is false (rule 3).
-12. While another node claims the server, nothing makes a true, and what is not false reads as unknown
-   ("claimed-twice"); see `events.claim`.
-13. A server that was false when its sign moved by itself stays false on its new node, also where it measures
+7. Vouching (a sweep found the server equal) prolongs a true, and restores a true that was withheld before the
+   sweep began. Vouching never turns a false, or the verdict on a server that was not sealed, into a true.
+8. Late news changes nothing: a measurement, vouching or withholding that is older than the verdict's latest
+   is ignored. Of a withholding and a measurement at the same moment the withholding wins.
+9. A measurement whose differences are in doubt (`events.comparison.doubt`: a libvirt upgrade may have made
+   them) makes a true unknown ("profile-changed"). Any other difference makes the verdict false, under every
+   version of libvirt. A measurement without a difference also makes a true unknown ("profile-changed") if its
+   reference is of an earlier profile and leaves a section undecided (`events.comparison.remeasured`).
+10. A true that was measured before its node was lost, and recorded after, is withheld, because no node
+   vouches for the server any more. For other withholdings the two times are not compared: the node itself
+   reports them or reports after them, and the control plane's clock dates the record, the node's clock the
+   measurement.
+11. A measurement in which files could not be read makes a true unknown, with the reason why they could not be
+   read, if all parts that were read are as signed. If any of these parts differs, the verdict is false (rule
+   3).
+12. While another node claims the server, no verdict becomes true, and a verdict that is not false reads as
+   unknown ("claimed-twice"); see `events.claim`.
+13. A server that was false when its sign moved by itself stays false on its new node, even if it measures
    equal there ("false-before-move"): only a seal, or an administrator's order to move the sign, ends that.
-14. Whatever else is found of a server that is false, or in doubt, is news: the verdict has the fingerprint of
-   the whole measurement, beside findings that show what they can.
-15. What libvirt says was done to a running server beside its definition makes it false ("tainted"), unless it
-   was so when the server was signed.
+14. Each further difference of a server that is false, or in doubt, is news: the verdict has the fingerprint
+   of the whole measurement. Findings alone can be masked or cut.
+15. A taint of a running server makes the verdict false ("tainted"), unless the server had the taint when it
+   was signed.
 """
 
 from __future__ import annotations
@@ -56,14 +58,14 @@ if TYPE_CHECKING:
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 GONE = frozenset((VerdictReason.NODE_LOST, VerdictReason.NODE_REMOVED))
-"""Reasons of a withholding after which nobody is there to say more."""
+"""Reasons of a withholding after which no node reports on the server any more."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is known of a signed server, and since when.
+    """The verdict on a signed server.
 
-    `reasons` are stable codes. `checked_at` is when the measurement that last counted was taken,
-    `fresh_until` how long a true lives on it, `withheld_at` when trust was last withdrawn.
+    `reasons` are stable codes. `checked_at` is the time of the measurement that the verdict rests on,
+    `fresh_until` the end of a true that rests on it, `withheld_at` the time of the last withholding.
     """
 
     is_valid: IsValid = IsValid.UNKNOWN
@@ -77,7 +79,7 @@ class Verdict(msgspec.Struct, frozen=True):
     claims: tuple[Claim, ...] = ()
     """The nodes that claim the server while its home has not let it go."""
     fingerprint: str = ""
-    """Of the measurement that made the verdict false or put it in doubt; empty otherwise."""
+    """The fingerprint of the measurement that made the verdict false or put it in doubt; empty otherwise."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -173,7 +175,7 @@ def claimed(verdict: Verdict, claim: Claim) -> Verdict:
 def unclaimed(verdict: Verdict, node_id: int) -> Verdict:
     """Return the verdict after the claim of a node has ended.
 
-    What only claims made unknown is not true again before the server was measured again.
+    A verdict that only claims made unknown stays unknown until the server is measured again.
     """
     claims = ended(verdict.claims, node_id)
     if not claims and verdict.reasons == (VerdictReason.CLAIMED,):
@@ -194,9 +196,10 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 ) -> Verdict:
     """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9, 11).
 
-    The digests alone decide whether anything differs. `findings` explain, and tell what is in doubt; a
-    differing section that no finding names gets one with the two digests. What host-bound parts may be is for
-    `binding` to say; `host_bound` are findings about them, which a false verdict has in any case.
+    Only digests decide whether sections differ. `findings` explain the differences and decide which of them
+    are in doubt; a differing section without a finding gets a finding with the two digests. `binding` says
+    which host-bound parts are allowed. `host_bound` are findings about host-bound parts; a false verdict has
+    all of them.
     """
     found = found.beside(reference)
     changed = differing(reference, found)
@@ -223,9 +226,9 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
 
 
 def recorded(verdict: Verdict, event: SignValidated) -> Verdict:
-    """Return the verdict that an event states; that trust was withdrawn before stays dated (rules 8, 10, 12).
+    """Return the verdict that an event states; `withheld_at` keeps its time (rules 8, 10, 12).
 
-    Of two trues the later one counts: a sweep may have vouched since, and the event's stream knows of none.
+    Of two trues the later counts: a sweep may have vouched since, and sweeps are not in the event's stream.
     """
     if event.is_valid is IsValid.UNKNOWN:
         reason = next(iter(event.reasons), VerdictReason.UNSAID)

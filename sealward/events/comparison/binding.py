@@ -1,17 +1,19 @@
-"""What a node decides for itself about a server: strict while the server stays, learned anew after a move.
+"""The host-bound parts of a server: strict while the server stays on its node, recorded anew after a move.
 
-`node_agent.profile` names the parts of a domain that are bound to its host; a measurement has their digest. A
-move to another node rewrites them, and nothing else does. So:
+`node_agent.profile` names the parts of a domain that are bound to its host; a measurement has their digest.
+Only a move to another node rewrites these parts. So:
 
-1. While a server stays on its node these parts must be as they were signed, or, once a move was recorded, as
+1. While a server stays on its node, its host-bound parts must be as they were signed, or, after a move, as
    they were recorded then: on another node the same path can be another volume.
-2. After a move they may be anything once: the first look on the new node records them.
-3. What a start completes a definition with (`node_agent.measuring.completing`: the firmware that was picked,
-   the bridge of a network) may be anything at the first start after a seal that knew no such values, which
-   records them. Every later start must complete the definition with the same, and so must a definition that
-   was made of a running form. A move has them learned anew, as in rule 2.
-4. What opens a server to others is never learned: a door that was not there when the server was signed is a
-   violation, moved or not. `node_agent.doors` names them. Neither is a taint (`events.comparison.taint`).
+2. After a move the host-bound parts may have any values once: the first measurement on the new node records
+   them.
+3. The values that a start completes a definition with (`node_agent.measuring.completing`: the firmware that
+   was picked, the bridge of a network) may be any values at the first start after a seal without such values.
+   This first start records them. Every later start must complete the definition with the same values, and so
+   must a definition that was made of a running form. After a move the values are recorded anew, as in rule 2.
+4. A door (`node_agent.doors`: a setting that opens a server to others) is never recorded: a door that was not
+   there when the server was signed is a violation, also after a move. The same holds for taints
+   (`events.comparison.taint`).
 """
 
 from __future__ import annotations
@@ -29,17 +31,17 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Measurement
 
 MOST_DOORS: Final = 50
-"""Doors that findings name at most: a node can say what it likes."""
+"""How many doors findings name at most: a hostile node can report any number of doors."""
 HOST_BOUND: Final = "host-bound"
-"""What stands in a finding in the place of a section, where it is known by digests and doors alone."""
+"""The section of a finding about host-bound parts of which only digests and doors are known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """How the host-bound parts of a server were recorded last.
+    """The last record of the host-bound parts of a server.
 
     `recorded` has their digests by form; it is empty while they are as they were signed. `is_open` says that
-    the server has moved, and that nobody has looked at it on its new node yet.
+    the server has moved and was not measured on its new node yet.
     """
 
     recorded: Mapping[str, str] = field(default_factory=dict)
@@ -83,22 +85,22 @@ def completes(reference: Measurement, binding: Binding, found: Measurement) -> b
 
 
 def is_news(reference: Measurement, binding: Binding, found: Measurement) -> bool:
-    """Say whether host-bound parts may be, and are, others than were recorded last (rules 2, 3)."""
+    """Say whether host-bound parts differ from the last record, and may differ (rules 2, 3)."""
     last = binding.recorded or reference.host_bound
     is_moved = is_learnable(reference, binding) and to_record(found) != dict(last)
     return is_moved or completes(reference, binding, found)
 
 
 def to_record(found: Measurement) -> dict[str, str]:
-    """Return what is recorded of the host-bound parts of a server."""
+    """Return the digests to record of the host-bound parts of a server."""
     return {form: one for form, one in found.host_bound.items() if form != REDEFINED}
 
 
 def strays(reference: Measurement, binding: Binding, found: Measurement) -> tuple[str, ...]:
-    """Return the forms whose host-bound parts are not as they have to be (rules 1, 3).
+    """Return the forms whose host-bound parts are not as they must be (rules 1, 3).
 
-    None while they may be anything. A form may be what another form is known as: the persistent form of a
-    server that was received is what its running form was, and a server that is off has no running form.
+    No form is returned while any values are allowed. A form may have the known digest of another form: after
+    a migration the persistent form is as the running form was, and a server that is off has no running form.
     """
     if is_learnable(reference, binding) or is_undecided(reference, binding):
         return ()
@@ -110,15 +112,15 @@ def strays(reference: Measurement, binding: Binding, found: Measurement) -> tupl
 
 
 def is_undecided(reference: Measurement, binding: Binding) -> bool:
-    """Say whether a move recorded digests of the profile before, which nobody can compare any more."""
+    """Say whether a move recorded digests under an earlier profile, which cannot be compared any more."""
     return HOST_BOUND in reference.undecided and bool(binding.recorded)
 
 
 def _known(reference: Measurement, binding: Binding) -> frozenset[str]:
     """Return the digests that host-bound parts may have.
 
-    What was signed counts beside what a move recorded only where the persistent form came as it was signed:
-    a cold start makes of it the running form that was signed.
+    After a move the signed digests are allowed beside the recorded digests only if the persistent form
+    arrived as it was signed: from this form a cold start makes the running form that was signed.
     """
     signed, recorded = reference.host_bound, binding.recorded
     is_as_signed = not recorded or recorded.get(CONFIG) in {None, signed.get(CONFIG)}
@@ -136,7 +138,7 @@ def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 
 
 def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:
-    """Say whether host-bound parts are what they may not be (rules 1 to 4)."""
+    """Say whether a measurement violates one of the rules 1 to 4, or the rule of `named`."""
     return bool(
         strays(reference, binding, found)
         or doors_opened(reference, found)
@@ -146,17 +148,17 @@ def is_violated(reference: Measurement, binding: Binding, found: Measurement) ->
 
 
 def is_in_doubt(reference: Measurement, binding: Binding) -> bool:
-    """Say whether a reference of the profile before leaves open what a server must be like."""
+    """Say whether a reference of an earlier profile leaves sections or host-bound parts undecided."""
     return bool(set(reference.undecided) - {HOST_BOUND}) or is_undecided(reference, binding)
 
 
 def _is_at_home(binding: Binding) -> bool:
-    """Say whether the server is where it was signed: what its domain names is the same node's then."""
+    """Say whether the server is on the node where it was signed. Only there names are compared (`named`)."""
     return not binding.has_moved
 
 
 def unexplained(reference: Measurement, binding: Binding, found: Measurement) -> tuple[Finding, ...]:
-    """Return a finding for each violation (rules 1 to 4) by what measurements alone show of it."""
+    """Return a finding for each violation (`is_violated`), made from the two measurements alone."""
     signed = reference.host_bound
     odd = (
         Finding(HOST_BOUND, "/domain", signed.get(form), found.host_bound[form], form)

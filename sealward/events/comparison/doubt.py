@@ -1,17 +1,17 @@
-"""Which differences a libvirt upgrade may have made: those are in doubt, and all others are violations.
+"""Differences in doubt: a libvirt upgrade may have made them. All other differences are violations.
 
-A newer libvirt reads the definitions that an older libvirt wrote, fills in what has become a default, and
-shows the result. It changes nothing that a definition says about files, boot, security, identity, metadata or
-arguments for QEMU. A difference is in doubt only when all of this is so:
+A newer libvirt reads the definitions that an older libvirt wrote, fills in new defaults, and shows the
+result. It does not change the files, boot, security, identity, metadata or arguments for QEMU of a
+definition. A difference is in doubt only when all of these conditions hold:
 
-1. Profile or libvirt of the measurement are not those of the reference. Digests of two profiles cannot be
-   compared at all, so under another profile everything is in doubt.
-2. Every section that differs is one of `SECTIONS`.
-3. Every finding about such a section is of a kind that `SECTIONS` names for it: something was added, in a
-   place where libvirt fills in defaults. A value that was signed and is another one now is no default.
-4. There are fewer findings about a section than are made at most: the rest of the list is not known.
+1. The measurement has another profile or another version of libvirt than the reference. Digests of two
+   profiles cannot be compared, so under another profile all differences are in doubt.
+2. Every section that differs is in `SECTIONS`.
+3. Every finding about a differing section is of a kind that `SECTIONS` names for the section: an addition, in
+   a place where libvirt fills in defaults. A changed value that was signed is no default.
+4. The number of findings about a section is below the limit: at the limit, further findings may be missing.
 
-Of a section without findings the name alone decides: only digests are at hand.
+For a differing section without findings its name alone decides, because only digests are known.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Finding, Measurement
 
 MOST: Final = 200
-"""Findings that are made for one section of one form at most."""
+"""The largest number of findings about a section of a form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A section that libvirt fills in, why, and where: patterns of the XPaths of findings.
+    """A section that libvirt fills in, the reason, and the places: patterns of the XPaths of findings.
 
-    `added` are places where something may be added. `changed` are places where a value may become another one
-    or be taken away, too.
+    `added` are places where libvirt may add elements or attributes. `changed` are places where libvirt may
+    also change or remove a value.
     """
 
     why: str
@@ -50,7 +50,7 @@ class Rewritten:
 
 
 _KEY: Final = r'(?:\[[^"\]]*(?:"[^"]*"[^"\]]*)*\])*'
-"""What tells a device from others of its kind in the XPath of a finding: `[mac/@address="..."]`, `[2]`."""
+"""A predicate that selects a device of a kind in the XPath of a finding: `[mac/@address="..."]`, `[2]`."""
 _ADDRESS: Final = r"/address(?:/@\w+)?"
 
 
@@ -120,11 +120,11 @@ _WHOLE: Final = (
     r'<input bus="ps2" type="(?:mouse|keyboard)"></input>',
     r'<watchdog action="reset" model="itco"></watchdog>',
 )
-"""Devices that libvirt adds as they stand here: others of their kind can reach something on the host."""
+"""Devices that libvirt adds in exactly this form. Other devices of these kinds can reach the host."""
 
 
 def may_be_sealed(reference: Measurement, found: Measurement, findings: Iterable[Finding]) -> bool:
-    """Say whether a server is as it was signed once what an upgrade filled in is left out.
+    """Say whether a server is as it was signed, apart from values that a libvirt upgrade filled in.
 
     Every difference must be explained by a finding: digests alone show no mapping.
     """
@@ -137,7 +137,7 @@ def may_be_sealed(reference: Measurement, found: Measurement, findings: Iterable
 
 
 def in_doubt(reference: Measurement, found: Measurement, findings: Iterable[Finding]) -> bool:
-    """Say whether what differs may be an upgrade's doing; `findings` are about these two measurements."""
+    """Say whether all differences are in doubt. `findings` are about these two measurements."""
     if reference.profile != found.profile:
         return True
     if reference.hypervisor == found.hypervisor:

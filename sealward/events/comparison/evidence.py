@@ -1,7 +1,7 @@
-"""What the evidence of a reference says of its files, where the reference itself does not list them.
+"""The files of a reference that does not list its files itself, read from its evidence.
 
-References that were sealed by an earlier version have the digest of all their files together, and the files
-one by one in their evidence alone: deflated XML, written by the node and countersigned by the authority.
+A reference that was sealed by an earlier version has only the digest of all its files together. Its evidence
+lists each file: deflated XML, written by the node and countersigned by the authority.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Bytes of inflated evidence that are read."""
 MASK: Final = "***"
-"""What stands in evidence where a value was masked."""
+"""The text that replaces a masked value in evidence."""
 UNLISTED: Final = "files-unlisted"
-"""The code of what the evidence of a reference does not tell."""
+"""The reason's code for files that the evidence of a reference does not list."""
 
 
 def with_files(measurement: Measurement, evidence: bytes) -> Measurement:
-    """Return the measurement of a reference with its files listed, from the evidence where need be.
+    """Return the measurement of a reference with its files listed, from the evidence if needed.
 
-    A reference that was signed without files stays without a listing. Of evidence that cannot be read
-    nothing is known of any file.
+    A reference that was signed without files stays without a listing. When the evidence cannot be read, all
+    files count as unread.
     """
     if measurement.files or FILES not in measurement.sections:
         return measurement
@@ -51,7 +51,10 @@ def _inflated(evidence: bytes) -> bytes:
 
 
 def _listing(found: list[dict[str, str]] | None) -> Listing:
-    """Return a listing that knows nothing where the evidence has none, or anything in it was masked."""
+    """Return the listing of the files found.
+
+    All files are unread when the evidence lists no files, or has a masked value in its list.
+    """
     if found is None or any(MASK in value for attributes in found for value in attributes.values()):
         return Listing({}, {ALL: UNLISTED})
     return listed(found)
@@ -64,7 +67,7 @@ class _Reading:
         self.found: dict[str, list[dict[str, str]]] = {}
         self.unmeasured: set[str] = set()
         self._path: list[str] = []
-        self._parser = expat.ParserCreate("utf-8")  # whatever the document says: expat asks Python else
+        self._parser = expat.ParserCreate("utf-8")  # whatever encoding the document names
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = lambda _: self._path.pop()

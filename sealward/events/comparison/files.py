@@ -2,7 +2,7 @@
 
 A measured `<file>` (node_agent/files/element.py has its attributes) takes up slots of a listing:
 
-    kernel/1                the first kernel of the domain: role, path, and all else but the content
+    kernel/1                the first kernel of the domain: all its attributes but the content
     kernel/1:content        the root of its content
     disk/vda/0              the image of the disk vda; disk/vda/1 is the layer below it
     disk/vda/0/data         the data file of that image
@@ -28,16 +28,16 @@ ALL: Final = ""
 """The slot that stands for all files of a server."""
 CONTENT: Final = ":content"
 UNREAD: Final = "unread"
-"""The attribute of a `<file>` of which something could not be read; its value is the reason's code."""
+"""The attribute of a `<file>` that could not be read in full; its value is the reason's code."""
 _LONGEST: Final = 64
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of one form of a domain: a digest or a root by slot, and a reason's code for what is unread.
+    """The files of a form of a domain, by slot: `read` has digests or roots, `unread` the codes of reasons.
 
-    A slot is in one of the two at most.
+    No slot is in both.
     """
 
     read: Mapping[str, str]
@@ -65,7 +65,7 @@ def listed(files: Iterable[Mapping[str, str]]) -> Listing:
 
 
 def changed(signed: Listing, found: Listing) -> frozenset[str]:
-    """Return the slots that are proven to differ; what could not be read on either side proves nothing."""
+    """Return the slots that are proven to differ. A slot that is unread on a side proves no difference."""
     slots = signed.read.keys() | found.read.keys()
     differing = {slot for slot in slots if signed.read.get(slot) != found.read.get(slot)}
     unproven = {slot for slot in differing if _is_unread(slot, signed, found)}
@@ -73,7 +73,7 @@ def changed(signed: Listing, found: Listing) -> frozenset[str]:
 
 
 def _is_unread(slot: str, signed: Listing, found: Listing) -> bool:
-    """Tell whether the side that lacks a slot lacks it because something could not be read there."""
+    """Tell whether a slot that only one side has may be missing on the other side because it was unread."""
     if slot not in found.read:
         return _covers(found.unread, slot)
     return slot not in signed.read and _covers(signed.unread, slot)
@@ -99,7 +99,7 @@ def _is_within(slot: str, wider: str) -> bool:
 
 
 def _slot(attributes: Mapping[str, str], seen: Counter[str]) -> str:
-    """Name the slot of a file: a disk's by its target, others by role and by their order in that role."""
+    """Name the slot of a file: for a disk by its target, otherwise by role and order within the role."""
     role = attributes.get("role", "")
     if "target" not in attributes:
         seen[role] += 1
@@ -118,7 +118,7 @@ def _slot(attributes: Mapping[str, str], seen: Counter[str]) -> str:
 
 
 def _plain(target: str) -> str:
-    """Return a target as it is, or a digest of one that libvirt would not have chosen."""
+    """Return a target as it is, or its digest if it is no target that libvirt would choose."""
     is_plain = 0 < len(target) <= _LONGEST and _PLAIN.issuperset(target)
     return target if is_plain else hashlib.sha256(target.encode()).hexdigest()[:16]
 

@@ -1,6 +1,7 @@
-"""What was measured of one server at one moment, and how two measurements are compared.
+"""The measurement of a server at one moment, and the comparison of two measurements.
 
-Nothing here knows how a measurement is taken: a subscriber or an auditor can compare two of them.
+This module does not depend on how a measurement is taken: a subscriber or an auditor can compare
+measurements.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from sealward.events.comparison.files import Listing, changed
 CONFIG = "config"
 LIVE = "live"
 FILES = "files"
-"""The section that is measured from files, which the XML alone says nothing of."""
+"""The section that is measured from the content of files, which the XML does not have."""
 
 COMPANIONS = "companions"
-"""What stands in the place of a form where files are meant that the section `files` does not cover."""
+"""The form of differences in files that the section `files` does not cover."""
 
 STARTED = "started"
-"""What stands in the place of a form for the values that a start completed a definition with."""
+"""The form of the values that a start has completed a definition with."""
 REDEFINED = "redefined"
-"""The same of a definition that was made of a running form: its values must be those of a start."""
+"""The form of these values in a definition that was made of a running form: they must be those of a start."""
 
 BEING_MEASURED = "files-being-measured"
 """Why a file could not be compared that takes long to read."""
@@ -45,23 +46,23 @@ class Measurement:
     `host_bound` has the digest of the parts that a move to another node rewrites: of the persistent form and,
     where it differs, of the running one. `events.binding` says when it may change.
 
-    `files` lists the files one by one, by form: those of the persistent form, and those of the running one
-    where `live` has a section `files`. The section's digest says the same of all files together; the list is
-    needed where some of them could not be read. A server whose node measures no files has none.
+    `files` lists each file, by form: the files of the persistent form, and the files of the running form if
+    `live` has a section `files`. The section's digest covers all files together; the list is needed when some
+    files could not be read. The list is empty for a server whose node measures no files.
 
-    `companions` lists more files that decide what runs: of the persistent form, judged one by one, and
-    covered by no digest of a section. None in measurements of an agent that did not look for them, or at no
-    files.
+    `companions` lists the companions of the persistent form: further files that decide what runs. Each is
+    judged by itself, and no digest of a section covers them. It is None in measurements of an agent that did
+    not look for companions, or that measures no files.
 
-    `taints` names what was done to a running server beside its definition, as libvirt tells; it is empty
-    where nothing was done, or the server is off. None in measurements of an agent that did not ask. `jobs`
-    describes the block jobs that run: they are no difference. `named` has what the domain names and its node
-    keeps elsewhere, by KIND/NAME; see `events.comparison.named`. None in measurements of an agent that did
-    not ask.
+    `taints` names the taints that libvirt reports of a running server; it is empty for a server without
+    taints or one that is off, and None in measurements of an agent that did not ask for taints. `jobs`
+    describes the running block jobs, which are no difference. `named` has the digests of networks, pools and
+    the like that the domain names, by KIND/NAME (`events.comparison.named`); it is None in measurements of an
+    agent that did not ask for them.
 
-    `doors` names what opens the server to others in host-bound parts, in either form; `hidden_doors` names
-    what opens it in parts that the profile leaves out as noise. Each is None in measurements of an agent that
-    did not look for such doors.
+    `doors` names the doors in host-bound parts, in either form. `hidden_doors` names the doors in parts that
+    the profile leaves out as noise. Each is None in measurements of an agent that did not look for these
+    doors.
     """
 
     profile: str
@@ -90,18 +91,18 @@ class Measurement:
         return tuple(sorted(codes, key=lambda code: (code == BEING_MEASURED, code)))
 
     def beside(self, reference: Measurement | None) -> Measurement:
-        """Return what is compared with a reference: without companions where that lists none."""
+        """Return the measurement to compare with a reference: without companions if that lists none."""
         is_compared = self.companions is None or reference is None or reference.companions is not None
         return self if is_compared else replace(self, companions=None)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 hex of all that this measurement says of the server; what could not be read is left out.
+        """SHA-256 hex of the whole measurement, without files that could not be read.
 
         It covers both forms, the host-bound parts, the doors, the companions and the taints. Findings show
         less: they are masked, cut and limited in number. Two findings that read alike can have two
-        fingerprints. The version of libvirt is not part of it: an upgrade of libvirt by itself changes
-        nothing of a server.
+        fingerprints. The version of libvirt is not part of the fingerprint, because an upgrade of libvirt by
+        itself does not change a server.
         """
         import msgspec  # noqa: PLC0415 - see `manifest`
 
@@ -136,10 +137,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference: where it is, what was signed and what was found there.
+    """A difference: its place, the signed value and the found value.
 
-    A value of None means absent on that side. `form` tells which XML shows it: "config" (persistent) or
-    "live".
+    A value of None means absent on that side. `form` tells which XML shows the difference: "config"
+    (persistent) or "live".
     """
 
     section: str
@@ -168,10 +169,10 @@ def differing(reference: Measurement, found: Measurement) -> tuple[tuple[str, st
     """Return the sorted (section, form) pairs of `found` that are proven not to be as `reference` has them.
 
     A running section is accounted for when it equals the signed persistent section or the running section
-    recorded at signing (a device that was hot-plugged before the server was signed). Where files could not be
-    read, the section `files` differs only if one of the others does: what is unread proves nothing. Neither
-    does a section that the reference leaves undecided.
-    Companions that differ are the pair (FILES, COMPANIONS).
+    recorded at signing (a device that was hot-plugged before the server was signed). When files could not be
+    read, the section `files` differs only if a file that was read differs: an unread file proves no
+    difference. A section that the reference leaves undecided proves no difference either. Companions that
+    differ are the pair (FILES, COMPANIONS).
     """
     names = reference.sections.keys() | found.sections.keys()
     config = {(name, CONFIG) for name in names if reference.sections.get(name) != found.sections.get(name)}
@@ -196,7 +197,7 @@ def _is_proven(reference: Measurement, found: Measurement, form: str) -> bool:
 
 
 def _companions(reference: Measurement, found: Measurement) -> set[tuple[str, str]]:
-    """Return the pair that says that companions differ; where a side lists none, that proves nothing."""
+    """Return the pair (FILES, COMPANIONS) if companions differ; no pair if a side has no listing of them."""
     if reference.companions is None or found.companions is None:
         return set()
     return {(FILES, COMPANIONS)} if changed(reference.companions, found.companions) else set()

@@ -1,9 +1,9 @@
-"""What a domain names and its node keeps elsewhere: networks, network filters, storage pools and volumes.
+"""Objects that a domain names and its node defines: networks, network filters, storage pools, volumes.
 
-While a server stays on the node where it was signed, each of them must be what it was then: a network that is
-moved to another bridge, or a volume with other content, changes the server without changing its domain. After
-a move they are not compared, for they are another node's. A name that is missing on either side is not
-compared: the domain that names it, or does not, is measured itself.
+While a server stays on the node where it was signed, each named object must be as it was then: a network that
+is moved to another bridge, or a volume with other content, changes the server without changing its domain.
+After a move the objects are not compared, because the new node has its own. A name that is missing on either
+side is not compared: the measurement of the domain itself shows that a name has appeared or gone.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Measurement
 
 NAMED: Final = "named"
-"""What stands in a finding in the place of a section."""
+"""The section of a finding about a named object."""
 MOST: Final = 100
-"""Findings about what is named, at most."""
+"""The largest number of findings about named objects."""
 
 
 def redefined(reference: Measurement, found: Measurement) -> tuple[str, ...]:
-    """Return what is named on both sides and is not what it was when the server was signed."""
+    """Return the names on both sides whose objects are not as they were when the server was signed."""
     signed, now = reference.named or {}, found.named or {}
     return tuple(sorted(name for name in signed.keys() & now.keys() if signed[name] != now[name]))
 
 
 def named_findings(reference: Measurement, found: Measurement) -> tuple[Finding, ...]:
-    """Return a finding for each of those."""
+    """Return a finding for each named object that has changed (`redefined`), at most MOST."""
     signed, now = reference.named or {}, found.named or {}
     return tuple(
         Finding(NAMED, f"/{name}", signed[name], now[name], CONFIG).printable()

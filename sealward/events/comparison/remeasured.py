@@ -1,9 +1,10 @@
 """A reference that was sealed under an earlier profile, measured anew under the profile in force.
 
 Digests of two profiles cannot be compared. The evidence of a reference can be measured under the newer
-profile, and the agent does so: only an agent reads XML. It states what came of it with each measurement that
-it compares. The control plane takes that for this one comparison and keeps the reference as it was sealed, so
-a node that lies about it says no more than with a measurement that lies, and nothing of it outlives the node.
+profile. The agent does that, because only agents read XML, and states the result with each measurement that
+it compares. The control plane uses the result for this comparison alone, and keeps the reference as it was
+sealed. So a node with a false result gains no more than with a false measurement, and the falsehood ends with
+the comparison.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Measurement
 
 HAS_OTHER_DIGESTS: Final = "host-bound"
-"""What stands among the undecided sections where digests of host-bound parts that a move recorded under the
-earlier profile cannot be compared (`binding.HOST_BOUND`)."""
+"""The entry among the undecided sections for host-bound parts: digests that a move recorded under the earlier
+profile cannot be compared (`binding.HOST_BOUND`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remeasured:
-    """What a reference whose digest is `origin` is like under another profile.
+    """The reference whose digest is `origin`, measured under another profile.
 
-    `undecided` names sections that the evidence does not tell: values in them were masked.
+    `undecided` names the sections that cannot be measured from the evidence, because values in them were
+    masked.
     """
 
     origin: str
@@ -36,7 +38,7 @@ class Remeasured:
 
 
 def applied(reference: Measurement, remeasured: Remeasured) -> Measurement:
-    """Return a reference as it is under the profile that it was measured anew under."""
+    """Return a reference with the sections and digests of the profile under which it was measured anew."""
     return replace(
         reference,
         profile=remeasured.profile,
@@ -48,7 +50,7 @@ def applied(reference: Measurement, remeasured: Remeasured) -> Measurement:
 
 
 def comparable(reference: Measurement, found: Measurement, remeasured: Remeasured | None) -> Measurement:
-    """Return the reference that `found` is compared with: as it was measured anew, if that is of it."""
+    """Return the reference to compare `found` with: as measured anew, if `remeasured` is about it."""
     if remeasured is None or reference.profile == found.profile:
         return reference
     is_of_it = (

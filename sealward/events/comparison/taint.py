@@ -1,4 +1,4 @@
-"""Taints: what was done to a running server beside its definition, as libvirt tells. Each is a violation.
+"""Taints: actions on a running server beside its definition, as libvirt reports them. A taint is a violation.
 
 A taint that the server had when it was signed is no violation. A taint ends when the server is switched off,
 so a taint that is missing says nothing. A reference that was made by an agent that did not ask for taints has
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Measurement
 
 TAINT: Final = "taint"
-"""What stands in a finding in the place of a section."""
+"""The section of a finding about a taint."""
 
 
 def added(reference: Measurement, found: Measurement) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def added(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 
 
 def taint_findings(reference: Measurement, found: Measurement) -> tuple[Finding, ...]:
-    """Return a finding for each of those."""
+    """Return a finding for each taint that the server did not have when it was signed, at most 50."""
     return tuple(
         Finding(TAINT, "/domain", None, one, LIVE).printable() for one in added(reference, found)[:50]
     )

@@ -1,1 +1,1 @@
-"""Envelopes, statements and keys: what is signed, and how a signature is verified."""
+"""Envelopes, statements and keys: the signed payloads, and the verification of signatures."""

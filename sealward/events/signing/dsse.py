@@ -29,7 +29,7 @@ class NotVerified(SealwardError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The bytes that a key made over an envelope; `keyid` is a hint that nothing vouches for."""
+    """The bytes that a key made over an envelope. `keyid` is an unauthenticated hint which key it was."""
 
     keyid: str
     sig: bytes
@@ -59,7 +59,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 
 def sign(envelope: Envelope, key: Ed25519PrivateKey) -> Envelope:
-    """Return the envelope with the key's signature added; signing twice with one key changes nothing."""
+    """Return the envelope with the key's signature added. Signing again with the same key changes nothing."""
     made = Signature(_keyid_of(key), key.sign(pae(envelope.payload_type, envelope.payload)))
     if made in envelope.signatures:
         return envelope
@@ -73,10 +73,10 @@ def _keyid_of(key: Ed25519PrivateKey) -> str:
 
 
 def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
-    """Return the payload when **every** one of the keys has signed it.
+    """Return the payload when **each** of the keys has signed it.
 
-    Whether these are the right keys, and what the payload means, is for the caller to know.
-    Raises NotVerified, naming the first key that has not signed.
+    The caller knows whether these are the right keys, and how to read the payload.
+    Raises NotVerified, which names the first key that has not signed.
     """
     trusted = tuple(keys)
     if not trusted:
@@ -89,7 +89,7 @@ def verify(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
 
 
 def verify_any(envelope: Envelope, keys: Iterable[Ed25519PublicKey]) -> bytes:
-    """Return the payload when **one** of the keys has signed it. Raises NotVerified."""
+    """Return the payload when **at least one** of the keys has signed it. Raises NotVerified."""
     signed = pae(envelope.payload_type, envelope.payload)
     if not any(_made_by(key, one.sig, signed) for key in keys for one in envelope.signatures):
         raise NotVerified("no valid signature of a key that is believed")

@@ -1,4 +1,4 @@
-"""DSSE v1 envelopes as JSON: the reader for text that anybody may have written.
+"""DSSE v1 envelopes as JSON: the reader for untrusted text.
 
 https://github.com/secure-systems-lab/dsse (envelope.md)
 """
@@ -67,14 +67,14 @@ class _Fields(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _SignatureText(msgspec.Struct, frozen=True):
-    """A signature whose base64 has any alphabet."""
+    """A signature in base64 of the standard or the URL-safe alphabet."""
 
     sig: str
     keyid: str | None = None
 
 
 class _FieldsText(msgspec.Struct, frozen=True, rename="camel"):
-    """An envelope whose base64 has any alphabet."""
+    """An envelope in base64 of the standard or the URL-safe alphabet."""
 
     payload: str
     payload_type: str
@@ -82,7 +82,7 @@ class _FieldsText(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _STANDARD: Final = typed.decoder(_Fields)
-"""The alphabet that nearly everybody uses, in one pass over the text."""
+"""Reads base64 of the standard alphabet, which most envelopes use, in one pass over the text."""
 _ANY: Final = typed.decoder(_FieldsText)
 
 

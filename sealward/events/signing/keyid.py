@@ -1,4 +1,4 @@
-"""What names an Ed25519 public key. Apart from keys, for who only verifies needs no PEM and no files."""
+"""The id of an Ed25519 public key. Not in `keys`, because verifying needs neither PEM nor files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 DER: Final = bytes.fromhex("302a300506032b6570032100")
-"""What stands before the 32 bytes of a key in its SubjectPublicKeyInfo (RFC 8410, section 4)."""
+"""The bytes before the 32 bytes of a key in its SubjectPublicKeyInfo (RFC 8410, section 4)."""
 
 
 def keyid(key: Ed25519PublicKey) -> str:

@@ -29,10 +29,10 @@ class KeyRefused(SealwardError, ValueError):
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
-    """Return the private key at `path`, which is made, mode 0600, when there is no such file.
+    """Return the private key at `path`. When the file is missing, make a key and the file, mode 0600.
 
     Two processes that start at once end with the same key: the file appears whole or not at all.
-    Raises KeyRefused when the file holds something else, and OSError.
+    Raises KeyRefused when the file holds no private key of this kind, and OSError.
     """
     if not path.exists():
         _make(path)
@@ -60,13 +60,13 @@ def public_keys(text: str) -> tuple[str, ...]:
 
 
 def public_pem(key: Ed25519PublicKey) -> str:
-    """Return the PEM text (SubjectPublicKeyInfo) that others need to verify."""
+    """Return the PEM text (SubjectPublicKeyInfo) of a public key."""
     encoded = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return encoded.decode("ascii")
 
 
 def publish(key: Ed25519PublicKey, path: Path) -> None:
-    """Write the PEM text of a public key to a file for everyone who has to verify."""
+    """Write the PEM text of a public key to a file that all users may read."""
     pem = public_pem(key)
     if not path.exists() or path.read_text(encoding="ascii") != pem:
         path.write_text(pem, encoding="ascii")
@@ -96,6 +96,6 @@ def _make(path: Path) -> None:
     try:
         os.link(draft, path)
     except FileExistsError:
-        pass  # another process was first: its key is the key
+        pass  # another process was first: both use its key
     finally:
         draft.unlink()

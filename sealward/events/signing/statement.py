@@ -1,4 +1,4 @@
-"""in-toto Statement v1 about a measurement: what a node signs and the authority countersigns.
+"""in-toto Statement v1 about a measurement. The node signs the statement, the authority countersigns it.
 
 https://github.com/in-toto/attestation (spec/v1). The subject is the measurement manifest, by digest.
 """
@@ -36,11 +36,11 @@ class StatementRefused(SealwardError, ValueError):
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Statement:
-    """What a node says it measured: which server, for which generation of which sign, when (aware, UTC).
+    """A node's statement of a measurement: the server, the sign and its generation, the time (aware, UTC).
 
-    `evidence` explains a later difference; it is not needed to judge one. `task_id` names the order or the
-    request for validation that the node measured for; None where the node looked unasked. Nobody knows the
-    task id before the order is given, so a statement that has it was made afterwards.
+    `evidence` explains later differences; verdicts do not need it. `task_id` names the order, or the request
+    for validation, that the node measured for; it is None when the node measured unasked. No node knows a
+    task id before its order is given, so a statement with the task id was made after the order.
     """
 
     server_id: str
@@ -112,15 +112,15 @@ def _remeasured_fields(remeasured: Remeasured) -> dict[str, Any]:
 
 
 _HELD: Final[weakref.WeakValueDictionary[tuple[bytes, str], Statement]] = weakref.WeakValueDictionary()
-"""By payload and its type, the statements that somebody holds."""
+"""The statements that are still referenced elsewhere in the process, by payload and payload type."""
 
 
 def parse(payload: bytes, payload_type: str) -> Statement:
-    """Return the statement that a **verified** payload holds; whose signature it bears is not looked at here.
+    """Return the statement in a **verified** payload. The caller has verified the signatures.
 
-    While somebody holds the statement of a payload, that statement is returned: a seal is folded a moment
-    after its statement was read. Raises StatementRefused, also when the subject's digest is not that of the
-    sections.
+    While the statement of an equal payload is still referenced, the same object is returned, because a seal
+    is folded a moment after its statement was read. Raises StatementRefused, also when the subject's digest
+    is not the digest of the measurement.
     """
     known = _HELD.get((payload, payload_type))
     if known is None:
@@ -165,7 +165,7 @@ class _Remeasured(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Predicate(msgspec.Struct, frozen=True, rename="camel"):
-    """What is stated, as it stands in JSON; `evidence` in base64."""
+    """The predicate of the statement, as in JSON; `evidence` in base64."""
 
     server_id: str
     sign_id: int

@@ -21,7 +21,7 @@ LINES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A log at one moment."""
+    """The size and the root hash of a log at one moment."""
 
     origin: str
     """The name of the log, and of the key that signs for it."""

@@ -65,9 +65,9 @@ def inclusion_proof(index: int, size: int, subtree: Subtree) -> tuple[bytes, ...
 
 
 def consistency_proof(old: int, new: int, subtree: Subtree) -> tuple[bytes, ...]:
-    """Return the hashes which show that the tree of `old` leaves is the beginning of that of `new` leaves.
+    """Return the hashes that prove that the tree of `new` leaves begins with the tree of `old` leaves.
 
-    Raises ProofRefused when `old` is 0 or larger than `new`: there is nothing to show, or it cannot be.
+    Raises ProofRefused when `old` is 0, which needs no proof, or larger than `new`, which has none.
     """
     if not 0 < old <= new:
         raise ProofRefused(f"there is no proof from {old} to {new} leaves")

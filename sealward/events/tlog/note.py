@@ -56,7 +56,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A public key by its name: `name+id+key` in one line, a vkey."""
+    """A public key with its name. Its text, a vkey, is a line `name+id+key`."""
 
     name: str
     type: int
@@ -154,13 +154,13 @@ def is_name(name: str) -> bool:
 
 
 def signer(name: str, key: Ed25519PrivateKey) -> Sign:
-    """Return what signs notes for a log."""
+    """Return a function that signs notes for a log."""
     key_id = VerifierKey(name, ED25519, key.public_key()).key_id
     return lambda text: Signature(name, key_id, key.sign(text.encode()))
 
 
 def cosigner(name: str, key: Ed25519PrivateKey, time: int) -> Sign:
-    """Return what cosigns checkpoints for a witness at a POSIX time in seconds."""
+    """Return a function that cosigns checkpoints for a witness at a POSIX time in seconds."""
     key_id = VerifierKey(name, COSIGNATURE, key.public_key()).key_id
     stamp = time.to_bytes(TIME_BYTES, "big")
     return lambda text: Signature(name, key_id, stamp + key.sign(cosigned(text, time)))
@@ -187,7 +187,7 @@ def _signature(line: str) -> Signature:
 
 
 def _decoded(text: str) -> bytes:
-    """Return the bytes of base64 text; none when it is no base64, or not the one text for these bytes."""
+    """Return the bytes of base64 text; no bytes when it is no base64, or not the canonical text."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

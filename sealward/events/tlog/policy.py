@@ -25,7 +25,10 @@ FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """So many of its members must have witnessed a checkpoint; a member is a witness or another group."""
+    """A group of witnesses: a number of its members must have witnessed a checkpoint.
+
+    A member is a witness or another group.
+    """
 
     needed: int
     members: tuple[str, ...]
@@ -44,8 +47,8 @@ class TrustPolicy:
     def accept(self, note: SignedNote) -> tuple[str, ...]:
         """Return the names of the witnesses whose cosignatures of a checkpoint are good.
 
-        Raises NoteRefused when no trusted log has signed it, CheckpointRefused when it is no checkpoint,
-        PolicyRefused when its witnesses are not enough.
+        Raises NoteRefused when no trusted log has signed the note, CheckpointRefused when the note is no
+        checkpoint, PolicyRefused when its witnesses do not reach the quorum.
         """
         origin = read_checkpoint(note).origin
         keys = self.logs.get(origin)
@@ -81,9 +84,9 @@ class _Reading:
     groups: dict[str, Group] = field(default_factory=dict)
     quorum: str | None = None
     keys: set[tuple[str, bytes]] = field(default_factory=set)
-    """Keys of logs and of witnesses: each may be there once, whatever its name."""
+    """Keys of logs and of witnesses. A key may occur only once, also under different names."""
     members: set[str] = field(default_factory=set)
-    """Names that are members of a group: each may be a member once."""
+    """Names that are members of a group. A name may be a member only once."""
 
 
 def read_policy(written: str) -> TrustPolicy:

@@ -48,7 +48,7 @@ class InclusionProof:
 def read_proof(written: str) -> InclusionProof:
     """Return a proof from its text. Raises ProofRefused and NoteRefused. Nothing is verified.
 
-    A line `extra` is read over: nothing authenticates it.
+    A line `extra` is ignored, because it is not authenticated.
     """
     head, separator, note = written.partition("\n\n")
     first, *lines = head.split("\n")

@@ -31,7 +31,7 @@ SHAPE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One event of the log, by its place and the digest of its bytes."""
+    """An event of the log: its position, its stream, and the digest of its bytes."""
 
     position: int
     """The event's position in the log: 1 or more, rising, with gaps."""
@@ -50,8 +50,8 @@ class Record:
 def record_of(position: int, stream: UUID, version: int, topic: str, state: bytes) -> Record:
     """Return the record of an event whose stored bytes are `state`.
 
-    Whoever writes to the database past Sealward may write any topic. A topic that no event can have stands in
-    the record by its digest.
+    A program that writes to the database past Sealward may write any topic. For a topic that no event can
+    have the record has the digest of the topic.
     """
     return Record(position, stream, version, _fit(topic), hashlib.sha256(state).hexdigest())
 

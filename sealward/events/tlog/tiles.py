@@ -55,7 +55,7 @@ def numbered(number: int, width: int) -> str:
 
 
 def tile_at(path: str) -> tuple[Tile, bool]:
-    """Return the tile that a path under `tile/` names, and whether its entries are meant and not its hashes.
+    """Return the tile that a path under `tile/` names; True when the path names its entries, not its hashes.
 
     Raises TileRefused. Each tile has exactly one path.
     """
@@ -98,7 +98,7 @@ class Stored(Protocol):
 def appended(size: int, leaves: Sequence[bytes], stored: Stored) -> dict[tuple[int, int], bytes]:
     """Return the tiles that change when leaves, given by their hashes, follow the first `size` leaves.
 
-    Of a partial tile the whole is returned, what it had before included.
+    A partial tile is returned whole, including the hashes that it had before.
     """
     changed: dict[tuple[int, int], bytes] = {}
     level, begin, added = 0, size, list(leaves)

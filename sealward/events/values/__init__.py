@@ -1,12 +1,12 @@
-"""The types of every value that comes from outside, and the check that a value is of its type.
+"""The types of all values from outside, and the check that a value is of its type.
 
 A type is an annotation: `Hostname = Annotated[str, Text(...)]` (`named`, `rule`). `check` reads the
-annotations of a dataclass or msgspec Struct once and compiles them (`checker`, `quick`). It is called where
-something comes in (reports, orders, bodies of HTTP requests) and once more before an event is appended, so
-that the log holds nothing that PostgreSQL, SQLite, AMQP, JSON, a CloudEvent or a line of a log cannot carry.
-Reading the log does not check: what older versions wrote stays readable.
+annotations of a dataclass or msgspec Struct once and compiles them (`checker`, `quick`). It is called for
+input (reports, orders, bodies of HTTP requests) and again before an event is appended, so the log holds only
+values that PostgreSQL, SQLite, AMQP, JSON, a CloudEvent and a line of a log can carry. Reading the log does
+not check, so events of older versions stay readable.
 
-msgspec ignores these rules; what it enforces by itself (types, names of fields) it enforces before.
+msgspec ignores these rules. It enforces types and names of fields by itself, before `check`.
 """
 
 from sealward.events.values.checker import check, checker, fields_of, is_structured, taken_apart

@@ -1,4 +1,4 @@
-"""Checks of classes, unions and collections, composed of the checks of what they hold."""
+"""Checks of classes, unions and collections, composed of the checks of their fields and entries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check(value: object) -> None:
 
 @functools.cache
 def checker(kind: Any) -> Check:  # noqa: ANN401 - any annotation
-    """Return what raises Unfit for a value that is not of that type."""
+    """Return the check of a type: a function that raises Unfit for a value that is not of the type."""
     rule, bare = taken_apart(kind)
     if isinstance(rule, Entries):
         return _composed(bare, rule.most)
@@ -57,7 +57,7 @@ def _composed(kind: Any, most: int) -> Check:  # noqa: ANN401 - as above
 
 
 def _checked_by_itself(kind: Any) -> Check:  # noqa: ANN401 - as above
-    """Return the check of a value whose type alone bounds it, or of a JSON value of any shape."""
+    """Return the check of a type that bounds its values by itself (an enum), or of any JSON value."""
     if kind in (Any, object):
         return check_json
     if kind in (bool, bytes, types.NoneType, msgspec.Raw):
@@ -110,7 +110,7 @@ def _member(kind: type[enum.Enum]) -> Check:
 
 
 def _either(kinds: tuple[Any, ...]) -> Check:
-    """Return the check of a union: None, or one of classes that a value names by its own."""
+    """Return the check of a union: of None and a type, or of classes. A value's class selects its check."""
     others = [one for one in kinds if one is not types.NoneType]
     if len(others) > 1:
         return _of_its_class

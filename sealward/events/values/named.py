@@ -1,4 +1,4 @@
-"""The named types of values: what the narrowest reader of each can carry."""
+"""The named types of values. Each has the limits of the narrowest reader of its values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEX: Final = "[0-9a-f]"
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
 Line = Annotated[str, Text(1024)]
-"""What people read: a name, a reason in words."""
+"""Text for people: a name, a reason in words."""
 ServerId = Annotated[
     str, Text(36, f"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}", "a UUID in lower case with hyphens")
 ]
@@ -30,9 +30,9 @@ MOST_OF_HOSTNAME: Final = 238
 """A node's inbox, `sealward.reports.` and its hostname, has a name that AMQP carries: 255 bytes."""
 Hostname = Annotated[str, Text(MOST_OF_HOSTNAME, RFC1123, "a hostname as RFC 1123 has it")]
 InstanceName = Annotated[str, Text(255)]
-"""libvirt names a file after each domain: no longer name could have one."""
+"""libvirt names a file after each domain, so a name is not longer than a file's name may be."""
 TaskId = Annotated[str, Text(155, "[!-.0-~]+", "visible ASCII without a slash")]
-"""What Celery's result table holds; AMQP's correlation id would hold 255 bytes."""
+"""Celery's result table holds so many characters; AMQP's correlation id would hold 255 bytes."""
 Actor = Annotated[str, Text(1100)]
 """`user:` and a name of Keystone's, which has 255 characters at most, or `node:` and a hostname."""
 RequestId = Annotated[str, Text(255, "[!-~]+", "visible ASCII")]
@@ -44,7 +44,7 @@ Digest = Annotated[str, Text(64, f"{_HEX}{{64}}", "SHA-256 in hexadecimal")]
 Path = Annotated[str, Text(4096)]
 """Linux's PATH_MAX."""
 FileFact = Annotated[str, Text(4200)]
-"""The root of a file's content, or what else is there: for a link also where it points."""
+"""The root of a file's content, or the kind of an entry that is no file; for a link also its target."""
 PublicKey = Annotated[str, Text(4096, "[\r\n -~]+", "a key in PEM form")]
 Pem = Annotated[
     str,
@@ -54,18 +54,18 @@ Pem = Annotated[
         "exactly one public key in PEM form",
     ),
 ]
-"""What a node or an administrator may bring; the log keeps `PublicKey`, which carries the same."""
+"""A key as a node or an administrator may send it. Events have the wider type `PublicKey`."""
 Ranges = Annotated[
     str,
     Spans(64 * 1024, r"(?:[0-9]{1,18}(?:-[0-9]{1,18})?(?:,[0-9]{1,18}(?:-[0-9]{1,18})?)*)?", "ranges of ids"),
 ]
 KeyId = Annotated[str, Text(255, "[!-~]*", "visible ASCII")]
-"""Only a hint which key has signed, and signed by nobody itself."""
+"""A hint which key has signed. The hint itself is not authenticated."""
 Id = Annotated[int, Whole()]
 Generation = Annotated[int, Whole(0, 2**31 - 1)]
 """INTEGER in the rows."""
 Count = Annotated[int, Whole(0, 2**53 - 1)]
-"""What every reader of JSON takes for a whole number (RFC 8259, section 6)."""
+"""The whole numbers that all readers of JSON represent exactly (RFC 8259, section 6)."""
 Seconds = Annotated[float, Real(0.0, 366 * 86400.0)]
 OrNever = Annotated[datetime, msgspec.Meta(tz=True), Time(or_never=True)]
 

@@ -1,9 +1,9 @@
 """Checks that are written as Python source and compiled: one function for each class or collection.
 
-A check that loops over the fields of a class costs more than all that it finds: it looks up each field's
-name, calls a function, and nearly all values are fit. A compiled check has the names in its source, and for
-each value a condition that needs no call (`Quick`). Only where the condition does not hold, the check of that
-value is called: it decides, and says what is wrong. ADR 53.
+A check that loops over the fields of a class looks up each field's name and calls a function for each value,
+although nearly all values are fit. A compiled check has the names in its source, and for each value a
+condition that needs no call (`Quick`). Only when the condition is false, the check of that value is called:
+it decides, and raises the error. ADR 53.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ QUICK: Final[dict[Check, Quick]] = {}
 
 
 def or_none(quick: Quick | None) -> Quick:
-    """Return the condition that holds for None, and where there is another condition, where that holds."""
+    """Return a condition that holds for None, and for each value that the given condition holds for."""
     return (
         Quick("{v} is None")
         if quick is None
@@ -42,7 +42,7 @@ def or_none(quick: Quick | None) -> Quick:
 
 
 class Source:
-    """The source of a check: lines that are added one by one, and the objects that they name."""
+    """The source of a check: lines of Python, and the objects that the lines name."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -53,7 +53,7 @@ class Source:
         self._lines.append(line.format(*map(self._name, operands)))
 
     def check(self, variable: str, one: Check, where: str, indent: str = "") -> None:
-        """Add the lines that check a variable, whose value is at `where` in the value that is checked."""
+        """Add the lines that check a variable. `where` is the path of its value in the whole value."""
         quick = QUICK.get(one)
         if quick is not None:
             condition = quick.condition.format(*map(self._name, quick.operands), v=variable)
@@ -62,7 +62,7 @@ class Source:
         self.add(f"{indent}_at({{0}}, {{1}}, {variable})", where, one)
 
     def compiled(self) -> Check:
-        """Return the function, whose one argument is `value`."""
+        """Return the compiled check: a function of the argument `value`."""
         body = "".join(f"    {line}\n" for line in self._lines or ["pass"])
         text = f"def check(value):\n{body}"
         exec(compile(text, "<check>", "exec"), self._objects)  # noqa: S102 - made of names of fields and of `Quick`s alone
@@ -76,7 +76,7 @@ class Source:
 
 
 def _at(where: str, check: Check, value: Any) -> None:  # noqa: ANN401 - it is what is checked
-    """Check a value that is at `where` in a larger one. Raises Unfit, with the whole path."""
+    """Check a value that is at the path `where` in a larger value. Raises Unfit with the whole path."""
     try:
         check(value)
     except Unfit as unfit:

@@ -29,7 +29,7 @@ NEVER: Final = datetime.min.replace(tzinfo=UTC)
 NOTHING: Final = timedelta(0)
 
 SHORT: Final = 100
-"""Characters of a text that is looked at only once while it is remembered."""
+"""Longest text, in characters, that a rule remembers as fit, so that it checks the text only once."""
 REMEMBERED: Final = 4096
 """Short texts that each rule remembers as fit: at most 400 KB."""
 
@@ -164,28 +164,28 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A tuple, set or mapping with at most so many entries; each has a type of its own."""
+    """A tuple, set or mapping with at most `most` entries. The entries are checked by their own types."""
 
     most: int
 
 
 def anything(value: Any) -> None:  # noqa: ANN401 - as above
-    """Accept what its class or msgspec has checked."""
+    """Accept any value: its class or msgspec has checked it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLater:
-    """A JSON value of which nothing counts but what its own reader takes from it, and checks."""
+    """A JSON value that is not checked here: its reader checks the parts that it uses."""
 
     def check(self) -> Check:
-        """Return what accepts everything."""
+        """Return a check that accepts all values."""
         return anything
 
 
 Rule = Text | Whole | Real | Time | Entries | ReadLater
 
 MANY: Final = 20_000
-"""Entries of whatever says nothing else. A node reports all its servers at once, and no node runs so many."""
+"""Most entries of a collection without a rule. A node reports all its servers at once, and runs fewer."""
 DEFAULTS: Final[Mapping[type, Text | Whole | Real | Time]] = {
     str: Text(1024),
     int: Whole(),

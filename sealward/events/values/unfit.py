@@ -1,4 +1,4 @@
-"""What is raised for a value that is not of its type."""
+"""The exception for a value that is not of its type."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class Unfit(SealwardError, ValueError):
         self.path = path
 
     def inside(self, where: str) -> Unfit:
-        """Return the same of a value that is at `where` in a larger one."""
+        """Return the exception for the larger value, in which this value is at the path `where`."""
         return Unfit(self.why, f"{where}{self.path}")
