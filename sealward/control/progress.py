@@ -30,7 +30,7 @@ class Progress:
         self._database = database
 
     def hear(self, batch: Iterable[reports.AnyReport], now: datetime) -> None:
-        """Learn from reports; the last one of each node counts. Raises StoreUnavailable."""
+        """Learn from reports; the last report of each node counts. Raises StoreUnavailable."""
         for hostname, said in {
             one.hostname: one for one in batch if isinstance(one, reports.Progress)
         }.items():

@@ -1,4 +1,4 @@
-"""What a node does about servers that are not as they were signed: policy per node, exceptions per server."""
+"""Node policies: what a node does about servers that are not as they were signed; exceptions per server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OnDoubt(StrEnum):
 
 
 class Unsigned(StrEnum):
-    """Whether a server that nobody signed may start."""
+    """Whether an unsigned server may start."""
 
     ALLOW = "allow"
     REFUSE = "refuse"

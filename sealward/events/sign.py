@@ -1,4 +1,4 @@
-"""The events of a sign's stream: one stream for each server."""
+"""The events of a sign's stream. Each server has a stream of its own."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Backend(Protocol):
         """Give a second, empty database, which SQL inside `writing()` reaches as the schema `shadow`."""
 
     def on_change(self, wake: Callable[[], None]) -> None:
-        """Call `wake` from now on after each time that another process has changed the rows."""
+        """Call `wake` from now on after each change of the rows by another process."""
 
     def close(self) -> None:
         """Close all connections."""

@@ -3,7 +3,7 @@
 The messages are those of Celery 5.7's event protocol: topic exchange `celeryev`, routing key `task.received`,
 fields `type`, `hostname`, `timestamp`, `utcoffset`, `pid`, `clock` and the kind's own
 (https://docs.celeryq.dev/en/stable/internals/protocol.html#event-messages). A node is the worker
-`sealward@HOSTNAME`. Whoever does not listen misses them: the log is elsewhere.
+`sealward@HOSTNAME`. The broker does not keep the messages for later listeners.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 EXCHANGE: Final = "celeryev"
 PATIENCE: Final = 2.0
-"""Seconds that it waits for the rows that an event changes."""
+"""Seconds that `publish` waits for the rows that its events change."""
 ENDINGS: Final = {
     TaskState.SUCCESS: "task-succeeded",
     TaskState.FAILURE: "task-failed",
@@ -41,7 +41,7 @@ ENDINGS: Final = {
 
 
 class CeleryEvents:
-    """A publisher for a relay: says of every event what it means to a worker or a task."""
+    """A publisher for a relay: it turns events of the log into Celery's messages about workers and tasks."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class CeleryEvents:
         self._said = 0
 
     def heard(self, hostname: str) -> None:
-        """Say that a node is there. Raises BusUnavailable."""
+        """Publish a heartbeat of a node. Raises BusUnavailable."""
         self._say("worker-heartbeat", hostname, self._clock(), {"active": 0, "processed": 0, "loadavg": []})
 
     def publish(self, batch: Iterable[Stored]) -> None:
-        """Say what the events of a batch mean, in order. Raises BusUnavailable, EventFromNewerVersion."""
+        """Publish Celery's messages for a batch, in order. Raises BusUnavailable, EventFromNewerVersion."""
         entries = list(batch)
         self._projections.wait_for(entries[-1].position, PATIENCE)
         with self._projections.reading() as tables:
@@ -77,7 +77,7 @@ class CeleryEvents:
                     self._set_aside(one.position, one.topic, why)
 
     def close(self) -> None:
-        """Do nothing: the bus is not ours."""
+        """Do nothing: the bus belongs to the caller."""
 
     def _tell(self, event: Event, tables: Tables) -> None:
         if isinstance(event, of_node.NodeRegistered | of_node.NodeReturned):

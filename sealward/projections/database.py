@@ -1,4 +1,4 @@
-"""All projections over one database: rows and the position they stand for, changed in one transaction."""
+"""All projections in a database. Their rows and their position in the log change in the same transaction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHAPE: Final = "18"
-"""Names the shape of all rows together; rows of another shape are built anew at start."""
+"""The version of the tables' shape. Rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000
 """New objects after which garbage is looked for while the log is folded: a few times a batch."""
@@ -50,7 +50,7 @@ def _many_objects() -> Iterator[None]:
 
 
 class Projections(Registered):
-    """All projections over one database, or `only` some. Safe for many threads and beside other processes."""
+    """All projections in a database, or the projections in `only`. Safe for many threads and processes."""
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class Projections(Registered):
         return events
 
     def catch_up(self, store: Batches) -> Generator[int, None, None]:
-        """Fold the log to its end, the next batch being read meanwhile; say how many events each had.
+        """Fold the log to its end, and read the next batch meanwhile; yield each batch's number of events.
 
-        It ends before, when somebody else has folded what it was about to.
+        Ends early when another process has folded the same batch.
         """
         position = self.position_now()
         with _many_objects(), contextlib.closing(store.batches(position, BATCH)) as batches:
@@ -123,9 +123,9 @@ class Projections(Registered):
     def fold(
         self, store: EventStore, tables: Tables, until: int | None = None, *, apart: bool = False
     ) -> int:
-        """Do the same inside a transaction of the caller; nothing beyond `until`.
+        """Fold the next batch inside the caller's transaction, up to `until`; return its number of events.
 
-        What cannot be folded is set aside when it is folded `apart`, which costs more. Otherwise it raises.
+        With `apart` an event that cannot be folded is set aside, which is slower. Otherwise it raises.
         """
         position = self.position(tables)
         batch = store.entries(position, BATCH)
@@ -136,7 +136,7 @@ class Projections(Registered):
         return len(batch)
 
     def _fold_beyond(self, position: int, batch: Sequence[Recorded | Unread], *, apart: bool = False) -> bool:
-        """Fold a batch if the rows stand for that position; say whether they did."""
+        """Fold a batch if the rows stand for that position. Return False if they stand for another."""
         with self.writing() as tables:
             if self.position(tables) != position:
                 return False
@@ -162,7 +162,7 @@ class Projections(Registered):
             projection.apply(batch, tables)
 
     def _apart(self, batch: Sequence[Recorded], tables: Tables) -> None:
-        """Fold what can be folded of a batch, and set the rest aside: by halves, down to single events."""
+        """Fold a batch and set aside the events that cannot be folded: halving the batch finds them."""
         try:
             with tables.attempt():
                 self._apply(batch, tables)
@@ -182,11 +182,11 @@ class Projections(Registered):
         self.set_aside.put(tables, position, topic, why, self._clock())
 
     def keep_position(self, tables: Tables, position: int) -> None:
-        """Say which position the rows stand for."""
+        """Keep the position that the rows stand for."""
         tables.run("database.set-position", {"value": position, "shape": SHAPE})
 
     def wait_for(self, position: int, timeout: float) -> bool:
-        """Wait until the rows stand for that position or a later one; say whether they do."""
+        """Wait until the rows stand for that position or a later position; say whether they do."""
         with self._advanced:
             return self._advanced.wait_for(lambda: self.position_now() >= position, timeout)
 
@@ -205,7 +205,7 @@ class Projections(Registered):
             self._advanced.notify_all()
 
     def _set_up(self) -> None:
-        """Make the tables, unless they are there in the right shape: then whoever may only read can go on."""
+        """Make the tables, unless they exist in the right shape: then the right to read is enough."""
         with self.reading() as tables:
             if self._is_in_shape(tables):
                 return

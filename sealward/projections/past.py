@@ -31,7 +31,7 @@ class PastBusy(SealwardError):
 
 
 class Past:
-    """Answers one question about the past at a time.
+    """Answers questions about the past, a single question at a time.
 
     The first question folds the log up to its moment, about 30,000 events a second. The rows are kept: a
     question about a later moment folds only the events between the two moments.

@@ -1,4 +1,4 @@
-"""The projections' tables in a PostgreSQL schema of their own, `main`; a replay's shadow is another."""
+"""The projections' tables in a PostgreSQL schema of their own: `main`, or `shadow` for a replay."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class PostgresTables:
         return self._connection.execute(self._text(block), values).fetchall()
 
     def run(self, block: str, values: Values = NOTHING) -> None:
-        """Run a block that finds nothing."""
+        """Run a block that returns no rows."""
         self._connection.execute(self._text(block), values)
 
     def many(self, block: str, batch: Sequence[Values]) -> None:
         """Run a block for many rows.
 
-        One with a `-copy` form takes a lot of rows by COPY, twice as fast as from JSON; one with a `-batch`
-        form takes all of them as one JSON array, in the pipeline.
+        A block with a `-copy` form gets many rows by COPY, twice as fast as from JSON. A block with a
+        `-batch` form gets all rows as a JSON array, in the pipeline.
         """
         if not batch:
             return
@@ -69,13 +69,13 @@ class PostgresTables:
         self._pipelined()
 
     def _pipelined(self) -> None:
-        """Send statements that find nothing without waiting for them, from here on."""
+        """Begin a pipeline: statements without results are sent without waiting for each."""
         if self._pipelines is not None:
             self._pipelines.enter_context(self._connection.pipeline())
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Undo what the block has done, and nothing else, when it raises; meanwhile without a pipeline."""
+        """Undo the statements of the `with` block when it raises. There is no pipeline inside the block."""
         pipelines, self._pipelines = self._pipelines, None
         if pipelines is not None:
             pipelines.close()
@@ -91,7 +91,7 @@ class PostgresTables:
 
 
 class PostgresBackend:
-    """One schema of a database, through a pool whose connections look there first."""
+    """A schema of a database, through a pool of connections with this schema as search path."""
 
     refusals = REFUSALS
 
@@ -114,20 +114,20 @@ class PostgresBackend:
             yield PostgresTables(connection)
 
     def along(self, block: str, values: Values) -> Along:
-        """Return a block as a question for who asks this database anyway."""
+        """Return a block as a query that goes along with another query to the same database."""
         statement, names = positional(block)
         return Along(statement, tuple(values[name] for name in names))
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Tables]:
-        """Give the rows of one moment."""
+        """Give the tables for reading. All queries see the rows of the same moment."""
         with self._database.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield PostgresTables(connection)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Tables]:
-        """Give rows that nobody else may write: whoever comes meanwhile waits."""
+        """Give the tables for writing; other writers wait until the `with` block ends."""
         with self._database.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(7265462, hashtext(%s))", (self._schema,))
             with contextlib.ExitStack() as pipelines:
@@ -135,7 +135,7 @@ class PostgresBackend:
 
     @contextlib.contextmanager
     def shadow(self) -> Iterator[PostgresBackend]:
-        """Make the schema `shadow`, and drop it at the end. One at a time."""
+        """Make the schema `shadow`, and drop it at the end. A second caller waits until it is dropped."""
         with self._database.connection() as connection:
             connection.execute("SELECT pg_advisory_lock(7265463)")
             try:
@@ -150,7 +150,7 @@ class PostgresBackend:
                 connection.execute("SELECT pg_advisory_unlock(7265463)")
 
     def on_change(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called whenever anybody has changed the rows."""
+        """Call `wake` from now on after each change of the rows by any process."""
         self._listeners.append(Listener(self._url, CHANNEL, wake))
 
     def close(self) -> None:

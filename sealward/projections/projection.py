@@ -1,4 +1,4 @@
-"""What every projection has in common."""
+"""The interface of all projections."""
 
 from __future__ import annotations
 

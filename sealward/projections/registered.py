@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registered:
-    """One of each projection. A batch of events is folded into the projections in this order.
+    """All projections. A batch of events is folded into the projections in this order.
 
-    `set_aside` comes last, and every database has it: it keeps the events that the others could not fold.
+    `set_aside` comes last, and every database has it: it keeps the events that other projections could not
+    fold.
     """
 
     signs: Signs = field(default_factory=Signs)

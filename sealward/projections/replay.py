@@ -17,27 +17,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that only one side has: one that stood there (`stood`), or one that the log gives."""
+    """A row in which the rows in use and the replayed rows differ.
+
+    `stood` is True for a row that only the rows in use had, False for a row that only the replay has.
+    """
 
     table: str
     stood: bool
     row: tuple[object, ...]
 
     def __str__(self) -> str:
-        """Read as one line of a report."""
+        """Return the difference as a line of a report."""
         return f"{self.table}: {'-' if self.stood else '+'} {self.row}"
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found: how many events, up to which position, and where the rows in use were wrong."""
+    """The result of a replay: the number of events, the last position, and the rows that differed."""
 
     events: int
     position: int
     differences: tuple[Difference, ...]
     changed: int | None = None
-    """The position of the first event that is not the event that the tree was made of: somebody has changed
-    the log, or the tree. None when each event is what it was."""
+    """The position of the first event whose leaf in the tree differs: the log or the tree has been changed.
+    None when all leaves are as they were."""
 
 
 def replay(
@@ -47,12 +50,12 @@ def replay(
     *,
     adopts: bool = False,
 ) -> Replayed:
-    """Rebuild, compare and swap; `progress` hears of every batch how many events it had.
+    """Rebuild, compare and swap. `progress` is called with the number of events of each batch.
 
-    Beside a running control plane: rows stay readable, and writable but for the moment of the swap.
+    A control plane may run meanwhile: rows stay readable, and stay writable except during the swap.
 
-    A log in which an event has changed since it was folded into the tree is not taken, unless `adopts` says
-    so: the rows stay as they are, and the first changed event is returned.
+    When an event has changed since it was folded into the tree, the rows stay as they are, and the result
+    names the first changed event. With `adopts` the rows are swapped all the same.
     """
     with projections.backend.shadow() as backend:
         shadow = Projections(backend)
@@ -66,7 +69,7 @@ def replay(
 def _swap(
     store: EventStore, projections: Projections, shadow: Projections, events: int, *, adopts: bool
 ) -> Replayed:
-    """Hold the rows in use still, bring both sides to one position, compare, and take the shadow's rows."""
+    """Lock the rows in use, bring both sides to the same position, compare, and take the shadow's rows."""
     with projections.writing() as tables:
         while projections.fold(store, tables, apart=True):
             pass

@@ -28,7 +28,7 @@ class ServerRow:
 
 
 class Servers:
-    """The projection of servers: one row for each server and node that reports it."""
+    """The projection of servers: one row for each pair of a server and a node that reports it."""
 
     name = "servers"
 

@@ -33,7 +33,7 @@ class SetAside:
         tables.run("set_aside.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
-        """Do nothing: `Projections` calls `put` for each event that another projection could not fold."""
+        """Do nothing: `Projections` calls `put` for each event that a projection could not fold."""
 
     def put(self, tables: Tables, position: int, topic: str, why: Exception, now: datetime) -> None:
         """Add the event at a position, with the exception that its folding raised."""

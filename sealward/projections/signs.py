@@ -118,15 +118,15 @@ class Signs:
         return _row(found) if found else None
 
     def along(self, backend: Backend, server_id: str) -> Along | None:
-        """Return the question for the sign of a server, to go along with another where that is possible."""
+        """Return the query for the sign of a server, to go along with another query; None on files."""
         return backend.along("signs.by-server", {"server_id": server_id})
 
     def found(self, along: Along) -> SignRow | None:
-        """Return the sign that a question has found that went along."""
+        """Return the sign that the query of `along` has found, or None."""
         return _row(along.row) if along.row else None
 
     def elsewhere(self, tables: Tables, node_id: int, server_ids: Iterable[str]) -> list[str]:
-        """Return those of the servers whose signs are on another node."""
+        """Return the ids of those servers whose signs are on another node."""
         values = {"node_id": node_id, "servers": _list(server_ids)}
         return [found["server_id"] for found in tables.all("signs.elsewhere", values)]
 
@@ -135,7 +135,7 @@ class Signs:
         return [found["server_id"] for found in tables.all("signs.unsettled", {"node_id": node_id})]
 
     def claimed(self, tables: Tables) -> int:
-        """Return how many servers another node than their home claims."""
+        """Return the number of servers that another node than their home claims."""
         found = tables.one("signs.claimed")
         return int(found["signs"]) if found else 0
 
@@ -369,5 +369,5 @@ def _row(found: Row) -> SignRow:
 
 
 def _stamp(moment: datetime) -> str:
-    """Return a moment as text of one width, so that texts sort as moments do."""
+    """Return a moment as text of fixed width, so that texts sort like moments."""
     return moment.isoformat(timespec="microseconds")

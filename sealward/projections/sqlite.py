@@ -23,11 +23,11 @@ REFUSALS: Final[tuple[type[Exception], ...]] = (
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,
 )
-"""What SQLite raises for values that it does not take; what it raises when it is away is another matter."""
+"""The errors of SQLite for values that it cannot store. A file out of reach raises other errors."""
 
 
 class SqliteBackend:
-    """One file; each thread has a connection of its own."""
+    """The tables in an SQLite file. Each thread has a connection of its own."""
 
     refusals = REFUSALS
 
@@ -39,7 +39,7 @@ class SqliteBackend:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Tables]:
-        """Give one consistent state of all rows."""
+        """Give the tables for reading. All queries see the rows of the same moment."""
         with available():
             cursor = self._connection().cursor()
             cursor.execute("BEGIN")
@@ -51,11 +51,11 @@ class SqliteBackend:
     snapshot = reading
 
     def along(self, block: str, values: Values) -> None:
-        """Return None: a file of its own is asked by itself."""
+        """Return None: a query on a file costs no round trip, so it does not go along."""
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Tables]:
-        """Give rows that nobody else may write."""
+        """Give the tables for writing; other writers wait until the `with` block ends."""
         with available():
             cursor = self._connection().cursor()
             cursor.execute("BEGIN")
@@ -81,7 +81,7 @@ class SqliteBackend:
                 shadow.close()
 
     def on_change(self, wake: Callable[[], None]) -> None:
-        """Do nothing: one process changes the rows, and that one knows."""
+        """Do nothing: only this process changes the rows."""
 
     def close(self) -> None:
         """Close the file for all threads."""

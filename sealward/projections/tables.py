@@ -23,12 +23,12 @@ PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 NAMED: Final = re.compile(r"%\(([a-z_]+)\)s")
 """`%(name)s`, as psycopg has it."""
 WHOLE: Final = 2**63 - 1
-"""The limit of a list that has none."""
+"""The limit for a list without a limit."""
 NOTHING: Final[dict[str, object]] = {}
 
 
 class Tables(Protocol):
-    """One transaction on the tables. A block is named `file.block`: `signs.by-server`."""
+    """A transaction on the tables. A block is named `file.block`: `signs.by-server`."""
 
     def one(self, block: str, values: Values = NOTHING) -> Row | None:
         """Return the first row that a block finds."""
@@ -37,13 +37,13 @@ class Tables(Protocol):
         """Return the rows that a block finds."""
 
     def run(self, block: str, values: Values = NOTHING) -> None:
-        """Run a block that finds nothing."""
+        """Run a block that returns no rows."""
 
     def many(self, block: str, batch: Sequence[Values]) -> None:
         """Run a block for each of many rows."""
 
     def attempt(self) -> contextlib.AbstractContextManager[None]:
-        """Undo what the block has done, and nothing else, when it raises."""
+        """Undo the statements of the `with` block, and only these, when it raises."""
 
 
 class SqliteTables:
@@ -63,7 +63,7 @@ class SqliteTables:
         return self._cursor.execute(self._statements[block], values).fetchall()
 
     def run(self, block: str, values: Values = NOTHING) -> None:
-        """Run a block that finds nothing."""
+        """Run a block that returns no rows."""
         self._cursor.execute(self._statements[block], values)
 
     def many(self, block: str, batch: Sequence[Values]) -> None:
@@ -72,7 +72,7 @@ class SqliteTables:
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Undo what the block has done, and nothing else, when it raises."""
+        """Undo the statements of the `with` block, and only these, when it raises."""
         self._cursor.execute(self._statements["database.savepoint"])
         try:
             yield

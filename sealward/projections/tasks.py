@@ -64,7 +64,7 @@ class Tasks:
         tables.run("tasks.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none; in PostgreSQL also what Celery's clients read."""
+        """Create the table unless it exists; in PostgreSQL also the view that Celery's clients read."""
         tables.run("tasks.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -125,7 +125,7 @@ class _Batch:
                 result = {"node_id": event.node_id, "cause": event.cause, "counts": event.counts}
                 self._end(event.task_id, TaskState.SUCCESS, result, event.timestamp)
             case of_sign.SignValidated() | of_node.NodeSwept():
-                pass  # a node answers what nobody has asked of it
+                pass  # the node was not asked for this task
             case of_sign.SignMoved():
                 for task_id in tuple(self._waiting.get(event.server_id, ())):
                     self._keep(replace(self._rows[task_id], node_id=event.node_id))
@@ -133,9 +133,9 @@ class _Batch:
                 self._begin(event)
 
     def _is_about(self, task_id: str | None, node_id: int, server_id: str | None) -> bool:
-        """Say whether a task is what that node was asked, about that server or about itself.
+        """Say whether a task concerns that server or, without a server, that node.
 
-        A node chooses the task id of what it reports.
+        The check is needed because a node chooses the task id in its reports.
         """
         row = self._rows.get(task_id or "")
         if row is None or row.server_id != server_id:
@@ -146,7 +146,7 @@ class _Batch:
         self._tables.many("tasks.put", [_values(row) for row in self._rows.values()])
 
     def _begin(self, event: of_sign.SignEvent | of_node.NodeEvent) -> None:
-        """Open a task; what it takes the place of is revoked. What needs no node is done when it is said."""
+        """Open a task and revoke the waiting tasks that it replaces. A task that needs no node is done."""
         server_id = event.server_id if isinstance(event, of_sign.SignEvent) else None
         if not isinstance(event, of_sign.SignValidationRequested):
             for task_id in tuple(self._waiting.get(server_id or event.node_id, ())):
@@ -170,7 +170,7 @@ class _Batch:
             self._end(event.task_id, TaskState.SUCCESS, {"node_id": event.node_id}, event.timestamp)
 
     def _validated(self, event: of_sign.SignValidated) -> None:
-        """End the task with the verdict; what could not be measured failed, or waits for its seal."""
+        """End the task with the verdict. Without a measurement the task fails, or waits for its seal."""
         result = {
             "server_id": event.server_id,
             "is_valid": event.is_valid.value,

@@ -28,12 +28,12 @@ class Tree:
     name = "tree_tiles"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no leaves."""
+        """Drop the table and create it anew, without rows."""
         tables.run("tree.drop")
         tables.run("tree.create")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("tree.create")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -68,7 +68,7 @@ class Tree:
         return leaf if leaf < self.size(position, tables) else None
 
     def position_of(self, leaf: int, tables: Tables) -> int | None:
-        """Return the position of the event whose leaf that is; None before the first event."""
+        """Return the position of the event with that leaf; None before the first event."""
         return _position(tables.one("tree.run-of", {"leaf": leaf}), leaf)
 
     def stored(self, tables: Tables) -> Stored:
@@ -95,12 +95,12 @@ class Runs:
     name = "tree_runs"
 
     def reset(self, tables: Tables) -> None:
-        """Begin with no leaves."""
+        """Drop the table and create it anew, without rows."""
         tables.run("tree.drop-runs")
         tables.run("tree.create-runs")
 
     def create(self, tables: Tables) -> None:
-        """Make the table where there is none."""
+        """Create the table unless it exists."""
         tables.run("tree.create-runs")
 
     def apply(self, batch: Iterable[Recorded], tables: Tables) -> None:
@@ -118,9 +118,10 @@ def entry(one: Recorded | Unread) -> bytes:
 
 
 def first_changed(tables: Tables) -> int | None:
-    """Return the position of the first event that is not the one that the tree was made of.
+    """Return the position of the first event whose leaf differs between the trees of `main` and `shadow`.
 
-    None when the trees of `main`, which stood, and of `shadow`, which the log gives now, are the same.
+    `main` has the tree in use, `shadow` the tree that a replay made from the log. None when both are the
+    same.
     """
     found = tables.one("tree.first-changed")
     if found is None:

@@ -44,7 +44,7 @@ class Measurement:
     and is empty when the XML came from a file.
 
     `host_bound` has the digest of the parts that a move to another node rewrites: of the persistent form and,
-    where it differs, of the running one. `events.binding` says when it may change.
+    where it differs, of the running one. `events.comparison.binding` says when it may change.
 
     `files` lists each file, by form: the files of the persistent form, and the files of the running form if
     `live` has a section `files`. The section's digest covers all files together; the list is needed when some
@@ -160,7 +160,7 @@ class Finding:
         )
 
     def __str__(self) -> str:
-        """Read as one line of a report; control characters in values come out escaped."""
+        """Return the finding as a line of a report, with control characters in values escaped."""
         suffix = " (live)" if self.form == LIVE else ""
         return f"{self.section}: {self.xpath}: {_shown(self.signed)} -> {_shown(self.found)}{suffix}"
 

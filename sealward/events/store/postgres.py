@@ -350,7 +350,7 @@ def migrate(url: str) -> list[int]:
 
 
 def check_migrated(database: Database) -> None:
-    """Raise NotMigrated unless the schema is the one that this version needs."""
+    """Raise NotMigrated unless the database has the schema that this version needs."""
     with database.connection() as connection:
         known = connection.execute(SQL["migrations-known"]).fetchone()
         done = _done(connection) if known and known["known"] else 0

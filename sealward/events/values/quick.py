@@ -29,7 +29,7 @@ class Quick:
 
 
 QUICK: Final[dict[Check, Quick]] = {}
-"""The quick condition of each check that has one."""
+"""The quick conditions, by check. Not every check has a quick condition."""
 
 
 def or_none(quick: Quick | None) -> Quick:

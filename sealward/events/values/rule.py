@@ -51,7 +51,7 @@ class Text:
         return self.pattern if self.pattern is not None else f"[^{CONTROL}]*"
 
     def check(self) -> Check:
-        """Return what raises Unfit for another value."""
+        """Return the check: a function that raises Unfit for a value outside the rule."""
         match = re.compile(self.expression, re.DOTALL).fullmatch
         most, why = self.most, f"must be {self.means}, at most {self.most} bytes"
         is_line = self.pattern is None
@@ -86,7 +86,7 @@ class Spans(Text):
     """Ascending ranges of ids, as `ranges` writes them."""
 
     def check(self) -> Check:
-        """Return what raises Unfit for another value."""
+        """Return the check: a function that raises Unfit for a value outside the rule."""
         looks_like_ranges = Text.check(self)
 
         def check(value: Any) -> None:  # noqa: ANN401 - as above
@@ -107,7 +107,7 @@ class Whole:
     most: int = BIGGEST
 
     def check(self) -> Check:
-        """Return what raises Unfit for another value."""
+        """Return the check: a function that raises Unfit for a value outside the rule."""
         least, most = self.least, self.most
 
         def check(value: Any) -> None:  # noqa: ANN401 - as above
@@ -126,7 +126,7 @@ class Real:
     most: float = 1e15
 
     def check(self) -> Check:
-        """Return what raises Unfit for another value."""
+        """Return the check: a function that raises Unfit for a value outside the rule."""
 
         def check(value: Any) -> None:  # noqa: ANN401 - as above
             is_number = type(value) in (float, int)
@@ -145,7 +145,7 @@ class Time:
     any_zone: bool = False
 
     def check(self) -> Check:
-        """Return what raises Unfit for another value."""
+        """Return the check: a function that raises Unfit for a value outside the rule."""
         or_never, any_zone = self.or_never, self.any_zone
 
         def check(value: Any) -> None:  # noqa: ANN401 - as above
