@@ -12,10 +12,10 @@ class Cause(StrEnum):
     """
 
     SEALED = "sealed"
-    """The measurement of one server becomes its reference, or would have become it."""
+    """The measurement was made to seal a server, whether or not it has become the reference."""
     PASSED_OVER = "passed-over"
-    """One server was about to be sealed when a sweep vouched for others: trust may have been withdrawn from
-    the server and not been given back."""
+    """A server was being sealed during a sweep. The sweep did not vouch for the server, so trust that was
+    withdrawn before may not have been given back."""
     REQUESTED = "requested"
     """An administrator asked for the measurement of one server."""
     DOMAIN_CHANGED = "domain-changed"
@@ -23,7 +23,7 @@ class Cause(StrEnum):
     SWEEP = "sweep"
     """All servers are measured at regular intervals."""
     RESCAN = "rescan"
-    """Something changed, and the node does not know for which servers."""
+    """There was a change, and the node does not know which servers it concerns."""
     AGENT_STARTED = "agent-started"
     """The agent took over what the control plane has recorded."""
     NODE_ACTIVATED = "node-activated"

@@ -16,7 +16,7 @@ class VerdictReason(StrEnum):
     DIFFERS = "measurement-differs"
     """A measurement of the server's forms, parts or files differs from the reference."""
     TAINTED = "tainted"
-    """Something was done to the running server beside its definition (`events.comparison.taint`)."""
+    """The running server has a taint that it did not have when it was signed (`events.comparison.taint`)."""
     FALSE_BEFORE_MOVE = "false-before-move"
     """The server was false when its sign moved, and measures equal on its new node."""
     IN_DOUBT = "profile-changed"
