@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealward.projections.signs import SignRow
 
 MOST: Final = 500
-"""Orders that one request gives, at most. The next request goes on."""
+"""Orders that a request gives, at most. The next request gives further orders."""
 
 
 class Order(msgspec.Struct, frozen=True):

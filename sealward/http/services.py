@@ -84,7 +84,7 @@ class Services:
                 yield signs, tables, at
 
     def carry_out(self, command: Command) -> None:
-        """Hand a command to the writer, and wait until the projections show what the command changed.
+        """Hand a command to the writer, and wait until the projections show its changes.
 
         Raises Rejected.
         """

@@ -228,7 +228,7 @@ class Agent:
         return self._ledger.next_moment(self._clock())
 
     def unsealed(self, body: bytes) -> telling.Told | None:
-        """Return what the authority tells this node; None where the message is ignored or unreadable."""
+        """Return the authority's statement to this node; None where the message is ignored or unreadable."""
         try:
             return self.trust.unsealed(body, self.hostname)
         except telling.ToldUnreadable as unreadable:

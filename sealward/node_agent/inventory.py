@@ -23,7 +23,7 @@ class Inventory:
 
     `departing` returns the servers whose migration was announced and is under way; it may raise NotMeasured.
     `gone` is called with each server that the last report had and the next report has not: the control plane
-    forgets what it knew of such a server.
+    forgets its facts about that server.
     """
 
     def __init__(  # noqa: PLR0913 - what the inventory reads, and what it calls

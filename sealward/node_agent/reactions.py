@@ -4,7 +4,7 @@ The agent has the server shut down, and destroys the server when it still runs a
 notes each action before the agent takes it, so there is one reaction to a violation, whenever the agent ends
 and starts again. An unknown verdict leads to no reaction. A verdict that is true again ends a reaction.
 
-A node reacts to what it found itself: this agent must have found the server different, because the verdict
+A node reacts only to its own findings: this agent must have found the server different, because the verdict
 may be from a node on which the server was before. While another node claims the server, no node reacts.
 """
 

@@ -26,7 +26,7 @@ PERSONAS: Final = {
 
 In Keystone every member of every project has the role `reader` in that project. The servers of Sealward are
 those of the whole fleet, so only users with the role `reader` on the whole system count as readers. Keystone
-gives the other roles to nobody implicitly.
+gives the other roles to no user implicitly.
 """
 
 CHANGES: Final = frozenset((Role.ADMIN, Role.SECURITY_OFFICER))
@@ -41,7 +41,7 @@ LOOKS: Final = PROOF | {Role.READER}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An access rule: its name, a sentence on what it allows, and the roles that have it by default."""
+    """An access rule: its name, a sentence about the calls that it allows, and its default roles."""
 
     name: str
     description: str
@@ -65,7 +65,7 @@ class DefaultRules:
     """The access rules with their default roles, for users with local tokens."""
 
     def may(self, who: Identity, rule: Rule) -> bool:
-        """Return whether one of the user's roles is among the rule's.
+        """Return whether a role of the user is among the roles of the rule.
 
         A `reader` of one project does not count.
         """

@@ -23,7 +23,7 @@ MOST_OF_ACTOR: Final = 1100
 
 
 class Authentication:
-    """Answers 401 to requests without a valid token, whatever the path, and 429 to guesses of tokens."""
+    """Answers 401 to requests without a valid token, for any path, and 429 to guesses of tokens."""
 
     def __init__(self, identify: Identify, limits: Limits) -> None:
         self._identify = identify

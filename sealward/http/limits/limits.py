@@ -1,4 +1,4 @@
-"""The limits of an API process: 429 where a client holds its share, 503 where everything is taken.
+"""The limits of an API process: 429 where a client holds its whole share, 503 where all shares are taken.
 
 Settings (`SEALWARD_LIMIT_…`) say how much each may hold; the totals are here.
 """

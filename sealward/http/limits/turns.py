@@ -20,7 +20,7 @@ class Turns:
     """The requests that wait for a thread: clients take turns, and the requests of a client keep their order.
 
     So the requests of a client with a thousand of them wait for each other, and another client waits for only
-    one of them. waitress calls these methods, which are those of a deque, with its lock held.
+    one of them. waitress calls these methods, which are methods of a deque, with its lock held.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Turns:
     def popleft(self) -> Channel:
         """Return the request whose turn it is.
 
-        The next request of its client comes after those of all others.
+        The next request of its client comes after the waiting requests of all other clients.
         """
         key, waiting = self._waiting.popitem(last=False)
         channel = waiting.popleft()

@@ -1,4 +1,4 @@
-"""The client address of a request: that of the connected peer, or the one that a trusted proxy names.
+"""The client address of a request: that of the connected peer, or an address that a trusted proxy names.
 
 A proxy appends the address that it was called from to the header of the client (X-Forwarded-For, or
 Forwarded, RFC 7239). So the header is read from its end, and only as far as trusted proxies wrote it: the

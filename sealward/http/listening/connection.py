@@ -187,7 +187,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
             self.server.add_task(self)
 
     def refuse(self, message: str) -> None:
-        """Answer 429 to the next request, whatever it is, and close the connection."""
+        """Answer 429 to the next request of any kind, and close the connection."""
         with self.requests_lock:
             self._refuse(message)
         self.server.add_task(self)
@@ -219,7 +219,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         super().handle_close()
 
     def del_channel(self, map: Any = None) -> None:  # noqa: A002, ANN401 - waitress's name
-        """Stop counting the connection as one of its client's."""
+        """Stop counting the connection for its client."""
         super().del_channel(map)
         if not self._has_left:
             self._has_left = True

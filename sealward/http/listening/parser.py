@@ -5,8 +5,8 @@ wrong byte 14 s, and 32 KiB of either some minutes, in the one thread that serve
 grow with the square of the length when a line does not match.
 
 A request that states the length of its body twice is refused, and the connection ends. waitress goes by the
-chunks; a proxy in front of it that goes by the other length takes what follows for another request (RFC 9112,
-sections 6.1 and 11.2).
+chunks. A proxy in front of it that goes by the other length would take the bytes after the body for another
+request (RFC 9112, sections 6.1 and 11.2).
 """
 
 from __future__ import annotations

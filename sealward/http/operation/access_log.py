@@ -30,14 +30,14 @@ METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "
 
 @dataclass(frozen=True, slots=True)
 class Answered(logs.Message):
-    """What was answered, as a message of the log; as text it is a line for people."""
+    """An answer as a message of the log. Its text is a readable line."""
 
     method: str
     route: str
     status: int
     seconds: float
     client: str
-    """The client's address: the connected peer's, or the one that a trusted proxy names."""
+    """The client's address: that of the connected peer, or an address that a trusted proxy names."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.route} {self.status}, {self.seconds * 1000:.1f} ms, {self.client}"
@@ -58,7 +58,7 @@ class AccessLog:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: object
     ) -> None:
-        """Count and log the answer, whatever it is."""
+        """Count and log the answer, with any status."""
         del resource, succeeded
         began = req.context.get("began") or time.perf_counter()  # Falcon refuses some before it begins
         seconds = time.perf_counter() - began

@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A call of the API: what it takes, which function handles it, what it answers.
+    """A call of the API: its parameters and body, the function that handles it, and its answers.
 
     `handle` is called with the request, the response, and the parameters of the path as `parameter.PATH`
     reads them. The first line of its docstring is the call's summary. The parameters of the query are in

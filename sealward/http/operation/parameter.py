@@ -1,4 +1,4 @@
-"""Parameters of paths and queries: how each is read and described. Everything ambiguous is refused."""
+"""Parameters of paths and queries: reading and description. An ambiguous value is refused."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Query:
         for name, text in req.params.items():
             bare = name.removeprefix("$")
             if not bare:
-                continue  # what is left of `?$offset=0` when a shell has had its way with it
+                continue  # a shell makes this of `?$offset=0`
             if bare not in known:
                 names = ", ".join(sorted(known)) or "none"
                 message = f"{bare[:40]!r} is no parameter here; known: {names}."
@@ -117,7 +117,7 @@ def server(name: str, means: str) -> Parameter[str]:
 
 
 def choice(name: str, choices: Collection[str], means: str) -> Parameter[str]:
-    """Return a parameter that is one of a few words."""
+    """Return a parameter whose value must be a word of a list."""
 
     def read(text: str, name: str) -> str:
         if text in choices:

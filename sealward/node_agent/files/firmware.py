@@ -64,7 +64,7 @@ class Firmware:
         self._ledger = ledger
 
     def measure(self) -> dict[str, str] | None:
-        """Return what is in the folders by path: a file's root, a link's target, or a word for anything else.
+        """Return what is in the folders by path: a file's root, a link's target, or a word for other kinds.
 
         None while files are being measured or hang, and where the node has neither firmware folders nor
         accepted firmware.

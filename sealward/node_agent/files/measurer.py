@@ -125,7 +125,7 @@ class FileMeasurer:
     def visit_firmware(self, call: Callable[[], T]) -> T:
         """Call a function that touches files of the node, each after `enter`; the call may take long.
 
-        Raises FilesUnresponsive when the file system does not answer, and what the call raises.
+        Raises FilesUnresponsive when the file system does not answer, and the exceptions of the function.
         """
         return self._mounts.visit(NO_SERVER, lambda _: call(), idle=self._patience + ANSWER, whole=math.inf)
 

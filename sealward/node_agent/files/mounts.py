@@ -122,7 +122,7 @@ class Mounts:
     ) -> T:
         """Call a function that touches files. The function must call `enter` before it touches a path.
 
-        Raises FilesUnresponsive when the visit is late, and what the call raises.
+        Raises FilesUnresponsive when the visit is late, and the exceptions of the function.
         """
         visit = Visit(server_id, idle, whole)
         answer = self._threads.make(lambda: self._made(visit, call))

@@ -41,7 +41,7 @@ MASK: Final = (
 
 
 class FileWatch:
-    """Calls `on_change` with the path of a file that changed in one of the folders that `folders` returns.
+    """Calls `on_change` with the path of a file that changed in any of the folders that `folders` returns.
 
     `mounts` is needed where the folders may be on file systems that hang.
     """
@@ -69,7 +69,7 @@ class FileWatch:
         self._watch_thread.close()
 
     def _follow(self, inotify: Inotify) -> None:
-        """Watch the folders that are wanted now, and no others."""
+        """Watch the folders that `folders` returns now, and end the watches of all other folders."""
         wanted = self._folders()
         if wanted is self._wanted and time.monotonic() < self._again_at:
             return

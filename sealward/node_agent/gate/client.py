@@ -49,7 +49,7 @@ MOST = 16 * 1024
 COMING_FOLDER = "coming"
 """The folder of the marks, which have the names of servers.
 
-It is a folder of its own because others lie beside it.
+The marks have a folder of their own, because other folders lie beside it.
 """
 MARK_AGE = 60.0
 """Seconds for which a mark counts: libvirt prepares a server right after it announced it."""
@@ -218,7 +218,7 @@ def _size(read: bytearray) -> int:
 
 
 def _drain(into: bytearray) -> None:
-    """Read what libvirt has written until now: the decision is about what arrived, however late."""
+    """Read the input that libvirt has written until now: the decision is about all input, also late input."""
     until = time.monotonic() + BELATED
     try:
         posix.set_blocking(0, False)

@@ -35,7 +35,7 @@ def libraries() -> tuple[str, ...]:
 
 
 def folders() -> tuple[Path, ...]:
-    """Return the folders that are watched: the client's, and the one with the client's compiled files."""
+    """Return the folders to watch: the client's folder, and the folder with the client's compiled files."""
     return (CLIENT.parent, CLIENT.parent / "__pycache__")
 
 

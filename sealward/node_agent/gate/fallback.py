@@ -15,7 +15,7 @@ LARGEST = 64 * 1024 * 1024
 UNSAID = "unsaid"
 """The folder beside the marks for objections that the spool has no room for. Root's own."""
 AT_ONCE = 100
-"""Objections of that folder that one start moves into the spool."""
+"""Objections of that folder that a single start moves into the spool."""
 FULL = 10_000
 """Objections that may wait, as in `gate.spool`."""
 ID = frozenset(b"0123456789abcdef-")

@@ -156,7 +156,7 @@ class Receipt:
     """The record of an installation.
 
     `hook` is the path of the hook, `shim` the digest of its text, `client` the digest of the code that it
-    runs. The agent compares these with what it finds.
+    runs. The agent compares these with the hook and the code that it finds.
     """
 
     hook: str

@@ -1,8 +1,8 @@
 """The policies of a node as a text file beside its ledger, for a hook that can read nothing else.
 
 The hook reads this file before it does anything that can fail. The hook's shell script reads it when Python
-or Sealward's package is missing. The first line says what the file is, then there is a line for the node and
-for each server whose reference is in the ledger:
+or Sealward's package is missing. The first line names the format. Then there is a line for the node and for
+each server whose reference is in the ledger:
 
     sealward-gate/1
     node ON_START UNSIGNED              refuse or observe, refuse or allow

@@ -34,7 +34,7 @@ class GateWatch:
         self._watch.close()
 
     def _folders(self) -> frozenset[Path]:
-        """Return the folders to watch. Calls `on_change` when these are others than at the last call."""
+        """Return the folders to watch. Calls `on_change` when these differ from the last call."""
         found = {one: inode for one in hook.folders(self._folder) if (inode := _inode(one))}
         if found != self._found:
             self._found = found

@@ -1,7 +1,7 @@
 """From domain XML, which may be hostile, to one digest per section.
 
-parse, refuse what cannot be measured faithfully, drop the profile's noise, write every element in exclusive
-C14N 1.0, hash per section. Measured costs are in tests/benchmarks/bench_measure.py.
+The steps: parse the XML, refuse XML that cannot be measured faithfully, drop the profile's noise, write every
+element in exclusive C14N 1.0, hash each section. Measured costs are in tests/benchmarks/bench_measure.py.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def section_digests(domain: etree._Element) -> dict[str, str]:
     """Return SHA-256 hex by section of a normalised domain, also for sections without parts.
 
     Each digest covers the profile and section names and, length-prefixed, the C14N of each part in document
-    order, because the order of devices is what the guest sees. Raises DomainXmlRefused.
+    order, because the guest sees the devices in this order. Raises DomainXmlRefused.
     """
     hashes = {name: hashlib.sha256(_DIGEST_HEADER + name.encode() + b"\0") for name in profile.SECTIONS}
     for section, _, element in placed(domain):

@@ -1,4 +1,4 @@
-"""One form of a domain, persistent or running, with what was measured of its files, and its digests."""
+"""A form of a domain, persistent or running, with its measured files and its digests."""
 
 from __future__ import annotations
 

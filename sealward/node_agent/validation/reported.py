@@ -33,7 +33,7 @@ class Reported:
         """The servers that differed when this node measured them last."""
 
     def begin(self, equal: Iterable[str], false: Iterable[str]) -> None:
-        """Take over what the control plane has recorded; every other result counts as not reported.
+        """Take over the results that the control plane has recorded; other results count as not reported.
 
         For a server of `equal`, the result EQUAL counts as reported. The recorded verdict of a server of
         `false` is false.

@@ -55,7 +55,7 @@ class Validator:
     def seal(self, order: Order, before: Reference | None = None) -> bool:
         """Measure a server for its new reference; say whether the server could be measured.
 
-        Where another version of libvirt measured the reference `before`, the report says what differs from
+        Where another version of libvirt measured the reference `before`, the report has the differences from
         that reference: the upgrade of libvirt may be why the server is signed anew.
         """
         moment = self._moment()

@@ -343,7 +343,7 @@ class Contents:
 
 
 def _write_back(path: Path) -> None:
-    """Have the kernel write what is changed: a store through a mapping changes the file's ctime then.
+    """Have the kernel write changed pages: a store through a mapping changes the file's ctime then.
 
     Further stores into a page that is dirty already do not change ctime (Linux 6.18, ext4, observed). Raises
     NotMeasured.

@@ -1,4 +1,4 @@
-"""Companions of a domain's files: files outside the section `files` that also decide what runs.
+"""Companions of a domain's files: files outside the section `files` that also affect the running server.
 
 Companions are listed beside the section, because the digest of the section must stay the same for the same
 files. Each companion is a `<file>` with the attributes of `files.element`. The attribute `target` tells

@@ -219,7 +219,7 @@ def _walk(
 ) -> Iterator[_Node]:
     """Yield a node and the nodes inside it.
 
-    A node that is nested too deep becomes one of an unknown driver.
+    A node that is nested too deep becomes a node of an unknown driver.
     """
     node = _Node(options if depth < DEEPEST else {"driver": "nested"}, above, link)
     if above is not None:

@@ -1,4 +1,4 @@
-"""The conclusion of a decision: whether the server starts, what its user reads, what is reported."""
+"""The conclusion of a decision: whether the server starts, the text for its user, and the report."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def conclude(
     doubts: Iterable[tuple[Reason, tuple[Finding, ...]]],
     detail: str = "",
 ) -> Conclusion:
-    """Return what a policy says about a start, given all doubts: a reason each, with findings."""
+    """Return the conclusion of a policy about a start, given all doubts: each is a reason with findings."""
     explained = dict(doubts)
     given = objection(policy, explained)
     if given is None:

@@ -174,7 +174,7 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
 def _differences(
     reference: Reference, form: str, found: Measured, dossier: Dossier
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
-    """Yield a doubt for the differences, if there are any, and one for files that could not be compared."""
+    """Yield a doubt for differences, and a doubt for files that could not be compared, if there are any."""
     signed, binding = reference.measurement, dossier.binding
     stays = binding is not None and not binding.is_open
     comparable = _as_form(form, reference, found, dossier.expanded if stays else frozenset())

@@ -79,7 +79,7 @@ def _decided(folder: str, form: str, xml: bytes, moment: str) -> Conclusion:
 
 
 def undecided(folder: str, xml: bytes, reason: Reason, detail: str = "") -> Conclusion:
-    """Return what the policy says about a start that could not be examined, for that reason."""
+    """Return the policy's decision about a start that could not be examined for the given reason."""
     found = _UUID.search(xml)
     server = Server(found[1].decode().lower() if found else None, "")
     try:

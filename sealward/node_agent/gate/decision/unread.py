@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def conclude_unread(
     folder: str, server: Server, reason: Reason = Reason.LEDGER, detail: str = ""
 ) -> Conclusion:
-    """Return what the posted policy says about a start. Where no policy is posted, nothing is refused."""
+    """Return the conclusion of the posted policy about a start. Without a policy no start is refused."""
     posted = Posted(folder)
     if not posted.is_there:
         return conclude(server, DEFAULT, [(reason, ())], detail)
