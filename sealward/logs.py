@@ -1,4 +1,4 @@
-"""The log of a process: a line for each message, for eyes or for programs, with the ids it is about."""
+"""The log of a process: a line for each message, for people or for programs, with the ids of its subject."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def shown(text: str) -> str:
 
 
 class Message:
-    """A message that programs read by its fields; these and its text are made when it is written."""
+    """A message with fields for programs. Its fields and its text are made only when it is written."""
 
     __slots__ = ()
 
@@ -93,7 +93,7 @@ class Console(logging.Formatter):
         self._second, self._text = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, ids behind; an exception is laid out below it, each line of it set in."""
+        """Return the line with its ids at the end, and below it an exception as indented lines."""
         if record.exc_info or record.stack_info:
             return super().format(record).replace("\n", MARGIN)
         record.message, record.asctime = record.getMessage(), self.formatTime(record)

@@ -69,7 +69,7 @@ class SetAside:
             self._database.run("trim-set-aside", (part, part, OF_A_NODE))
 
     def all(self) -> list[Aside]:
-        """Return them, in the order of the log."""
+        """Return the events that were set aside, in the order of the log."""
         rows, _ = self._database.run("set-aside")
         return [
             Aside(position, part, topic, reason, detail, datetime.fromisoformat(at))

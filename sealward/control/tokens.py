@@ -52,7 +52,7 @@ class Tokens:
         self._bootstrap = None if bootstrap is None else _digest(bootstrap)
 
     def who(self, secret: str, along: Along | None = None) -> Token | None:
-        """Return the token that a secret belongs to, if it is good now; a question may go along."""
+        """Return the valid token of a secret, or None; answer `along` in the same round trip if possible."""
         digest = _digest(secret)
         if self._bootstrap is not None and secrets.compare_digest(digest, self._bootstrap):
             return Token("admin", Role.ADMIN, self._clock(), None)

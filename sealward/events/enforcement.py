@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnforcementChanged(NodeEvent):
-    """The start gate stands, stands no longer, or was taken away; `reason` is a stable code."""
+    """The state of the node's start gate has changed to `enforcement`; `reason` is a stable code."""
 
     topic: ClassVar[str] = "node.enforcement-changed"
 
@@ -61,8 +61,8 @@ class EnforcementChanged(NodeEvent):
 class Started(NodeEvent):
     """A start that the gate objected to, at `decided_at` on the node; `reason` is a stable code.
 
-    `server_id` is None where its XML has none that can be read. `objection_id` is the node's own: an
-    objection that is reported twice is recorded once.
+    `server_id` is None when the server's XML has no readable UUID. `objection_id` is an id that the node
+    makes, so an objection that is reported twice is recorded once.
     """
 
     objection_id: Word
@@ -82,16 +82,17 @@ class StartRefused(Started):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTolerated(Started):
-    """The server started all the same, for the policy does not refuse it."""
+    """The server started despite the objection, because the policy does not refuse the start."""
 
     topic: ClassVar[str] = "start.tolerated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReactionTaken(NodeEvent):
-    """A running server in violation was acted upon, as the policy set at `policy_position` asks.
+    """A node reacted to a running server in violation, as the policy set at `policy_position` asks.
 
-    `reason` says why it failed, else it is None. `reaction_id` is the node's own: see `Started`.
+    `reason` says why the action failed; otherwise it is None. `reaction_id` is an id that the node makes, so
+    a reaction that is reported twice is recorded once.
     """
 
     topic: ClassVar[str] = "reaction.taken"

@@ -148,11 +148,11 @@ class Grounds(StrEnum):
     ANNOUNCED = "announced"
     """The home had announced the migration to that node."""
     LEFT = "left"
-    """The home no longer has the server, or libvirt there says that it went by a migration."""
+    """The home no longer has the server, or libvirt on the home says that the server has migrated."""
     ORDERED = "ordered"
-    """An administrator ordered it."""
+    """An administrator ordered the move."""
     POLICY = "policy"
-    """The home is lost, and its policy lets signs follow their servers then."""
+    """The home is lost, and its policy lets the signs of a lost node follow their servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

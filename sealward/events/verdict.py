@@ -114,7 +114,7 @@ def differs(
 ) -> Verdict:
     """Return the verdict after a measurement that differs from the reference (rules 3, 8).
 
-    A difference counts while trust is withheld, too: it was seen. `fingerprint` is the measurement's.
+    A difference makes the verdict false also while trust is withheld. `fingerprint` is the measurement's.
     """
     if checked_at <= verdict.checked_at:
         return verdict

@@ -56,7 +56,7 @@ class Past:
     def up_to(
         self, position: int, progress: Callable[[int], object] = lambda _: None
     ) -> Iterator[tuple[Signs, Tables]]:
-        """Give the signs as of a position; `progress` hears of every batch how many events it had."""
+        """Give the signs as of a position; `progress` is called with the number of events of each batch."""
         if not self._lock.acquire(timeout=PATIENCE):
             raise PastBusy
         try:

@@ -36,7 +36,7 @@ NAMES: Final[dict[type[Event], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task: an accepted order, and what came of it."""
+    """A task: an accepted order, its state and its result."""
 
     task_id: str
     name: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BEAT: Final = 2.5
-"""Seconds after which a node says at latest that it is there."""
+"""The longest time between two heartbeats of a node, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +258,10 @@ class Settings:
 
     @property
     def quiet_after(self) -> float:
-        """Return the seconds after which a node is quiet, for three of its heartbeats were not heard.
+        """Return the seconds after which a node is quiet: the time of three heartbeats.
 
-        Less than ten for any lease: monitoring that looks every other second sees it within ten seconds.
+        Less than ten for any lease, so monitoring that asks every two seconds shows a quiet node within ten
+        seconds.
         """
         return 3 * self.heartbeat
 

@@ -94,7 +94,7 @@ class AmqpQueues:
         """Publish (queue, body); return the queues that did not take all. Raises BusUnavailable.
 
         The broker closes the channel at a letter that is larger than its `max_message_size`, and does not say
-        which letter it was: then each goes by itself.
+        which letter it was. Then each letter is published by itself.
         """
         if self._session is not None and self._session.ended.is_set():
             self._end_session()

@@ -37,9 +37,10 @@ OTHERWISE: Final = 406
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """`user` is the broker's user that alone may write to it; None where several users may.
+    """An inbox by its name.
 
-    Where it is not `is_read_by_one`, the broker gives its messages to several readers.
+    `user` is the only user of the broker that may write to the inbox; None if several users may. If
+    `is_read_by_one` is False, the broker gives the inbox's messages to several readers.
     """
 
     name: str

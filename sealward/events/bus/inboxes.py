@@ -47,7 +47,8 @@ SHORTEST_REST: Final = 1.0
 class Inboxes(Consumer):
     """Reads the inboxes that `which` names, as long as this process leads.
 
-    `rest` returns for how many seconds a user of the broker is not to be read; 0 while it may be.
+    `rest` returns for how many seconds the inbox of a broker's user is not to be read; 0 while it may be
+    read.
     """
 
     def __init__(

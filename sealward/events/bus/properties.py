@@ -29,17 +29,18 @@ METHOD: Final = 1
 """The type of the frame that begins a message (AMQP 0-9-1, section 4.2.4)."""
 DELIVERED: Final = pack(">HH", *amqp.spec.Basic.Deliver)
 GOTTEN: Final = pack(">HH", *amqp.spec.Basic.GetOk)
-"""The beginnings of frames that bring a message: to a consumer, and in answer to `basic.get`."""
+"""First bytes of the method frames that deliver a message: to a consumer, and in answer to `basic.get`."""
 TAG: Final = 9
-"""Bytes of the delivery tag and of the bit that says whether the message came before."""
+"""Bytes of the delivery tag and of the bit `redelivered`."""
 HEADER: Final = 2
 """The type of the frame that has a message's properties (AMQP 0-9-1, section 4.2.6)."""
 BEFORE: Final = 12
-"""Bytes of it before the properties: class, weight and size of the body."""
+"""Bytes of that frame before the properties: class, weight and size of the body."""
 NONE: Final = pack(">H", 0)
 """The flags of no property at all."""
 DEEPER: Final = 8
-"""Calls by which a trial stands deeper in Python's stack than the reading that follows it."""
+"""The trial reads the properties at a stack that is so many calls deeper. So when the trial does not exceed
+Python's limit of recursion, neither does the reading that follows."""
 PACKED: Final = "compression"
 """The header that makes kombu decompress the body."""
 ENCODINGS: Final = frozenset({"", "binary", "utf-8"})

@@ -33,7 +33,7 @@ class Tls:
         return made
 
     def options(self) -> dict[str, Any]:
-        """Return the same as kombu's `ssl` takes it, which puts in the host's name (amqp.transport, 5.3)."""
+        """Return the context's settings as kombu's option `ssl`; amqp (5.3) adds the host's name."""
         return {
             "cert_reqs": ssl.CERT_REQUIRED,
             "server_hostname": None,

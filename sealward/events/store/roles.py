@@ -54,7 +54,7 @@ OPENING: Final = (SignCreated, NodeInvited, NodeRegistered)
 
 
 def kinds() -> list[tuple[str, str, bool]]:
-    """Return of each topic the kind of stream that it belongs to, and whether a stream may begin with it."""
+    """Return each topic, the kind of stream that it belongs to, and whether a stream may begin with it."""
     return [
         (topic, "sign" if issubclass(event, SignEvent) else "node", event in OPENING)
         for topic, event in EVENTS.items()
@@ -67,9 +67,9 @@ def topics(role: str) -> frozenset[str]:
 
 
 def grant(url: str) -> list[str]:
-    """Give the roles that there are their rights; return their names. The URL is the owner's.
+    """Grant the existing roles their rights; return the names of these roles. `url` is the schema owner's.
 
-    Raises StoreUnavailable, and NotAllowed where the URL is not the owner's.
+    Raises StoreUnavailable, and NotAllowed when `url` is not the owner's.
     """
     with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
         known = [str(row["role"]) for row in connection.execute(SQL["known"])]
@@ -85,7 +85,7 @@ def grant(url: str) -> list[str]:
 def is_bounded(url: str) -> bool:
     """Say whether the database's administrator has bounded the roles, which the owner cannot do.
 
-    Call it where there are roles. The URL is the owner's. Raises StoreUnavailable.
+    Only for a database with roles. `url` is the schema owner's. Raises StoreUnavailable.
     """
     with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
         row = connection.execute(SQL["is-bounded"]).fetchone()

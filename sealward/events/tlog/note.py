@@ -48,7 +48,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A signature that is good: of which key, and for a cosignature at which POSIX time, else None."""
+    """A verified signature: the name of its key, and the POSIX time of a cosignature, otherwise None."""
 
     name: str
     time: int | None

@@ -160,7 +160,7 @@ def _mapping(of_key: Check, of_value: Check, most: int) -> Check:
 
 
 def _bounded(most: int) -> Source:
-    """Return the source of a check of a collection, as far as it bounds the number of entries."""
+    """Return the first lines of the check of a collection: they bound the number of entries."""
     source = Source()
     source.add("if len(value) > {0}:", most)
     source.add("    raise {0}({1})", Unfit, f"must have at most {most} entries")

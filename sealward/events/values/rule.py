@@ -25,7 +25,7 @@ BIGGEST: Final = 2**63 - 1
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
-"""Stands for no time at all, in fields that say so."""
+"""The value that means no time at all, in fields that allow it (`Time.or_never`)."""
 NOTHING: Final = timedelta(0)
 
 SHORT: Final = 100
