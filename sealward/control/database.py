@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
 from sealward.events.store.store import available
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sealward.events.store.round_trip import Along
 
 SQL = blocks("sealward.control", "control.sql")
+PATIENCE: Final = 30.0
+"""Seconds to wait for another process that writes to the file."""
 
 
 class ControlDatabase(Protocol):
@@ -45,11 +47,8 @@ class SqliteControl:
     """An SQLite file for its owner alone; safe for many threads and beside other processes."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database = sqlite_file.private(path, patience=PATIENCE)
         self._create()
 
     def _create(self) -> None:

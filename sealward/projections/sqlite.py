@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.store import available
 from sealward.projections.tables import SqliteTables, statements
 
@@ -24,6 +25,8 @@ REFUSALS: Final[tuple[type[Exception], ...]] = (
     sqlite3.InterfaceError,
 )
 """The errors of SQLite for values that it cannot store. A file out of reach raises other errors."""
+PATIENCE: Final = 30.0
+"""Seconds to wait for another connection that writes to the file."""
 
 
 class SqliteBackend:
@@ -91,12 +94,10 @@ class SqliteBackend:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=30, isolation_level=None, check_same_thread=False
+            connection = sqlite_file.connected(
+                self._path, patience=PATIENCE, flush=sqlite_file.Flush.CHECKPOINTS
             )
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(statements("sqlite")["database.create-position"])
             self._own.connection = connection
             self._opened.append(connection)

@@ -6,11 +6,10 @@ An older copy of a ledger, put back, has references that verify and are no longe
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 import threading
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
 
 if TYPE_CHECKING:
@@ -24,11 +23,8 @@ class Generations:
     """An SQLite file for its owner alone; safe for the threads of one agent."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database = sqlite_file.private(path)
         self._database.execute(SQL["create-generations"])
 
     def close(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
 from sealward.node_agent.gate import posted
 from sealward.node_agent.ledger.generations import Generations
@@ -41,12 +40,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.folder = path.parent
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._generations = Generations(path.with_name("generations.sqlite"))
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database = sqlite_file.private(path)
         for table in (
             "create-entries",
             "create-facts",

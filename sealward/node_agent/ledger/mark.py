@@ -12,8 +12,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
-from sealward.node_agent.ledger import read_only
 from sealward.node_agent.ledger.generations import Generations
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def newer(folder: str, change: int, servers: Iterable[str], server_id: str) -> N
     path = beside(folder)
     if not os.path.exists(path):  # noqa: PTH110 - pathlib costs more than the decision
         return None
-    with contextlib.suppress(sqlite3.Error, ValueError), read_only.opened(path) as mark:
+    with contextlib.suppress(sqlite3.Error, ValueError), sqlite_file.reading(path) as mark:
         facts = dict(mark.execute(SQL["all-facts"]).fetchall())
         if int(facts.get(CHANGE, 0)) <= change:
             return None

@@ -8,11 +8,11 @@ on a schedule.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
 from sealward.node_agent.files.content import tree
 from sealward.node_agent.files.content.stamp import Known, Stamp
@@ -35,9 +35,6 @@ class Cache:
     """An SQLite file that only its owner can read, usable by any thread. With None it is kept in memory."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.Lock()
         try:
             self._open(path)
@@ -47,19 +44,20 @@ class Cache:
             ):  # locked, or no place: not broken
                 raise
             log.warning("what was known of files is made anew, for %s: %s", path, broken)
-            self._database.close()
             for file in path.parent.glob(f"{path.name}*"):
                 file.unlink()
             self._open(path)
 
     def _open(self, path: Path | None) -> None:
-        self._database = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        for name in ("create-digests", "create-leaves", "create-progress"):
-            self._database.execute(SQL[name])
         # All of it can be made again: no flush to disk for each file read.
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=OFF")
-        self._known = {file: Known(*rest) for file, *rest in self._database.execute(SQL["digests"])}
+        self._database = sqlite_file.private(path, flush=sqlite_file.Flush.NEVER)
+        try:
+            for name in ("create-digests", "create-leaves", "create-progress"):
+                self._database.execute(SQL[name])
+            self._known = {file: Known(*rest) for file, *rest in self._database.execute(SQL["digests"])}
+        except sqlite3.Error:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
 from sealward.node_agent.files.content.stamp import Known
-from sealward.node_agent.ledger import read_only
 
 if TYPE_CHECKING:
     from sealward.node_agent.files.content.stamp import Stamp
@@ -24,7 +24,7 @@ class Remembered:
     def known(self, stamp: Stamp) -> Known | None:
         """Return the root of a file with that stamp, if it is known."""
         try:
-            with read_only.opened(self._path) as database:
+            with sqlite_file.reading(self._path) as database:
                 row = database.execute(SQL["digest"], (stamp.file,)).fetchone()
         except sqlite3.Error:
             return None

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.error import SealwardError
 from sealward.events.policy import DEFAULT
+from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
-from sealward.node_agent.ledger import bindings, read_only
+from sealward.node_agent.ledger import bindings
 from sealward.node_agent.ledger.mark import CHANGE, SIGNERS, newer
 from sealward.node_agent.ledger.policies import NODE, standing
 
@@ -81,8 +82,8 @@ def read(folder: str, server_id: str) -> Dossier:
     """Return the dossier of a server. Reads files alone, and raises LedgerUnreadable."""
     try:
         with (
-            read_only.opened(f"{folder}/ledger.sqlite") as ledger,
-            read_only.opened(f"{folder}/generations.sqlite") as seen,
+            sqlite_file.reading(f"{folder}/ledger.sqlite") as ledger,
+            sqlite_file.reading(f"{folder}/generations.sqlite") as seen,
         ):
             facts = dict(ledger.execute(SQL["all-facts"]).fetchall())
             rows = [ledger.execute(SQL["policy"], (one,)).fetchone() for one in (NODE, server_id)]
@@ -116,7 +117,7 @@ def read(folder: str, server_id: str) -> Dossier:
 def references(folder: str) -> tuple[str, ...]:
     """Return the envelopes of all references of a node, not verified. Raises LedgerUnreadable."""
     try:
-        with read_only.opened(f"{folder}/ledger.sqlite") as ledger:
+        with sqlite_file.reading(f"{folder}/ledger.sqlite") as ledger:
             return tuple(envelope for *_, envelope in ledger.execute(SQL["entries"]))
     except sqlite3.Error as unreadable:
         raise LedgerUnreadable(f"{folder}: {unreadable}") from unreadable
@@ -133,7 +134,7 @@ class Owner(NamedTuple):
 def owners(folder: str, belongings: Iterable[str]) -> tuple[Owner, ...]:
     """Return the signed servers that have any of these belongings. Raises LedgerUnreadable."""
     try:
-        with read_only.opened(f"{folder}/ledger.sqlite") as ledger:
+        with sqlite_file.reading(f"{folder}/ledger.sqlite") as ledger:
             if ledger.execute(SQL["has-belongings"]).fetchone() is None:
                 return ()  # written by an agent of an earlier version
             found = ledger.execute(SQL["owners"], (json.dumps(sorted(belongings)),)).fetchall()
