@@ -9,8 +9,9 @@ import msgspec
 from sealward.commands.errors import NotSigned
 from sealward.events.base import Origin  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.auth.access import PROOF, Rule
-from sealward.http.operation.answer import Id, Time, answer, link_next
+from sealward.http.operation.answer import Id, Time, answer
 from sealward.http.operation.operation import OF_A_SIGN, Answer, Operation
+from sealward.http.operation.paging import Paging
 from sealward.http.operation.parameter import LIMIT, Query, whole
 
 if TYPE_CHECKING:
@@ -65,20 +66,19 @@ class History:
     def list(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the events about a server with their actors and times, also after its sign was revoked."""
         query: Query = req.context.query
-        limit, history = query.get(LIMIT), self._services.projections.history
+        paging = Paging(req, resp, self._services.public_url)
+        history = self._services.projections.history
         with self._services.projections.reading() as tables:
             rows = history.of_server(
                 tables,
                 server_id,
                 after=query.get(AFTER) or 0,
-                limit=None if limit is None else limit + 1,
+                limit=paging.to_read,
             )
             known = rows or history.of_server(tables, server_id, limit=1)
         if not known:
             raise NotSigned
-        page = rows[:limit]
-        if len(page) < len(rows) and page:
-            link_next(self._services.public_url, req, resp, after=page[-1].position)
+        page = paging.page(rows, after=lambda row: row.position)
         answer(resp, HistoryAnswer([_happened(row) for row in page]))
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sealward.http.auth.access import LOOKS, Rule
-from sealward.http.operation.answer import Id, Uuid, answer, link_next
+from sealward.http.operation.answer import Id, Uuid, answer
 from sealward.http.operation.operation import Answer, Operation
+from sealward.http.operation.paging import Paging
 from sealward.http.operation.parameter import LIMIT, NODE_ID, OFFSET, Query, choice, server
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Servers:
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the servers by server_id; `signed=false` lists the servers that are not under control."""
         query: Query = req.context.query
-        signed, limit = query.get(SIGNED), query.get(LIMIT)
+        paging = Paging(req, resp, self._services.public_url)
+        signed = query.get(SIGNED)
         with self._services.projections.reading() as tables:
             rows = self._services.projections.servers.page(
                 tables,
@@ -65,10 +67,8 @@ class Servers:
                 node_id=query.get(NODE_ID),
                 after=query.get(MARKER) or "",
                 offset=query.get(OFFSET) or 0,
-                limit=None if limit is None else limit + 1,
+                limit=paging.to_read,
             )
-        page = rows[:limit]
-        if len(page) < len(rows) and page:
-            link_next(self._services.public_url, req, resp, marker=page[-1].server_id)
+        page = paging.page(rows, marker=lambda row: row.server_id)
         shown = [Server(row.server_id, row.instance_name, row.node_id, row.signed is True) for row in page]
         answer(resp, ServerList(shown))

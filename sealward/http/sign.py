@@ -13,10 +13,11 @@ from sealward.events.comparison.measurement import LIBVIRT_DOMAIN
 from sealward.events.is_valid import IsValid
 from sealward.http.auth.access import CHANGES, LOOKS, Rule
 from sealward.http.auth.context import context_of
-from sealward.http.operation.answer import AskedId, Date, Id, Uuid, answer, date, link_next
+from sealward.http.operation.answer import AskedId, Date, Id, Uuid, answer, date
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.etag import is_known, only_if, tag
 from sealward.http.operation.operation import OF_A_SIGN, PAST_BUSY, Answer, Operation
+from sealward.http.operation.paging import Paging
 from sealward.http.operation.parameter import AT, LIMIT, NODE_ID, OFFSET, Query, canonical_uuid, choice, whole
 
 if TYPE_CHECKING:
@@ -161,20 +162,19 @@ class Signs:
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the signs by ascending id, whole unless `limit` is given."""
         query: Query = req.context.query
-        is_valid, limit = query.get(IS_VALID), query.get(LIMIT)
+        paging = Paging(req, resp, self._services.public_url)
+        is_valid = query.get(IS_VALID)
         with self._services.signs_at(query.get(AT)) as (signs, tables, now):
             rows = signs.page(
                 tables,
                 now=now,
                 after=query.get(MARKER) or 0,
                 offset=query.get(OFFSET) or 0,
-                limit=None if limit is None else limit + 1,
+                limit=paging.to_read,
                 is_valid=None if is_valid is None else IsValid(is_valid),
                 node_id=query.get(NODE_ID),
             )
-        page = rows[:limit]
-        if len(page) < len(rows) and page:
-            link_next(self._services.public_url, req, resp, marker=page[-1].sign_id)
+        page = paging.page(rows, marker=lambda row: row.sign_id)
         answer(resp, SignList([shown(row, now) for row in page]), order="sorted")
 
     def create(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from sealward.events import typed
 from sealward.events.base import Origin
 from sealward.events.codec import EVENTS
-from sealward.projections.tables import WHOLE
+from sealward.projections.tables import up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ class History:
         self, tables: Tables, server_id: str, *, after: int = 0, limit: int | None = None
     ) -> list[HistoryRow]:
         """Return the events about a server beyond the position `after`, in order, revoked signs included."""
-        values = {"server_id": server_id, "after": after, "limit": WHOLE if limit is None else limit}
+        values = {"server_id": server_id, "after": after, "limit": up_to(limit)}
         return [_row(found) for found in tables.all("history.of-server", values)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRemoved
-from sealward.projections.tables import WHOLE
+from sealward.projections.tables import up_to
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -83,7 +83,7 @@ class Servers:
             "node_id": node_id,
             "after": after,
             "offset": offset,
-            "limit": WHOLE if limit is None else limit,
+            "limit": up_to(limit),
         }
         return [_row(found, signed=bool(found["signed"])) for found in tables.all("servers.page", values)]
 

@@ -28,7 +28,7 @@ from sealward.events.verdict import (
     withheld,
 )
 from sealward.events.verdict_reason import VerdictReason
-from sealward.projections.tables import WHOLE
+from sealward.projections.tables import up_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,7 +155,7 @@ class Signs:
             "now": _stamp(now),
             "after": after,
             "offset": offset,
-            "limit": WHOLE if limit is None else limit,
+            "limit": up_to(limit),
             "is_valid": is_valid,
             "node_id": node_id,
         }

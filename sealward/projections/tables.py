@@ -22,9 +22,14 @@ PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
 NAMED: Final = re.compile(r"%\(([a-z_]+)\)s")
 """`%(name)s`, as psycopg has it."""
-WHOLE: Final = 2**63 - 1
+_WHOLE: Final = 2**63 - 1
 """The limit for a list without a limit."""
 NOTHING: Final[dict[str, object]] = {}
+
+
+def up_to(limit: int | None) -> int:
+    """Return the value of LIMIT in a block for a list of at most `limit` rows; None is for the whole list."""
+    return _WHOLE if limit is None else limit
 
 
 class Tables(Protocol):

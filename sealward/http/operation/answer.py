@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlencode
 
 import falcon
 import msgspec
@@ -43,15 +42,3 @@ def rfc1123(moment: datetime | None) -> str | None:
 def date(moment: datetime) -> str:
     """Return a moment in UTC in the form "Mon, 03 Jun 2024 10:45:36 GMT"."""
     return format_datetime(moment, usegmt=True)
-
-
-def link_next(public_url: str, req: falcon.Request, resp: falcon.Response, **values: object) -> None:
-    """Add a Link header to the next page (RFC 8288): this request's URL with other `values` in its query.
-
-    The link begins with `public_url`, or is relative where that is empty. The client's Host header is not
-    used. A client that can set this header for another client's request, for example through a cache, would
-    choose the target of that client's link. The body does not change: lists have the form of the seed.
-    """
-    query = {name.removeprefix("$"): value for name, value in req.params.items() if name.strip("$")}
-    query.pop("offset", None)
-    resp.append_link(f"{public_url}{req.path}?{urlencode(query | values)}", "next")
