@@ -17,6 +17,8 @@ class VerdictReason(StrEnum):
     """A measurement of the server's forms, parts or files differs from the reference."""
     TAINTED = "tainted"
     """The running server has a taint that it did not have when it was signed (`events.comparison.taint`)."""
+    PLACE_UNCONFIRMED = "place-unconfirmed"
+    """An order of before a move is not sealed on the new node."""
     FALSE_BEFORE_MOVE = "false-before-move"
     """The server was false when its sign moved, and measures equal on its new node."""
     IN_DOUBT = "profile-changed"

@@ -15,7 +15,7 @@ Rules, each with a test of its name in tests/commands/test_confirmation.py:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sealward.commands.errors import PlaceUnconfirmed
 from sealward.events.is_valid import IsValid
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from sealward.commands.sign_state import Sign
     from sealward.events.verdict import Verdict
 
-UNCONFIRMED: Final = "place-unconfirmed"
-"""The reason why an order of before a move is not sealed on the new node."""
 
-
-def not_sealed_for(sign: Sign) -> str | None:
+def not_sealed_for(sign: Sign) -> VerdictReason | None:
     """Return the reason why no measurement is sealed now (rule 2); None where a measurement may be sealed.
 
     An order with `in_doubt` is for servers in which nothing else has changed: a server that was false is not
@@ -40,7 +37,7 @@ def not_sealed_for(sign: Sign) -> str | None:
         return VerdictReason.CLAIMED
     known = sign.unconfirmed
     is_unconfirmed = known.is_elsewhere or (known.was_false and sign.is_order_in_doubt)
-    return UNCONFIRMED if is_unconfirmed else None
+    return VerdictReason.PLACE_UNCONFIRMED if is_unconfirmed else None
 
 
 def as_confirmed(sign: Sign, verdict: Verdict) -> Verdict:
