@@ -1,7 +1,8 @@
 """The folder that an export is: a log as c2sp.org/tlog-tiles has it, and the bytes of its events.
 
-`checkpoint` and `tile/…` are what the API serves under /v1/log. `states/…` are named like the bundles of
-entries: for each event its length, four bytes, the high byte first, and the bytes that the log has stored.
+`checkpoint` and `tile/…` are the files that the API serves under /v1/log. The files of `states/…` are named
+like the bundles of entries. Each has for each of its events the length, four bytes, the high byte first, and
+the bytes that the log has stored.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LENGTH: Final = 4
 
 
 class ExportRefused(SealwardError):
-    """A file of the export is missing, or is not what it must be; the message names the file."""
+    """A file of the export is missing or malformed; the message names the file."""
 
     code = "audit.export-refused"
 

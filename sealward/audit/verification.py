@@ -1,4 +1,4 @@
-"""Verifies an export offline: each step with what it found, from the signatures to the verdicts."""
+"""Verifies an export offline in steps, from the signatures of the checkpoint to the verdicts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHOWN: Final = 20
 
 @dataclass(slots=True)
 class Step:
-    """One step of a verification: what was looked at, what was found, and what is wrong."""
+    """One step of a verification: its name, its finding, and the problems that it found."""
 
     name: str
     found: str = ""

@@ -29,8 +29,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     policy = steps.add_parser(
         "policy",
         help="print a trust policy for this log",
-        description="Print the policy with which this log is verified (c2sp.org/tlog-policy). Whoever "
-        "verifies needs it from somebody they trust, and not from the folder that they verify.",
+        description="Print the policy with which this log is verified (c2sp.org/tlog-policy). An "
+        "auditor needs the policy from a source that the auditor trusts, and not from the exported folder.",
     )
     policy.set_defaults(run=_policy)
     export = steps.add_parser(

@@ -196,7 +196,7 @@ def test_a_log_that_was_changed_is_not_taken(
 
 
 def test_a_tree_that_was_changed_is_found(tmp_path: Path) -> None:
-    """Whoever writes to the rows changes the tree and not the log: the first event that differs is named."""
+    """The tree was changed and the log was not: the first event that differs is named."""
     with (
         contextlib.closing(stores.in_memory()) as store,
         contextlib.closing(Projections(SqliteBackend(tmp_path / "rows.sqlite"))) as projections,

@@ -159,7 +159,7 @@ def test_there_is_no_proof_of_the_impossible(old: int, new: int) -> None:
 
 
 def test_the_tree_without_leaves_has_one_root() -> None:
-    """Whoever claims another root for it is refused."""
+    """Another root for it is refused."""
     verify_consistency(0, 3, (), EMPTY, root(3, SUBTREES))
     with pytest.raises(ProofRefused):
         verify_consistency(0, 3, (), MANY[0], root(3, SUBTREES))

@@ -340,7 +340,7 @@ def test_a_log_that_the_policy_does_not_name_is_not_trusted() -> None:
     ],
 )
 def test_what_is_no_policy_is_refused_and_its_line_named(written: str, line: str) -> None:
-    """So that whoever writes a policy finds the place."""
+    """So that the author of a policy finds the place."""
     with pytest.raises(PolicyRefused, match=line):
         read_policy(written)
 
