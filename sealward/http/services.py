@@ -83,12 +83,12 @@ class Services:
             with self.past.at(at) as (signs, tables):
                 yield signs, tables, at
 
-    def carry_out(self, command: Command) -> None:
+    def carry_out(self, command: Command) -> bool:
         """Hand a command to the writer, and wait until the projections show its changes.
 
-        Raises Rejected.
+        Return whether the projections show them after `wait` seconds. Raises Rejected.
         """
-        self.projections.wait_for(self.handler.handle(command), self.wait)
+        return self.projections.wait_for(self.handler.handle(command), self.wait)
 
     def carry_out_together(self, work: Callable[[UnitOfWork], None]) -> None:
         """Have `work` decide over several streams in one transaction, and wait as `carry_out` does.

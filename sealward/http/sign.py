@@ -89,12 +89,14 @@ NO_NEW_SIGN: Final = {
     404: ("server.not-found",),
     409: ("sign.exists", "server.on-several-nodes"),
     410: ("sign.revoked-meanwhile",),
+    503: ("projections.lagging",),
 }
 """Status and reasons of a refusal to sign a server."""
 NOT_ANEW: Final = {
     400: ("server.bad-uuid",),
     409: ("sign.place-unconfirmed",),
     410: ("sign.revoked-meanwhile",),
+    503: ("projections.lagging",),
 }
 """Status and reasons of a refusal to sign a server anew, beside the reasons of every call about a sign."""
 
@@ -186,10 +188,10 @@ class Signs:
         if signed:
             raise AlreadySigned
         server = _only(found, req.context.body.node_id)
-        self._services.carry_out(_create(server, req, self._services.task_id()))
+        is_shown = self._services.carry_out(_create(server, req, self._services.task_id()))
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"/v1/sign/{asked}")
-        self._answer_when_sealed(asked, resp)
+        self._answer_when_sealed(asked, resp, is_shown=is_shown)
 
     def update(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Sign a server anew: make a reference of its present state, and wait for the seal."""
@@ -200,8 +202,8 @@ class Signs:
             expected=only_if(req, self._services, asked),
             node_id=int(req.context.body.node_id) or None,
         )
-        self._services.carry_out(command)
-        self._answer_when_sealed(asked, resp)
+        is_shown = self._services.carry_out(command)
+        self._answer_when_sealed(asked, resp, is_shown=is_shown)
 
     def show(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the sign of a server."""
@@ -222,7 +224,7 @@ class Signs:
     def _along(self, server_id: str) -> Along | None:
         return self._services.sign_along(server_id)
 
-    def _answer_when_sealed(self, asked: str, resp: falcon.Response) -> None:
+    def _answer_when_sealed(self, asked: str, resp: falcon.Response, *, is_shown: bool) -> None:
         signs = self._services.projections.signs
 
         def is_sealed(tables: Tables) -> bool:
@@ -232,6 +234,9 @@ class Signs:
         self._services.wait_until(is_sealed)
         with self._services.projections.reading() as tables:
             row = signs.one(tables, asked)
+        if row is None and not is_shown:
+            message = "The order is recorded, and the lists do not show it yet; GET the sign in some seconds."
+            raise Problem(503, "projections.lagging", message, {"Retry-After": "2"})
         if row is None:
             message = "This was carried out; then another request took the server off control."
             raise Problem(410, "sign.revoked-meanwhile", message)
