@@ -53,7 +53,8 @@ def _described(mirror: etree._Element) -> str:
     disk = mirror.getparent()
     target = None if disk is None else disk.find("target")
     device = "" if target is None else target.get("dev", "")
-    return f"{device}: {mirror.get('job', 'copy')} to {_place(mirror)}"
+    kind = mirror.get("job") or "copy"  # while libvirt ends a job, its kind is the empty text for a moment
+    return f"{device}: {kind} to {_place(mirror)}"
 
 
 def _place(mirror: etree._Element) -> str:
