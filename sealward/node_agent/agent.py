@@ -112,10 +112,20 @@ class Agent:
             is_found=reported.is_different,
         )
         self.expected_servers = ExpectedServers(self.enforcement.policies, self._ask)
+        reporter = Reporter(self.hostname, keyring, outbox.put)
+        self._signs = self._signs_of(ledger, hypervisor, files, reported, reporter)
+
+    def _signs_of(
+        self,
+        ledger: Ledger,
+        hypervisor: Hypervisor,
+        files: FileMeasurer,
+        reported: Reported,
+        reporter: Reporter,
+    ) -> Signs:
         bindings = Bindings(ledger)
         measurer = ServerMeasurer(hypervisor, files, bindings)
-        reporter = Reporter(self.hostname, keyring, outbox.put)
-        self._signs = Signs(
+        return Signs(
             ledger,
             bindings,
             Validator(measurer, bindings, reported, reporter, self._moment),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, LiteralString
 import msgspec
 import psycopg
 
-from sealward.events.store.postgres import REFUSALS, Database, Listener
+from sealward.events.store.postgres import REFUSALS, Database
+from sealward.events.store.postgres_listener import Listener
 from sealward.events.store.round_trip import Along
 from sealward.projections.tables import NOTHING, positional, statements
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import select
-import threading
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self
 
 import psycopg
@@ -24,6 +23,7 @@ from psycopg.rows import dict_row, scalar_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from sealward.error import SealwardError
+from sealward.events.store.postgres_listener import Listener
 from sealward.events.store.sql import blocks
 from sealward.events.store.store import EventStore, StoreUnavailable
 
@@ -266,40 +266,6 @@ class PostgresSnapshots(AggregateRecorder):
         with self._database.connection() as connection:
             row = connection.execute(SQL["snapshot"], {"stream": originator_id}, prepare=True).fetchone()
         return [] if row is None else [StoredEvent(row["stream"], row["version"], row["topic"], row["state"])]
-
-
-class Listener:
-    """A thread that gets PostgreSQL's notifications of one channel, and calls `wake` for each."""
-
-    def __init__(self, url: str, channel: LiteralString, wake: Callable[[], None]) -> None:
-        self._url = url
-        self._listen = psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel))
-        self._wake = wake
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"listen-{channel}", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                with psycopg.connect(self._url, autocommit=True, application_name="sealward-listen") as own:
-                    own.execute(self._listen)
-                    self._wake()  # for changes from before LISTEN
-                    self._hear(own)
-            except psycopg.OperationalError as away:
-                log.warning("PostgreSQL is away: %s", str(away).strip())
-                self._stopped.wait(1)
-
-    def _hear(self, own: psycopg.Connection[Any]) -> None:
-        while not self._stopped.is_set():
-            for _ in own.notifies(timeout=0.2, stop_after=1):
-                self._wake()
 
 
 def postgres(url: str) -> EventStore:

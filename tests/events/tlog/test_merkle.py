@@ -7,6 +7,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference_tree import LEAVES
 
 from sealward.events.tlog.merkle import (
     EMPTY,
@@ -22,21 +23,6 @@ from sealward.events.tlog.merkle import (
 )
 from sealward.events.tlog.refusals import ProofRefused
 
-ENTRIES = [
-    bytes.fromhex(one.strip("-"))
-    for one in (
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    )
-]
-"""The leaves of the reference tree of RFC 6962's own tests (google/certificate-transparency)."""
-LEAVES = [leaf_hash(one) for one in ENTRIES]
 ROOTS = {
     0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     1: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from reference_tree import ENTRIES, LEAVES
 
 from sealward.events.tlog.checkpoint import Checkpoint, read_checkpoint
 from sealward.events.tlog.merkle import inclusion_proof, leaf_hash, over, root_of
@@ -39,20 +40,6 @@ WITNESS = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
 ORIGIN, NODE = "sealward.example/log", "sealward.example/node/kvm1"
 LOG_KEY = VerifierKey(ORIGIN, ED25519, LOG.public_key())
 WITNESS_KEY = VerifierKey(NODE, COSIGNATURE, WITNESS.public_key())
-ENTRIES = [
-    bytes.fromhex(one.strip("-"))
-    for one in (
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    )
-]
-LEAVES = [leaf_hash(one) for one in ENTRIES]
 POLICY = f"log {LOG_KEY}\nwitness kvm1 {WITNESS_KEY}\nquorum kvm1\n"
 WRITTEN = """sealward.example/log
 8
