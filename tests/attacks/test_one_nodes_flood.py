@@ -139,6 +139,7 @@ def latencies(log: EventStore, node: Node, number: int) -> list[float]:
     return sorted(found)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("size", "times"),
     [

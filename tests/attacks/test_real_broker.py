@@ -154,6 +154,7 @@ def test_the_node_itself_cannot_say_old_things_again(stack: Stack) -> None:
     assert is_well(stack)
 
 
+@pytest.mark.alone
 def test_a_huge_inventory_holds_up_nobody(stack: Stack, evil: kombu.Connection) -> None:
     """An invited node says that it has 60,000 servers, and others flood; the honest node is never lost."""
     key = Ed25519PrivateKey.generate()
