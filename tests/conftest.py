@@ -14,6 +14,7 @@ import libvirt
 import pytest
 from folders import use_memory
 from scheduling import BySharedServers, order
+from unsteady import pytest_addoption, pytest_configure
 
 from sealward.events.store import store as stores
 from sealward.events.store.postgres import migrate, postgres
@@ -22,6 +23,8 @@ from stack.certificates import Certificates, issue
 from stack.libvirtd import why_not
 from stack.postgres import Postgres
 from stack.rabbitmq import RabbitMQ
+
+__all__ = ["pytest_addoption", "pytest_configure"]  # hooks of pytest
 
 # A deadline would measure what else the machine does.
 hypothesis.settings.register_profile("sealward", deadline=None)
