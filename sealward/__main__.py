@@ -5,29 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sealward.cli import (
-    audit,
-    dead_letters,
-    demo,
-    diff,
-    events,
-    gate,
-    health,
-    measure,
-    node,
-    openapi,
-    parts,
-    policy,
-    profile,
-    register,
-    replay,
-    run,
-    settings,
-    subscribe,
-    token,
-    verify,
-)
+from sealward.cli import dead_letters, demo, health, parts, register, run, token
+from sealward.cli.documents import openapi, policy, settings
 from sealward.cli.help import Parser
+from sealward.cli.log import audit, events, replay, subscribe, verify
+from sealward.cli.node import diff, gate, measure, node, profile
 from sealward.cli.refusal import Refusal
 
 if TYPE_CHECKING:

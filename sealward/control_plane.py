@@ -54,7 +54,7 @@ from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.past import Past
-from sealward.projections.runner import Runner
+from sealward.projections.store.runner import Runner
 from sealward.protocol import reports
 from sealward.protocol.queues import INBOX
 from sealward.settings import SettingRefused

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sealward.control.database import SqliteControl
 from sealward.events.store import store as stores
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,6 @@ def control(settings: Settings) -> ControlDatabase:
 def _postgres(url: str) -> Storage:
     from sealward.control.postgres import PostgresControl  # noqa: PLC0415 - SQLite needs no psycopg
     from sealward.events.store.postgres import postgres  # noqa: PLC0415 - as above
-    from sealward.projections.postgres import PostgresBackend  # noqa: PLC0415 - as above
+    from sealward.projections.store.postgres import PostgresBackend  # noqa: PLC0415 - as above
 
     return Storage(postgres(url), Projections(PostgresBackend(url)), PostgresControl(url))

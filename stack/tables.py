@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealward.cli.settings import table
-from sealward.node_agent.measuring import profile, start_rules
+from sealward.cli.documents.settings import table
+from sealward.node_agent.measuring import profile
 from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT
+from sealward.node_agent.measuring.starting import start_rules
 from sealward.settings import Keystone, Settings
 from sealward.settings.declared import declared_by
 

@@ -32,10 +32,10 @@ from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.notes import Notes
 from sealward.intake.telling.voice import Voice
-from sealward.projections.database import Projections
 from sealward.projections.signs import SignRow
-from sealward.projections.sqlite import SqliteBackend
-from sealward.projections.tables import Tables
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
+from sealward.projections.store.tables import Tables
 from sealward.protocol import reports, telling
 from sealward.protocol.desired import Assignment, Desired
 from sealward.protocol.queues import queue_of

@@ -35,7 +35,7 @@ def test_a_target_that_the_page_names_is_there(target: str) -> None:
         ("sealward/events/store/roles.py", "DECISIONS"),
         ("sealward/events/store/roles.py", "ORDERS"),
         ("sealward/node_agent/measuring/profile.py", "SECTIONS"),
-        ("sealward/projections/database.py", "SHAPE"),
+        ("sealward/projections/store/database.py", "SHAPE"),
         ("tests/factories.py", "ONE_OF_EACH"),
     ],
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sealward.control.checkpoints import Checkpoints, SignedCheckpoint
     from sealward.events.base import Stored
     from sealward.events.store.store import EventStore
-    from sealward.projections.database import Projections
+    from sealward.projections.store.database import Projections
 
 
 class NotSigned(SealwardError):

@@ -19,8 +19,8 @@ from sealward.events.tlog.note import read_note
 from sealward.events.tlog.refusals import CheckpointRefused, NoteRefused, PolicyRefused
 from sealward.events.tlog.tiles import Tile, appended, subtrees, width_at
 from sealward.events.verdict import NEVER
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

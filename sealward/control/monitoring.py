@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from sealward.control.unproven import Count, Unproven
     from sealward.events.set_aside import Aside
     from sealward.events.store.store import EventStore
-    from sealward.projections.database import Projections
     from sealward.projections.nodes import NodeRow
     from sealward.projections.signs import Tally
+    from sealward.projections.store.database import Projections
     from sealward.projections.task_state import TaskState
 
 PATIENCE: Final = 5.0

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sealward.control.checkpoints import Checkpoints
     from sealward.events.store.leader import Leader
     from sealward.events.store.store import EventStore
-    from sealward.projections.database import Projections
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.database import Projections
+    from sealward.projections.store.tables import Tables
 
 log = logging.getLogger(__name__)
 

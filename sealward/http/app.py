@@ -9,14 +9,15 @@ import falcon
 from sealward.http.auth.authentication import Authentication, Authorization
 from sealward.http.auth.identity import Bearer, NoClaims
 from sealward.http.doubt import Doubts
-from sealward.http.event import Events
-from sealward.http.health import Healthcheck
 from sealward.http.history import History
 from sealward.http.limits.limits import Bounded
 from sealward.http.listening.traffic import Traffic
-from sealward.http.log import TransparencyLog
+from sealward.http.log.event import Events
+from sealward.http.log.schema import Schemas
+from sealward.http.log.tlog import TransparencyLog
 from sealward.http.membership import Membership
-from sealward.http.metrics import Metrics
+from sealward.http.monitoring.health import Healthcheck
+from sealward.http.monitoring.metrics import Metrics
 from sealward.http.move import Moves
 from sealward.http.node import Nodes
 from sealward.http.operation import errors
@@ -25,7 +26,6 @@ from sealward.http.operation.openapi import Description
 from sealward.http.operation.operation import Methods, Operation, routes
 from sealward.http.operation.request_id import RequestId
 from sealward.http.policy import Policies
-from sealward.http.schema import Schemas
 from sealward.http.server import Servers
 from sealward.http.sign import Signs
 from sealward.http.task import Tasks

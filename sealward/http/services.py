@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from sealward.http.auth.identity import Identify
     from sealward.http.limits.limits import Limits
     from sealward.http.listening.traffic import Traffic
-    from sealward.projections.database import Projections
     from sealward.projections.past import Past
     from sealward.projections.signs import Signs
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.database import Projections
+    from sealward.projections.store.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)

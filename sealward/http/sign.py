@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sealward.http.services import Services
     from sealward.projections.servers import ServerRow
     from sealward.projections.signs import SignRow
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.tables import Tables
 
 MARKER: Final = whole("marker", "Only signs beyond that id: the last one of the page before.")
 IS_VALID: Final = choice("is_valid", tuple(IsValid), "Only those of this verdict.")

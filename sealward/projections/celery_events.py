@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sealward.events.base import Event, Stored
     from sealward.events.bus.bus import Bus
     from sealward.events.set_aside import SetAside
-    from sealward.projections.database import Projections
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.database import Projections
+    from sealward.projections.store.tables import Tables
     from sealward.projections.tasks import TaskRow
 
 EXCHANGE: Final = "celeryev"

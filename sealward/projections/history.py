@@ -13,13 +13,13 @@ import msgspec
 from sealward.events import typed
 from sealward.events.base import Origin
 from sealward.events.codec import EVENTS
-from sealward.projections.tables import up_to
+from sealward.projections.store.tables import up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sealward.events.base import Event, Recorded
-    from sealward.projections.tables import Row, Tables
+    from sealward.projections.store.tables import Row, Tables
 
 
 _META = frozenset(("timestamp", "actor", "task_id", "request_id", "origin", "server_id", "node_id"))

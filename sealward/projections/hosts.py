@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sealward.events.base import Recorded
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.tables import Tables
 
 
 class Hosts:

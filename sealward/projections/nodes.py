@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sealward.events.base import Recorded
-    from sealward.projections.tables import Row, Tables
+    from sealward.projections.store.tables import Row, Tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealward.error import SealwardError
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sealward.events.store.store import EventStore
     from sealward.projections.signs import Signs
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.tables import Tables
 
 PATIENCE: Final = 30.0
 """Seconds that a question about the past waits for the previous question."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRemoved
-from sealward.projections.tables import up_to
+from sealward.projections.store.tables import up_to
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from sealward.events.base import Recorded
-    from sealward.projections.tables import Row, Tables
+    from sealward.projections.store.tables import Row, Tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from sealward.events.verdict import (
     withheld,
 )
 from sealward.events.verdict_reason import VerdictReason
-from sealward.projections.tables import up_to
+from sealward.projections.store.tables import up_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from sealward.events.base import Event, Recorded
     from sealward.events.is_valid import IsValid
     from sealward.events.store.round_trip import Along
-    from sealward.projections.backend import Backend
-    from sealward.projections.tables import Row, Tables
+    from sealward.projections.store.backend import Backend
+    from sealward.projections.store.tables import Row, Tables
 
 
 class SignRow(msgspec.Struct, frozen=True):

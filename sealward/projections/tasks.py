@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sealward.events.base import Event, Recorded
-    from sealward.projections.tables import Row, Tables
+    from sealward.projections.store.tables import Row, Tables
 
 
 NAMES: Final[dict[type[Event], str]] = {

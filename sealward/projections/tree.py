@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sealward.events.set_aside import Unread
     from sealward.events.tlog.merkle import Subtree
     from sealward.events.tlog.tiles import Stored
-    from sealward.projections.tables import Row, Tables
+    from sealward.projections.store.tables import Row, Tables
 
 
 class Tree:

@@ -42,8 +42,8 @@ from sealward.intake.telling.backoff import Backoff
 from sealward.intake.telling.reminders import Reminders
 from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 from sealward.protocol import telling
 from sealward.protocol.desired import Desired
 from sealward.protocol.queues import inbox_of, queue_of

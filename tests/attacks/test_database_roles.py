@@ -23,8 +23,8 @@ from sealward.events.store import roles
 from sealward.events.store.postgres import NotAllowed, migrate, postgres
 from sealward.events.store.postgres_leader import LOCKS, PostgresLeader
 from sealward.events.store.store import EventStore, Snapshot, VersionConflict
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
 from sealward.protocol.turn import Turn
 from stack.postgres import SEALWARD, Postgres
 from stack.secrets import make

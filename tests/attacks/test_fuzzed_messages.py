@@ -25,8 +25,8 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
 from sealward.intake.orders import TASK, Orders
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
 from sealward.protocol import codec, reports
 from stack.rabbitmq import RabbitMQ
 

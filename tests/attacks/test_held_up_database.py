@@ -18,8 +18,8 @@ from sealward.events.node import NodeRegistered, NodeReturned
 from sealward.events.store import roles
 from sealward.events.store.postgres import migrate, postgres
 from sealward.events.store.store import EventStore, StoreUnavailable
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
 from stack.postgres import SEALWARD, Postgres
 from stack.secrets import make
 

@@ -34,11 +34,11 @@ from sealward.events.bus.connection import connect
 from sealward.events.is_valid import IsValid
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, sqlite
-from sealward.projections.backend import Backend
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
-from sealward.projections.replay import replay
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.backend import Backend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
+from sealward.projections.store.replay import replay
+from sealward.projections.store.sqlite import SqliteBackend
 from sealward.settings import Settings
 from stack.rabbitmq import RabbitMQ
 
@@ -91,7 +91,7 @@ def test_projections_go_on_beyond_what_they_cannot_take(
     store: EventStore, backend: Backend, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the batches: honest events count, others are set aside, and a rebuild finds the same."""
-    monkeypatch.setattr("sealward.projections.database.BATCH", batch)
+    monkeypatch.setattr("sealward.projections.store.database.BATCH", batch)
     fill(store)
     projections = Projections(backend)
     while projections.advance(store):

@@ -29,8 +29,8 @@ from sealward.control.tokens import Tokens
 from sealward.events.base import sign_stream, utc_now
 from sealward.events.sign import SignCreated, SignSealed, SignValidated
 from sealward.events.store.postgres import postgres
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
 from stack.processes import end, free_port, start, wait_until
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ from sealward.events.node import InstanceAppeared, NodeRegistered
 from sealward.events.sign import SignCreated, SignSealed, SignUpdated, SignValidated
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
-from sealward.projections import database as projections_database
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend, PostgresTables
+from sealward.projections.store import database as projections_database
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend, PostgresTables
 from stack.postgres import Postgres
 
 SERVERS = 8_000

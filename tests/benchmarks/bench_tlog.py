@@ -31,8 +31,8 @@ from sealward.events.store.store import EventStore
 from sealward.events.tlog.merkle import inclusion_proof, leaf_hash
 from sealward.events.tlog.policy import read_policy
 from sealward.events.tlog.tiles import appended
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 
 SERVERS = 2_000
 LEAVES = 200_000

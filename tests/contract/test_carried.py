@@ -29,13 +29,13 @@ from sealward.events.sign import SignCreated, SignEvent
 from sealward.events.store import store as stores
 from sealward.events.store.postgres import migrate, postgres
 from sealward.events.store.store import EventStore
-from sealward.projections.backend import Backend
 from sealward.projections.celery_events import EXCHANGE as CELERY
 from sealward.projections.celery_events import CeleryEvents
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
-from sealward.projections.replay import replay
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.backend import Backend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
+from sealward.projections.store.replay import replay
+from sealward.projections.store.sqlite import SqliteBackend
 from stack.postgres import Postgres
 from stack.rabbitmq import RabbitMQ
 

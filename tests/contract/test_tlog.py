@@ -21,8 +21,8 @@ from sealward.control.database import SqliteControl
 from sealward.control.notary import Notary
 from sealward.events.store import store as stores
 from sealward.events.tlog.merkle import inclusion_proof
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 
 PROGRAM = Path(__file__).with_name("tlog")
 GO = shutil.which("go")

@@ -23,9 +23,9 @@ from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
 from sealward.events.tlog.checkpoint import read_checkpoint
 from sealward.events.tlog.note import read_note, read_vkey
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
+from sealward.projections.store.sqlite import SqliteBackend
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ORIGIN = "sealward.example/log"

@@ -17,7 +17,7 @@ from sealward.control.role import Role
 from sealward.events.base import node_stream, utc_now
 from sealward.events.node import NodeReportRefused
 from sealward.events.signing import keys
-from sealward.projections.replay import replay
+from sealward.projections.store.replay import replay
 from sealward.protocol import reports
 from sealward.protocol.queues import INBOX
 from sealward.settings import Settings

@@ -37,9 +37,9 @@ from sealward.events.verdict import UNSEALED, Verdict
 from sealward.node_agent.hypervisor.fleet import sample_uri
 from sealward.node_agent.hypervisor.hypervisor import describe
 from sealward.node_agent.measuring.measure import measure
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
-from sealward.projections.replay import replay
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
+from sealward.projections.store.replay import replay
 from stack.sealward import Stack
 
 pytestmark = pytest.mark.heavy

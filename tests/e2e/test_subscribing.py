@@ -18,7 +18,7 @@ import pytest
 from celery import Celery
 from running import BATCH, WEB, until
 
-from sealward.cli.node import ADD_USER
+from sealward.cli.node.node import ADD_USER
 from sealward.events.bus.permissions import of_worker
 from stack.processes import end, start
 from stack.rabbitmq import program, series

@@ -14,7 +14,7 @@ from running import ADMIN, DATABASE, WEB, Running, until
 from sealward.control.role import Role
 from sealward.events import cloudevent
 from sealward.events.base import Recorded
-from sealward.http import event
+from sealward.http.log import event
 
 
 def whole(sealward: Running) -> list[Recorded]:

@@ -14,7 +14,7 @@ from fuzzing import findings
 from running import ADMIN, WEB, Running
 
 from sealward.http.app import operations
-from sealward.http.metrics import Metrics
+from sealward.http.monitoring.metrics import Metrics
 from sealward.http.operation.openapi import document, refusals
 from sealward.http.operation.operation import Operation
 

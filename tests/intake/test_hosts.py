@@ -15,8 +15,8 @@ from sealward.commands.messages import AdmitNode, InviteNode, RemoveNode, Uninvi
 from sealward.events.signing.keys import public_pem
 from sealward.events.store.store import EventStore
 from sealward.intake.reports.hosts import SHARED, Inboxes
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from sealward.events.store.store import StoreUnavailable
 from sealward.intake.registration.addresses import Addresses
 from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 from sealward.protocol import telling
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealward.node_agent.measuring.jobs import without_jobs
+from sealward.node_agent.measuring.interventions.jobs import without_jobs
 
 DISK = "<domain><devices><disk type='file'>{mirror}<target dev='vda'/></disk></devices></domain>"
 MIRROR = (

@@ -14,7 +14,7 @@ from sealward.events.comparison.remeasured import Remeasured, comparable
 from sealward.events.is_valid import IsValid
 from sealward.events.verdict import UNSEALED, judged
 from sealward.node_agent.measuring.measure import measure
-from sealward.node_agent.measuring.remeasuring import BEFORE, as_in_force
+from sealward.node_agent.measuring.upgrade.remeasuring import BEFORE, as_in_force
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SECRET = "hunter2"  # noqa: S105 - what was masked when the references were made

@@ -6,9 +6,9 @@ import pytest
 
 from sealward.events.comparison.measurement import Measurement
 from sealward.events.comparison.taint import added
-from sealward.node_agent.measuring.jobs import without_jobs
+from sealward.node_agent.measuring.interventions.jobs import without_jobs
+from sealward.node_agent.measuring.interventions.taint import TAINTS, counting
 from sealward.node_agent.measuring.measure import measure
-from sealward.node_agent.measuring.taint import TAINTS, counting
 
 DOMAIN = "<domain type='kvm'><cpu mode='custom'/></domain>"
 COUNTED = ("custom-monitor", "external-launch", "hook-script", "disk-probing")

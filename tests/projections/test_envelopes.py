@@ -10,7 +10,7 @@ from factories import SERVER, event, recorded
 from sealward.events.base import Event
 from sealward.events.sign import SignCreated, SignRevoked, SignSealed, SignUpdated
 from sealward.projections.envelopes import Envelopes
-from sealward.projections.tables import SqliteTables
+from sealward.projections.store.tables import SqliteTables
 
 FIRST = event(SignSealed)
 SECOND = event(SignSealed, envelope={"payload": "W10=", "signatures": []})

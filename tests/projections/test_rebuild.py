@@ -24,13 +24,13 @@ from sealward.events.node import NodeEvent, NodeRegistered, NodeSwept
 from sealward.events.sign import SignEvent, SignOrdered
 from sealward.events.store import store as stores
 from sealward.events.store.store import EventStore
-from sealward.projections import database as projections_database
-from sealward.projections import postgres as in_postgresql
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
-from sealward.projections.replay import replay
-from sealward.projections.runner import Runner
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store import database as projections_database
+from sealward.projections.store import postgres as in_postgresql
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
+from sealward.projections.store.replay import replay
+from sealward.projections.store.runner import Runner
+from sealward.projections.store.sqlite import SqliteBackend
 
 SERVERS = ("bdfe7b89-4d44-4edb-af5a-de8733aa3eba", "ee57ad11-5c74-4e49-bf2d-46858570b3a1")
 

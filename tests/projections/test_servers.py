@@ -9,7 +9,7 @@ from factories import SERVER, event, recorded
 from sealward.events.base import Event
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.projections.servers import Servers
-from sealward.projections.tables import SqliteTables
+from sealward.projections.store.tables import SqliteTables
 
 
 def found(*events: Event) -> int | None:

@@ -17,7 +17,7 @@ from sealward.events.is_valid import IsValid
 from sealward.events.node import InstanceLeft, NodeDeactivated, NodeLost, NodeSwept, Withheld
 from sealward.events.sign import SignCreated, SignMoved, SignRevoked, SignSealed, SignUpdated, SignValidated
 from sealward.projections.signs import SignRow, Signs
-from sealward.projections.tables import SqliteTables, Tables
+from sealward.projections.store.tables import SqliteTables, Tables
 
 
 def view() -> Tables:

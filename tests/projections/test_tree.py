@@ -19,10 +19,10 @@ from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
 from sealward.events.tlog.merkle import inclusion_proof, leaf_hash, root_of, verify_inclusion
 from sealward.events.tlog.record import record_of
-from sealward.projections.database import Projections
-from sealward.projections.postgres import PostgresBackend
-from sealward.projections.replay import replay
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.postgres import PostgresBackend
+from sealward.projections.store.replay import replay
+from sealward.projections.store.sqlite import SqliteBackend
 
 NUMBERS = st.integers(1, 700)
 

@@ -36,8 +36,8 @@ from sealward.intake.telling.notes import Notes
 from sealward.intake.telling.reminders import Reminders
 from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice
-from sealward.projections.database import Projections
-from sealward.projections.sqlite import SqliteBackend
+from sealward.projections.store.database import Projections
+from sealward.projections.store.sqlite import SqliteBackend
 from sealward.protocol import reports
 from sealward.protocol.desired import Desired
 from sealward.protocol.turn import Turn

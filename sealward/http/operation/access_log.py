@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import falcon
 
     from sealward.http.listening.client import Client
-    from sealward.http.metrics import Metrics
+    from sealward.http.monitoring.metrics import Metrics
 
 log = logging.getLogger("sealward.access")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sealward.events.store.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from sealward.projections.database import Projections
+    from sealward.projections.store.database import Projections
 
 PATIENCE: Final = 5.0
 """Seconds to wait for the projection of nodes."""

@@ -10,7 +10,7 @@ from sealward.protocol.queues import INBOX, inbox_of
 
 if TYPE_CHECKING:
     from sealward.events.store.store import EventStore
-    from sealward.projections.database import Projections
+    from sealward.projections.store.database import Projections
 
 SHARED: Final = Inbox(INBOX)
 """The inbox that agents of earlier versions and uninvited hosts share."""

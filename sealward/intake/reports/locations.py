@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.projections.database import Projections
+    from sealward.projections.store.database import Projections
 
 
 class Locations:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sealward.commands.node_state import Node
     from sealward.events.store.store import EventStore
-    from sealward.projections.database import Projections
     from sealward.projections.signs import SignRow
+    from sealward.projections.store.database import Projections
 
 GATE_WAITS: Final = 0.5
 """Seconds that an answer to a start gate may wait for the projections: the gate waits little longer."""

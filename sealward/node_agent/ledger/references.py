@@ -14,7 +14,7 @@ from sealward.events.signing import statement as statements
 from sealward.node_agent.ledger import bindings
 from sealward.node_agent.ledger.ledger import Entry
 from sealward.node_agent.measuring import belongings
-from sealward.node_agent.measuring.remeasuring import as_in_force
+from sealward.node_agent.measuring.upgrade.remeasuring import as_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,9 +14,10 @@ from lxml import etree
 
 from sealward.events.comparison.binding import AS_SIGNED, doors_opened, strays
 from sealward.events.comparison.measurement import CONFIG, LIVE, REDEFINED, STARTED, Finding, differing
-from sealward.node_agent.measuring import canonical, completing, findings, masking, profile
+from sealward.node_agent.measuring import canonical, findings, masking, profile
 from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT, Kind
 from sealward.node_agent.measuring.measure import measure
+from sealward.node_agent.measuring.starting import completing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from sealward.events.comparison.doubt import MOST
 from sealward.events.comparison.files import UNREAD
 from sealward.events.comparison.measurement import COMPANIONS, CONFIG, FILES, LIVE, STARTED, Finding
-from sealward.node_agent.measuring import canonical, completing, evidence, masking, profile
+from sealward.node_agent.measuring import canonical, evidence, masking, profile
 from sealward.node_agent.measuring.classes import BOUND_SECTIONS
 from sealward.node_agent.measuring.clipping import clip, clipped
+from sealward.node_agent.measuring.starting import completing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from lxml import etree
 
 from sealward.events.comparison.files import ALL, Listing, listed
-from sealward.node_agent.measuring import canonical, completing, profile
+from sealward.node_agent.measuring import canonical, profile
 from sealward.node_agent.measuring.doors import hidden_doors, open_doors
+from sealward.node_agent.measuring.starting import completing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealward.node_agent.measuring.completing import Completed
+    from sealward.node_agent.measuring.starting.completing import Completed
 
 Source: TypeAlias = "str | bytes | etree._Element"
 """A domain as XML, or as the tree that `canonical.parse` made of the XML.

@@ -13,16 +13,17 @@ from sealward.events.comparison.measurement import (
     STARTED,
     Measurement,
 )
-from sealward.node_agent.measuring import completing, evidence, form, profile
+from sealward.node_agent.measuring import evidence, form, profile
 from sealward.node_agent.measuring.classes import BOUND_SECTIONS
 from sealward.node_agent.measuring.form import unmeasured
+from sealward.node_agent.measuring.starting import completing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sealward.events.comparison.files import Listing
-    from sealward.node_agent.measuring.completing import Completed
     from sealward.node_agent.measuring.form import Digests, Files, Form, Source
+    from sealward.node_agent.measuring.starting.completing import Completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from sealward.events.set_aside import BROKEN
 from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.hypervisor.failures import DomainUnreadable
 from sealward.node_agent.measuring.canonical import DomainXmlRefused
-from sealward.node_agent.measuring.jobs import without_jobs
+from sealward.node_agent.measuring.interventions.jobs import without_jobs
+from sealward.node_agent.measuring.interventions.taint import counting
 from sealward.node_agent.measuring.measure import measure
 from sealward.node_agent.measuring.not_measured import MeasuringFailed
-from sealward.node_agent.measuring.taint import counting
 from sealward.node_agent.validation.comparison import Comparison
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ def verified(server_id: str | None, dossier: Dossier) -> Reference:
 def _in_force(sealed: Measurement, evidence: bytes) -> Measurement:
     if sealed.profile == LIBVIRT_DOMAIN:
         return sealed
-    from sealward.node_agent.measuring.remeasuring import as_in_force  # noqa: PLC0415 - references of before alone
+    from sealward.node_agent.measuring.upgrade.remeasuring import as_in_force  # noqa: PLC0415 - references of before alone
 
     return as_in_force(sealed, evidence)[0]
 

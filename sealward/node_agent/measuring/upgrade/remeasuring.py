@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.comparison.measurement import CONFIG, LIVE, STARTED
 from sealward.events.comparison.remeasured import HAS_OTHER_DIGESTS, Remeasured
-from sealward.node_agent.measuring import canonical, completing, evidence, masking, profile
+from sealward.node_agent.measuring import canonical, evidence, masking, profile
 from sealward.node_agent.measuring.classes import BOUND, Kind, Part
 from sealward.node_agent.measuring.form import digested
+from sealward.node_agent.measuring.starting import completing
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sealward.events.store.store import EventStore
-    from sealward.projections.backend import Backend
     from sealward.projections.projection import Projection
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.backend import Backend
+    from sealward.projections.store.tables import Tables
 
 log = logging.getLogger(__name__)
 

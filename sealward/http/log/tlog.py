@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sealward.control.checkpoints import SignedCheckpoint
     from sealward.http.services import Services
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.tables import Tables
 
 SHOW_LOG: Final = Rule(
     "log:show", "Read the transparency log: checkpoints, tiles, entries and proofs.", PROOF

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sealward.cli.diff import read
+from sealward.cli.node.diff import read
 from sealward.cli.refusal import refusing
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sealward.events.comparison.evidence import with_files
 from sealward.events.comparison.measurement import differing
 from sealward.node_agent.measuring import profile
 from sealward.node_agent.measuring.findings import findings
-from sealward.node_agent.measuring.remeasuring import as_in_force
+from sealward.node_agent.measuring.upgrade.remeasuring import as_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable

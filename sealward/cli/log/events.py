@@ -87,7 +87,7 @@ def _retried(found: Storage, where: Settings) -> int:
     from sealward.commands.writer.unit_of_work import is_readable
     from sealward.control.set_aside import CELERY, DECISIONS, NODE, RELAY, TELLER, SetAside
     from sealward.events.base import utc_now
-    from sealward.projections.replay import replay
+    from sealward.projections.store.replay import replay
 
     before = _all(found)
     if any(one.part == found.projections.set_aside.part for one in before):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealward.projections.database import Projections
+from sealward.projections.store.database import Projections
 from sealward.projections.tree import first_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.events.store.store import EventStore
-    from sealward.projections.tables import Tables
+    from sealward.projections.store.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)

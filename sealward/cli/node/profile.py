@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Measurement
     from sealward.events.signing.statement import Statement
     from sealward.node_agent.measuring.measure import Measured
-    from sealward.node_agent.measuring.rehearsing import Rehearsal
+    from sealward.node_agent.measuring.upgrade.rehearsing import Rehearsal
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,7 +58,7 @@ def _undecided(one: Rehearsal) -> str:
 def _rehearsals(looks: _Looks | None) -> Iterator[Rehearsal]:
     from sealward.events.comparison.binding import AS_SIGNED
     from sealward.node_agent.gate.decision.dossier import LedgerUnreadable, read
-    from sealward.node_agent.measuring.rehearsing import rehearse
+    from sealward.node_agent.measuring.upgrade.rehearsing import rehearse
 
     for statement in _statements():
         server_id = statement.server_id
@@ -96,7 +96,7 @@ class _Looks:
         """Return what measures a server; its files, where its reference has files."""
 
         def look(reference: Measurement) -> Measured:
-            from sealward.cli.measure import from_libvirt
+            from sealward.cli.node.measure import from_libvirt
 
             return from_libvirt(self._uri, server_id, with_files=bool(reference.files))
 

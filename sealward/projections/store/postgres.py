@@ -11,13 +11,13 @@ import psycopg
 from sealward.events.store.postgres import REFUSALS, Database
 from sealward.events.store.postgres_listener import Listener
 from sealward.events.store.round_trip import Along
-from sealward.projections.tables import NOTHING, positional, statements
+from sealward.projections.store.tables import NOTHING, positional, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sealward.events.store.postgres import Connection
-    from sealward.projections.tables import Row, Tables, Values
+    from sealward.projections.store.tables import Row, Tables, Values
 
 A_LOT: Final = 200
 """Rows from which on COPY is worth leaving the pipeline for."""

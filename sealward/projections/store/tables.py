@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Values = Mapping[str, object]
     Row = Mapping[str, Any]
 
+PACKAGES: Final = ("sealward.projections.store", "sealward.projections")
+"""The packages whose .sql files are read."""
 PLACEHOLDER: Final = re.compile(r"(?<!:):([a-z_]+)")
 """`:name`, as SQLite has it; `::` is PostgreSQL's cast."""
 NAMED: Final = re.compile(r"%\(([a-z_]+)\)s")
@@ -97,25 +99,26 @@ def positional(block: str) -> tuple[LiteralString, tuple[str, ...]]:
 
 @cache
 def statements(dialect: str) -> Mapping[str, LiteralString]:
-    """Return the blocks of all .sql files of this package, by `file.block`, for `sqlite` or `postgres`.
+    """Return the blocks of all .sql files of the projections, by `file.block`, for `sqlite` or `postgres`.
 
     A block of `signs.sqlite.sql` takes the place of the block with the same name in `signs.sql`.
     """
     found: dict[str, LiteralString] = {}
-    for file, name in _files(dialect):
-        read = blocks("sealward.projections", name)
-        found.update({f"{file}.{block}": text for block, text in read.items()})
+    for package in PACKAGES:
+        for file, name in _files(package, dialect):
+            read = blocks(package, name)
+            found.update({f"{file}.{block}": text for block, text in read.items()})
     if dialect == "postgres":
         found = {name: PLACEHOLDER.sub(r"%(\1)s", text) for name, text in found.items()}
     return MappingProxyType(found)
 
 
-def _files(dialect: str) -> list[tuple[str, str]]:
-    """Return the .sql files that a database reads, as (name without suffixes, file name).
+def _files(package: str, dialect: str) -> list[tuple[str, str]]:
+    """Return the .sql files of a package that a database reads, as (name without suffixes, file name).
 
     The files for one database come after the files for all databases.
     """
-    names = [one.name for one in resources.files("sealward.projections").iterdir()]
+    names = [one.name for one in resources.files(package).iterdir()]
     general = [(name.removesuffix(".sql"), name) for name in names if name.endswith(".sql")]
     shared = sorted((file, name) for file, name in general if "." not in file)
     special = sorted(

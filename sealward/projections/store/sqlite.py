@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events.store import sqlite_file
 from sealward.events.store.store import available
-from sealward.projections.tables import SqliteTables, statements
+from sealward.projections.store.tables import SqliteTables, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sealward.projections.tables import Tables, Values
+    from sealward.projections.store.tables import Tables, Values
 
 
 REFUSALS: Final[tuple[type[Exception], ...]] = (

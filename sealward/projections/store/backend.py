@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.events.store.round_trip import Along
-    from sealward.projections.tables import Tables, Values
+    from sealward.projections.store.tables import Tables, Values
 
 
 class Backend(Protocol):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lxml import etree
 
-from sealward.node_agent.measuring.start_rules import ADDED, CHANGED, REMOVED, Meeting, Rule
+from sealward.node_agent.measuring.starting.start_rules import ADDED, CHANGED, REMOVED, Meeting, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

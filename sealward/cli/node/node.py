@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-from sealward.cli import invitation
 from sealward.cli.environment import settings
+from sealward.cli.node import invitation
 from sealward.cli.refusal import Refusal, refusing
 from sealward.events.bus.permissions import LIMITS, of_node, user_of
 from sealward.events.values import RFC1123

@@ -78,7 +78,7 @@ def _is_sound(store: EventStore) -> bool:
 
 
 def _rebuild(found: Storage, *, adopts: bool) -> int:
-    from sealward.projections.replay import replay
+    from sealward.projections.store.replay import replay
 
     began = time.monotonic()
     with _progress(found.store.head()) as bar:

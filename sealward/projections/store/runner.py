@@ -11,7 +11,7 @@ from sealward.events.store.leader import Alone
 if TYPE_CHECKING:
     from sealward.events.store.leader import Leader
     from sealward.events.store.store import EventStore
-    from sealward.projections.database import Projections
+    from sealward.projections.store.database import Projections
 
 log = logging.getLogger(__name__)
 

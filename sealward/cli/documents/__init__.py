@@ -1,0 +1,1 @@
+"""Sub-commands that print a document made from the code."""

@@ -1,0 +1,1 @@
+"""Sub-commands that read, check or rebuild from the log."""

@@ -1,0 +1,1 @@
+"""Sub-commands about nodes and their domains."""

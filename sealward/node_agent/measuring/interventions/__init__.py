@@ -1,0 +1,1 @@
+"""What is done to a running server beside its definition: taints and block jobs."""

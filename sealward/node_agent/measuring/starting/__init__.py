@@ -1,0 +1,1 @@
+"""The changes that a start of a server makes to its definition."""

@@ -1,0 +1,1 @@
+"""References of an earlier profile under the profile in force."""
