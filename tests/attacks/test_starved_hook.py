@@ -174,6 +174,59 @@ def test_without_means_it_lets_nothing_changed_start(gated: Gated, limit: str) -
         assert [one["refused"] for one in gated.reports()] == [True]
 
 
+ENOUGH = 6000
+"""Kilobytes of memory with which every program that the shell script calls starts."""
+
+
+def test_whatever_memory_there_is_the_objection_is_recorded_or_said_to_be_lost(gated: Gated) -> None:
+    """Memory may run out in any statement: of Python, of what ends it, of the shell that stands in for it."""
+    gated.stop_with(on_start="refuse")
+    wrong = []
+    for limit in range(2600, 23000, 170):
+        status, said = gated.start(gated.evil, f"ulimit -v {limit}")
+        left = [(one["server_id"], one["refused"]) for one in gated.reports()]
+        is_recorded = set(left) == {(WEB, True)}
+        is_said = not left and ("could not be recorded" in said or "Sealward" not in said)
+        if status == 0 or not (is_recorded or (limit < ENOUGH and is_said)):
+            wrong.append((limit, status, left, said))
+
+    assert wrong == []
+
+
+def test_a_python_that_turns_in_a_circle_is_ended(gated: Gated, tmp_path: Path) -> None:
+    """It handles no signal: the kernel ends it, and the policy of the server that it named counts."""
+    gated.sealward.sign(BATCH)
+    gated.sealward.ask("PUT", f"/v1/sign/{BATCH}/policy", {"on_start": "refuse"})
+    until(lambda: f"{BATCH} refuse" in (gated.node / "gate.policy").read_text())
+    gated.stop_with(on_start="observe")
+    circling = tmp_path / "python"
+    circling.write_text(f"#!/bin/sh\ncat >/dev/null\necho server {WEB}\ntrap '' ALRM\nwhile :; do :; done\n")
+    circling.chmod(0o755)
+    gated.place.write_text(gated.place.read_text().replace(sys.executable, str(circling)))
+    status, _ = gated.start(gated.evil)
+
+    assert status == 0
+    assert [(one["server_id"], one["refused"]) for one in gated.reports()] == [(WEB, False)]
+
+
+@pytest.mark.parametrize("what", ["no python", "a garbled client"])
+def test_an_objection_of_the_shell_that_finds_no_room_waits_for_the_next_start(
+    gated: Gated, what: str
+) -> None:
+    """The disk of the spool is full, and no Python runs that could keep the objection elsewhere."""
+    gated.stop_with(on_start="refuse")
+    whole = gated.place.read_text()
+    _garble(gated, what)
+    with full(gated.node / "spool"):
+        status, said = gated.start(gated.evil)
+    assert (status, gated.reports()) == (1, [])
+    assert "could not be recorded" not in said
+    gated.place.write_text(whole)
+    gated.start(gated.good)
+
+    assert [(one["server_id"], one["refused"]) for one in gated.reports()] == [(WEB, True)]
+
+
 def _garble(gated: Gated, what: str) -> None:
     text = gated.place.read_text()
     if what == "no package":

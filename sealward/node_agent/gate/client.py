@@ -11,7 +11,8 @@ with those that were read before the start.
 
 Status ALLOW lets the server start. REFUSE keeps it from starting; stderr says why, and libvirt shows that to
 the user who asked for the start. Any other status is no decision: then the hook's shell script decides by the
-posted policy. Nothing is printed on stdout, because in other hook operations that would become the domain.
+posted policy. The shell script takes what is printed on stdout, which is the UUID of the server as soon as
+the XML is read: nobody can read the XML again.
 
 The posted policy is read before anything that can fail, and every failure leads to it.
 
@@ -30,6 +31,9 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
+
+    from sealward.node_agent.gate.fallback import Posted
 
 LIMIT = 4 * 1024 * 1024
 """Bytes of XML that are read: libvirt has no longer domains."""
@@ -55,8 +59,10 @@ MARK_AGE = 60.0
 """Seconds for which a mark counts: libvirt prepares a server right after it announced it."""
 
 KEPT = "kept="
+NAMED = b"server "
+"""Heads the line that names the server to the shell script."""
 
-ALLOW, REFUSE = 0, 3
+ALLOW, REFUSE, UNDECIDED = 0, 3, 4
 
 FOR_COMING = 1.5
 """Seconds in which the agent may ask about a server that libvirt announces."""
@@ -78,6 +84,7 @@ class Start:
         self.paths = [one for one in paths if not one.startswith(KEPT)]
         self.kept = "".join(one[len(KEPT) :] for one in paths[:1] if one.startswith(KEPT))
         self.read = bytearray(AT_ONCE)
+        self.is_named = False
 
     @property
     def xml(self) -> bytes:
@@ -86,8 +93,17 @@ class Start:
 
 
 def run(argv: list[str]) -> None:
-    """Decide on a start, and end the process at once: an orderly end costs as much as asking the agent."""
-    posix._exit(main(argv))  # noqa: SLF001 - it is os._exit, which is public
+    """Decide on a start, and end the process at once: an orderly end costs as much as asking the agent.
+
+    Every failure ends in a status: a process without memory must not go on as if nothing had failed.
+    """
+    status = UNDECIDED
+    try:
+        status = main(argv)
+    except BaseException as failed:  # noqa: BLE001 - whatever it is, the shell script decides
+        _say(f"{type(failed).__name__}: {failed}")
+    finally:
+        posix._exit(status)  # noqa: SLF001 - it is os._exit, which is public
 
 
 def main(argv: list[str]) -> int:
@@ -118,24 +134,48 @@ def _decided(start: Start) -> tuple[bool, str]:
     posted = fallback.Posted(start.folder, start.kept)
     try:
         _read(start.read)
+        _name(start, fallback.server_id(start.xml))
         form = b"live" if _is_incoming(start.incoming, start.name) else b"config"
         answer = _ask(start.socket, form, start.xml, ASKED)
         decided = _recorded(start, answer or _alone(start, form, must_be_told=posted.is_kept))
-        posted.keep()
-        fallback.deliver(start.folder, start.incoming)
     except BaseException as failed:  # noqa: BLE001 - whatever it is, the policy says what to do
-        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        _limit()
         lost = "ledger-unreadable" if posted.is_kept else "gate-failed"
         reason = "out-of-time" if isinstance(failed, OutOfTime) else lost
     else:
+        _tidy(start, posted, fallback)
         return decided
-    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
-    _signal.alarm(AFTER_ALL)
     _drain(start.read)
+    _name(start, fallback.server_id(start.xml))
     fallback.deliver(start.folder, start.incoming)
     by_policy: tuple[bool, str] = posted.decide(start.incoming, start.name, start.xml, reason)
     _tell(start.socket)
     return by_policy
+
+
+def _name(start: Start, server_id: bytes) -> None:
+    """Name the server to the shell script, which decides by the server's policy if this process cannot."""
+    if server_id and not start.is_named:
+        posix.write(1, NAMED + server_id + b"\n")
+        start.is_named = True
+
+
+def _tidy(start: Start, posted: "Posted", fallback: "ModuleType") -> None:
+    """Keep the posted policy, and move objections that wait into the spool.
+
+    The decision on the start stands if this fails.
+    """
+    try:
+        posted.keep()
+        fallback.deliver(start.folder, start.incoming)
+    except BaseException:  # noqa: BLE001 - also OutOfTime, or no memory: the next start does it
+        return
+
+
+def _limit() -> None:
+    """Have the kernel end this process soon, without any code of Python's."""
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.alarm(AFTER_ALL)
 
 
 def _recorded(start: Start, answer: tuple[bool, str, bytes]) -> tuple[bool, str]:
@@ -174,15 +214,15 @@ def _began(start: Start) -> tuple[bool, str]:
 def _in_child(work: "Callable[[], tuple[bool, str]]") -> tuple[bool, str]:
     """Return the result of `work`, called in a child process, because a file system may hang.
 
-    The child holds no descriptor that libvirt waits for. Raises ValueError where the child ends without an
-    answer, and OutOfTime.
+    The child holds no descriptor that libvirt or the shell script waits for. Raises ValueError where the
+    child ends without an answer, and OutOfTime.
     """
     reader, writer = posix.pipe()
     if posix.fork() == 0:
-        nowhere = posix.open("/dev/null", posix.O_RDWR)
-        for standard in range(3):
-            posix.dup2(nowhere, standard)
         try:
+            nowhere = posix.open("/dev/null", posix.O_RDWR)
+            for standard in range(3):
+                posix.dup2(nowhere, standard)
             allowed, text = work()
             posix.write(writer, (b"allow" if allowed else b"refuse") + b"\n" + text.encode()[:MOST])
         finally:

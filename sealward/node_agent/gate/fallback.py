@@ -88,7 +88,7 @@ class Posted:
     def decide(self, incoming: str, name: str, xml: bytes, reason: str) -> tuple[bool, str]:
         """Return whether a server may start, and the text for the user.
 
-        An objection is left for the agent.
+        An objection is left for the agent. Raises OSError and MemoryError where it cannot be left.
         """
         known = server_id(xml)
         refuses, is_signed = self.of(known)
@@ -100,14 +100,9 @@ class Posted:
             allowed, reason = False, "unanswered"
         else:
             allowed = not refuses
-        said = (
-            f"Sealward {'lets' if allowed else 'does not let'} {name!r} start: {WORDS[reason]}.\n  {ADVICE}"
-        )
-        try:
-            leave(self._folder, incoming, report(name, known, reason, allowed=allowed))
-        except OSError as failed:
-            said += f"\n  It could not be recorded: {failed.strerror}."
-        return allowed, said
+        leave(self._folder, incoming, report(name, known, reason, allowed=allowed))
+        said = "lets" if allowed else "does not let"
+        return allowed, f"Sealward {said} {name!r} start: {WORDS[reason]}.\n  {ADVICE}"
 
 
 def _is_policy(text: bytes) -> bool:
@@ -180,7 +175,8 @@ def deliver(folder: str, incoming: str) -> None:
 def _written_as_owner(folder: str, text: bytes) -> bool:
     """Write to the spool as the ledger's owner.
 
-    A child process does it, because this process must stay root.
+    A child process does it, because this process must stay root. The child holds no descriptor that libvirt
+    or the shell script waits for.
     """
     try:
         child = posix.fork()
@@ -189,6 +185,9 @@ def _written_as_owner(folder: str, text: bytes) -> bool:
     if child == 0:
         status = 1
         try:
+            nowhere = posix.open("/dev/null", posix.O_RDWR)
+            for standard in range(3):
+                posix.dup2(nowhere, standard)
             become_owner(folder)
             place = f"{folder}/spool"
             if not _is_there(place):

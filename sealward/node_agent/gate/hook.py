@@ -33,6 +33,8 @@ NAME: Final = "sealward"
 KEPT: Final = "sealward.policy"
 """Root's copy of the posted policy that the hook read last. It is kept beside the hook."""
 RECEIPT: Final = "gate.json"
+CPU_TIME: Final = 2
+"""Seconds of CPU time for the hook's Python: the client decides within `client.PATIENCE`."""
 SHIM: Final = """\
 #!/bin/sh
 {mark} `sealward gate install` wrote this and `sealward gate remove` takes it away.
@@ -51,7 +53,10 @@ case "$2 $3" in
     read -r policy id <"$record" 2>/dev/null
     policy=${{policy:-refuse}}
     exec >/dev/null
-    {python} -I -S -c {code} {place} --started {socket} {folder} {incoming} "$1" {paths}
+    (
+        ulimit -t {cpu} 2>/dev/null
+        exec {python} -I -S -c {code} {place} --started {socket} {folder} {incoming} "$1" {paths}
+    )
     case $? in
     0) exit 0 ;;
     3) exit 1 ;;
@@ -65,29 +70,53 @@ case "$2 $3" in
         {{ command : >{incoming}/coming/"$1"; }} 2>/dev/null
     fi
     if [ "$2" = migrate ] && [ -x {python} ]; then
-        {python} -I -S -c {code} {place} --coming {socket} >/dev/null 2>&1
+        (
+            ulimit -t {cpu}
+            exec {python} -I -S -c {code} {place} --coming {socket}
+        ) >/dev/null 2>&1
     fi
     exit 0
     ;;
 *) exit 0 ;;
 esac
 exec >/dev/null
+said=
 if [ "$2" = prepare ]; then
+    id=
+    line='
+'
     if [ -x {python} ] && [ -r {client} ]; then
-        {python} -I -S -c {code} {place} {socket} {folder} {incoming} "$1" {paths}
-        case $? in
+        said=$(
+            ulimit -t {cpu} 2>/dev/null
+            exec {python} -I -S -c {code} {place} {socket} {folder} {incoming} "$1" {paths} 2>&1
+        )
+        status=$?
+        # The first line names the server: nobody can read XML again that Python has read.
+        case $said in
+        "server "*)
+            id=${{said#server }} id=${{id%%"$line"*}}
+            said=${{said#"server $id"}} said=${{said#"$line"}}
+            ;;
+        esac
+        case $status in
+        0 | 3) [ -z "$said" ] || echo "$said" >&2 ;;
+        esac
+        case $status in
         0) exit 0 ;;
         3) exit 1 ;;
         esac
+        said=${{said##*"$line"}}
     fi
     # Python or a part of what it runs is gone, or was killed: the posted policy decides.
-    reason=gate-failed id= policy= unsigned= known= any= posted={policy} header=
+    reason=gate-failed policy= unsigned= known= any= posted={policy} header=
     {{ read -r header; }} 2>/dev/null <{policy}
     [ "$header" = {header} ] || posted={kept} reason=ledger-unreadable
-    xml=$(timeout 2 head -c 65536 2>/dev/null)
-    case $xml in
-    *"<uuid>"*) id=${{xml#*<uuid>}} id=${{id%%</uuid>*}} ;;
-    esac
+    if [ -z "$id" ]; then
+        xml=$(timeout 2 head -c 65536 2>/dev/null)
+        case $xml in
+        *"<uuid>"*) id=${{xml#*<uuid>}} id=${{id%%</uuid>*}} ;;
+        esac
+    fi
     case $id in
     *[!0-9a-f-]*) id= ;;
     esac
@@ -110,30 +139,47 @@ if [ "$2" = prepare ]; then
 fi
 refused=false
 [ "$policy" != refuse ] || refused=true
-(
-    cd -P {folder}/spool && [ "$(pwd -P)" = {folder}/spool ] || exit 0
-    read -r key </proc/sys/kernel/random/uuid && key=$(echo "$key" | tr -d -)
-    name=0$(date +%s%N)-$key
-    case $1 in
-    *[!A-Za-z0-9._-]*) who= ;;
-    *) who=$1 ;;
-    esac
+case $1 in
+*[!A-Za-z0-9._-]*) who= ;;
+*) who=$1 ;;
+esac
+leave() {{
+    set -- * && [ $# -lt {full} ] || exit 1
+    read -r key </proc/sys/kernel/random/uuid && moment=$(date -u "+%s%N %Y-%m-%dT%H:%M:%S+00:00") || exit 1
+    IFS=- && set -- $key && key=$1$2$3$4$5
+    name=0${{moment%% *}}-$key
+    quoted=null
+    [ -z "$id" ] || quoted="\\"$id\\""
     umask 022 && set -C
     {{
-        printf '{{"kind":"objection","id":"%s","server_id":%s,' "$key" "${{id:+\\"}}${{id:-null}}${{id:+\\"}}"
-        printf '"instance_name":"%s","decided_at":"%s",' "$who" "$(date -u +%Y-%m-%dT%H:%M:%S+00:00)"
-        printf '"reason":"%s","refused":%s,"findings":[]}}' "$reason" "$refused"
-    }} >".$name" && mv ".$name" "$name.json"
-) >/dev/null 2>&1
+        printf '{{"kind":"objection","id":"%s","server_id":%s,' "$key" "$quoted" &&
+            printf '"instance_name":"%s","decided_at":"%s",' "$who" "${{moment#* }}" &&
+            printf '"reason":"%s","refused":%s,"findings":[]}}' "$reason" "$refused"
+    }} >".$name" && mv ".$name" "$name.json" || {{
+        rm -f ".$name"
+        exit 1
+    }}
+}}
+recorded=
+(
+    cd -P {folder}/spool && [ "$(pwd -P)" = {folder}/spool ] && leave
+) >/dev/null 2>&1 || (
+    [ -d {incoming} ] || mkdir -m 0700 {incoming}
+    [ -d {incoming}/unsaid ] || mkdir -m 0700 {incoming}/unsaid
+    cd {incoming}/unsaid && leave
+) >/dev/null 2>&1 || recorded=". It could not be recorded"
+reason="$reason)${{said:+: $said}}$recorded"
 if [ "$refused" = true ]; then
-    echo "Sealward does not let it start: its start gate is broken or was interrupted ($reason)" >&2
+    echo "Sealward does not let it start: its start gate is broken or was interrupted ($reason" >&2
     exit 1
 fi
-echo "Sealward's start gate is broken or was interrupted ($reason); by the policy the server starts" >&2
+echo "Sealward's start gate is broken or was interrupted ($reason; by the policy the server starts" >&2
 exit 0
 """
 """The hook, a shell script.
 
+The kernel ends a Python that takes more CPU time than the client ever needs: without memory, Python 3.11 can
+unwind to the same exception handler for ever, where no handler of a signal runs (observed with `ulimit -v`).
 Exit statuses 0 and 3 are ALLOW and REFUSE of `gate.client`; `gate.posted` defines the lines of the policy.
 """
 
@@ -257,6 +303,8 @@ def shim(folder: Path, socket: Path, incoming: Path, kept: Path) -> str:
         mark=MARK,
         python=shlex.quote(sys.executable),
         client=shlex.quote(str(code.CLIENT)),
+        cpu=CPU_TIME,
+        full=fallback.FULL,
         header=shlex.quote(posted.HEADER),
         policy=shlex.quote(str(folder.resolve() / posted.NAME)),
         code=shlex.quote(CODE),
