@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,6 +154,25 @@ class Client:
         path = f"/node/{node_id}/key"
         return _body(self._ask("PUT", path, json={"public_key": public_key}), "node")
 
+    def list_tasks(self, *, node_id: int | None = None, limit: int | None = None) -> list[Record]:
+        """Return the orders that wait for their nodes, the oldest first."""
+        return self._list("/task", "tasks", node_id=node_id, limit=limit)
+
+    def show_report(
+        self, *, by: str | None = None, servers: int | None = None, **wanted: str | int | None
+    ) -> Record:
+        """Return the servers that are false or unknown, grouped by reason, finding, section or node.
+
+        `servers` is how many servers each group names. `wanted` filters by is_valid, node_id, reason and
+        section.
+        """
+        return _body(self._ask("GET", "/report", query={"by": by, "servers": servers, **wanted}), "report")
+
+    def list_report(self, **wanted: str | int | None) -> Iterator[dict[str, str]]:
+        """Yield a row for each finding of a server that is false or unknown, or for each reason."""
+        answer = self._ask("GET", "/report", headers={"Accept": "text/csv"}, query=wanted)
+        return csv.DictReader(io.StringIO(answer.content.decode(), newline=""))
+
     def show_task(self, task_id: str) -> Record:
         """Return a task; `state` is Celery's."""
         return _body(self._ask("GET", f"/task/{task_id}"), "task")
@@ -168,7 +189,8 @@ class Client:
     def list_events(self, *, after: int = 0, limit: int | None = None, **wanted: str | int | None) -> Record:
         """Return a page of the log: `events` (CloudEvents), `next` (where the next page begins), and `head`.
 
-        `wanted` filters by type, server_id, node_id, since.
+        `wanted` filters by type (several with commas), actor, name, server_id, node_id, and by the times
+        since and until.
         """
         page: Record = self._ask("GET", "/events", query={"after": after, "limit": limit, **wanted}).json()
         return page

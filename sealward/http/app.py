@@ -26,6 +26,7 @@ from sealward.http.operation.openapi import Description
 from sealward.http.operation.operation import Methods, Operation, routes
 from sealward.http.operation.request_id import RequestId
 from sealward.http.policy import Policies
+from sealward.http.report.report import Reports
 from sealward.http.server import Servers
 from sealward.http.sign import Signs
 from sealward.http.task import Tasks
@@ -79,6 +80,7 @@ def operations(services: Services, metrics: Metrics) -> list[Operation]:
         Doubts(services),
         Verdicts(services),
         Moves(services),
+        Reports(services),
         History(services),
         nodes,
         Membership(nodes),

@@ -1,15 +1,43 @@
-"""`openstack sign task show`."""
+"""`openstack sign task list|show`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from osc_lib.command import command
 
-from sealward.osc.command import Sealward, shown
+from sealward.osc.command import Lines, Sealward, listed, shown
 
 if TYPE_CHECKING:
     import argparse
+
+
+WAITING: Final = (
+    "task_id",
+    "name",
+    "state",
+    "server_id",
+    "instance_name",
+    "hostname",
+    "reachable",
+    "reasons",
+    "created_at",
+)
+
+
+class ListTask(Sealward, command.Lister):
+    """List the orders that wait for their nodes, the oldest first, and what was in the way so far."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the filter."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--node", type=int, metavar="<id>", help="for this node alone")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Call GET /v1/task."""
+        found = self.sealward.list_tasks(node_id=parsed_args.node)
+        return listed(WAITING, (one | {"reasons": Lines(one["reasons"])} for one in found))
 
 
 class ShowTask(Sealward, command.ShowOne):

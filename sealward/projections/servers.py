@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from sealward.events.node import InstanceAppeared, InstanceLeft, NodeRemoved
 from sealward.projections.store.tables import up_to
 
@@ -66,6 +68,15 @@ class Servers:
         """Return the server once for each other node that reports it, nodes on which it runs first."""
         values = {"node_id": node_id, "server_id": server_id}
         return [_row(found) for found in tables.all("servers.elsewhere", values)]
+
+    def named(self, tables: Tables, name: str) -> list[str]:
+        """Return the ids of the servers with that instance name, signed or reported by a node."""
+        return [found["server_id"] for found in tables.all("servers.named", {"name": name})]
+
+    def names(self, tables: Tables, server_ids: Iterable[str]) -> dict[str, str]:
+        """Return the instance names of servers, of those that are signed or that a node reports."""
+        values = {"servers": msgspec.json.encode(sorted(server_ids)).decode()}
+        return {found["server_id"]: found["instance_name"] for found in tables.all("servers.names", values)}
 
     def page(  # noqa: PLR0913 - the filters that the API has
         self,

@@ -37,6 +37,11 @@ SELECT * FROM servers
 WHERE server_id = :server_id AND node_id <> :node_id
 ORDER BY running DESC, position DESC
 
+-- name: named
+SELECT server_id FROM servers WHERE instance_name = :name
+UNION
+SELECT server_id FROM signs WHERE instance_name = :name
+
 -- name: page
 SELECT servers.*, signs.sign_id IS NOT NULL AS signed
 FROM servers LEFT JOIN signs USING (server_id)

@@ -13,6 +13,7 @@ from sealward.events import sign as of_sign
 from sealward.events import typed
 from sealward.events.cause import Cause
 from sealward.events.is_valid import IsValid
+from sealward.projections.store.tables import up_to
 from sealward.projections.task_state import WAITING, TaskState
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ class Tasks:
         values = {"node_id": getattr(event, "node_id", 0), "at": event.timestamp.isoformat()}
         return [_row(found) for found in tables.all("tasks.superseded", values)]
 
-    def waiting(self, tables: Tables, node_id: int) -> list[TaskRow]:
-        """Return the tasks that wait for a node, the oldest first."""
-        return [_row(found) for found in tables.all("tasks.waiting", {"node_id": node_id})]
+    def waiting(self, tables: Tables, node_id: int | None = None, limit: int | None = None) -> list[TaskRow]:
+        """Return the tasks that wait for a node, or for any node, the oldest first."""
+        values = {"node_id": node_id, "limit": up_to(limit)}
+        return [_row(found) for found in tables.all("tasks.waiting", values)]
 
 
 def _matters(event: Event) -> bool:

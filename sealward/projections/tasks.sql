@@ -30,7 +30,10 @@ SELECT state, COUNT(*) AS tasks FROM tasks GROUP BY state
 SELECT * FROM tasks WHERE node_id = :node_id AND done_at = :at AND state = 'REVOKED' ORDER BY task_id
 
 -- name: waiting
-SELECT * FROM tasks WHERE node_id = :node_id AND state IN ('PENDING', 'RETRY') ORDER BY created_at, task_id
+SELECT * FROM tasks
+WHERE state IN ('PENDING', 'RETRY') AND (CAST(:node_id AS BIGINT) IS NULL OR node_id = :node_id)
+ORDER BY created_at, task_id
+LIMIT :limit
 
 -- name: wrong
 SELECT * FROM main.tasks EXCEPT SELECT * FROM shadow.tasks

@@ -204,6 +204,34 @@ def test_events_are_listed_and_followed(shared: Running, sign: Command, tmp_path
     assert "Traceback" not in path.read_text()
 
 
+def test_questions_of_a_second_day(shared: Running, sign: Command) -> None:
+    """What is false and why, who signed what since when, which orders wait: a command each."""
+    shared.action("activate")
+    shared.sign(BASTION)
+    shared.fleet.replace(BASTION, f"/{BASTION}/disk", f"/{BASTION}/other")
+    until(lambda: shared.is_valid(BASTION) == "false")
+    groups = sign.json("report", "--by", "section", user="rita")
+    rows = sign.json("report", "--long", "--section", "disks", user="rita")
+    by_whom = ["--type", "sign.created", "--type", "sign.updated", "--actor", "user:", "--since", "1h"]
+    orders = sign.json("event", "list", *by_whom, user="arne")
+    before = sign.json("event", "list", "--until", "2026-01-01", user="arne")
+    nonsense = sign.run("event", "list", "--since", "yesterday", user="arne")
+    waiting = sign.json("task", "list", "--node", "1", user="rita")
+    shared.fleet.replace(BASTION, f"/{BASTION}/other", f"/{BASTION}/disk")
+    shared.ask("DELETE", f"/v1/sign/{BASTION}")
+
+    assert [(one["Name"], one["Servers"], one["False"]) for one in groups] == [("disks", 1, 1)]
+    (row,) = rows
+    assert (row["Server ID"], row["Is Valid"], row["Form"]) == (BASTION, "false", "config")
+    assert row["Found"].endswith("/other")
+    assert orders[-1]["Type"] == "sign.created"
+    assert orders[-1]["Name"] == groups[0]["Instance Names"][0]
+    assert {one["Actor"].partition(":")[0] for one in orders} == {"user"}
+    assert before == []
+    assert "'yesterday' is not a time, as 2026-01-02T03:04:05Z" in nonsense.stderr
+    assert waiting == []
+
+
 @pytest.mark.parametrize(
     ("words", "user", "message"),
     [

@@ -6,8 +6,7 @@ log, so a client that reconnects with Last-Event-ID misses none and gets none tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +16,14 @@ from sealward.events import cloudevent
 from sealward.events.base import Recorded
 from sealward.events.codec import EVENTS
 from sealward.http.auth.access import PROOF, Rule
+from sealward.http.log.filter import CLOCKS, Filter
 from sealward.http.operation.answer import Position, Time, Uuid, answer
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation
-from sealward.http.operation.parameter import NODE_ID, Query, choice, number, server, time, whole
+from sealward.http.operation.parameter import NODE_ID, Query, choices, line, number, server, time, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import falcon
 
@@ -45,15 +45,21 @@ CHECK: Final = 15.0
 """Seconds after which the token of a stream is checked again: it may have been revoked."""
 MAX_UNSENT: Final = 256 * 1024
 """Bytes of a stream that the client has not read yet, at most; then the stream waits."""
-CLOCKS: Final = timedelta(seconds=60)
-"""The difference that the clocks of processes that write the log may have."""
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The earliest time that is accepted: no log is older."""
 
 AFTER: Final = whole("after", "Only events beyond that position.")
 SINCE: Final = time("since", "Only events of that time or later.")
 LIMIT: Final = whole("limit", f"How many to show: {PAGE} when it is not given, at most {MAX_PAGE}.")
-TYPE: Final = choice("type", tuple(EVENTS), "Only events of that topic.")
+UNTIL: Final = time("until", "Only events of before that time.")
+TYPE: Final = choices("type", tuple(EVENTS), "Only events of these topics, separated by commas.")
+ACTOR: Final = line(
+    "actor",
+    "Only what that actor has caused, as `user:admin`; `user:` stands for all users, `node:` for all nodes.",
+)
+NAME: Final = line(
+    "name", "Only events about the server with that instance name, or the node with that hostname."
+)
 SERVER_ID: Final = server("server_id", "Only events about that server.")
 
 
@@ -75,11 +81,16 @@ class CloudEvent(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Events by ascending position; ask on with `after` = `next`. `head` is the log's last position."""
+    """Events by ascending position; ask on with `after` = `next`. `head` is the log's last position.
+
+    With `until`, `next` is `head` when no later event can match. `names` has the instance names of the
+    servers that the events are about, as far as they are known.
+    """
 
     events: list[CloudEvent]
     next: Position
     head: Position
+    names: dict[Uuid, str]
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -88,26 +99,7 @@ class Rendered(msgspec.Struct, frozen=True):
     events: list[msgspec.Raw]
     next: int
     head: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """The events that a client wants; None stands for all."""
-
-    topic: str | None
-    server_id: str | None
-    node_id: int | None
-    since: datetime | None
-
-    def wants(self, one: Recorded) -> bool:
-        """Return whether an event is wanted."""
-        event = one.event
-        return (
-            self.topic in (None, event.topic)
-            and self.server_id in (None, getattr(event, "server_id", None))
-            and self.node_id in (None, getattr(event, "node_id", None))
-            and (self.since is None or event.timestamp >= self.since)
-        )
+    names: dict[str, str]
 
 
 class Events:
@@ -125,7 +117,7 @@ class Events:
                 self.page,
                 {200: Answer(Page, also="text/event-stream")},
                 rule=LIST_EVENTS,
-                query=(AFTER, SINCE, LIMIT, TYPE, SERVER_ID, NODE_ID),
+                query=(AFTER, SINCE, UNTIL, LIMIT, TYPE, ACTOR, NAME, SERVER_ID, NODE_ID),
                 headers=("Last-Event-ID",),
                 refuses={
                     400: ("parameter.bad-number",),
@@ -138,7 +130,7 @@ class Events:
     def page(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Give a page of the log, or a stream of events to a client that accepts text/event-stream."""
         query: Query = req.context.query
-        wanted = Filter(query.get(TYPE), query.get(SERVER_ID), query.get(NODE_ID), query.get(SINCE))
+        wanted = self._wanted(query)
         last = number(req.get_header("Last-Event-ID") or "0", "Last-Event-ID")
         after = max(query.get(AFTER) or 0, self._before(wanted.since), last)
         if "text/event-stream" in (req.accept or "") and req.method != "HEAD":
@@ -147,7 +139,35 @@ class Events:
         limit = PAGE if (asked := query.get(LIMIT)) is None else asked
         found, position = self._collect(wanted, after, min(limit, MAX_PAGE))
         shown = [msgspec.Raw(cloudevent.render(one)) for one in found]
-        answer(resp, Rendered(shown, position, self._services.store.head()))
+        names = self._names(found)
+        answer(resp, Rendered(shown, position, self._services.store.head(), names))
+
+    def _wanted(self, query: Query) -> Filter:
+        """Return the filter of a request. The servers of a name are those that have it now."""
+        name = query.get(NAME)
+        servers: frozenset[str] = frozenset()
+        if name is not None:
+            with self._services.projections.reading() as tables:
+                servers = frozenset(self._services.projections.servers.named(tables, name))
+        return Filter(
+            topics=query.get(TYPE),
+            server_id=query.get(SERVER_ID),
+            node_id=query.get(NODE_ID),
+            since=query.get(SINCE),
+            until=query.get(UNTIL),
+            actor=query.get(ACTOR),
+            name=name,
+            servers=servers,
+        )
+
+    def _names(self, found: Iterable[Recorded]) -> dict[str, str]:
+        """Return the instance names of the servers that events are about."""
+        asked = (getattr(one.event, "server_id", None) for one in found)
+        servers = {server_id for server_id in asked if server_id is not None}
+        if not servers:
+            return {}
+        with self._services.projections.reading() as tables:
+            return self._services.projections.servers.names(tables, servers)
 
     def _before(self, since: datetime | None) -> int:
         """Return a position before all events of that time or later, even if the writers' clocks differ."""
@@ -167,6 +187,8 @@ class Events:
             if not batch:
                 break
             for one in batch:
+                if isinstance(one, Recorded) and wanted.is_over(one):
+                    return found, self._services.store.head()
                 position = one.position
                 if isinstance(one, Recorded) and wanted.wants(one):
                     found.append(one)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_DIGITS: Final = 18
 """Digits of a number that fits into a BIGINT of every database."""
 WORD: Final = re.compile(r"[!-.0-~]{1,255}")
+LINE: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}")
 CANONICAL: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 UUID_LENGTHS: Final = frozenset((32, 36))
 
@@ -126,6 +127,33 @@ def choice(name: str, choices: Collection[str], means: str) -> Parameter[str]:
 
     schema = {"type": "string", "enum": sorted(choices)}
     return Parameter(name, read, schema, means, ("parameter.bad-choice",))
+
+
+def choices(name: str, known: Collection[str], means: str) -> Parameter[frozenset[str]]:
+    """Return a parameter whose value is a list of words, separated by commas, each of a list."""
+
+    def read(text: str, name: str) -> frozenset[str]:
+        if (words := frozenset(text.split(","))) <= frozenset(known):
+            return words
+        message = f"{name} must be one or more of {', '.join(sorted(known))}, separated by commas."
+        raise Problem(400, "parameter.bad-choice", message)
+
+    either = "|".join(sorted(map(re.escape, known)))
+    schema = {"type": "string", "pattern": f"^(?:{either})(?:,(?:{either}))*$"}
+    return Parameter(name, read, schema, means, ("parameter.bad-choice",))
+
+
+def line(name: str, means: str) -> Parameter[str]:
+    """Return a parameter that is a line of text: at most 255 characters, none of them a control character."""
+
+    def read(text: str, name: str) -> str:
+        if LINE.fullmatch(text):
+            return text
+        raise Problem(400, "parameter.bad-word", f"{name} has characters that it never has.")
+
+    return Parameter(
+        name, read, {"type": "string", "pattern": f"^{LINE.pattern}$"}, means, ("parameter.bad-word",)
+    )
 
 
 def word(name: str, means: str) -> Parameter[str]:
