@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sealward.commands.writer.handler import Handler
 from sealward.control.checkpoints import Checkpoints
-from sealward.control.database import ControlPlace
+from sealward.control.database import ControlPosition
 from sealward.control.hindrances import Hindrances
 from sealward.control.leases import Leases
 from sealward.control.monitoring import Monitor
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
     from sealward.events.bus.bus import Bus
     from sealward.events.bus.node_queues import NodeQueues
-    from sealward.events.bus.relay import Place
+    from sealward.events.bus.relay import KeptPosition
     from sealward.events.store.leader import Leader
     from sealward.settings import Settings
     from sealward.storage import Storage
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
 def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Monitor:
     """Return the monitor of the control plane. Only with PostgreSQL is there a relay that can be behind."""
-    relay = None if settings.database_url is None else ControlPlace(found.control, "relay").load
+    relay = None if settings.database_url is None else ControlPosition(found.control, "relay").load
     lease, quiet = timedelta(seconds=settings.lease), timedelta(seconds=settings.quiet_after)
     unproven = Unproven(found.control, clock)
     leases = Leases(found.control)
@@ -267,7 +267,7 @@ class Worker:
                 core.store,
                 _queues(settings, bus),
                 voice,
-                place=_teller_position(core, settings),
+                kept=_teller_position(core, settings),
                 addresses=Addresses(core.projections),
                 untold=untold,
                 leader=_leader(settings, "teller"),
@@ -371,13 +371,13 @@ def _queues(settings: Settings, bus: Bus) -> NodeQueues:
     return AmqpQueues(settings.broker_url, Tls.of(settings))
 
 
-def _teller_position(core: Core, settings: Settings) -> Place:
+def _teller_position(core: Core, settings: Settings) -> KeptPosition:
     """Return where the teller keeps its position; on the bus in the process it begins at the head."""
     if settings.broker_url is None:
         return FromNow(core.store)
-    place = ControlPlace(core.control, "teller")
-    place.begin(core.store.head())
-    return place
+    kept = ControlPosition(core.control, "teller")
+    kept.begin(core.store.head())
+    return kept
 
 
 def _relay(core: Core, settings: Settings, bus: Bus, set_aside: aside.SetAside) -> Relay:
@@ -385,6 +385,6 @@ def _relay(core: Core, settings: Settings, bus: Bus, set_aside: aside.SetAside) 
         return Relay(core.store, BusPublisher(bus, set_aside), FromNow(core.store))
     from sealward.events.bus.amqp import AmqpPublisher  # noqa: PLC0415 - the bus in the process needs no pika
 
-    place = ControlPlace(core.control, "relay")
+    kept = ControlPosition(core.control, "relay")
     publisher = AmqpPublisher(settings.broker_url, Tls.of(settings), set_aside)
-    return Relay(core.store, publisher, place, _leader(settings, "relay"))
+    return Relay(core.store, publisher, kept, _leader(settings, "relay"))

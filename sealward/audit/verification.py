@@ -111,11 +111,11 @@ def _log(folder: Folder, checkpoint: Checkpoint, steps: Steps, progress: Callabl
         tiles.update(appended(size, leaves, _kept(tiles)))
         size += len(leaves)
         _compare(folder, (0, bundle.number), tiles, checkpoint.size, steps.tree)
-        _look(bundle, steps, soundness)
+        _check_events(bundle, steps, soundness)
         progress(len(leaves))
-    for place in tiles:
-        if place[0]:
-            _compare(folder, place, tiles, checkpoint.size, steps.tree)
+    for key in tiles:
+        if key[0]:
+            _compare(folder, key, tiles, checkpoint.size, steps.tree)
     if root(size, subtrees(_kept(tiles))) != checkpoint.root:
         steps.tree.wrong("the entries lead to another root than that of the checkpoint")
     steps.tree.found = f"{size} entries, root {checkpoint.root.hex()}"
@@ -123,18 +123,18 @@ def _log(folder: Folder, checkpoint: Checkpoint, steps: Steps, progress: Callabl
     steps.sound.found = f"{len(soundness.streams)} streams, each with all of its events in order"
 
 
-def _compare(folder: Folder, place: tuple[int, int], tiles: Tiles, size: int, step: Step) -> None:
+def _compare(folder: Folder, key: tuple[int, int], tiles: Tiles, size: int, step: Step) -> None:
     """Compare a tile with its file."""
-    tile = Tile(*place)
-    tile = Tile(*place, width=width_at(tile, size))
+    tile = Tile(*key)
+    tile = Tile(*key, width=width_at(tile, size))
     try:
-        if folder.tile(tile.path) != tiles[place]:
+        if folder.tile(tile.path) != tiles[key]:
             step.wrong(f"tile/{tile.path}: not the hashes of the entries")
     except ExportRefused as missing:
         step.wrong(str(missing))
 
 
-def _look(bundle: Bundle, steps: Steps, soundness: Soundness) -> None:
+def _check_events(bundle: Bundle, steps: Steps, soundness: Soundness) -> None:
     """Compare the bytes of events with their records, and each event with the events before it."""
     for record, stored in bundle.stored():
         where = f"event {record.position} ({record.topic})"
@@ -156,8 +156,8 @@ def _kept(tiles: Tiles) -> Hashes:
 def _verdicts(folder: Folder, checkpoint: Checkpoint) -> Step:
     """Derive each verdict again, from the events alone, as of the last event."""
     step = Step("verdicts")
-    with TemporaryDirectory(prefix="sealward-audit-") as place:
-        projections = Projections(SqliteBackend(Path(place) / "rows.sqlite"), only=("signs",))
+    with TemporaryDirectory(prefix="sealward-audit-") as scratch:
+        projections = Projections(SqliteBackend(Path(scratch) / "rows.sqlite"), only=("signs",))
         try:
             log = ExportedLog(folder, checkpoint.size)
             for _ in projections.catch_up(log):

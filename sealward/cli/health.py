@@ -78,20 +78,20 @@ def _store(where: Settings) -> None:
     try:
         found = storage(where)
         try:
-            look = monitor(found, where)
-            _keeps_up("projections", look, found.projections.position_now)
-            if where.broker_url is not None and look.relay is not None:
-                _keeps_up("relay", look, look.relay)
+            control_plane = monitor(found, where)
+            _keeps_up("projections", control_plane, found.projections.position_now)
+            if where.broker_url is not None and control_plane.relay is not None:
+                _keeps_up("relay", control_plane, control_plane.relay)
         finally:
             found.close()
     except (NotMigrated, NotAllowed, StoreUnavailable) as away:
         raise Refusal(f"the store: {away}") from away
 
 
-def _keeps_up(what: str, look: Monitor, position: Callable[[], int]) -> None:
+def _keeps_up(what: str, control_plane: Monitor, position: Callable[[], int]) -> None:
     """Print how far `what` is behind the log. Raises Refusal when its position does not advance."""
     first, deadline = position(), time.monotonic() + PATIENCE
-    while (lag := look.lag(position())).events and lag.position == first:
+    while (lag := control_plane.lag(position())).events and lag.position == first:
         if time.monotonic() > deadline:
             raise Refusal(f"{what}: stuck at {lag.position}, {_said(lag)}")
         time.sleep(0.2)

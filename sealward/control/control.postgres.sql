@@ -17,12 +17,12 @@ FROM json_array_elements(%s::json) AS given (one), now
 ON CONFLICT (sender, reason) DO UPDATE SET
     messages = unproven.messages + excluded.messages, last_at = excluded.last_at
 
--- name: along
+-- name: prefetch
 -- What the first statement finds, or NULLs, and behind it what the second finds as JSON: one round trip.
-SELECT asked.*, along.found
+SELECT asked.*, prefetch.found
 FROM (SELECT) AS always
 LEFT JOIN ({asked}) AS asked ON TRUE
-LEFT JOIN (SELECT to_json(one)::text AS found FROM ({along}) AS one) AS along ON TRUE
+LEFT JOIN (SELECT to_json(one)::text AS found FROM ({prefetch}) AS one) AS prefetch ON TRUE
 
 -- name: note-untold
 INSERT INTO untold (hostname, position) SELECT key, value::bigint FROM json_each_text(%s::json)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
 
 SQL = blocks("sealward.control", "control.sql")
 PATIENCE: Final = 30.0
@@ -28,11 +28,11 @@ class ControlDatabase(Protocol):
         """Run a named block; return its rows, and how many rows it changed."""
 
     def find(
-        self, block: str, values: Sequence[object], along: Along | None = None
+        self, block: str, values: Sequence[object], prefetch: Prefetch | None = None
     ) -> tuple[Any, ...] | None:
         """Return the row that a block finds, or None.
 
-        A database that costs a round trip answers the query `along` in the same round trip.
+        A database that costs a round trip answers the query `prefetch` in the same round trip.
         """
 
     def close(self) -> None:
@@ -75,10 +75,10 @@ class SqliteControl:
             raise NameTaken from taken
 
     def find(
-        self, block: str, values: Sequence[object], along: Along | None = None
+        self, block: str, values: Sequence[object], prefetch: Prefetch | None = None
     ) -> tuple[Any, ...] | None:
-        """Return the row that a block finds, or None. `along` is not run: a file costs no round trip."""
-        del along
+        """Return the row that a block finds, or None. `prefetch` is not run: a file costs no round trip."""
+        del prefetch
         rows, _ = self.run(block, values)
         return rows[0] if rows else None
 
@@ -88,7 +88,7 @@ class SqliteControl:
             self._database.close()
 
 
-class ControlPlace:
+class ControlPosition:
     """How far a relay has come, kept in the control plane's own tables."""
 
     def __init__(self, database: ControlDatabase, name: str) -> None:

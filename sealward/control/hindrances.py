@@ -22,7 +22,7 @@ class Hindrances:
     def __init__(self, database: ControlDatabase, every: float = EVERY) -> None:
         self._database = database
         waits = "the sessions of the database cannot be looked at"
-        self._loop = Loop("hindrances", self.look, waits, every=every)
+        self._loop = Loop("hindrances", self.check, waits, every=every)
 
     def start(self) -> None:
         """Begin."""
@@ -32,7 +32,7 @@ class Hindrances:
         """Finish the query at hand, then end."""
         self._loop.stop()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """End the sessions that block other sessions now. Raises StoreUnavailable."""
         rows, _ = self._database.run("end-hindrances")
         for login, pid, hindrance in rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.control.notary import condition
+from sealward.control.notary import tree_status
 from sealward.events.set_aside import Unread
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sealward.control.checkpoints import Checkpoints
     from sealward.control.leases import Leases
-    from sealward.control.notary import TreeCondition
+    from sealward.control.notary import TreeStatus
     from sealward.control.set_aside import SetAside
     from sealward.control.unproven import Count, Unproven
     from sealward.events.set_aside import Aside
@@ -41,7 +41,7 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeCondition:
+class NodeStatus:
     """The condition of a node. `seen` and `swept` are seconds since then; None means never."""
 
     hostname: str
@@ -56,7 +56,7 @@ class NodeCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Status:
     """The condition of the control plane at one moment.
 
     `relay` is None when the bus is `memory://`, which has no relay that could lag.
@@ -65,7 +65,7 @@ class Condition:
     head: int
     projections: Lag
     relay: Lag | None
-    nodes: tuple[NodeCondition, ...]
+    nodes: tuple[NodeStatus, ...]
     verdicts: Mapping[str, Tally]
     oldest: Mapping[str, float]
     """By verdict: seconds since the last check of the server that was checked longest ago."""
@@ -77,7 +77,7 @@ class Condition:
     """Counts of messages to the intake whose sender is not proven."""
     set_aside: Sequence[Aside]
     """Events that a part of the control plane could not take."""
-    tree: TreeCondition
+    tree: TreeStatus
     """The tree over the log, beside the last checkpoint."""
 
     @property
@@ -111,13 +111,13 @@ class Monitor:
     set_aside: SetAside
     checkpoints: Checkpoints
 
-    def log(self) -> TreeCondition:
+    def log(self) -> TreeStatus:
         """Compare the tree over the log with the last checkpoint. Raises StoreUnavailable."""
         last = self.checkpoints.last()
         with self.projections.snapshot() as tables:
-            return condition(self.store, self.projections, tables, last)
+            return tree_status(self.store, self.projections, tables, last)
 
-    def look(self) -> Condition:
+    def status(self) -> Status:
         """Return the condition now. Raises StoreUnavailable."""
         now, seen = self.clock(), self.leases.seen()
         with self.projections.reading() as tables:
@@ -127,7 +127,7 @@ class Monitor:
             tasks = self.projections.tasks.by_state(tables)
             events = self.projections.totals.by_topic(tables)
             aside = self.projections.set_aside.all(tables)
-        return Condition(
+        return Status(
             self.store.head(),
             self.lag(self.projections.position_now()),
             None if self.relay is None else self.lag(self.relay()),
@@ -159,9 +159,9 @@ class Monitor:
         age = self.clock() - waiting[0].event.timestamp
         return Lag(position, max(1, self.store.head() - position), max(0.0, age.total_seconds()))
 
-    def _node(self, node: NodeRow, seen: datetime | None, now: datetime) -> NodeCondition:
+    def _node(self, node: NodeRow, seen: datetime | None, now: datetime) -> NodeStatus:
         unheard = None if seen is None else now - seen
-        return NodeCondition(
+        return NodeStatus(
             node.hostname,
             node.active is True,
             node.lost or unheard is None or unheard > self.lease,

@@ -38,28 +38,28 @@ INCONSISTENT: Final = "log.inconsistent"
 
 
 @dataclass(frozen=True, slots=True)
-class TreeCondition:
+class TreeStatus:
     """The size of the tree over the log, and why the tree does not continue the last checkpoint, if so."""
 
     size: int
     problem: str | None
 
 
-def condition(
+def tree_status(
     store: EventStore, projections: Projections, tables: Tables, last: SignedCheckpoint | None
-) -> TreeCondition:
+) -> TreeStatus:
     """Compare the tree with the last checkpoint. Rows that are not at the log's end yet are no problem."""
     position = projections.position(tables)
     size = projections.tree.size(position, tables)
     if last is None:
-        return TreeCondition(size, None)
+        return TreeStatus(size, None)
     if size < last.size:
-        return TreeCondition(size, BEHIND if position >= store.head() else None)
+        return TreeStatus(size, BEHIND if position >= store.head() else None)
     try:
         is_same = projections.tree.root(last.size, tables) == last.root
     except TileRefused:
         is_same = False
-    return TreeCondition(size, None if is_same else INCONSISTENT)
+    return TreeStatus(size, None if is_same else INCONSISTENT)
 
 
 class Notary:
@@ -84,7 +84,7 @@ class Notary:
         self._clock = clock
         self._thinned = clock()
         self._said: str | None = None
-        self._loop = Loop("notary", self.look, "checkpoints wait", leader=leader, every=EVERY, first=0.0)
+        self._loop = Loop("notary", self.check, "checkpoints wait", leader=leader, every=EVERY, first=0.0)
 
     def start(self) -> None:
         """Begin."""
@@ -94,11 +94,11 @@ class Notary:
         """End."""
         self._loop.stop()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Sign a checkpoint when the tree has grown since the last checkpoint. Raises StoreUnavailable."""
         last = self._checkpoints.last()
         with self._projections.snapshot() as tables:
-            found = condition(self._store, self._projections, tables, last)
+            found = tree_status(self._store, self._projections, tables, last)
             self._say(found.problem)
             if found.problem is not None or found.size <= (0 if last is None else last.size):
                 return

@@ -15,7 +15,7 @@ from sealward.events.store.sql import blocks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
 
 STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blocks(
     "sealward.control", "control.postgres.sql"
@@ -25,7 +25,7 @@ STATEMENTS = {name: text.replace("?", "%s") for name, text in SQL.items()} | blo
 class PostgresControl:
     """Runs the named blocks through a pool; the migrations make the tables.
 
-    The search path ends with the projections' schema, because a query that goes along (`Along`) may read the
+    The search path ends with the projections' schema, because a prefetched query (`Prefetch`) may read the
     projections' rows.
     """
 
@@ -46,18 +46,18 @@ class PostgresControl:
             raise NameTaken from taken
 
     def find(
-        self, block: str, values: Sequence[object], along: Along | None = None
+        self, block: str, values: Sequence[object], prefetch: Prefetch | None = None
     ) -> tuple[Any, ...] | None:
-        """Return the row that a block finds, or None; answer `along` in the same round trip.
+        """Return the row that a block finds, or None; answer `prefetch` in the same round trip.
 
         The first column of the row must not be NULL: NULL there says that the block found no row.
         """
-        if along is None:
+        if prefetch is None:
             return self._first(STATEMENTS[block], values)
-        both = self._first(_both(block, along.statement), (*values, *along.values))
+        both = self._first(_both(block, prefetch.statement), (*values, *prefetch.values))
         if both is None:
             raise AssertionError("the statement finds one row whatever there is")
-        along.take(both[-1])
+        prefetch.take(both[-1])
         return None if both[0] is None else both[:-1]
 
     def _first(self, statement: LiteralString, values: Sequence[object]) -> tuple[Any, ...] | None:
@@ -72,6 +72,6 @@ class PostgresControl:
 
 
 @functools.cache
-def _both(block: str, along: LiteralString) -> LiteralString:
-    """Return a statement that runs the block and `along`. It finds one row, even if neither finds any."""
-    return STATEMENTS["along"].format(asked=STATEMENTS[block], along=along)
+def _both(block: str, prefetch: LiteralString) -> LiteralString:
+    """Return a statement that runs the block and `prefetch`. It finds one row, even if neither finds any."""
+    return STATEMENTS["prefetch"].format(asked=STATEMENTS[block], prefetch=prefetch)

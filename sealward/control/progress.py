@@ -40,12 +40,12 @@ class Progress:
             else:
                 self._database.run("forget-progress", (hostname,))
 
-    def of(self, hostname: str, server_id: str, now: datetime) -> reports.Reading | None:
+    def of(self, hostname: str, server_id: str, now: datetime) -> reports.ReadProgress | None:
         """Return how far a node is with a server's files. Raises StoreUnavailable."""
         rows, _ = self._database.run("progress", (hostname,))
         for said_at, readings in rows:
             if now - datetime.fromisoformat(said_at) < BELIEVED_FOR:
-                for one in typed.decode(readings, tuple[reports.Reading, ...]):
+                for one in typed.decode(readings, tuple[reports.ReadProgress, ...]):
                     if one.server_id == server_id:
                         return one
         return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sealward.control.database import ControlDatabase
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
 
 
 class TokenExists(Rejected):
@@ -51,12 +51,12 @@ class Tokens:
         self._clock = clock
         self._bootstrap = None if bootstrap is None else _digest(bootstrap)
 
-    def who(self, secret: str, along: Along | None = None) -> Token | None:
-        """Return the valid token of a secret, or None; answer `along` in the same round trip if possible."""
+    def who(self, secret: str, prefetch: Prefetch | None = None) -> Token | None:
+        """Return the valid token of a secret, or None; and answer `prefetch` with it if possible."""
         digest = _digest(secret)
         if self._bootstrap is not None and secrets.compare_digest(digest, self._bootstrap):
             return Token("admin", Role.ADMIN, self._clock(), None)
-        row = self._database.find("token-by-digest", (digest,), along)
+        row = self._database.find("token-by-digest", (digest,), prefetch)
         if row is None:
             return None
         token = _token(row)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sealward.control.leases import Leases
     from sealward.control.monitoring import Monitor
     from sealward.control.progress import Progress
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.events.store.store import EventStore
     from sealward.http.auth.access import AccessRules
     from sealward.http.auth.identity import Identify
@@ -66,9 +66,9 @@ class Services:
         logs.add(task_id=task_id)
         return task_id
 
-    def sign_along(self, server_id: str) -> Along | None:
+    def sign_prefetch(self, server_id: str) -> Prefetch | None:
         """Return the query for the sign of a server, to be sent together with the query for the token."""
-        return self.projections.signs.along(self.projections.backend, server_id)
+        return self.projections.signs.prefetch(self.projections.backend, server_id)
 
     @contextlib.contextmanager
     def signs_at(self, at: datetime | None) -> Iterator[tuple[Signs, Tables, datetime]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.http.services import Services
     from sealward.projections.servers import ServerRow
     from sealward.projections.signs import SignRow
@@ -148,7 +148,7 @@ class Signs:
                 query=(AT,),
                 headers=("If-None-Match",),
                 refuses=OF_A_SIGN | PAST_BUSY,
-                reads=self._along,
+                reads=self._prefetch,
             ),
             Operation(
                 "DELETE",
@@ -221,8 +221,8 @@ class Signs:
         self._services.carry_out(command)
         resp.status = falcon.HTTP_204
 
-    def _along(self, server_id: str) -> Along | None:
-        return self._services.sign_along(server_id)
+    def _prefetch(self, server_id: str) -> Prefetch | None:
+        return self._services.sign_prefetch(server_id)
 
     def _answer_when_sealed(self, asked: str, resp: falcon.Response, *, is_shown: bool) -> None:
         signs = self._services.projections.signs
@@ -247,10 +247,10 @@ class Signs:
 
 def found(services: Services, req: falcon.Request, server_id: str) -> tuple[SignRow, datetime]:
     """Return a sign and the moment as of which it is read: now, or `at` of the query. Raises NotSigned."""
-    along: Along | None = req.context.along
+    prefetch: Prefetch | None = req.context.prefetch
     at = req.context.query.get(AT)
-    if at is None and along is not None and along.answers(server_id):
-        row, now = services.projections.signs.found(along), services.clock()
+    if at is None and prefetch is not None and prefetch.answers(server_id):
+        row, now = services.projections.signs.found(prefetch), services.clock()
     else:
         with services.signs_at(at) as (signs, tables, now):
             row = signs.one(tables, server_id)

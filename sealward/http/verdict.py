@@ -21,7 +21,7 @@ from sealward.http.operation.parameter import AT
 from sealward.http.sign import found
 
 if TYPE_CHECKING:
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.http.services import Services
 
 
@@ -87,7 +87,7 @@ class Verdicts:
                 query=(AT,),
                 headers=("If-None-Match",),
                 refuses=OF_A_SIGN | PAST_BUSY,
-                reads=self._along,
+                reads=self._prefetch,
             ),
             Operation(
                 "GET",
@@ -126,8 +126,8 @@ class Verdicts:
         )
         answer(resp, VerdictAnswer(known))
 
-    def _along(self, server_id: str) -> Along | None:
-        return self._services.sign_along(server_id)
+    def _prefetch(self, server_id: str) -> Prefetch | None:
+        return self._services.sign_prefetch(server_id)
 
     def envelope(self, req: falcon.Request, resp: falcon.Response, server_id: str) -> None:
         """Show the reference in force: the DSSE envelope signed by node and authority."""

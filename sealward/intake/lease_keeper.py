@@ -35,7 +35,7 @@ class LeaseKeeper:
         self._patient_until = datetime.min.replace(tzinfo=UTC)
         seconds = lease.total_seconds()
         waits = "the leases wait"
-        self._loop = Loop("lease-keeper", self.look, waits, every=seconds / 4, first=seconds)
+        self._loop = Loop("lease-keeper", self.check, waits, every=seconds / 4, first=seconds)
 
     def start(self) -> None:
         """Start the thread. It waits for one lease first, because nobody listened to nodes before."""
@@ -45,7 +45,7 @@ class LeaseKeeper:
         """Stop the thread."""
         self._loop.stop()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Declare nodes lost that were silent for too long.
 
         While the store is away no node can be heard: after that, all nodes get one lease to be heard.

@@ -51,7 +51,7 @@ class Progress:
         for server_id, (done, in_all) in sorted(found.items())[: reports.MAX_READINGS]:
             samples = self._samples[server_id]
             samples.append((now, done))
-            readings.append(reports.Reading(server_id, done, in_all, _rate(samples)))
+            readings.append(reports.ReadProgress(server_id, done, in_all, _rate(samples)))
         self._send(reports.Progress(hostname=self._hostname, readings=tuple(readings)))
 
 

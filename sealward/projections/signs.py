@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sealward.events.base import Event, Recorded
     from sealward.events.is_valid import IsValid
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.projections.store.backend import Backend
     from sealward.projections.store.tables import Row, Tables
 
@@ -97,7 +97,7 @@ class Signs:
         """Fold a batch of events, in order, into the rows."""
         kept = tuple(batch)
         of_signs = (one.event for one in kept if isinstance(one.event, of_sign.SignEvent))
-        folded = _Batch(tables, {event.server_id for event in of_signs})
+        folded = _Rows(tables, {event.server_id for event in of_signs})
         for one in kept:
             folded.fold(one.event, one.position)
         folded.flush()
@@ -108,7 +108,7 @@ class Signs:
         The event may say that the server is no longer as it was signed.
         """
         if isinstance(event, of_sign.SignEvent):
-            folded = _Batch(tables, {event.server_id})
+            folded = _Rows(tables, {event.server_id})
             folded.doubt(event.server_id, event.timestamp)
             folded.flush()
 
@@ -117,13 +117,13 @@ class Signs:
         found = tables.one("signs.by-server", {"server_id": server_id})
         return _row(found) if found else None
 
-    def along(self, backend: Backend, server_id: str) -> Along | None:
-        """Return the query for the sign of a server, to go along with another query; None on files."""
-        return backend.along("signs.by-server", {"server_id": server_id})
+    def prefetch(self, backend: Backend, server_id: str) -> Prefetch | None:
+        """Return the query for the sign of a server, to be sent with another query; None on files."""
+        return backend.prefetch("signs.by-server", {"server_id": server_id})
 
-    def found(self, along: Along) -> SignRow | None:
-        """Return the sign that the query of `along` has found, or None."""
-        return _row(along.row) if along.row else None
+    def found(self, prefetch: Prefetch) -> SignRow | None:
+        """Return the sign that the query of `prefetch` has found, or None."""
+        return _row(prefetch.row) if prefetch.row else None
 
     def elsewhere(self, tables: Tables, node_id: int, server_ids: Iterable[str]) -> list[str]:
         """Return the ids of those servers whose signs are on another node."""
@@ -172,7 +172,7 @@ class Signs:
         }
 
 
-class _Batch:
+class _Rows:
     """The signs that a batch touches, each read and written once."""
 
     def __init__(self, tables: Tables, server_ids: Iterable[str]) -> None:

@@ -72,7 +72,7 @@ class Tasks:
         """Fold a batch of events, in order, into the rows."""
         events = [one.event for one in batch if _matters(one.event)]
         if events:
-            folded = _Batch(tables, events)
+            folded = _Rows(tables, events)
             for event in events:
                 folded.fold(event)
             folded.flush()
@@ -103,7 +103,7 @@ def _matters(event: Event) -> bool:
     return type(event) in NAMES or isinstance(event, of_sign.SignMoved)
 
 
-class _Batch:
+class _Rows:
     """The tasks that the events of a batch change. Each task is read once and written once."""
 
     def __init__(self, tables: Tables, events: Iterable[Event]) -> None:

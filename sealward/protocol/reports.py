@@ -187,7 +187,7 @@ class Reaction(Report, frozen=True, kw_only=True, tag="reaction"):
     policy_position: Id | None = None
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ReadProgress(msgspec.Struct, frozen=True):
     """How many bytes of a server's files the node has read, and at which rate in bytes per second."""
 
     server_id: ServerId
@@ -199,7 +199,7 @@ class Reading(msgspec.Struct, frozen=True):
 class Progress(Report, frozen=True, kw_only=True, tag="progress"):
     """Exactly these servers wait until I have read their files."""
 
-    readings: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=MAX_READINGS)]
+    readings: Annotated[tuple[ReadProgress, ...], msgspec.Meta(max_length=MAX_READINGS)]
 
 
 class SetAside(Report, frozen=True, kw_only=True, tag="set-aside"):

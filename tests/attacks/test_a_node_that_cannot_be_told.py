@@ -87,7 +87,7 @@ class Fleet:
             self.store,
             self.queues[0],
             voice,
-            place=self.place,
+            kept=self.place,
             addresses=Addresses(self.projections, 0.0),
             untold=self.untold,
             backoff=Backoff(lambda: self.now),

@@ -28,7 +28,7 @@ from running import until
 
 from sealward.commands.context import RequestContext
 from sealward.commands.messages import AdmitNode
-from sealward.control.database import ControlPlace
+from sealward.control.database import ControlPosition
 from sealward.control_plane import Core
 from sealward.events.bus.dead_letters import DeadLetters
 from sealward.events.bus.permissions import of_node, user_of
@@ -233,7 +233,7 @@ class Plane:
         until(lambda: self.core.leases.seen().get("kvm-honest", since) > since, PATIENCE)
         head = self.core.store.head()
         until(lambda: self.core.projections.position_now() >= head, PATIENCE)
-        until(lambda: ControlPlace(self.core.control, "relay").load() >= head, PATIENCE)
+        until(lambda: ControlPosition(self.core.control, "relay").load() >= head, PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_a_node_whose_stream_does_not_fold_is_lost_alone(
         return handle(command)
 
     monkeypatch.setattr(door.handler, "handle", broken)
-    LeaseKeeper(leases, door.handler, timedelta(seconds=1), lambda: NOW + timedelta(minutes=1)).look()
+    LeaseKeeper(leases, door.handler, timedelta(seconds=1), lambda: NOW + timedelta(minutes=1)).check()
     with door.rows() as (projections, tables):
         lost = {one.hostname: one.lost for one in projections.nodes.all(tables)}
 

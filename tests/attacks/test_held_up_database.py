@@ -168,7 +168,7 @@ def test_a_reader_keeps_no_transaction_open(login: Callable[[str], str]) -> None
         reader.execute("SELECT count(*) FROM events")
         writer.execute("SELECT count(*) FROM events")
         time.sleep(1.2)
-        Hindrances(control).look()
+        Hindrances(control).check()
         owner.execute(text.encode())
 
         with pytest.raises(psycopg.OperationalError):

@@ -20,7 +20,7 @@ from factories import ONE_OF_EACH
 from private import postgres_server, rabbitmq_server
 from running import until
 
-from sealward.control.database import ControlPlace
+from sealward.control.database import ControlPosition
 from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent
 from sealward.events.bus.amqp import EXCHANGE, AmqpPublisher
@@ -42,7 +42,7 @@ def fill(store: EventStore) -> None:
 
 def relayed(store: EventStore, control: PostgresControl, url: str) -> float:
     """Return the messages a second of a relay that works off a backlog."""
-    place = ControlPlace(control, f"relay-{uuid.uuid4()}")
+    place = ControlPosition(control, f"relay-{uuid.uuid4()}")
     behind = store.head()
     fill(store)
     place.keep(behind)

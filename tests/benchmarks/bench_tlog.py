@@ -92,7 +92,9 @@ def audited(store: EventStore, folder: Path) -> tuple[float, float]:
         for _ in projections.catch_up(store):
             pass
         checkpoints = Checkpoints(control)
-        Notary(store, projections, checkpoints, "bench.example", Ed25519PrivateKey.generate(), utc_now).look()
+        Notary(
+            store, projections, checkpoints, "bench.example", Ed25519PrivateKey.generate(), utc_now
+        ).check()
         last = export(store, projections, checkpoints, Folder(folder / "log"), int)
         began = time.perf_counter()
         with projections.reading() as tables:

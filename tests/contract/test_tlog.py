@@ -58,7 +58,7 @@ def exported(folder: Path, size: int) -> tuple[SignedCheckpoint, list[str]]:
         for _ in projections.catch_up(store):
             pass
         checkpoints = Checkpoints(control)
-        Notary(store, projections, checkpoints, "sealward.example/log", key, lambda: NOON).look()
+        Notary(store, projections, checkpoints, "sealward.example/log", key, lambda: NOON).check()
         last = export(store, projections, checkpoints, Folder(folder / "log"), int)
         with projections.reading() as tables:
             subtrees = projections.tree.subtrees(tables)

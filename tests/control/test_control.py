@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sealward.control.database import ControlDatabase, ControlPlace, SqliteControl
+from sealward.control.database import ControlDatabase, ControlPosition, SqliteControl
 from sealward.control.postgres import PostgresControl
-from sealward.events.store.round_trip import Along
+from sealward.events.store.round_trip import Prefetch
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -23,7 +23,7 @@ def control(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlD
     made.close()
 
 
-ALONG = "SELECT name, position FROM places WHERE name = %s"
+PREFETCH = "SELECT name, position FROM places WHERE name = %s"
 
 
 @pytest.mark.parametrize("digest", ["digest", "unknown"])
@@ -33,29 +33,29 @@ def test_two_questions_are_answered_each_by_itself(database: str, digest: str, p
     control = PostgresControl(database)
     control.run("issue", ("alice", "digest", "admin", "2026-01-01", None))
     control.run("keep-place", ("relay", 5))
-    along = Along(ALONG, (place,))
-    found = control.find("token-by-digest", (digest,), along)
+    prefetch = Prefetch(PREFETCH, (place,))
+    found = control.find("token-by-digest", (digest,), prefetch)
     control.close()
 
     assert found == (("alice", "admin", "2026-01-01", None) if digest == "digest" else None)
-    assert along.answers(place)
-    assert along.row == ({"name": "relay", "position": 5} if place == "relay" else None)
+    assert prefetch.answers(place)
+    assert prefetch.row == ({"name": "relay", "position": 5} if place == "relay" else None)
 
 
 def test_a_question_that_nothing_took_along_is_not_answered(tmp_path: Path) -> None:
     """SQLite is asked by itself, and whoever wanted more asks again."""
     control = SqliteControl(tmp_path / "control.sqlite")
-    along = Along(ALONG, ("relay",))
-    found = control.find("token-by-digest", ("digest",), along)
+    prefetch = Prefetch(PREFETCH, ("relay",))
+    found = control.find("token-by-digest", ("digest",), prefetch)
     control.close()
 
     assert found is None
-    assert not along.answers("relay")
+    assert not prefetch.answers("relay")
 
 
 def test_a_place_never_goes_back(control: ControlDatabase) -> None:
     """Not even when a relay that has lost its lead comes late."""
-    place = ControlPlace(control, "relay")
+    place = ControlPosition(control, "relay")
     assert place.load() == 0
     for position in (5, 20, 15):
         place.keep(position)

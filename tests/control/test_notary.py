@@ -16,7 +16,7 @@ from factories import NOON, ONE_OF_EACH
 
 from sealward.control.checkpoints import Checkpoints
 from sealward.control.database import ControlDatabase, SqliteControl
-from sealward.control.notary import Notary, condition
+from sealward.control.notary import Notary, tree_status
 from sealward.control.postgres import PostgresControl
 from sealward.events.store import store as stores
 from sealward.events.store.postgres import postgres
@@ -62,7 +62,7 @@ class Place:
     def problem(self) -> str | None:
         """Return what keeps the notary from signing."""
         with self.projections.snapshot() as tables:
-            return condition(self.store, self.projections, tables, self.checkpoints.last()).problem
+            return tree_status(self.store, self.projections, tables, self.checkpoints.last()).problem
 
     def size(self) -> int:
         """Return how many events are signed."""
@@ -99,13 +99,13 @@ def test_each_checkpoint_is_a_note_of_its_key(where: str, request: pytest.Fixtur
     """With the origin, the size and the root of the tree; an idle log gets no other checkpoint."""
     place: Place = request.getfixturevalue(where)
     notary = place.notary()
-    notary.look()
+    notary.check()
     assert place.checkpoints.last() is None
     for events in (1, 3, 300):
         place.grow(events)
-        notary.look()
+        notary.check()
         first = place.checkpoints.last()
-        notary.look()
+        notary.check()
         assert first is not None
         assert place.checkpoints.last() == first
         note = read_note(first.note)
@@ -123,62 +123,62 @@ def test_two_signers_cannot_part(where: str, request: pytest.FixtureRequest) -> 
     place: Place = request.getfixturevalue(where)
     notary = place.notary()
     place.grow(2)
-    notary.look()
+    notary.check()
     last = place.checkpoints.last()
     place.grow(2)
     mine = place.notary()._signed(4, bytes(32))
-    notary.look()
+    notary.check()
     assert place.size() == 4
     assert not place.checkpoints.follow(last, mine)
     assert not place.checkpoints.follow(last, place.notary()._signed(5, bytes(32)))
-    place.notary().look()
+    place.notary().check()
     assert place.problem() is None
 
 
 def test_a_log_that_was_changed_gets_no_signature(here: Place, tmp_path: Path) -> None:
     """Although all rows are made anew from it; and when the event is as it was, signing goes on."""
     here.grow(300)
-    here.notary().look()
+    here.notary().check()
     with contextlib.closing(sqlite3.connect(tmp_path / "log.sqlite")) as database, database:
         (state,) = database.execute("SELECT state FROM stored_events WHERE rowid = 7").fetchone()
         database.execute("UPDATE stored_events SET state = ? WHERE rowid = 7", (state + b" ",))
     rebuilt(here, tmp_path)
     here.grow(5)
-    here.notary().look()
+    here.notary().check()
     assert (here.size(), here.problem()) == (300, "log.inconsistent")
 
     with contextlib.closing(sqlite3.connect(tmp_path / "log.sqlite")) as database, database:
         database.execute("UPDATE stored_events SET state = ? WHERE rowid = 7", (state,))
     rebuilt(here, tmp_path)
-    here.notary().look()
+    here.notary().check()
     assert (here.size(), here.problem()) == (305, None)
 
 
 def test_a_log_that_lost_events_gets_no_signature(here: Place, tmp_path: Path) -> None:
     """A backup was restored: first the log is shorter, then it has other events."""
     here.grow(20)
-    here.notary().look()
+    here.notary().check()
     with contextlib.closing(sqlite3.connect(tmp_path / "log.sqlite")) as database, database:
         database.execute("DELETE FROM stored_events WHERE rowid > 10")
     rebuilt(here, tmp_path)
-    here.notary().look()
+    here.notary().check()
     assert (here.size(), here.problem()) == (20, "log.behind")
     here.grow(15)
-    here.notary().look()
+    here.notary().check()
     assert (here.size(), here.problem()) == (20, "log.inconsistent")
 
 
 def test_rows_that_are_made_anew_are_no_problem(here: Place, tmp_path: Path) -> None:
     """While they catch up the tree is smaller than the checkpoint, and nothing is signed."""
     here.grow(30)
-    here.notary().look()
+    here.notary().check()
     (tmp_path / "rows.sqlite").unlink()
     here.projections.close()
     here.projections = Projections(SqliteBackend(tmp_path / "rows.sqlite"))
-    here.notary().look()
+    here.notary().check()
     assert (here.size(), here.problem()) == (30, None)
     here.grow(1)
-    here.notary().look()
+    here.notary().check()
     assert (here.size(), here.problem()) == (31, None)
 
 
@@ -191,10 +191,10 @@ def test_old_checkpoints_are_thinned_to_one_an_hour(where: str, request: pytest.
     for _ in range(12):
         place.grow(1)
         place.now += timedelta(minutes=20)
-        notary.look()
+        notary.check()
     place.now += timedelta(days=3)
     place.grow(1)
-    notary.look()
+    notary.check()
     kept = place.sizes()
     assert kept[-1] == 13
     assert 4 <= len(kept) <= 6

@@ -14,8 +14,8 @@ from sealward.control.progress import BELIEVED_FOR, Progress
 from sealward.protocol import reports
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-ONE = reports.Reading("one", 10, 2**40, 5)
-TWO = reports.Reading("two", 0, 30)
+ONE = reports.ReadProgress("one", 10, 2**40, 5)
+TWO = reports.ReadProgress("two", 0, 30)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -29,7 +29,7 @@ def control(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlD
     made.close()
 
 
-def _said(*readings: reports.Reading, hostname: str = "kvm1") -> reports.Progress:
+def _said(*readings: reports.ReadProgress, hostname: str = "kvm1") -> reports.Progress:
     return reports.Progress(hostname=hostname, readings=readings)
 
 

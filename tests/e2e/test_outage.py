@@ -20,7 +20,7 @@ from sealward.commands.context import RequestContext
 from sealward.commands.messages import RecordSweep, RegisterNode
 from sealward.commands.writer.handler import Handler
 from sealward.commands.writer.unit_of_work import UnitOfWork
-from sealward.control.database import ControlPlace
+from sealward.control.database import ControlPosition
 from sealward.control.postgres import PostgresControl
 from sealward.events import cloudevent
 from sealward.events.base import utc_now
@@ -144,7 +144,7 @@ def outage(stack: Stack, hour: Hour) -> list[str]:
 def drained(stack: Stack, count: int, behind: int) -> None:
     """Wait until the relay has come to a position, and print how fast it was."""
     control = PostgresControl(stack.postgres.url())
-    place = ControlPlace(control, "relay")
+    place = ControlPosition(control, "relay")
     first, began = place.load(), time.monotonic()
     until(lambda: place.load() > first, HEALED)  # it has found the broker
     connected = time.monotonic()

@@ -36,7 +36,7 @@ def test_silence_is_recorded_once_and_so_is_the_return(tmp_path: Path) -> None:
     leases.touch({"kvm2"}, NOON)
     for seconds in (10, 30, 31, 60, 90):
         now[0] = NOON + timedelta(seconds=seconds)
-        keeper.look()
+        keeper.check()
     handler.handle(hello)
     handler.handle(hello)
     facts = store.read(node_stream("kvm2"))
@@ -72,7 +72,7 @@ def test_after_the_store_was_away_nodes_get_one_lease_to_be_heard() -> None:
     heads = []
     for seconds, leases.is_away in ((10, False), (40, True), (50, False), (69, False), (70, False)):
         now[0] = NOON + timedelta(seconds=seconds)
-        keeper.look()
+        keeper.check()
         heads.append(store.head())
 
     assert heads == [1, 1, 1, 1, 2]

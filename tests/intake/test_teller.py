@@ -8,7 +8,7 @@ import pytest
 from door import AUTHORITY, InMemory, Queues
 from factories import NODE, NOON, event
 
-from sealward.control.database import ControlPlace
+from sealward.control.database import ControlPosition
 from sealward.control.untold import Untold
 from sealward.events import cloudevent
 from sealward.events import node as of_node
@@ -32,7 +32,7 @@ class Told:
         self.control = InMemory()
         self.store = stores.in_memory()
         self.queues = Queues()
-        self.place = ControlPlace(self.control, "teller")
+        self.place = ControlPosition(self.control, "teller")
         self.untold = Untold(self.control)
         self.projections = Projections(SqliteBackend(Path(":memory:")))
         self.begin()
@@ -43,7 +43,7 @@ class Told:
             self.store,
             self.queues,
             Voice(AUTHORITY),
-            place=self.place,
+            kept=self.place,
             addresses=Addresses(self.projections, 0.0),
             untold=self.untold,
         )
@@ -155,7 +155,7 @@ def test_what_a_node_missed_outlives_the_worker(told: Told) -> None:
 
 def test_a_place_begins_once(told: Told) -> None:
     """At its first start a teller tells nothing of what was before; later it goes on where it was."""
-    place = ControlPlace(told.control, "new")
+    place = ControlPosition(told.control, "new")
     place.begin(7)
     place.begin(9)
 

@@ -17,7 +17,7 @@ class Node:
         self.now = 0.0
         self.progress = Progress("kvm1", lambda: self.found, self.said.append, lambda: self.now)
 
-    def say(self, **found: tuple[int, int]) -> tuple[reports.Reading, ...]:
+    def say(self, **found: tuple[int, int]) -> tuple[reports.ReadProgress, ...]:
         """Go on for two seconds; return what is said then, nothing when nothing is."""
         self.said.clear()
         self.now += 2
@@ -34,9 +34,9 @@ def test_the_rate_is_that_of_the_last_reports() -> None:
     second = node.say(one=(2 * GIB, 9 * GIB))
     halted = [node.say(one=(2 * GIB, 9 * GIB)) for _ in range(SAMPLES)]
 
-    assert first == (reports.Reading("one", GIB, 9 * GIB),)
-    assert second == (reports.Reading("one", 2 * GIB, 9 * GIB, GIB // 2),)
-    assert halted[-1] == (reports.Reading("one", 2 * GIB, 9 * GIB, 0),)
+    assert first == (reports.ReadProgress("one", GIB, 9 * GIB),)
+    assert second == (reports.ReadProgress("one", 2 * GIB, 9 * GIB, GIB // 2),)
+    assert halted[-1] == (reports.ReadProgress("one", 2 * GIB, 9 * GIB, 0),)
 
 
 def test_the_end_is_said_once() -> None:

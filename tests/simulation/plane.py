@@ -201,7 +201,7 @@ class Plane:
             self.store,
             deliveries,
             voice,
-            place=self.place,
+            kept=self.place,
             addresses=Addresses(self.projections, 0.0),
             untold=self._untold,
             backoff=Patient(),
@@ -252,7 +252,7 @@ class Plane:
     def look_at_leases(self) -> None:
         """Declare lost whoever is silent."""
         try:
-            self._keeper.look()
+            self._keeper.check()
         except Killed:
             self.begin()
 

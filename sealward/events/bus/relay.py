@@ -44,7 +44,7 @@ class Publisher(Protocol):
         """Close the connection."""
 
 
-class Place(Protocol):
+class KeptPosition(Protocol):
     """Keeps the position up to which the relay has published. After a crash it publishes again from there."""
 
     def load(self) -> int:
@@ -109,11 +109,11 @@ class Relay:
     """A thread that publishes every event beyond the kept position, as long as its process leads."""
 
     def __init__(
-        self, store: EventStore, publisher: Publisher, place: Place, leader: Leader | None = None
+        self, store: EventStore, publisher: Publisher, kept: KeptPosition, leader: Leader | None = None
     ) -> None:
         self._store = store
         self._publisher = publisher
-        self._place = place
+        self._kept = kept
         self._loop = Loop("relay", self.copy, "the relay waits", leader=leader)
 
     def start(self) -> None:
@@ -130,8 +130,8 @@ class Relay:
 
         Raises StoreUnavailable, BusUnavailable.
         """
-        position = self._place.load()
+        position = self._kept.load()
         if self._store.wait_beyond(position, LOOK_UP):
             window = _Window(self._store, position)
             self._publisher.publish(window)
-            self._place.keep(window.position)
+            self._kept.keep(window.position)

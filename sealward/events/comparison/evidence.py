@@ -34,11 +34,11 @@ def with_files(measurement: Measurement, evidence: bytes) -> Measurement:
     """
     if measurement.files or FILES not in measurement.sections:
         return measurement
-    reading = _Reading()
+    parser = _FilesParser()
     with contextlib.suppress(expat.ExpatError, zlib.error, ValueError):
-        reading.feed(_inflated(evidence))
+        parser.feed(_inflated(evidence))
     forms = (CONFIG, LIVE) if FILES in measurement.live else (CONFIG,)
-    files = {form: _listing(reading.found.get(form)) for form in forms if form not in reading.unmeasured}
+    files = {form: _listing(parser.found.get(form)) for form in forms if form not in parser.unmeasured}
     return replace(measurement, files=files)
 
 
@@ -60,7 +60,7 @@ def _listing(found: list[dict[str, str]] | None) -> Listing:
     return listed(found)
 
 
-class _Reading:
+class _FilesParser:
     """Collects the attributes of each `<file>` by form, and which forms were measured without files."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Two queries in one round trip to the database: a query goes along with another query.
+"""Prefetching: a query is sent to the database together with another query, in one round trip.
 
 A request first looks up its token, and most requests then read one row. Two separate round trips for these
 two queries would take most of the time of the request.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Along:
+class Prefetch:
     """A statement (`%s` for its values) that finds at most one row, and runs together with another statement.
 
     `asked` says whether the statement has run; if not, the caller runs the query by itself. `row` is the row

@@ -76,7 +76,7 @@ class TrustPolicy:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _Draft:
     """A policy as far as its lines have been read."""
 
     logs: dict[str, tuple[VerifierKey, ...]] = field(default_factory=dict)
@@ -96,67 +96,67 @@ def read_policy(written: str) -> TrustPolicy:
     lines = written.split("\n")
     if len(lines) > MOST_LINES:
         raise PolicyRefused(f"a policy has at most {MOST_LINES:,} lines")
-    reading = _Reading()
+    draft = _Draft()
     for number, line in enumerate(lines, 1):
         words = [word for word in re.split(r"[ \t]+", line) if word]
         if words and not words[0].startswith("#"):
             try:
-                _read_line(reading, words)
+                _read_line(draft, words)
             except (NoteRefused, PolicyRefused) as refused:
                 raise PolicyRefused(f"line {number}: {refused}") from refused
-    if reading.quorum is None:
+    if draft.quorum is None:
         raise PolicyRefused("a policy has a line with its quorum: `quorum none` when no witness is needed")
-    return TrustPolicy(reading.logs, reading.witnesses, reading.groups, reading.quorum)
+    return TrustPolicy(draft.logs, draft.witnesses, draft.groups, draft.quorum)
 
 
-def _read_line(reading: _Reading, words: Sequence[str]) -> None:
+def _read_line(draft: _Draft, words: Sequence[str]) -> None:
     match words:
         case ["log", vkey] | ["log", vkey, _]:
-            _read_log(reading, vkey)
+            _read_log(draft, vkey)
         case ["witness", name, vkey] | ["witness", name, vkey, _]:
-            _read_witness(reading, name, vkey)
+            _read_witness(draft, name, vkey)
         case ["group", name, needed, *members] if members:
-            _read_group(reading, name, needed, members)
+            _read_group(draft, name, needed, members)
         case ["quorum", name]:
-            _read_quorum(reading, name)
+            _read_quorum(draft, name)
         case _:
             raise PolicyRefused(f"{' '.join(words)[:100]!r} is no line of a policy")
 
 
-def _read_log(reading: _Reading, vkey: str) -> None:
+def _read_log(draft: _Draft, vkey: str) -> None:
     key = read_vkey(vkey)
     if key.type != ED25519:
         raise PolicyRefused("the key of a log has the type 01")
-    _once(reading, "log", key)
-    reading.logs[key.name] = (*reading.logs.get(key.name, ()), key)
+    _once(draft, "log", key)
+    draft.logs[key.name] = (*draft.logs.get(key.name, ()), key)
 
 
-def _read_witness(reading: _Reading, name: str, vkey: str) -> None:
+def _read_witness(draft: _Draft, name: str, vkey: str) -> None:
     key = read_vkey(vkey)
     if key.type != COSIGNATURE:
         raise PolicyRefused("the key of a witness has the type 04")
-    _once(reading, "witness", key)
-    _new(reading, name)
-    reading.witnesses[name] = key
+    _once(draft, "witness", key)
+    _new(draft, name)
+    draft.witnesses[name] = key
 
 
-def _read_group(reading: _Reading, name: str, needed: str, members: Sequence[str]) -> None:
-    _new(reading, name)
+def _read_group(draft: _Draft, name: str, needed: str, members: Sequence[str]) -> None:
+    _new(draft, name)
     for member in members:
-        if member not in reading.witnesses and member not in reading.groups:
+        if member not in draft.witnesses and member not in draft.groups:
             raise PolicyRefused(f"no line before names {member!r}")
-        if member in reading.members:
+        if member in draft.members:
             raise PolicyRefused(f"{member!r} is a member already")
-        reading.members.add(member)
-    reading.groups[name] = Group(_needed(needed, len(members)), tuple(members))
+        draft.members.add(member)
+    draft.groups[name] = Group(_needed(needed, len(members)), tuple(members))
 
 
-def _read_quorum(reading: _Reading, name: str) -> None:
-    if reading.quorum is not None:
+def _read_quorum(draft: _Draft, name: str) -> None:
+    if draft.quorum is not None:
         raise PolicyRefused("a policy has one line with its quorum")
-    if name != NONE and name not in reading.witnesses and name not in reading.groups:
+    if name != NONE and name not in draft.witnesses and name not in draft.groups:
         raise PolicyRefused(f"no line before names {name!r}")
-    reading.quorum = name
+    draft.quorum = name
 
 
 def _needed(written: str, members: int) -> int:
@@ -167,13 +167,13 @@ def _needed(written: str, members: int) -> int:
     return int(written)
 
 
-def _new(reading: _Reading, name: str) -> None:
-    if name == NONE or name in reading.witnesses or name in reading.groups:
+def _new(draft: _Draft, name: str) -> None:
+    if name == NONE or name in draft.witnesses or name in draft.groups:
         raise PolicyRefused(f"the name {name!r} is taken")
 
 
-def _once(reading: _Reading, of: str, key: VerifierKey) -> None:
+def _once(draft: _Draft, of: str, key: VerifierKey) -> None:
     seen = (of, key.key.public_bytes_raw())
-    if seen in reading.keys:
+    if seen in draft.keys:
         raise PolicyRefused(f"the key of {key.name!r} is there already")
-    reading.keys.add(seen)
+    draft.keys.add(seen)

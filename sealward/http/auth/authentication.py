@@ -12,7 +12,7 @@ from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Route
 
 if TYPE_CHECKING:
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.http.auth.access import AccessRules, Rule
     from sealward.http.auth.identity import Identify, Identity
     from sealward.http.limits.limits import Limits
@@ -42,8 +42,8 @@ class Authentication:
             raise falcon.HTTPRouteNotFound
         req.context.needs = resource.needs(req.method, req.params)
         if req.context.needs:
-            req.context.along = resource.along(req.method, params)
-            self._identified(req, req.context.along)
+            req.context.prefetch = resource.prefetch(req.method, params)
+            self._identified(req, req.context.prefetch)
 
     def nowhere(self, req: falcon.Request, resp: falcon.Response, **_path: str) -> NoReturn:
         """Answer a request for an unknown path: 401 without a valid token, else 404."""
@@ -51,18 +51,18 @@ class Authentication:
         self._identified(req)
         raise falcon.HTTPRouteNotFound
 
-    def _identified(self, req: falcon.Request, along: Along | None = None) -> None:
+    def _identified(self, req: falcon.Request, prefetch: Prefetch | None = None) -> None:
         secret = req.get_header("X-Auth-Token")
-        identity = self._who(req, secret, along) if secret else None
+        identity = self._who(req, secret, prefetch) if secret else None
         if identity is None:
             message = f"Send a valid token in the header X-Auth-Token; {self._identify.advice}."
             raise Problem(401, "auth.required", message, {"WWW-Authenticate": self._identify.challenge})
         req.context.identity = identity
         logs.add(actor=actor(req))
 
-    def _who(self, req: falcon.Request, secret: str, along: Along | None) -> Identity | None:
+    def _who(self, req: falcon.Request, secret: str, prefetch: Prefetch | None) -> Identity | None:
         self._limits.may_ask(req, secret)
-        identity = self._identify.who(req, along)
+        identity = self._identify.who(req, prefetch)
         if identity is None:
             self._limits.refused(req, secret)
         else:

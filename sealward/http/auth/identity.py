@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from sealward.control.tokens import Tokens
     from sealward.events.base import Origin
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
 
 MAX_TOKEN: Final = 4096
 
@@ -52,10 +52,10 @@ class Identify(Protocol):
     challenge: str
     advice: str
 
-    def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
+    def who(self, req: falcon.Request, prefetch: Prefetch | None = None) -> Identity | None:
         """Return the user whose token the request has, or None for an invalid token.
 
-        `along` is a query that may be sent to the database together with the query for the token. Raises
+        `prefetch` is a query that may be sent to the database together with the query for the token. Raises
         Problem 503 where the token cannot be checked now.
         """
 
@@ -97,11 +97,11 @@ class LocalTokens:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
+    def who(self, req: falcon.Request, prefetch: Prefetch | None = None) -> Identity | None:
         """Return the user whose token the request has.
 
         Each request looks it up: a revoked token never passes.
         """
         secret = req.get_header("X-Auth-Token")
-        token = self._tokens.who(secret, along) if secret and len(secret) <= MAX_TOKEN else None
+        token = self._tokens.who(secret, prefetch) if secret and len(secret) <= MAX_TOKEN else None
         return None if token is None else Identity(token.name, frozenset((token.role,)), everywhere=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import falcon
 
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.settings import Keystone
 
 log = logging.getLogger(__name__)
@@ -112,9 +112,9 @@ class KeystoneTokens:
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self.challenge = f'Keystone uri="{public_url}"'
 
-    def who(self, req: falcon.Request, along: Along | None = None) -> Identity | None:
+    def who(self, req: falcon.Request, prefetch: Prefetch | None = None) -> Identity | None:
         """Return the user whose token the request has. Raises Problem 503 when Keystone does not answer."""
-        del along  # no query of the database is needed for the token
+        del prefetch  # no query of the database is needed for the token
         secret = req.get_header("X-Auth-Token") or ""
         if not TOKEN.fullmatch(secret):
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK: Final = 5.0
+CHECK_EVERY: Final = 5.0
 """Seconds after which, at the next connection, the files are checked for changes."""
 
 
@@ -26,8 +26,8 @@ class Certificate:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = (certificate, key)
-        self._stamps = self._look()
-        self._looked = time.monotonic()
+        self._stamps = self._read_stamps()
+        self._checked_at = time.monotonic()
         try:
             self._context = self._load()
         except (OSError, ValueError) as refused:  # an SSLError is an OSError
@@ -39,13 +39,13 @@ class Certificate:
 
         Where the renewed files cannot be used, it is the context of the old certificate.
         """
-        if time.monotonic() - self._looked > LOOK:
-            self._looked = time.monotonic()
+        if time.monotonic() - self._checked_at > CHECK_EVERY:
+            self._checked_at = time.monotonic()
             self._renew()
         return self._context
 
     def _renew(self) -> None:
-        stamps = self._look()
+        stamps = self._read_stamps()
         if stamps == self._stamps:
             return
         self._stamps = stamps
@@ -57,7 +57,7 @@ class Certificate:
         else:
             log.info("the certificate %s was renewed", self._files[0])
 
-    def _look(self) -> tuple[tuple[int, int], ...]:
+    def _read_stamps(self) -> tuple[tuple[int, int], ...]:
         """Return a value that changes when a file is written or replaced.
 
         A missing file adds nothing to it.

@@ -118,7 +118,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         one."""
         self.sent = 0
         """Bytes of answers that were sent."""
-        self._reading: tuple[float, int] | None = None
+        self._waits: tuple[float, int] | None = None
         """Since when an answer waits for its client to read it, and `sent` at that time."""
         super().__init__(server, sock, addr, adj, **more)
 
@@ -148,13 +148,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         if self._is_draining:
             return "late" if now - self.since > LINGER else None
         if not self.total_outbufs_len:
-            self._reading = None
-        elif self._reading is None:
-            self._reading = (now, self.sent)
-        elif now - self._reading[0] > PATIENCE:
-            if self.sent - self._reading[1] < PATIENCE * RATE:
+            self._waits = None
+        elif self._waits is None:
+            self._waits = (now, self.sent)
+        elif now - self._waits[0] > PATIENCE:
+            if self.sent - self._waits[1] < PATIENCE * RATE:
                 return "slow-reader"
-            self._reading = (now, self.sent)
+            self._waits = (now, self.sent)
         is_late = self.arriving and not self.requests and now - self.since > ARRIVAL
         return "late" if is_late else None
 

@@ -123,7 +123,7 @@ class Healthcheck:
         answer(resp, Health("ok"))
 
     def _detailed(self) -> Health:
-        found = self._services.monitor.look()
+        found = self._services.monitor.status()
         return Health(
             "not ok" if found.problems else "ok",
             found.problems,

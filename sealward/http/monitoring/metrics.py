@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import falcon
     from prometheus_client.core import Metric
 
-    from sealward.control.monitoring import Condition, Monitor, NodeCondition
+    from sealward.control.monitoring import Monitor, NodeStatus, Status
     from sealward.http.listening.traffic import Traffic
 
 SHOW_METRICS: Final = Rule("metrics:show", "Read the metrics with the nodes' names.", LOOKS)
@@ -65,11 +65,11 @@ class Metrics:
         )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self._registry)
-        look = _Look(monitor)
-        self._registry.register(_ControlPlane(look))
+        status = _StatusCache(monitor)
+        self._registry.register(_ControlPlane(status))
         self._registry.register(_Served(traffic))
         self._names = CollectorRegistry()
-        self._names.register(_Nodes(look))
+        self._names.register(_Nodes(status))
 
     def operations(self) -> list[Operation]:
         """Return the calls."""
@@ -111,33 +111,33 @@ class Metrics:
         return known
 
 
-class _Look:
+class _StatusCache:
     """The state of the control plane, read at most every FRESH seconds."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._lock = threading.Lock()
-        self._known: tuple[float, Condition] | None = None
+        self._known: tuple[float, Status] | None = None
 
-    def fresh(self) -> Condition:
+    def fresh(self) -> Status:
         """Return the state, not older than FRESH. Raises StoreUnavailable."""
         with self._lock:
             now = time.monotonic()
             if self._known is None or now - self._known[0] > FRESH:
-                self._known = (now, self._monitor.look())
+                self._known = (now, self._monitor.status())
             return self._known[1]
 
 
 class _ControlPlane:
     """The metrics of the control plane, without names of nodes."""
 
-    def __init__(self, look: _Look) -> None:
-        self._look = look
+    def __init__(self, status: _StatusCache) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; without the store, only the metric that says that the store is away."""
         try:
-            found = self._look.fresh()
+            found = self._status.fresh()
         except StoreUnavailable:
             yield _gauge("store_available", "Whether the event store answers.", 0)
             return
@@ -150,13 +150,13 @@ class _ControlPlane:
 class _Nodes:
     """The metrics of each node, with its name."""
 
-    def __init__(self, look: _Look) -> None:
-        self._look = look
+    def __init__(self, status: _StatusCache) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; none without the store."""
         try:
-            nodes = self._look.fresh().nodes
+            nodes = self._status.fresh().nodes
         except StoreUnavailable:
             return
         for name, what, value_of in OF_A_NODE:
@@ -181,7 +181,7 @@ class _Served:
         yield CounterMetricFamily("sealward_refused_tokens", refused, value=traffic.refused_tokens)
 
 
-def _lags(found: Condition) -> Iterator[Metric]:
+def _lags(found: Status) -> Iterator[Metric]:
     lags = {"projections": found.projections} | ({} if found.relay is None else {"relay": found.relay})
     yield _gauge("log_head_position", "The last position of the log.", found.head)
     yield _gauge(
@@ -220,7 +220,7 @@ def _lags(found: Condition) -> Iterator[Metric]:
     yield unproven
 
 
-def _servers(found: Condition) -> Iterator[Metric]:
+def _servers(found: Status) -> Iterator[Metric]:
     yield _gauge(
         "verdicts",
         "Signed servers, by verdict.",
@@ -242,7 +242,7 @@ def _servers(found: Condition) -> Iterator[Metric]:
     )
 
 
-def _nodes(found: Condition) -> Iterator[Metric]:
+def _nodes(found: Status) -> Iterator[Metric]:
     active = sum(node.active for node in found.nodes)
     counts = {"true": active, "false": len(found.nodes) - active}
     yield _gauge("nodes", "Registered nodes, by whether validation is on.", counts, "active")
@@ -257,7 +257,7 @@ def _nodes(found: Condition) -> Iterator[Metric]:
         yield _gauge(f"nodes_{name}_max", f"{what}, the most of all nodes.", max(known, default=0.0))
 
 
-OF_A_NODE: Final[tuple[tuple[str, str, Callable[[NodeCondition], float | None]], ...]] = (
+OF_A_NODE: Final[tuple[tuple[str, str, Callable[[NodeStatus], float | None]], ...]] = (
     ("seen_seconds", "Time since a node was heard", lambda node: node.seen),
     ("swept_seconds", "Time since a node has swept its servers", lambda node: node.swept),
     ("sweep_duration_seconds", "How long a node's last sweep took", lambda node: node.sweep_seconds),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.http.auth.access import Rule
 
 TASK: Final = {"get-task-task_id": {"task_id": "$response.body#/task_id"}}
@@ -72,7 +72,7 @@ class Operation:
     """Whether the path is served without the prefix /v1 only."""
     changes: bool = False
     """Whether the call changes something although its method is GET; then there is no HEAD."""
-    reads: Callable[..., Along | None] | None = None
+    reads: Callable[..., Prefetch | None] | None = None
     """Returns the query for the row that the call will read, given the parameters of the path.
 
     It is sent together with the query for the token.
@@ -108,7 +108,7 @@ class Operation:
             req.context.body = body(req, self.body)
         self.handle(req, resp, **read)
 
-    def along(self, path: Mapping[str, str]) -> Along | None:
+    def prefetch(self, path: Mapping[str, str]) -> Prefetch | None:
         """Return the query for the row that the call will read; None for an invalid path, refused later."""
         if self.reads is None:
             return None
@@ -145,10 +145,10 @@ class Route:
         operation = self._operations.get(method)
         return operation is not None and (operation.changes or method not in READS)
 
-    def along(self, method: str, path: Mapping[str, str]) -> Along | None:
+    def prefetch(self, method: str, path: Mapping[str, str]) -> Prefetch | None:
         """Return the query for the row that the call with that method will read, if it states one."""
         operation = self._operations.get(method)
-        return None if operation is None else operation.along(path)
+        return None if operation is None else operation.prefetch(path)
 
 
 def routes(operations: Iterable[Operation]) -> dict[str, Route]:

@@ -78,7 +78,7 @@ class _Bucket:
     def __post_init__(self) -> None:
         self.left = self.allowance.burst
 
-    def look(self, now: float) -> float:
+    def level(self, now: float) -> float:
         """Refill the bucket up to `now`; return what is left in it."""
         flown = max(0.0, now - self.at) * self.allowance.rate
         self.left, self.at = min(self.allowance.burst, self.left + flown), now
@@ -86,7 +86,7 @@ class _Bucket:
 
     def rest(self, now: float) -> float:
         """Return the seconds until one unit is left."""
-        return max(0.0, (1 - self.look(now)) / self.allowance.rate)
+        return max(0.0, (1 - self.level(now)) / self.allowance.rate)
 
     def take(self, cost: float) -> None:
         """Charge a cost. The debt never exceeds the burst."""
@@ -150,9 +150,9 @@ class Quota:
     def check(self, payer: str, spent: Spent) -> None:
         """Raise OverQuota or OverLogQuota if a user is in debt; `spent` are its costs in this batch."""
         now, account = self._clock(), self._of(payer)
-        if account.work.look(now) - spent.work < 1:
+        if account.work.level(now) - spent.work < 1:
             raise OverQuota
-        if account.log.look(now) - spent.log < 1:
+        if account.log.level(now) - spent.log < 1:
             raise OverLogQuota
 
     def pay(self, spent: Mapping[str, Spent]) -> None:

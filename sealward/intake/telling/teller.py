@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sealward.control.untold import Untold
     from sealward.events.base import Event, Stored
     from sealward.events.bus.node_queues import Letter, NodeQueues
-    from sealward.events.bus.relay import Place
+    from sealward.events.bus.relay import KeptPosition
     from sealward.events.set_aside import SetAside
     from sealward.events.store.leader import Leader
     from sealward.events.store.store import EventStore
@@ -66,7 +66,7 @@ class Teller:
         queues: NodeQueues,
         voice: Voice,
         *,
-        place: Place,
+        kept: KeptPosition,
         addresses: Addresses,
         untold: Untold,
         leader: Leader | None = None,
@@ -76,7 +76,7 @@ class Teller:
         self._store = store
         self._queues = queues
         self._voice = voice
-        self._place = place
+        self._kept = kept
         self._addresses = addresses
         self._untold = untold
         self._backoff = backoff or Backoff()
@@ -99,11 +99,11 @@ class Teller:
 
         Raises StoreUnavailable, BusUnavailable.
         """
-        position = self._place.load()
+        position = self._kept.load()
         if self._store.wait_beyond(position, LOOK_UP):
             batch = self._store.copy(position)
             self._untold.note(self._missed(self._letters(batch)))
-            self._place.keep(batch[-1].position)
+            self._kept.keep(batch[-1].position)
         self._clear_up()
 
     def _letters(self, batch: Sequence[Stored]) -> list[tuple[str, int, Letter]]:
@@ -172,7 +172,7 @@ class Teller:
         now = time.monotonic()
         for hostname in [one for one, due in self._removed.items() if due <= now]:
             del self._removed[hostname]
-            self._untold.forget(hostname, self._place.load())
+            self._untold.forget(hostname, self._kept.load())
             try:
                 self._queues.delete(queue_of(hostname))
             except QueueRefused as refused:

@@ -30,7 +30,7 @@ from sealward.characters import escaped
 from sealward.events.comparison.files import UNREAD
 from sealward.events.comparison.measurement import COMPANIONS
 from sealward.node_agent.files.discovery import chain, inventory
-from sealward.node_agent.files.discovery.companions import Reading, companions
+from sealward.node_agent.files.discovery.companions import FileReader, companions
 from sealward.node_agent.files.refusals import FileMissing, FilesNotMeasured
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class FilesElement:
         """
         seen = etree.Element("seen")
         files = _listed("files", self._facts(domain))
-        reading = Reading(self.root, self.seen, self._content, self._disk)
-        seen.extend((files, _listed(COMPANIONS, map(_printable, companions(domain, reading)))))
+        reader = FileReader(self.root, self.seen, self._content, self._disk)
+        seen.extend((files, _listed(COMPANIONS, map(_printable, companions(domain, reader)))))
         return files
 
     def _facts(self, domain: etree._Element) -> Iterator[Facts]:

@@ -157,15 +157,15 @@ def _become(found: os.stat_result, _where: Path, _last: bool) -> None:  # noqa: 
         os.setuid(found.st_uid)
 
 
-def _walked(path: Path, make: int | None, look: Callable[[os.stat_result, Path, bool], None]) -> Guarded:
-    """Open a folder, and call `look` for every folder on its path.
+def _walked(path: Path, make: int | None, check: Callable[[os.stat_result, Path, bool], None]) -> Guarded:
+    """Open a folder, and call `check` for every folder on its path.
 
     A link is followed where only root and the caller can make links.
     """
     rest = list(reversed(Path(os.path.abspath(path)).parts[1:]))  # noqa: PTH100 - resolve() follows links
     where, folder, links = Path("/"), os.open("/", _FOLDER), 0
     try:
-        look(os.fstat(folder), where, not rest)
+        check(os.fstat(folder), where, not rest)
         while rest:
             name = rest.pop()
             target = _link(name, folder)
@@ -178,7 +178,7 @@ def _walked(path: Path, make: int | None, look: Callable[[os.stat_result, Path, 
             os.close(folder)
             folder = following
             where /= name
-            look(os.fstat(folder), where, not rest)
+            check(os.fstat(folder), where, not rest)
     except BaseException:
         os.close(folder)
         raise

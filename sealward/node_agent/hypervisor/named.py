@@ -25,7 +25,7 @@ from sealward.node_agent.measuring import canonical
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    Look = Callable[[libvirt.virConnect, str], str]
+    Lookup = Callable[[libvirt.virConnect, str], str]
 
 MARKS: Final = (" network='", "<filterref ", " pool='")
 """One of them is in the XML of a domain that names anything: libvirt puts values in single quotes."""
@@ -99,7 +99,7 @@ class Definitions:
             return known[1]
         found: str | None = None
         with contextlib.suppress(_Unknown):
-            found = _asked(_LOOKS[kind], connection, name)
+            found = _asked(_LOOKUPS[kind], connection, name)
         with self._lock:
             self._known[key] = now, found
         return found
@@ -121,10 +121,10 @@ _NOT_THERE: Final = frozenset(
 )
 
 
-def _asked(look: Look, connection: libvirt.virConnect, name: str) -> str:
+def _asked(lookup: Lookup, connection: libvirt.virConnect, name: str) -> str:
     """Return what libvirt knows of a name. Raises _Unknown, libvirtError."""
     try:
-        return look(connection, name)
+        return lookup(connection, name)
     except libvirt.libvirtError as failed:
         if failed.get_error_code() in _NOT_THERE:
             raise _Unknown from failed
@@ -196,7 +196,7 @@ def _filter(connection: libvirt.virConnect, name: str) -> str:
     return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()
 
 
-_LOOKS: Final[Mapping[str, Look]] = {
+_LOOKUPS: Final[Mapping[str, Lookup]] = {
     "network": _network,
     "nwfilter": _filter,
     "pool": _pool,

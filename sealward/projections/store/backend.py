@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable
 
-    from sealward.events.store.round_trip import Along
+    from sealward.events.store.round_trip import Prefetch
     from sealward.projections.store.tables import Tables, Values
 
 
@@ -21,7 +21,7 @@ class Backend(Protocol):
     def reading(self) -> contextlib.AbstractContextManager[Tables]:
         """Give the tables for reading. On PostgreSQL each query sees the rows as of that query."""
 
-    def along(self, block: str, values: Values) -> Along | None:
+    def prefetch(self, block: str, values: Values) -> Prefetch | None:
         """Return a block that finds one row as an extra question for the next round trip.
 
         None where a round trip costs nothing: the caller then runs the block by itself.

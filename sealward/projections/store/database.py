@@ -97,7 +97,7 @@ class Projections(Registered):
             raise
         except self._refusals:
             with self.writing() as tables:
-                events = self.fold(store, tables, until, apart=True)
+                events = self.fold(store, tables, until, one_by_one=True)
         if events:
             self._wake()
         return events
@@ -113,7 +113,7 @@ class Projections(Registered):
                 try:
                     is_folded = self._fold_beyond(position, batch)
                 except self._refusals:
-                    is_folded = self._fold_beyond(position, batch, apart=True)
+                    is_folded = self._fold_beyond(position, batch, one_by_one=True)
                 if not is_folded:
                     return
                 position = batch[-1].position
@@ -121,38 +121,42 @@ class Projections(Registered):
                 yield len(batch)
 
     def fold(
-        self, store: EventStore, tables: Tables, until: int | None = None, *, apart: bool = False
+        self, store: EventStore, tables: Tables, until: int | None = None, *, one_by_one: bool = False
     ) -> int:
         """Fold the next batch inside the caller's transaction, up to `until`; return its number of events.
 
-        With `apart` an event that cannot be folded is set aside, which is slower. Otherwise it raises.
+        With `one_by_one` an event that cannot be folded is set aside, which is slower. Otherwise it raises.
         """
         position = self.position(tables)
         batch = store.entries(position, BATCH)
         if until is not None:
             batch = [one for one in batch if one.position <= until]
         if batch:
-            self._fold(position, batch, tables, apart=apart)
+            self._fold(position, batch, tables, one_by_one=one_by_one)
         return len(batch)
 
-    def _fold_beyond(self, position: int, batch: Sequence[Recorded | Unread], *, apart: bool = False) -> bool:
+    def _fold_beyond(
+        self, position: int, batch: Sequence[Recorded | Unread], *, one_by_one: bool = False
+    ) -> bool:
         """Fold a batch if the rows stand for that position. Return False if they stand for another."""
         with self.writing() as tables:
             if self.position(tables) != position:
                 return False
             tables.run("database.not-durable")
-            self._fold(position, batch, tables, apart=apart)
+            self._fold(position, batch, tables, one_by_one=one_by_one)
         return True
 
-    def _fold(self, after: int, batch: Sequence[Recorded | Unread], tables: Tables, *, apart: bool) -> None:
+    def _fold(
+        self, after: int, batch: Sequence[Recorded | Unread], tables: Tables, *, one_by_one: bool
+    ) -> None:
         if self._has_tree:
             self.tree.fold(after, batch, tables)
         for one in batch:
             if isinstance(one, Unread):
                 self._put_aside(tables, one.position, one.entry.topic, one.why)
         readable = [one for one in batch if isinstance(one, Recorded)]
-        if apart:
-            self._apart(readable, tables)
+        if one_by_one:
+            self._one_by_one(readable, tables)
         else:
             self._apply(readable, tables)
         self.keep_position(tables, batch[-1].position)
@@ -161,7 +165,7 @@ class Projections(Registered):
         for projection in self.all:
             projection.apply(batch, tables)
 
-    def _apart(self, batch: Sequence[Recorded], tables: Tables) -> None:
+    def _one_by_one(self, batch: Sequence[Recorded], tables: Tables) -> None:
         """Fold a batch and set aside the events that cannot be folded: halving the batch finds them."""
         try:
             with tables.attempt():
@@ -169,8 +173,8 @@ class Projections(Registered):
         except self._refusals as refused:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                self._apart(batch[:middle], tables)
-                self._apart(batch[middle:], tables)
+                self._one_by_one(batch[:middle], tables)
+                self._one_by_one(batch[middle:], tables)
                 return
             (one,) = batch
             self._put_aside(tables, one.position, one.event.topic, refused)
@@ -193,12 +197,12 @@ class Projections(Registered):
     def wait_until(self, done: Callable[[Tables], bool], timeout: float) -> bool:
         """Wait until the rows are as `done` wants them; say whether they are."""
 
-        def look() -> bool:
+        def is_done() -> bool:
             with self.reading() as tables:
                 return done(tables)
 
         with self._advanced:
-            return self._advanced.wait_for(look, timeout)
+            return self._advanced.wait_for(is_done, timeout)
 
     def _wake(self) -> None:
         with self._advanced:

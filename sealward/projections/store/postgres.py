@@ -10,7 +10,7 @@ import psycopg
 
 from sealward.events.store.postgres import REFUSALS, Database
 from sealward.events.store.postgres_listener import Listener
-from sealward.events.store.round_trip import Along
+from sealward.events.store.round_trip import Prefetch
 from sealward.projections.store.tables import NOTHING, positional, statements
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ class PostgresBackend:
         with self._database.connection() as connection:
             yield PostgresTables(connection)
 
-    def along(self, block: str, values: Values) -> Along:
-        """Return a block as a query that goes along with another query to the same database."""
+    def prefetch(self, block: str, values: Values) -> Prefetch:
+        """Return a block as a query to be sent with another query to the same database."""
         statement, names = positional(block)
-        return Along(statement, tuple(values[name] for name in names))
+        return Prefetch(statement, tuple(values[name] for name in names))
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Tables]:

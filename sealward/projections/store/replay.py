@@ -71,7 +71,7 @@ def _swap(
 ) -> Replayed:
     """Lock the rows in use, bring both sides to the same position, compare, and take the shadow's rows."""
     with projections.writing() as tables:
-        while projections.fold(store, tables, apart=True):
+        while projections.fold(store, tables, one_by_one=True):
             pass
         position = projections.position(tables)
         while batch := shadow.advance(store, until=position):

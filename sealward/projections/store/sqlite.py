@@ -53,8 +53,8 @@ class SqliteBackend:
 
     snapshot = reading
 
-    def along(self, block: str, values: Values) -> None:
-        """Return None: a query on a file costs no round trip, so it does not go along."""
+    def prefetch(self, block: str, values: Values) -> None:
+        """Return None: a query on a file costs no round trip, so nothing is prefetched."""
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Tables]:

@@ -130,7 +130,7 @@ def test_a_reread_that_finds_the_same_tells_nobody(tmp_path: Path, reads: list[i
     path = _old(tmp_path / "image", b"x", place)
     time.sleep(0.1)
     place.root(path)
-    until(lambda: len(reads) == 2 and not place.contents._readings)
+    until(lambda: len(reads) == 2 and not place.contents._reads)
 
     assert place.told == []
     place.close()

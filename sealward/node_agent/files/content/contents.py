@@ -63,7 +63,7 @@ _WAITED_FOR, _SCHEDULED = 0, 1
 
 
 @dataclass(slots=True, eq=False)
-class _Reading:
+class _FileRead:
     """A file that is being read, and the servers that use it."""
 
     path: Path
@@ -141,8 +141,8 @@ class Contents:
         self._tell = tell
         self._reread_after = reread_after
         self._changed = threading.Condition()
-        self._readings: dict[Stamp, _Reading] = {}
-        self._awaited: dict[str, dict[Path, _Reading]] = {}
+        self._reads: dict[Stamp, _FileRead] = {}
+        self._awaited: dict[str, dict[Path, _FileRead]] = {}
         """By server the reads that it waits for, including those that have ended meanwhile."""
         self._failed: dict[Stamp, tuple[float, NotMeasured]] = {}
         self._restless: set[Path] = set()
@@ -199,22 +199,22 @@ class Contents:
         wanted = self._read(path, stamp, terms.server_id, _WAITED_FOR)
         return self._waited_for(wanted, terms.server_id, 0.0 if terms.hurries and is_large else terms.until)
 
-    def _read(self, path: Path, stamp: Stamp, server_id: str, rank: int) -> _Reading:
+    def _read(self, path: Path, stamp: Stamp, server_id: str, rank: int) -> _FileRead:
         """Have a file read, or join the read that is under way. Raises NotMeasured."""
         with self._changed:
             failed = self._failed.get(stamp)
             if failed is not None and time.monotonic() - failed[0] < TRY_AGAIN:
                 raise failed[1]
-            wanted = self._readings.get(stamp)
+            wanted = self._reads.get(stamp)
             if wanted is None:
-                wanted = _Reading(path, stamp, time.monotonic(), rank, self._cache.progress(stamp))
-                self._readings[stamp] = wanted
+                wanted = _FileRead(path, stamp, time.monotonic(), rank, self._cache.progress(stamp))
+                self._reads[stamp] = wanted
             wanted.rank = min(wanted.rank, rank)
             wanted.servers.add(server_id)
             self._changed.notify_all()
             return wanted
 
-    def _waited_for(self, wanted: _Reading, server_id: str, until: float) -> str:
+    def _waited_for(self, wanted: _FileRead, server_id: str, until: float) -> str:
         if not wanted.is_told:
             wanted.done.wait(max(0.0, until - time.monotonic()))
         with self._changed:
@@ -229,7 +229,7 @@ class Contents:
             raise outcome
         return outcome
 
-    def _again(self, wanted: _Reading, server_id: str) -> _Reading:
+    def _again(self, wanted: _FileRead, server_id: str) -> _FileRead:
         """Read a file as it is now, after it changed for the first time while it was read."""
         with reading(wanted.path):
             stamp = Stamp.of(wanted.path.stat())
@@ -251,19 +251,19 @@ class Contents:
         self._pool.shutdown(cancel_futures=True)
         self._pool = DaemonPool(THREADS, "files", _give_way)
 
-    def _next(self) -> _Reading | None:
+    def _next(self) -> _FileRead | None:
         """Wait for the read that is to go on; None at the end."""
         with self._changed:
             while not self._is_stopped:
                 now = time.monotonic()
-                waits = {one: one.ready_in(now) for one in self._readings.values()}
+                waits = {one: one.ready_in(now) for one in self._reads.values()}
                 ready = [one for one, seconds in waits.items() if not seconds]
                 if ready:
                     return min(ready, key=lambda one: one.urgency)
                 self._changed.wait(min(waits.values(), default=None))
             return None
 
-    def _advance(self, wanted: _Reading) -> None:
+    def _advance(self, wanted: _FileRead) -> None:
         """Read one stretch of a file, whose stamp must not change meanwhile."""
         if wanted.began_at is None:
             wanted.began_at = time.time()
@@ -285,7 +285,7 @@ class Contents:
             wanted.said_at = time.monotonic()
             log.info("reading %s", _progress(wanted))
 
-    def _stretch(self, wanted: _Reading, first: int) -> bytes:
+    def _stretch(self, wanted: _FileRead, first: int) -> bytes:
         """Return the leaves of a stretch.
 
         If the thread that reads them hangs, it changes nothing when it comes back.
@@ -308,7 +308,7 @@ class Contents:
 
         return self._mounts.visit(None, read, idle=UNREAD, whole=math.inf)
 
-    def _end(self, wanted: _Reading, outcome: str | NotMeasured) -> None:
+    def _end(self, wanted: _FileRead, outcome: str | NotMeasured) -> None:
         """Keep the outcome of a read, wake the callers that wait for it, and tell the other servers."""
         known = self._cache.known(wanted.stamp)
         if isinstance(outcome, str):
@@ -317,7 +317,7 @@ class Contents:
             self._cache.forget(wanted.stamp)
         is_news = known is not None and known.root != outcome
         with self._changed:
-            del self._readings[wanted.stamp]
+            del self._reads[wanted.stamp]
             if isinstance(outcome, NotMeasured) and not isinstance(outcome, FilesUnresponsive):
                 self._failed = {wanted.stamp: (time.monotonic(), outcome), **_recent(self._failed)}
             wanted.was_restless = wanted.path in self._restless
@@ -333,7 +333,7 @@ class Contents:
         for server_id in told:
             self._tell(server_id)
 
-    def _keep(self, wanted: _Reading, root: str) -> None:
+    def _keep(self, wanted: _FileRead, root: str) -> None:
         self._cache.forget_progress(wanted.stamp)
         self._cache.put_leaves(root, wanted.leaves, time.time())
         if wanted.counts_for_later and wanted.began_at is not None:
@@ -382,7 +382,7 @@ def _recent(failed: dict[Stamp, tuple[float, NotMeasured]]) -> dict[Stamp, tuple
     return {stamp: one for stamp, one in failed.items() if now - one[0] < TRY_AGAIN}
 
 
-def _progress(wanted: _Reading) -> str:
+def _progress(wanted: _FileRead) -> str:
     return f"{wanted.path}: {wanted.bytes_done} of {wanted.stamp.size} bytes"
 
 

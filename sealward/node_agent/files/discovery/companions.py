@@ -68,7 +68,7 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FileReader:
     """How files are read: the functions of `FilesElement` that companions share with other files."""
 
     root: Path
@@ -77,20 +77,20 @@ class Reading:
     disk: Callable[[inventory.Disk], Iterator[Facts]]
 
 
-def companions(domain: etree._Element, reading: Reading) -> Iterator[Facts]:
+def companions(domain: etree._Element, reader: FileReader) -> Iterator[Facts]:
     """Yield the facts about each companion of a parsed domain."""
     for role, xpath in _programs():
         for number, path in enumerate(_texts(xpath, domain), 1):
-            yield {"role": role, "target": str(number), "path": path, **_program(path, reading)}
+            yield {"role": role, "target": str(number), "path": path, **_program(path, reader)}
     for number, memory in enumerate(domain.iterfind("devices/memory"), 1):
         if memory.find("source/path") is not None:
-            yield {"role": "memory", "target": str(number), **_memory(domain, memory, reading)}
+            yield {"role": "memory", "target": str(number), **_memory(domain, memory, reader)}
     arguments = [one.get("value", "") for one in domain.iterfind(f"{_QEMU}commandline/{_QEMU}arg")]
     for number, image in enumerate(options.images(arguments), 1):
-        yield from _image(image, str(number), reading)
+        yield from _image(image, str(number), reader)
     named = {path: option for option, path in (*_beside_arguments(domain), *options.others(arguments))}
     for path, option in named.items():
-        yield from _named(path, reading, with_folders=option in FOLDERS)
+        yield from _named(path, reader, with_folders=option in FOLDERS)
 
 
 def _beside_arguments(domain: etree._Element) -> Iterator[tuple[str, str]]:
@@ -101,22 +101,22 @@ def _beside_arguments(domain: etree._Element) -> Iterator[tuple[str, str]]:
         yield from ((ENVIRONMENT, path) for path in options.paths_in(one.get("value", "")))
 
 
-def _program(path: str, reading: Reading) -> Facts:
+def _program(path: str, reader: FileReader) -> Facts:
     """Return that only root can change a program, or the program's content."""
     try:
-        place = chain.placed(reading.root, path)
-        reading.seen(place)
+        place = chain.placed(reader.root, path)
+        reader.seen(place)
         with chain.reading(place):
             is_roots = is_protected(place) and stat.S_ISREG(os.stat(place).st_mode)  # noqa: PTH116 - as in `protected`
     except FilesNotMeasured as refused:
         return {UNREAD: refused.code}
-    return {"kind": PROTECTED} if is_roots else reading.content(place, is_boot=True)
+    return {"kind": PROTECTED} if is_roots else reader.content(place, is_boot=True)
 
 
-def _memory(domain: etree._Element, memory: etree._Element, reading: Reading) -> Facts:
+def _memory(domain: etree._Element, memory: etree._Element, reader: FileReader) -> Facts:
     try:
-        place = chain.placed(reading.root, memory.findtext("source/path", ""))
-        reading.seen(place)
+        place = chain.placed(reader.root, memory.findtext("source/path", ""))
+        reader.seen(place)
         with chain.reading(place):
             found = os.stat(place)  # noqa: PTH116 - as in `protected`
     except FilesNotMeasured as refused:
@@ -125,7 +125,7 @@ def _memory(domain: etree._Element, memory: etree._Element, reading: Reading) ->
         return {"kind": "device"}
     if _is_written(domain, memory):
         return {"kind": "written", "size": str(found.st_size)}
-    return reading.content(place, is_boot=False)
+    return reader.content(place, is_boot=False)
 
 
 def _is_written(domain: etree._Element, memory: etree._Element) -> bool:
@@ -149,10 +149,10 @@ def _is_written(domain: etree._Element, memory: etree._Element) -> bool:
     return next((one for one in access if one), "private") == "shared"
 
 
-def _image(image: options.Image, target: str, reading: Reading) -> Iterator[Facts]:
+def _image(image: options.Image, target: str, reader: FileReader) -> Iterator[Facts]:
     role = "argument-image"
     if image.path:
-        yield from reading.disk(
+        yield from reader.disk(
             inventory.Disk(role, target, image.path, image.format, image.is_read_only, is_optional=False)
         )
         return
@@ -161,16 +161,16 @@ def _image(image: options.Image, target: str, reading: Reading) -> Iterator[Fact
     yield {"role": role, "target": target, UNREAD: refused.code}
 
 
-def _named(path: str, reading: Reading, *, with_folders: bool) -> Iterator[Facts]:
+def _named(path: str, reader: FileReader, *, with_folders: bool) -> Iterator[Facts]:
     """Yield the facts about a path in an argument; nothing where there is no file.
 
     The path may be a socket or a device, or a word that begins with a slash. If there is a file later, that
     is a difference.
     """
     known: Facts = {"role": "argument", "target": path, "path": path}
-    place = chain.placed(reading.root, path)
+    place = chain.placed(reader.root, path)
     try:
-        reading.seen(place)
+        reader.seen(place)
         with chain.reading(place):
             mode = os.stat(place).st_mode  # noqa: PTH116 - as in `protected`
             is_roots = is_protected(place)
@@ -182,14 +182,14 @@ def _named(path: str, reading: Reading, *, with_folders: bool) -> Iterator[Facts
     if is_roots and (stat.S_ISREG(mode) or (with_folders and stat.S_ISDIR(mode))):
         yield {**known, "kind": PROTECTED}
     elif stat.S_ISREG(mode):
-        yield {**known, **reading.content(place, is_boot=True)}
+        yield {**known, **reader.content(place, is_boot=True)}
     elif stat.S_ISDIR(mode) and with_folders:
-        yield from _in_folder(path, reading)
+        yield from _in_folder(path, reader)
 
 
-def _in_folder(path: str, reading: Reading) -> Iterator[Facts]:
+def _in_folder(path: str, reader: FileReader) -> Iterator[Facts]:
     """Yield the files in a folder that others than root can change, and in the folders below it."""
-    place = chain.placed(reading.root, path)
+    place = chain.placed(reader.root, path)
     walk = ((at, name) for at, _, names in os.walk(place) for name in names)
     files = sorted(Path(at, name) for at, name in islice(walk, LARGEST_FOLDER + 1))
     if len(files) > LARGEST_FOLDER:
@@ -198,7 +198,7 @@ def _in_folder(path: str, reading: Reading) -> Iterator[Facts]:
     for file in files:
         named = f"{path.rstrip('/')}/{file.relative_to(place)}"
         if file.is_file():
-            yield {"role": "argument", "target": named, "path": named, **reading.content(file, is_boot=True)}
+            yield {"role": "argument", "target": named, "path": named, **reader.content(file, is_boot=True)}
 
 
 @functools.cache

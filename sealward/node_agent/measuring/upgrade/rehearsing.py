@@ -44,19 +44,19 @@ class Rehearsal:
 
 def rehearse(
     statement: Statement,
-    look: Callable[[Measurement], Measured] | None = None,
+    measure: Callable[[Measurement], Measured] | None = None,
     binding: Binding = AS_SIGNED,
 ) -> Rehearsal:
-    """Return the rehearsal for a server. `look` measures it for a reference. Raises the errors of `look`."""
+    """Return the rehearsal for a server. `measure` measures it for a reference; its errors are raised."""
     sealed = with_files(statement.measurement, statement.evidence)
     reference, _ = as_in_force(sealed, statement.evidence)
     server_id, undecided = statement.server_id, reference.undecided
     if reference.profile != profile.PROFILE:
         return Rehearsal(server_id, sealed.profile, UNKNOWN, tuple(sorted(sealed.sections)))
-    if look is None:
+    if measure is None:
         doubtful = is_in_doubt(reference, binding)
         return Rehearsal(server_id, sealed.profile, UNKNOWN if doubtful else DECIDED, undecided)
-    measured = look(reference).beside(reference, statement.evidence)
+    measured = measure(reference).beside(reference, statement.evidence)
     pairs = differing(reference, measured.measurement)
     bound = unexplained(reference, binding, measured.measurement)
     if pairs or bound:

@@ -1,4 +1,4 @@
-"""Over PostgreSQL a GET of a sign is one round trip: its row comes along with the token; none is cached."""
+"""Over PostgreSQL a GET of a sign is one round trip: its row is prefetched with the token; none is cached."""
 
 from __future__ import annotations
 
