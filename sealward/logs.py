@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
+from sealward.absences import Absences
 from sealward.characters import CONTROL
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def set_up(form: str, level: str, stream: TextIO) -> None:
     """Send all messages of this process from that level on to a stream, in a form of FORMS."""
     handler = Lines(stream)
     handler.addFilter(Ids())
+    handler.addFilter(Absences())
     handler.setFormatter(FORMS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # No form shows threads, processes and source lines, so logging does not look them up:

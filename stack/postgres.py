@@ -55,6 +55,11 @@ class Postgres:
             if done.returncode != 0:
                 raise NotStarted(done.stderr.decode())
 
+    @property
+    def pid(self) -> int | None:
+        """Return the id of the server's first process; None while it is stopped."""
+        return None if self._process is None else self._process.pid
+
     def url(self, database: str | None = None, user: str = USER) -> str:
         """Return the URL of a database, for the server's administrator or another user."""
         return f"postgresql://{user}@/{database or self.database}?host={self.folder}"

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds until a store or broker that was away is tried again, and until a process asks again to lead."""
+"""Seconds until a process asks again to lead."""
+AGAIN: Final = 0.5
+"""Seconds until a store or broker that was away is tried again."""
 TO_END: Final = 5.0
 """Seconds that the piece of work at hand may take when the thread shall end."""
 
@@ -61,14 +63,18 @@ class Loop:
         self._leader.close()
 
     def _run(self) -> None:
-        pause = self._first
+        pause, missed = self._first, ""
         while not self._stopped.wait(pause):
             pause = self._every
             try:
                 if self._leader.holds():
                     self._work()
+                    if missed:
+                        log.info("%s answers again", missed, extra={"back": missed})
+                        missed = ""
                 else:
                     self._stopped.wait(PAUSE)
             except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("%s: %s", self._waits, away)
-                self._stopped.wait(PAUSE)
+                missed = away.part
+                log.warning("%s: %s", self._waits, away, extra={"away": missed})
+                self._stopped.wait(AGAIN)

@@ -56,7 +56,7 @@ class LeaseKeeper:
             for hostname in silent if now >= self._patient_until else ():
                 self._lose(hostname, now - self._lease)
         except StoreUnavailable as away:
-            log.warning("the leases wait for the store: %s", away)
+            log.warning("the leases wait for the store: %s", away, extra={"away": away.part})
             self._patient_until = now + self._lease
 
     def _lose(self, hostname: str, moment: datetime) -> None:

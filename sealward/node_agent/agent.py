@@ -148,6 +148,11 @@ class Agent:
         self._outbox.send(*self.registration.ask(self._moment()))
         self._make_up_for_losses()
 
+    def register_again(self) -> None:
+        """Register, because the broker is back, if the broker did not take what this agent sent last."""
+        if self._outbox.is_cut_off and not self.registration.ended:
+            self.register()
+
     def beat(self) -> None:
         """Report that this agent works. Before it is registered, its registration says so."""
         if self.registered:

@@ -82,6 +82,11 @@ class QueueLost:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerReached:
+    """The agent has reached the broker, for the first time or after the broker was away."""
+
+
+@dataclass(frozen=True, slots=True)
 class HookChanged:
     """The installed hook of the start gate may have changed."""
 
@@ -91,7 +96,7 @@ class Stop:
     """The agent ends."""
 
 
-Job = Changed | Received | Due | QueueLost | HookChanged | Stop
+Job = Changed | Received | Due | QueueLost | BrokerReached | HookChanged | Stop
 
 
 class Runner:
@@ -153,7 +158,9 @@ class Runner:
         self.policies = self._agent.enforcement.policies
         self._progress = Progress(self.hostname, self._files.progress, self._outbox.put)
         own = queue_of(self.hostname)
-        self._consumer = bus.consumer(own, self._await, lambda: self._jobs.put(QueueLost()))
+        self._consumer = bus.consumer(
+            own, self._await, lambda: self._jobs.put(QueueLost()), lambda: self._jobs.put(BrokerReached())
+        )
         self._asked_at = 0.0
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
@@ -254,6 +261,8 @@ class Runner:
                 self._receive(job)
         if any(isinstance(job, QueueLost) for job in batch):
             self._ask_again()
+        if any(isinstance(job, BrokerReached) for job in batch):
+            self._agent.register_again()
         attempt = self._agent.set_aside.attempt
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
         if changed:

@@ -116,7 +116,8 @@ class Rows(PostgresTrackingRecorder):
     def fold(self, recorded: Recorded, tracking: Tracking) -> None:
         """Fold one event, and say so, in one transaction."""
         with self.datastore.transaction(commit=True) as cursor:
-            tables: Any = PostgresTables(cursor.connection)
+            connection: Any = cursor.connection
+            tables: Any = PostgresTables(connection)
             for one in self.folding.all:
                 one.apply([recorded], tables)
             self._insert_tracking(cursor, tracking)

@@ -13,7 +13,7 @@ from sealward.control.role import Role
 from sealward.control_plane import Core
 from sealward.events.base import sign_stream
 from sealward.events.sign import SignCreated, SignSealed
-from sealward.events.store.postgres import Connection, Database
+from sealward.events.store.postgres_connections import Connection, Connections
 from sealward.settings import Settings
 
 NOWHERE = "ee57ad11-5c74-4e49-bf2d-46858570b3a1"
@@ -61,13 +61,13 @@ def test_the_row_is_the_one_that_was_asked_for(get: Get, secret: str, call: str,
 
 def test_one_loan_of_a_connection_answers(get: Get, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token and row are one statement."""
-    loans, lend = [], Database._lend
+    loans, lend = [], Connections.lend
 
-    def counted(database: Database) -> Connection:
-        loans.append(database)
-        return lend(database)
+    def counted(connections: Connections) -> Connection:
+        loans.append(connections)
+        return lend(connections)
 
-    monkeypatch.setattr(Database, "_lend", counted)
+    monkeypatch.setattr(Connections, "lend", counted)
     statuses = [get(f"/v1/sign/{one}", secret).status_code for one in (SERVER, NOWHERE)]
 
     assert statuses == [200, 404]

@@ -82,15 +82,21 @@ class Bus:
         )
 
     def consumer(
-        self, queue: str, on_message: Callable[[bytes], None], on_missing: Callable[[], None] = lambda: None
+        self,
+        queue: str,
+        on_message: Callable[[bytes], None],
+        on_missing: Callable[[], None] = lambda: None,
+        on_open: Callable[[], None] = lambda: None,
     ) -> Consumer:
         """Return a consumer that calls `on_message` for each message of a queue.
 
         `on_message` may raise Later; a message for which it raises another exception is dropped. Another
         process declares the queue. While the queue is missing, the consumer calls `on_missing` repeatedly.
+        The consumer calls `on_open` when it has reached the broker, also after the broker was away.
         """
         on_batch = one_by_one(lambda body, _: on_message(body))
-        return Consumer(self._connection.clone(), [self._queue(queue)], None, on_batch, 1, on_missing)
+        queues = [self._queue(queue)]
+        return Consumer(self._connection.clone(), queues, None, on_batch, 1, on_missing, on_open)
 
     def inbox(self, name: str, on_message: Callable[[bytes], None]) -> Consumer:
         """Return a consumer of an inbox. The consumer declares the inbox, and the inbox of dead letters.

@@ -27,6 +27,8 @@ class BusUnavailable(SealwardError):
     """The broker does not answer now. The message was not sent, or it is unknown whether it was sent."""
 
     code = "bus.unavailable"
+    part: Final = "the broker"
+    """The name under which `absences` knows that it is away."""
 
 
 class InboxClosed(BusUnavailable):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAUSE: Final = 1.0
+PAUSE: Final = 0.5
 """Seconds until the consumer connects again to a broker that was away, or tries a postponed batch again."""
 LOOK_UP: Final = 0.1
 """Seconds that the consumer waits for a message before it checks whether `stop` was called."""
@@ -62,6 +62,7 @@ class Consumer:
         on_batch: OnBatch,
         limit: int,
         on_missing: Callable[[], None] | None = None,
+        on_open: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._queues = queues
@@ -71,8 +72,12 @@ class Consumer:
         self._limit = limit
         self._on_missing = on_missing
         """Called while the queue is missing. When this is None, the consumer declares the queues itself."""
+        self._on_open = on_open
+        """Called each time the consumer begins to read over a connection."""
         self._told_missing: float | None = None
         """The monotonic time of the last call of `on_missing`; None while the queue exists."""
+        self._is_late = False
+        """Whether the last batch is to be tried again."""
         self._held: deque[Any] = deque()
         self._bytes = 0
         """The size of the held messages in bytes."""
@@ -93,7 +98,8 @@ class Consumer:
         self._connection.release()
 
     def _declare(self) -> None:
-        self._connection.ensure_connection(max_retries=1)
+        self._connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+        log.info("the broker is back", extra={"back": BusUnavailable.part})
         for one in self._queues if self._on_missing is None else ():
             one(self._connection.default_channel).declare()
 
@@ -106,7 +112,7 @@ class Consumer:
                 if self._on_missing is not None and _is_missing(away.__cause__):
                     self._miss(self._on_missing)
                     continue
-                log.warning("%s: the broker is away: %s", self._queue.name, away)
+                log.warning("%s: the broker is away: %s", self._queue.name, away, extra={"away": away.part})
                 self._connection.close()
                 self._stopped.wait(PAUSE)
             except Exception:  # a client library may raise anything for data from outside
@@ -126,6 +132,7 @@ class Consumer:
 
     def _consume(self) -> None:
         self._declare()
+        self._on_open()
         self._held.clear()  # the broker delivers messages of an earlier connection again
         self._bytes = 0
         with (
@@ -162,8 +169,7 @@ class Consumer:
             try:
                 refused = self._on_batch([self._delivered(one) for one in batch])
             except Later as later:
-                log.info("%s: %d messages are tried again: %s", self._queue.name, len(self._held), later)
-                self._stopped.wait(PAUSE)
+                self._postpone(later)
                 return
             except Exception as broken:
                 # A message that breaks its reader must not come again and again, nor hurt its neighbours.
@@ -173,6 +179,17 @@ class Consumer:
                 log.exception("%s: a message broke its reader", self._queue.name)
                 refused = [Poison("bus.reader-broken", repr(broken))]
             self._settle(batch, refused)
+            if self._is_late:
+                self._is_late = False
+                log.info(
+                    "%s: messages are processed again", self._queue.name, extra={"back": self._queue.name}
+                )
+
+    def _postpone(self, later: Later) -> None:
+        self._is_late = True
+        text = "%s: %d messages are tried again: %s"
+        log.info(text, self._queue.name, len(self._held), later, extra={"away": self._queue.name})
+        self._stopped.wait(PAUSE)
 
     def _settle(self, batch: Sequence[Any], refused: Sequence[Poison | None]) -> None:
         """Publish the refused messages to the dead letters, then acknowledge all messages of the batch."""

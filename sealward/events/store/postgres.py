@@ -7,8 +7,6 @@ schema versions (9.5.6, measured and read); its ENABLE_DB_FUNCTIONS loses events
 from __future__ import annotations
 
 import contextlib
-import logging
-import select
 from typing import TYPE_CHECKING, Any, Final, LiteralString, Self
 
 import psycopg
@@ -20,9 +18,9 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 from psycopg.rows import dict_row, scalar_row, tuple_row
-from psycopg_pool import ConnectionPool
 
 from sealward.error import SealwardError
+from sealward.events.store.postgres_connections import Connection, Connections, parameters
 from sealward.events.store.postgres_listener import Listener
 from sealward.events.store.sql import blocks
 from sealward.events.store.store import EventStore, StoreUnavailable
@@ -35,12 +33,11 @@ if TYPE_CHECKING:
 
     from sealward.events.store.store import Counted, Found, Load, NextId
 
-log = logging.getLogger(__name__)
-
 SQL: Final = blocks("sealward.events.store", "postgres.sql")
 MIGRATIONS: Final = sum(name.startswith("migration-") for name in SQL)
 CHANNEL: Final = "sealward_log"
-POOL: Final = 20
+MOST: Final = 20
+"""Connections that the store, the projections or the control tables have at most."""
 PATIENCE: Final = 5.0
 """Seconds that a caller waits for a connection before the store counts as away."""
 
@@ -54,8 +51,6 @@ REFUSALS: Final[tuple[type[Exception], ...]] = (
 )
 """The errors of PostgreSQL for values that it cannot store. The last four are OperationalErrors (class 54 of
 https://www.postgresql.org/docs/current/errcodes-appendix.html), although the server is there."""
-
-Connection = psycopg.Connection[dict[str, Any]]
 
 
 class NotMigrated(SealwardError):
@@ -71,48 +66,35 @@ class NotAllowed(SealwardError):
 
 
 class Database:
-    """A pool of connections in autocommit; safe for many threads. It mends itself after an outage."""
+    """Connections in autocommit; safe for many threads. It mends itself after an outage."""
 
     def __init__(self, url: str, search_path: str = "public") -> None:
-        options = {
+        where = parameters(url) | {
             "autocommit": True,
             "row_factory": dict_row,
             "application_name": "sealward",
             "options": f"-c search_path={search_path}",
         }
-        self.opened = 0
-        """How many connections were opened so far. A new connection can reach another server than before."""
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            url,
-            min_size=1,
-            max_size=POOL,
-            timeout=PATIENCE,
-            kwargs=options,
-            configure=self._count,
-            open=False,
-            name="sealward",
-        )
-        self._pool.open()
+        self._connections = Connections(lambda: Connection.connect(**where), MOST, PATIENCE)
 
-    def _count(self, _: Connection) -> None:
-        self.opened += 1
+    @property
+    def opened(self) -> int:
+        """How many connections were opened so far. A new connection can reach another server than before."""
+        return self._connections.opened
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Give a connection of the pool.
+        """Give a connection.
 
         Raises StoreUnavailable when the server is away, before or during the `with` block, and NotAllowed
         when the role lacks a right.
-
-        The pool's own context manager is not used: it commits, which has no effect in autocommit but costs
-        as much as a small query (psycopg 3.3.9). The pool repairs a connection that returns after an error.
         """
         with reachable():
-            lent = self._lend()
+            lent = self._connections.lend()
             try:
                 yield lent
             finally:
-                self._pool.putconn(lent)
+                self._connections.take_back(lent)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -120,29 +102,15 @@ class Database:
         with self.connection() as connection, connection.transaction():
             yield connection
 
-    def _lend(self) -> Connection:
-        """Return a connection that the server has not closed. A restart closes all idle connections."""
-        while _is_closed(lent := self._pool.getconn()):
-            lent.close()
-            self._pool.putconn(lent)
-        return lent
-
     def close(self) -> None:
         """Close all connections."""
-        self._pool.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _is_closed(idle: Connection) -> bool:
-    """Say whether the server has closed an idle connection: its socket is readable then. Costs no query."""
-    socket = select.poll()
-    socket.register(idle.fileno(), select.POLLIN)
-    return bool(socket.poll(0))
 
 
 @contextlib.contextmanager
@@ -152,7 +120,7 @@ def reachable() -> Iterator[None]:
         yield
     except REFUSALS:
         raise
-    except (psycopg.OperationalError, psycopg.InterfaceError) as away:
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as away:
         raise StoreUnavailable(str(away).strip()) from away
     except psycopg.errors.InsufficientPrivilege as refused:
         raise NotAllowed(f"{str(refused).strip()}. {NotAllowed.__doc__}") from refused
@@ -303,7 +271,7 @@ def migrate(url: str) -> list[int]:
     Safe to run twice and by many processes at once: the first process migrates, and the other processes wait.
     Raises StoreUnavailable, and NotMigrated when the database is of a newer Sealward.
     """
-    with reachable(), psycopg.connect(url, row_factory=dict_row) as connection:
+    with reachable(), Connection.connect(**parameters(url), row_factory=dict_row) as connection:
         connection.execute(SQL["lock-migrations"])
         connection.execute(SQL["create-migrations"])
         done = _done(connection)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
+from sealward.events.store.postgres_connections import PART, parameters
+
 if TYPE_CHECKING:
     Connection = psycopg.Connection[Any]
 
@@ -38,7 +40,7 @@ class PostgresLeader:
                 return True
             return self._try()
         except psycopg.OperationalError as away:
-            log.warning("%s: the lead is lost: %s", self._role, str(away).strip())
+            log.warning("%s: the lead is lost: %s", self._role, str(away).strip(), extra={"away": PART})
             self.close()
             return False
 
@@ -49,15 +51,13 @@ class PostgresLeader:
             self._connection = None
 
     def _try(self) -> bool:
-        connection: Connection = psycopg.connect(
-            self._url,
-            autocommit=True,
-            application_name=f"sealward-{self._role}",
-            keepalives_idle=2,
-            keepalives_interval=1,
-            keepalives_count=2,
-            options="-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
-        )
+        where = parameters(self._url) | {
+            "autocommit": True,
+            "application_name": f"sealward-{self._role}",
+            "options": "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
+        }
+        connection: Connection = psycopg.connect(**where)
+        log.info("PostgreSQL is back", extra={"back": PART})
         row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, self._key)).fetchone()
         if row is None or not row[0]:
             connection.close()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
+from sealward.events.store.postgres_connections import AGAIN, PART, parameters
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,15 +34,17 @@ class Listener:
             self._thread.join(5)
 
     def _run(self) -> None:
+        where = parameters(self._url) | {"autocommit": True, "application_name": "sealward-listen"}
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, application_name="sealward-listen") as own:
+                with psycopg.connect(**where) as own:
                     own.execute(self._listen)
+                    log.info("PostgreSQL is back", extra={"back": PART})
                     self._wake()  # for changes from before LISTEN
                     self._hear(own)
             except psycopg.OperationalError as away:
-                log.warning("PostgreSQL is away: %s", str(away).strip())
-                self._stopped.wait(1)
+                log.warning("PostgreSQL is away: %s", str(away).strip(), extra={"away": PART})
+                self._stopped.wait(AGAIN)
 
     def _hear(self, own: psycopg.Connection[Any]) -> None:
         while not self._stopped.is_set():

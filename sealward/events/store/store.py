@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
 from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError, StoredEvent
 from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
@@ -45,6 +45,8 @@ class StoreUnavailable(SealwardError):
     """The store does not answer now; what was asked was not done, or it is not known whether it was."""
 
     code = "store.unavailable"
+    part: Final = "the store"
+    """The name under which `absences` knows that it is away."""
 
 
 Counted = Literal["sign", "node"]

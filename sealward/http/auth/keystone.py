@@ -60,6 +60,8 @@ PASSED: Final = (
 
 The request line is for access rules of application credentials.
 """
+PART: Final = "Keystone"
+"""The name under which `absences` knows that Keystone is away."""
 UNAVAILABLE: Final = "Keystone does not answer, so your token cannot be checked now; try again in a moment."
 
 
@@ -110,6 +112,8 @@ class KeystoneTokens:
         if public_url is None:
             raise SettingRefused(f"{settings.config_file}: [keystone_authtoken] needs www_authenticate_uri")
         self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._remembers = settings.cache_time > 0 or settings.config_file is not None
+        """Whether a good token may pass without Keystone being asked."""
         self.challenge = f'Keystone uri="{public_url}"'
 
     def who(self, req: falcon.Request, prefetch: Prefetch | None = None) -> Identity | None:
@@ -120,11 +124,14 @@ class KeystoneTokens:
             return None
         env: dict[str, Any] = {name: req.env[name] for name in PASSED if name in req.env}
         status = self._ask_in_turn(env)
+        if not self._remembers and (status == GOOD or status.startswith("401")):
+            log.info("Keystone answers again", extra={"back": PART})
         if status == GOOD:
             return _identity(env["keystone.token_info"])
         if status.startswith("401"):
             return None
-        log.error("Keystone could not be asked: %s (%s)", status, req.context.request_id)
+        text = "Keystone could not be asked: %s (%s)"
+        log.error(text, status, req.context.request_id, extra={"away": PART})
         raise Problem(503, "auth.unavailable", UNAVAILABLE)
 
     def _ask_in_turn(self, env: dict[str, Any]) -> str:

@@ -112,7 +112,7 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
 
 
 def _store_away(req: falcon.Request, resp: falcon.Response, error: StoreUnavailable, _params: object) -> None:
-    log.error("the store does not answer: %s (%s)", error, req.context.request_id)
+    log.error("the store does not answer: %s (%s)", error, req.context.request_id, extra={"away": error.part})
     _answer(req, resp, 503, "store.unavailable", "The store does not answer now; try again in a moment.")
 
 

@@ -55,6 +55,6 @@ class Desk:
             try:
                 self.work_off()
             except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("nodes wait for their answers: %s", away)
+                log.warning("nodes wait for their answers: %s", away, extra={"away": away.part})
                 self._stopped.wait(PAUSE)
                 self.wake()

@@ -54,7 +54,7 @@ class Notes(Desk):
             try:
                 failed = self._queues.put([self._voice.letter(hostname, write())])
             except (StoreUnavailable, BusUnavailable) as away:
-                log.warning("%s is not told: %s", hostname, away)
+                log.warning("%s is not told: %s", hostname, away, extra={"away": away.part})
                 continue
             except BROKEN:
                 log.exception("%s is not told what cannot be read or written", hostname)

@@ -27,8 +27,10 @@ KEEPALIVE: Final = (5, 3)
 """Seconds between probes, and how many may stay unanswered before the connection counts as lost."""
 FIRST_PAUSE: Final = 0.2
 """Seconds between a lost connection and the first attempt to open another."""
-LONGEST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts, at most: the pause doubles after each attempt that fails."""
+PART: Final = "libvirt"
+"""The name under which `absences` knows that libvirt is away."""
 EVENTS: Final = (
     libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
     libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
@@ -125,12 +127,12 @@ class Connection:
                 self._lost.wait()
                 if self._stopped.is_set():
                     return
-                log.warning("libvirt is gone: %s", self._uri)
+                log.warning("libvirt is gone: %s", self._uri, extra={"away": PART})
                 self._disconnect()
                 self._on_change(None)
                 self._stopped.wait(FIRST_PAUSE)  # a connection that breaks at once is not opened in a spin
             if self._connect():
-                log.info("libvirt is back: %s", self._uri)
+                log.info("libvirt is back: %s", self._uri, extra={"back": PART})
                 pause = FIRST_PAUSE
                 self._on_change(None)
             else:
@@ -145,7 +147,7 @@ class Connection:
             self._watch(connection)
             version = version_of(connection)
         except libvirt.libvirtError as failed:
-            log.warning("libvirt does not answer at %s: %s", self._uri, failed)
+            log.warning("libvirt does not answer at %s: %s", self._uri, failed, extra={"away": PART})
             return False
         self.version = version
         self._connection = connection

@@ -44,6 +44,8 @@ class Outbox:
         self._held: list[tuple[reports.AnyReport, bytes]] = []
         self._bytes = 0
         self._lost = False
+        self.is_cut_off = False
+        """Whether the broker did not take the last envelope."""
         self._some = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="agent-outbox", daemon=True)
@@ -95,9 +97,10 @@ class Outbox:
         try:
             self._submit(codec.seal(codec.numbered(said, self.turns.next()), *keys))
         except BusUnavailable as away:
-            log.warning("%s: the broker is away: %s", self.hostname, away)
-            self._lost = True
+            log.warning("%s: the broker is away: %s", self.hostname, away, extra={"away": away.part})
+            self._lost = self.is_cut_off = True
             return False
+        self.is_cut_off = False
         return True
 
     def was_cut_off(self) -> bool:

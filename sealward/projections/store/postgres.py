@@ -16,7 +16,7 @@ from sealward.projections.store.tables import NOTHING, positional, statements
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sealward.events.store.postgres import Connection
+    from sealward.events.store.postgres_connections import Connection
     from sealward.projections.store.tables import Row, Tables, Values
 
 A_LOT: Final = 200
