@@ -81,7 +81,8 @@ def why_not() -> str | None:
 class Libvirtd:
     """A node without an agent. The folder's path must be short (sun_path: 107 bytes).
 
-    `warm` is a folder with what an earlier one found out about QEMU; it is filled where it is empty.
+    `warm` is a folder with what an earlier daemon found out about QEMU. It is made if it is not there; two
+    daemons may make it at the same time.
     """
 
     def __init__(self, folder: Path, hostname: str, warm: Path | None = None) -> None:
@@ -227,7 +228,12 @@ class Libvirtd:
     def _keep_warm(self) -> None:
         known = self.folder / "cache" / "qemu" / "capabilities"
         if self._warm is not None and not self._warm.exists() and known.is_dir() and any(known.iterdir()):
-            shutil.copytree(self.folder / "cache", self._warm)
+            made = self._warm.with_name(f"{self._warm.name}-{uuid.uuid4().hex}")
+            shutil.copytree(self.folder / "cache", made)
+            try:
+                made.rename(self._warm)
+            except OSError:  # another daemon was faster
+                shutil.rmtree(made)
 
     def _inside(self) -> Iterator[int]:
         """Yield the process ids of all that lives in this one's namespaces: the daemon, guests, helpers."""

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 EVERYTHING: Final = os.environ.get("SEALWARD_TEST_EVERYTHING") == "1"
-PART: Final = 4
+PART: Final = 8
 """By default a costly test draws one in so many of its examples."""
 FEWEST: Final = 5
 

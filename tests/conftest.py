@@ -31,7 +31,18 @@ hypothesis.settings.register_profile("sealward", deadline=None)
 hypothesis.settings.load_profile("sealward")
 use_memory()
 
-HEAVY = {"hypervisors", "cloud", "rabbitmq_server", "stack", "place", "stuck", "api", "standing", "proxied"}
+HEAVY = {
+    "hypervisors",
+    "cloud",
+    "rabbitmq_server",
+    "stack",
+    "attacked",
+    "place",
+    "stuck",
+    "api",
+    "standing",
+    "proxied",
+}
 """Fixtures of tests that `make test-fast` leaves out: hypervisors, Keystone, and programs of their own.
 
 Those programs are a broker, the processes of a topology, or a Sealward in its own process.
@@ -108,6 +119,13 @@ def hypervisors() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def known_of_qemu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what libvirt found out about QEMU: the processes of pytest-xdist share it."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "known-of-qemu"
+
+
 def _memory(_: pytest.FixtureRequest) -> EventStore:
     return stores.in_memory()
 
@@ -121,10 +139,16 @@ def _postgres(request: pytest.FixtureRequest) -> EventStore:
     return postgres(request.getfixturevalue("database"))
 
 
-@pytest.fixture(params=[_memory, _sqlite, _postgres], ids=["memory", "sqlite", "postgres"])
+STORES: dict[str, Callable[[pytest.FixtureRequest], EventStore]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgres": _postgres,
+}
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
     """Yield an empty store."""
-    make: Callable[[pytest.FixtureRequest], EventStore] = request.param
-    made = make(request)
+    made = STORES[request.param](request)
     yield made
     made.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,21 @@ from stack.libvirtd import Libvirtd
 
 LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+
+
+@contextlib.contextmanager
+def private_node(hypervisors: Path, hostname: str, known_of_qemu: Path) -> Iterator[PrivateNode]:
+    """Yield a node without domains and without an agent."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{hostname}-", dir=hypervisors))
+    daemon = Libvirtd(folder, hostname, known_of_qemu)
+    node = PrivateNode(daemon)
+    try:
+        daemon.start()
+        yield node
+    finally:
+        node.close()
+        daemon.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class PrivateNode:

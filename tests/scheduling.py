@@ -17,12 +17,15 @@ TOPOLOGY: Final = {
     for name in ("celery", "gate", "openapi", "operating", "subscribing", "topology", "watching")
 }
 """Files whose tests share the running topology. A file that is missing here costs time, and nothing else."""
+ATTACKED: Final = {
+    f"tests/attacks/test_{name}.py" for name in ("one_nodes_flood", "real_broker", "what_nodes_are_told")
+}
+"""Files whose tests share the topology that is attacked."""
 
 LONGEST: Final = (
     "topology",
     KEYSTONE,
-    "tests/attacks/test_real_broker.py",
-    "tests/attacks/test_one_nodes_flood.py",
+    "attacked",
     "tests/e2e/test_storms.py",
     "tests/e2e/test_outage.py",
     "tests/attacks/test_what_was_read_runs.py",
@@ -38,6 +41,8 @@ def scope(nodeid: str) -> str:
         return nodeid
     if path in TOPOLOGY:
         return "topology"
+    if path in ATTACKED:
+        return "attacked"
     return KEYSTONE if path.startswith(KEYSTONE) else path
 
 

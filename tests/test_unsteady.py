@@ -11,6 +11,7 @@ import pytest
 import unsteady
 
 pytest_plugins = "pytester"
+pytestmark = pytest.mark.heavy
 
 PASSES = "def test_that_passes(): pass\n"
 FAILS = "def test_that_fails(): assert 6 * 7 == 43\n"
@@ -63,8 +64,8 @@ def folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
 def both_runs(folder: pytest.Pytester, **files: str) -> tuple[pytest.RunResult, pytest.RunResult]:
     """Return how the two runs of `make test` end."""
     folder.makepyfile(**files)
-    first = folder.runpytest_subprocess("-n", "2", "-m", "not alone", "--keep-failures", "kept")
-    return first, folder.runpytest_subprocess("-m", "alone", "--once-more", "kept")
+    first = folder.runpytest_subprocess("-n", "1", "-m", "not alone", "--keep-failures", "kept")
+    return first, folder.runpytest_inprocess("-m", "alone", "--once-more", "kept")
 
 
 ALONE = "import pytest\n@pytest.mark.alone\ndef test_that_runs_alone(): pass\n"
@@ -138,7 +139,7 @@ def test_a_test_that_is_not_found_again_fails_the_run(folder: pytest.Pytester) -
 def test_a_run_that_was_stopped_is_not_tried_again(folder: pytest.Pytester) -> None:
     """After `-x` tests are left that never ran."""
     folder.makepyfile(test_one=FAILS_BESIDE_OTHERS, test_two=PASSES)
-    first = folder.runpytest_subprocess("-n", "2", "-x", "--keep-failures", "kept")
+    first = folder.runpytest_subprocess("-n", "1", "-x", "--keep-failures", "kept")
     assert first.ret not in (0, unsteady.TRY_AGAIN)
 
 

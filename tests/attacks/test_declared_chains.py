@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import libvirt
 import pytest
 from lxml import etree
-from nodes import PrivateNode, Running
+from nodes import PrivateNode, Running, private_node
 from running import Running as Sealward
 from running import running, until
 
@@ -19,7 +17,6 @@ from sealward.events.comparison.measurement import differing
 from sealward.node_agent.gate import hook
 from sealward.node_agent.measuring.measure import measure
 from stack.guest import Guest, make_disk
-from stack.libvirtd import Libvirtd
 
 BASE = "<backingStore type='file'><format type='raw'/><source file='/base'/><backingStore/></backingStore>"
 EVIL = BASE.replace("/base", "/evil")
@@ -69,18 +66,10 @@ def test_what_libvirt_probed_of_a_running_domain_is_no_difference() -> None:
 
 
 @pytest.fixture
-def node(hypervisors: Path) -> Iterator[PrivateNode]:
+def node(hypervisors: Path, known_of_qemu: Path) -> Iterator[PrivateNode]:
     """Yield a private libvirtd."""
-    folder = Path(tempfile.mkdtemp(prefix="kvm-a-", dir=hypervisors))
-    daemon = Libvirtd(folder, "kvm-a")
-    one = PrivateNode(daemon)
-    try:
-        daemon.start()
+    with private_node(hypervisors, "kvm-a", known_of_qemu) as one:
         yield one
-    finally:
-        one.close()
-        daemon.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

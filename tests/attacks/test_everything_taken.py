@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import wire
 from running import WEB, Running, running, until
-from topology import topology
 
 from sealward.control.postgres import PostgresControl
 from sealward.control.role import Role
@@ -23,16 +22,18 @@ from stack.sealward import Stack
 pytestmark = pytest.mark.alone  # how fast answers come while all else is taken
 QUICK = 2.0
 PAST = "/v1/sign?at=2026-01-02T03:04:05Z"
-WAIT = 12
+WORKERS = ("worker-1", "worker-2")
 
 
 @pytest.fixture(scope="module")
-def stuck() -> Iterator[Stack]:
-    """Return the topology without its workers: every write waits for as long as it may."""
-    with topology({"SEALWARD_WAIT": str(WAIT)}) as made:
-        for name in ("worker-1", "worker-2"):
-            made.kill(name)
-        yield made
+def stuck(attacked: Stack) -> Iterator[Stack]:
+    """Yield the topology without its workers: every write waits for as long as it may."""
+    for name in WORKERS:
+        attacked.kill(name)
+    yield attacked
+    for name in WORKERS:
+        attacked.start_process(name)
+    until(lambda: attacked.ask("GET", "/v1/node/1")[1]["node"]["reachable"], 30)
 
 
 @pytest.fixture

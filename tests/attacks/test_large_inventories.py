@@ -61,6 +61,11 @@ def test_an_inventory_beyond_the_bound_is_refused(door: Door, node: Reporter) ->
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize(
+    "store",
+    [*(pytest.param(one, marks=pytest.mark.more) for one in ("memory", "sqlite")), "postgres"],
+    indirect=True,
+)
 def test_the_largest_inventory_is_recorded_fast(door: Door, node: Reporter, store: EventStore) -> None:
     """All of it appears, half of it leaves, all of it runs: each is once through the servers."""
     every = servers(reports.MOST_SERVERS)

@@ -282,6 +282,7 @@ def standing(tmp_path: Path) -> Iterator[Callable[[], hook.Standing]]:
 COMPILED = f"__pycache__/{{}}.{sys.implementation.cache_tag}.pyc"
 
 
+@pytest.mark.alone  # the package is every test's
 @pytest.mark.parametrize(
     "name",
     [
@@ -314,6 +315,7 @@ def test_planted_code_is_noticed(standing: Callable[[], hook.Standing], name: st
     assert (found.gate, found.reason) == (Gate.DEGRADED, "client-changed")
 
 
+@pytest.mark.alone  # as above
 @pytest.mark.parametrize("name", ["py.typed", "node_agent/gate/client.py", "node_agent/gate/__pycache__"])
 def test_code_that_others_can_change_is_no_gate(
     standing: Callable[[], hook.Standing], tmp_path: Path, name: str

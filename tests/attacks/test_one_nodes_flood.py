@@ -17,7 +17,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from reporter import Reporter
 from running import until
-from topology import topology
 
 from sealward.events.bus.bus import Bus
 from sealward.events.bus.connection import BusUnavailable, InboxClosed, connect
@@ -50,10 +49,9 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """Yield the topology."""
-    with topology({"SEALWARD_LEASE": "10"}) as made:
-        yield made
+def stack(attacked: Stack) -> Stack:
+    """Return the topology."""
+    return attacked
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,6 @@ from simulation.host import Host
 from simulation.plane import AUTHORITY, AUTHORITY_PEM
 from simulation.steps import is_valid, tick
 from simulation.world import NOON, World
-from topology import topology
 
 from sealward.commands import messages as ask
 from sealward.commands.context import RequestContext
@@ -280,17 +280,17 @@ def test_what_is_no_key_is_not_pinned(tmp_path: Path, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(attacked: Stack) -> Stack:
     """Return the real topology with its node's own queue."""
-    with topology({}) as made:
-        yield made
+    return attacked
 
 
 def test_a_nodes_real_queue_with_an_administrators_user(stack: Stack) -> None:
     """Row 6: no message in the queue replaces the authority, wipes references or sets the policy back."""
     status, answer = stack.ask("POST", "/v1/sign", {"server_id": WEB})
     assert (status, answer["sign"]["is_valid"]) == (201, "true")
-    (node,) = stack.ask("GET", "/v1/node")[1]["nodes"]
+    nodes = stack.ask("GET", "/v1/node")[1]["nodes"]
+    (node,) = (one for one in nodes if one["hostname"] == socket.gethostname())
     path = f"/v1/node/{node['id']}/policy"
     assert stack.ask("PUT", path, {"on_start": "refuse"})[0] == 200
     until(lambda: "refuse" in str(kept(stack)["policies"]), 15)

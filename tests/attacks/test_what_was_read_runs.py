@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,13 +12,12 @@ from typing import Any
 
 import libvirt
 import pytest
-from nodes import PrivateNode, Running
+from nodes import PrivateNode, Running, private_node
 from running import Running as Sealward
 from running import running, until
 
 from sealward.node_agent.gate import hook
 from stack.guest import Guest, make_disk
-from stack.libvirtd import Libvirtd
 
 SWAP = """#!/bin/sh
 case "$2 $3" in
@@ -89,18 +87,10 @@ def defined(node: PrivateNode) -> Running:
 
 
 @pytest.fixture
-def node(hypervisors: Path) -> Iterator[PrivateNode]:
+def node(hypervisors: Path, known_of_qemu: Path) -> Iterator[PrivateNode]:
     """Yield a private libvirtd."""
-    folder = Path(tempfile.mkdtemp(prefix="kvm-a-", dir=hypervisors))
-    daemon = Libvirtd(folder, "kvm-a")
-    one = PrivateNode(daemon)
-    try:
-        daemon.start()
+    with private_node(hypervisors, "kvm-a", known_of_qemu) as one:
         yield one
-    finally:
-        one.close()
-        daemon.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ from sealward.projections.store.replay import replay
 from stack.sealward import Stack
 
 pytestmark = pytest.mark.heavy
-SEEDS = amounts.seeds("SEALWARD_STORM_SEEDS", "0-4", "0-49")
+SEEDS = amounts.seeds("SEALWARD_STORM_SEEDS", "0-2", "0-49")
 AT_ONCE = 10
 HEALED = 60.0
 """Seconds within which everything must be as it should be again, on a machine that has much to do."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nodes import PrivateNode, Running
+from nodes import PrivateNode, Running, private_node
 
 from stack.guest import Guest
-from stack.libvirtd import Libvirtd, why_not
+from stack.libvirtd import why_not
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -22,29 +20,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{len(skipped)} tests: {why_not()}")
 
 
-def _started(hypervisors: Path, hostname: str) -> Iterator[PrivateNode]:
-    folder = Path(tempfile.mkdtemp(prefix=f"{hostname}-", dir=hypervisors))
-    daemon = Libvirtd(folder, hostname, hypervisors / "warm")
-    node = PrivateNode(daemon)
-    try:
-        daemon.start()
-        yield node
-    finally:
-        node.close()
-        daemon.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture
-def node(hypervisors: Path) -> Iterator[PrivateNode]:
+def node(hypervisors: Path, known_of_qemu: Path) -> Iterator[PrivateNode]:
     """Return a node without domains and without an agent."""
-    yield from _started(hypervisors, "kvm-a")
+    with private_node(hypervisors, "kvm-a", known_of_qemu) as one:
+        yield one
 
 
 @pytest.fixture
-def other_node(hypervisors: Path) -> Iterator[PrivateNode]:
+def other_node(hypervisors: Path, known_of_qemu: Path) -> Iterator[PrivateNode]:
     """Return another one."""
-    yield from _started(hypervisors, "kvm-b")
+    with private_node(hypervisors, "kvm-b", known_of_qemu) as one:
+        yield one
 
 
 @pytest.fixture
