@@ -1,6 +1,7 @@
 """`make schemas`: writes the tables that docs take from the code.
 
-They are those of settings in README.md and docs/openstack.md, and those of the profile in docs/profile.md.
+They are those of settings in README.md and docs/openstack.md, and those of the profile in docs/profile.md,
+and those of findings and reasons in docs/findings.md.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealward.cli.documents.settings import table
+from sealward.events.findings.code import FINDINGS
+from sealward.events.findings.reason import OF_OBJECTIONS, OF_VERDICTS
 from sealward.node_agent.measuring import profile
 from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT
 from sealward.node_agent.measuring.starting import start_rules
@@ -40,7 +43,6 @@ PROFILE: Final = ROOT / "docs/profile.md"
 
 def profile_page() -> str:
     """Return the text of docs/profile.md with its tables as the code has them."""
-    text = PROFILE.read_text(encoding="utf-8")
     tables = {
         "left out": _parts(LEFT_OUT),
         "assigned": _head("path", "values")
@@ -49,11 +51,40 @@ def profile_page() -> str:
         "started": _rules(),
         "sections": _sections(),
     }
+    return _with_tables(PROFILE, tables)
+
+
+FINDINGS_PAGE: Final = ROOT / "docs/findings.md"
+
+
+def findings_page() -> str:
+    """Return the text of docs/findings.md with its tables as the registry has them."""
+    head = "| means | what to do |\n|---|---|---|---|\n"
+    tables = {
+        "findings": f"| code | class {head}"
+        + "".join(
+            f"| `{one.code}` | {one.kind} | {_cell(one.means)} | {_cell(one.to_do)} |\n"
+            for one in FINDINGS.values()
+        ),
+        "reasons": f"| reason | verdict {head}"
+        + "".join(
+            f"| `{one.code}` | {one.verdict} | {_cell(one.means)} | {_cell(one.to_do)} |\n"
+            for one in OF_VERDICTS.values()
+        ),
+        "objections": "| reason | means | what to do |\n|---|---|---|\n"
+        + _rows((one.code, one.means, one.to_do) for one in OF_OBJECTIONS.values()),
+    }
+    return _with_tables(FINDINGS_PAGE, tables)
+
+
+def _with_tables(page: Path, tables: dict[str, str]) -> str:
+    """Return the text of a page with these tables, each between `<!-- NAME -->` and `<!-- end -->`."""
+    text = page.read_text(encoding="utf-8")
     for name, table_of in tables.items():
         before, start, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not (start and end):
-            raise ValueError(f"{PROFILE}: no table of {name}")
+            raise ValueError(f"{page}: no table of {name}")
         text = f"{before}{start}{table_of}{end}{after}"
     return text
 
@@ -114,5 +145,6 @@ def _head(first: str, second: str) -> str:
 
 if __name__ == "__main__":
     PROFILE.write_text(profile_page(), encoding="utf-8")
+    FINDINGS_PAGE.write_text(findings_page(), encoding="utf-8")
     for page in TABLES:
         page.write_text(written(page), encoding="utf-8")

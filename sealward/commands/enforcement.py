@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sealward.commands.fact import about_node
 from sealward.commands.membership import member
 from sealward.events import enforcement as facts
+from sealward.events.findings.coding import all_coded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +48,7 @@ def record_objection(node: Node | None, command: ask.RecordObjection, *, now: da
         server_id=command.report.server_id,
         instance_name=command.report.instance_name,
         reason=command.report.reason,
-        findings=command.report.findings,
+        findings=all_coded(command.report.findings),
         decided_at=command.report.decided_at,
     )
     return [objection]

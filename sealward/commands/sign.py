@@ -27,6 +27,7 @@ from sealward.events.comparison.binding import is_news, is_violated, to_record
 from sealward.events.comparison.doubt import may_be_sealed
 from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.comparison.remeasured import comparable
+from sealward.events.findings.coding import all_coded
 from sealward.events.is_valid import IsValid
 from sealward.events.verdict import Verdict, judged, withheld
 
@@ -280,7 +281,7 @@ def _host_bound(sign: Sign, command: RecordMeasurement, verdict: Verdict, now: d
         node_id=sign.node_id,
         generation=sign.sealed,
         host_bound=to_record(found),
-        findings=command.report.host_bound,
+        findings=all_coded(command.report.host_bound, is_bound=True),
         checked_at=measured_at,
     )
     return [changed]

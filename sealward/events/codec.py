@@ -12,11 +12,13 @@ import msgspec
 from sealward.error import SealwardError
 from sealward.events import enforcement, node, sign, typed, values
 from sealward.events.base import Event, Recorded
+from sealward.events.findings.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sealward.events.base import Stored
+    from sealward.events.comparison.measurement import Finding
     from sealward.events.policy import Policy, ServerPolicy
 
     Fields = dict[str, Any]
@@ -97,6 +99,7 @@ class _WireForm:
         self._values = operator.attrgetter(*names)
         self._late = [number for number, name in enumerate(names) if name in LATE]
         self._policy = names.index("policy") if "policy" in names else None
+        self._findings = names.index("findings") if "findings" in names else None
 
     def of(self, event: Event) -> msgspec.Struct:
         """Return an event as that struct."""
@@ -106,6 +109,8 @@ class _WireForm:
                 fields[number] = msgspec.UNSET
         if self._policy is not None:
             fields[self._policy] = _policy(fields[self._policy])
+        if self._findings is not None:
+            fields[self._findings] = [_finding(one) for one in fields[self._findings]]
         return self._struct(*fields)
 
 
@@ -119,6 +124,23 @@ def _policy(policy: Policy | ServerPolicy) -> Fields:
     fields: Fields = msgspec.to_builtins(policy)
     usual = LATE_IN_POLICIES.items()
     return {name: value for name, value in fields.items() if (name, value) not in usual}
+
+
+def _finding(finding: Finding) -> msgspec.Struct:
+    """Return a finding as it is written: with class and sentence, or as findings without a code were."""
+    if finding.code is not None:
+        return shown(finding)
+    return _Uncoded(finding.section, finding.xpath, finding.signed, finding.found, finding.form)
+
+
+class _Uncoded(msgspec.Struct, frozen=True):
+    """A finding of an event of before findings had codes."""
+
+    section: str
+    xpath: str
+    signed: str | None
+    found: str | None
+    form: str
 
 
 def decode(topic: str, state: bytes, upcasts: dict[tuple[str, int], Upcast] | None = None) -> Event:

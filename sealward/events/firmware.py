@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from sealward.events.comparison.measurement import Finding
+from sealward.events.findings.coding import all_coded
 
 MAX_FINDINGS = 200
 
@@ -31,6 +32,6 @@ def differences(firmware: Firmware) -> tuple[Finding, ...]:
     """Return a finding for each file that is not as accepted, by path; at most MAX_FINDINGS."""
     accepted, found = firmware.accepted, firmware.found
     paths = sorted(path for path in accepted.keys() | found.keys() if accepted.get(path) != found.get(path))
-    return tuple(
+    return all_coded(
         Finding("firmware", path, accepted.get(path), found.get(path)) for path in islice(paths, MAX_FINDINGS)
     )

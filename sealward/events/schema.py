@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from sealward.events.codec import EVENTS
+from sealward.events.findings.kind import Kind
+from sealward.events.findings.shown import Finding
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -26,6 +28,8 @@ def schema(topic: str, type_name: str) -> dict[str, Any]:
     (data,), definitions = msgspec.json.schema_components(
         [kind], schema_hook=_anything, ref_template="#/$defs/{name}"
     )
+    if "Finding" in definitions:
+        definitions["Finding"] = _finding()
     own = definitions[kind.__name__]
     own["properties"]["version"] = {"const": kind.version}
     own["required"] = [*own["required"], "version"]
@@ -54,6 +58,15 @@ def schema(topic: str, type_name: str) -> dict[str, Any]:
         "required": list(properties),
         "$defs": definitions,
     }
+
+
+def _finding() -> dict[str, Any]:
+    """Return the schema of a finding as it is written; findings of before have no code, class and message."""
+    definition: dict[str, Any] = msgspec.json.schema_components([Finding])[1]["Finding"]
+    later = {"code", "class", "message"}
+    definition["required"] = [one for one in definition["required"] if one not in later]
+    definition["properties"]["class"] = {"enum": [one.value for one in Kind]}
+    return definition
 
 
 def _anything(kind: type) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, unexplain
 from sealward.events.comparison.doubt import in_doubt
 from sealward.events.comparison.measurement import LIVE, Finding, differing
 from sealward.events.comparison.taint import TAINT
+from sealward.events.findings.coding import all_coded
 from sealward.events.is_valid import IsValid
 from sealward.events.verdict_reason import VerdictReason
 
@@ -215,7 +216,7 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     explained = {(one.section, one.form) for one in findings}
     bare = (_unexplained(reference, found, *pair) for pair in changed if pair not in explained)
     named = (one for one in findings if (one.section, one.form) in changed)
-    shown = (*named, *bare, *host_bound, *bound)
+    shown = (*all_coded((*named, *bare)), *all_coded(host_bound, is_bound=True), *all_coded(bound))
     is_tainted = any(one.section == TAINT for one in bound)
     has_changed = bool(changed) or any(one.section != TAINT for one in bound)
     reasons = (

@@ -9,8 +9,8 @@ import msgspec
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotRegistered
 from sealward.events import values  # noqa: TC001 - as below
-from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read off the annotations
+from sealward.events.findings.shown import Finding, all_shown
 from sealward.events.signing.keyid import keyid
 from sealward.events.signing.keys import public_key
 from sealward.http.auth.access import CHANGES, LOOKS, Rule
@@ -205,4 +205,4 @@ def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
 
 
 def _firmware(row: FirmwareRow) -> Firmware:
-    return Firmware("false" if row.findings else "true", row.digest, row.findings)
+    return Firmware("false" if row.findings else "true", row.digest, all_shown(row.findings))

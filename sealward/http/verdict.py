@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import falcon
 import msgspec
 
 from sealward.commands import messages as ask
 from sealward.commands.errors import NotSigned
-from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
-from sealward.events.is_valid import IsValid  # noqa: TC001 - as above
+from sealward.events.findings.reason import OF_VERDICTS
+from sealward.events.findings.shown import Finding, all_shown
+from sealward.events.is_valid import IsValid  # noqa: TC001 - the answer's form is read off the annotations
 from sealward.http.auth.access import CHANGES, LOOKS, PROOF, Rule
 from sealward.http.auth.context import context_of
 from sealward.http.operation.answer import Date, Position, Uuid, answer, rfc1123
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
     from sealward.http.services import Services
 
 
+ReasonCode = Annotated[
+    str,
+    msgspec.Meta(
+        description="A reason of docs/findings.md. Agents of a later version can give further reasons.",
+        extra_json_schema={"examples": sorted(OF_VERDICTS)},
+    ),
+]
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """The verdict on a signed server. `generation` is the reference in force, 0 before the first seal.
 
@@ -33,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     server_id: Uuid
     is_valid: IsValid
-    reasons: tuple[str, ...]
+    reasons: tuple[ReasonCode, ...]
     findings: tuple[Finding, ...]
     checked_at: Date | None
     fresh_until: Date | None
@@ -118,7 +128,7 @@ class Verdicts:
             row.server_id,
             verdict.is_valid,
             verdict.reasons,
-            verdict.findings,
+            all_shown(verdict.findings),
             rfc1123(verdict.checked_at),
             rfc1123(verdict.fresh_until),
             row.sealed,

@@ -182,11 +182,11 @@ class ShowVerdict(OneSign, command.ShowOne):
 
 
 class Findings(Lines):
-    """Findings: the place, the signed value, and the found value."""
+    """Findings: the class, the code and the sentence of each."""
 
     def human_readable(self) -> str:
         """Return a line for each finding."""
-        return "\n".join(f"{one['xpath']}: {one['signed']} -> {one['found']}" for one in self._value)
+        return "\n".join(f"{one['class']} {one['code']}: {one['message']}" for one in self._value)
 
 
 class ShowEnvelope(OneSign, command.ShowOne):

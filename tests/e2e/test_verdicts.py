@@ -47,7 +47,7 @@ def history(sealward: Running, server_id: str = WEB) -> list[str]:
 
 @pytest.mark.alone
 def test_a_redefined_server_is_false_within_a_second_and_says_why(sealward: Running) -> None:
-    """The finding names section, XPath, and the signed and found values."""
+    """The finding has code, class and sentence, and names section, XPath, and the signed and found values."""
     sealward.sign()
     sealward.fleet.replace(WEB, DISK, OTHER)
     seconds = until(lambda: sealward.is_valid() == "false")
@@ -55,6 +55,9 @@ def test_a_redefined_server_is_false_within_a_second_and_says_why(sealward: Runn
 
     assert seconds < 1
     assert finding == {
+        "code": "disk-changed",
+        "class": "configuration",
+        "message": f"Disk vda: source file is '{OTHER}', and was signed as '{DISK}'.",
         "section": "disks",
         "xpath": '/domain/devices/disk[target/@dev="vda"]/source/@file',
         "signed": DISK,

@@ -15,20 +15,38 @@ from strategies import drawn
 from sealward.events import codec, values
 from sealward.events.base import Event
 from sealward.events.cause import Cause
+from sealward.events.comparison.measurement import Finding
+from sealward.events.findings.code import FINDINGS
+from sealward.events.findings.sentence import sentence
 from sealward.events.sign import SignValidated
 from sealward.events.verdict_reason import VerdictReason
 
 
 def by_fields(event: Event) -> bytes:
-    """Return the event's fields, one by one, and its version, as JSON with sorted keys."""
+    """Return the event's fields, one by one, and its version, as JSON with sorted keys.
+
+    A finding with a code has its class and its sentence; a finding without a code has no code.
+    """
     fields: dict[str, Any] = {
         one.name: msgspec.to_builtins(getattr(event, one.name)) for one in dataclasses.fields(event)
     }
     fields = {name: value for name, value in fields.items() if name not in codec.LATE or value is not None}
+    if "findings" in fields:
+        fields["findings"] = [_by_fields(one) for one in getattr(event, "findings")]  # noqa: B009 - not every event has findings
     if "policy" in fields:
         usual = codec.LATE_IN_POLICIES.items()
         fields["policy"] = {name: one for name, one in fields["policy"].items() if (name, one) not in usual}
     return msgspec.json.encode(fields | {"version": event.version}, order="sorted")
+
+
+def _by_fields(finding: Finding) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(finding)
+    if finding.code is None:
+        del fields["code"]
+        return fields
+    known = FINDINGS.get(finding.code)
+    kind = "configuration" if known is None else known.kind
+    return fields | {"class": kind, "message": sentence(finding)}
 
 
 @pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda one: str(one.topic))

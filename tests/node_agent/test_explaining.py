@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sealward.node_agent.measuring.classes import Kind
+from sealward.events.findings.kind import Kind
 from sealward.node_agent.measuring.explaining import VIOLATION, compared, explained
 
 DOMAINS = Path(__file__).parent.parent / "assets" / "domains"

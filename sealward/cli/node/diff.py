@@ -11,6 +11,8 @@ from sealward.cli.refusal import refusing
 if TYPE_CHECKING:
     import argparse
 
+    from sealward.events.comparison.measurement import Finding
+
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both sub-commands."""
@@ -20,7 +22,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description="Compare as an agent does a server that was signed as SIGNED while it was off, is "
         "defined as FOUND and runs as RUNNING. Each line begins with `violation`, or with the class of a "
         "difference that is none: completed (decided by the node at the start), bound (rewritten by a move, "
-        "strict while the sign stays), state, assigned, derived. Status 1 when there is a violation.",
+        "strict while the sign stays), state, assigned, derived. After a bar come the code of the finding, "
+        "the class of the part, and a sentence; docs/findings.md says what to do. Status 1 when there is a "
+        "violation.",
     )
     diff.add_argument(
         "--xml",
@@ -52,8 +56,15 @@ def _diff(args: argparse.Namespace) -> int:
     with refusing(DomainXmlRefused):
         differences = compared(signed, found, running)
     for word, finding in differences:
-        print(f"{word}: {finding}")
+        print(f"{word}: {finding} | {_explanation(finding)}")
     return int(any(word == VIOLATION for word, _ in differences))
+
+
+def _explanation(finding: Finding) -> str:
+    from sealward.events.findings.shown import shown
+
+    one = shown(finding)
+    return f"{one.code}, {one.kind}: {one.message}"
 
 
 def _explain(args: argparse.Namespace) -> int:

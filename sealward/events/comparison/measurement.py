@@ -140,7 +140,9 @@ class Finding:
     """A difference: its place, the signed value and the found value.
 
     A value of None means absent on that side. `form` tells which XML shows the difference: "config"
-    (persistent) or "live".
+    (persistent), "live", or "started" for a value that a start decided. `code` is the code in the registry of
+    findings (`events.findings.code`); it is None until the control plane has given it. The code follows from
+    the rest of the finding, so comparisons of findings leave it out.
     """
 
     section: str
@@ -148,6 +150,7 @@ class Finding:
     signed: str | None
     found: str | None
     form: str = CONFIG
+    code: str | None = field(default=None, compare=False)
 
     def printable(self) -> Finding:
         """Return the same without control characters and within the bounds of `values`."""
@@ -157,6 +160,7 @@ class Finding:
             None if self.signed is None else escaped(self.signed, 4200),
             None if self.found is None else escaped(self.found, 4200),
             _word(self.form),
+            None if self.code is None else _word(self.code),
         )
 
     def __str__(self) -> str:

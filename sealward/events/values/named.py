@@ -79,6 +79,7 @@ BESIDE: Final[Mapping[type, Mapping[str, Any]]] = {
         "signed": FileFact | None,
         "found": FileFact | None,
         "form": Word,
+        "code": Word | None,
     },
     Measurement: {
         "profile": Word,

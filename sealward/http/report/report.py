@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the answer's form is read off the annotations
+from sealward.events.findings.shown import Finding, all_shown
 from sealward.events.is_valid import IsValid
 from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.answer import Date, Id, Time, Uuid, answer, rfc1123
@@ -226,6 +226,6 @@ def _member(row: SignRow, verdict: Verdict, group: Group, hostnames: dict[int, s
         hostnames.get(row.node_id, ""),
         verdict.is_valid,
         verdict.reasons,
-        findings[:FINDINGS],
+        all_shown(findings[:FINDINGS]),
         rfc1123(verdict.checked_at),
     )

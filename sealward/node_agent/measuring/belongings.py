@@ -14,8 +14,8 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.findings.marks import MASK
 from sealward.node_agent.measuring import canonical
-from sealward.node_agent.measuring.masking import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

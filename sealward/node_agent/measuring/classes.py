@@ -18,18 +18,9 @@ as a difference.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-
-class Kind(StrEnum):
-    """The class of a part. The value is the word that commands print."""
-
-    CONFIGURATION = "configuration"
-    DERIVED = "derived"
-    ASSIGNED = "assigned"
-    STATE = "state"
-    BOUND = "bound"
+from sealward.events.findings.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)

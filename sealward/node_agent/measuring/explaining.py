@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator  # noqa: TC003 - a public return type
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from lxml import etree
 
 from sealward.events.comparison.binding import AS_SIGNED, doors_opened, strays
 from sealward.events.comparison.measurement import CONFIG, LIVE, REDEFINED, STARTED, Finding, differing
+from sealward.events.findings.code import HARMLESS as HARMLESS_CODES
+from sealward.events.findings.coding import coded
+from sealward.events.findings.kind import Kind
+from sealward.events.findings.marks import MASK
 from sealward.node_agent.measuring import canonical, findings, masking, profile
-from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT, Kind
+from sealward.node_agent.measuring.classes import BLANKED, BOUND, IDENTIFYING, LEFT_OUT
 from sealward.node_agent.measuring.measure import measure
 from sealward.node_agent.measuring.starting import completing
 
@@ -91,7 +96,8 @@ class _Comparison:
             result.append(one)
             known.add(one.finding.xpath)
         result.extend(self._others(known))
-        return tuple(sorted(result, key=lambda one: one.word != VIOLATION))
+        named = (one._replace(finding=_coded(one)) for one in result)
+        return tuple(sorted(named, key=lambda one: one.word != VIOLATION))
 
     def _doors(self) -> Iterator[Finding]:
         for door in doors_opened(self._signed.measurement, self._found.measurement):
@@ -118,7 +124,8 @@ class _Comparison:
             return
         for one in findings.host_bound_findings(self._evidence, found):
             if one.form != STARTED and one.xpath not in known and not _is_below(one.xpath, known):
-                yield Difference(VIOLATION if _is_identifying(one.xpath) else Kind.BOUND.value, one)
+                word = VIOLATION if _is_identifying(one.xpath) else Kind.BOUND.value
+                yield Difference(word, coded(one, is_bound=True))
 
     def _others(self, known: set[str]) -> Iterator[Difference]:
         """Yield the differences in parts that are not measured."""
@@ -130,9 +137,17 @@ class _Comparison:
                 kind = kinds.get(xpath, Kind.CONFIGURATION)
                 is_said = xpath in known or kind in {Kind.CONFIGURATION, Kind.BOUND}
                 is_new_number = kind in {Kind.ASSIGNED, Kind.DERIVED} and None in {old, new}
-                if not (is_said or is_new_number or masking.MASK in {old, new}):
+                if not (is_said or is_new_number or MASK in {old, new}):
                     known.add(xpath)
                     yield Difference(kind.value, Finding(profile.section_of(xpath), xpath, old, new, form))
+
+
+def _coded(difference: Difference) -> Finding:
+    """Return the finding of a difference with its code, which says the class."""
+    harmless = HARMLESS_CODES.get(difference.word)
+    if harmless is not None:
+        return replace(difference.finding, code=harmless.code)
+    return difference.finding if difference.finding.code else coded(difference.finding)
 
 
 def _is_running(xml: str | bytes) -> bool:

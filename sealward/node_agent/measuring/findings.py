@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from sealward.events.comparison.doubt import MOST
 from sealward.events.comparison.files import UNREAD
 from sealward.events.comparison.measurement import COMPANIONS, CONFIG, FILES, LIVE, STARTED, Finding
-from sealward.node_agent.measuring import canonical, evidence, masking, profile
+from sealward.events.findings.marks import MASK, NOT_COMPARED, UNREADABLE
+from sealward.node_agent.measuring import canonical, evidence, profile
 from sealward.node_agent.measuring.classes import BOUND_SECTIONS
 from sealward.node_agent.measuring.clipping import clip, clipped
 from sealward.node_agent.measuring.starting import completing
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS = MOST  # per section and form; a replaced domain differs everywhere
 _MAX_KEY = 120
-_UNREADABLE = "(unreadable evidence)"
-NOT_COMPARED = "not compared: "
-"""Begins the found value of a file that could not be read. The code of the reason follows."""
 
 # The parts of one section: (XPath of the parent, element). By section, then by form:
 _Parts: TypeAlias = "list[tuple[str, etree._Element]]"
@@ -147,7 +145,7 @@ def _explain(signed: _Forms | None, found: _Forms | None, section: str, form: st
 def _unseen(found: _Forms | None, section: str, form: str) -> list[_Change]:
     """Return the changes to report when the evidence shows none: the change is in a masked value."""
     after = [] if found is None else found[form].get(section, [])
-    return _masked_leaves(after) or [("/domain", masking.MASK, masking.MASK)]
+    return _masked_leaves(after) or [("/domain", MASK, MASK)]
 
 
 def _changes(signed: _Forms, found: _Forms, section: str, form: str) -> list[_Change]:
@@ -157,7 +155,7 @@ def _changes(signed: _Forms, found: _Forms, section: str, form: str) -> list[_Ch
 
 
 def _readable(forms: _Forms | None) -> str:
-    return _UNREADABLE if forms is None else masking.MASK
+    return UNREADABLE if forms is None else MASK
 
 
 def _read(
@@ -376,14 +374,14 @@ def _summary(element: etree._Element | None) -> str | None:
 
 def _masked_leaves(parts: _Parts) -> list[_Change]:
     """Yield a change for every masked value of a section: the change must be inside a masked value."""
-    return [(xpath, masking.MASK, masking.MASK) for xpath in islice(_masked_paths(parts), MAX_FINDINGS)]
+    return [(xpath, MASK, MASK) for xpath in islice(_masked_paths(parts), MAX_FINDINGS)]
 
 
 def _masked_paths(parts: _Parts) -> Iterator[str]:
     for xpath, element in keyed(parts).items():
         for name, value in element.attrib.items():
-            if masking.MASK in value:
+            if MASK in value:
                 yield f"{xpath}/@{shown_name(str(name), element)}"
-        if masking.MASK in (element.text or ""):
+        if MASK in (element.text or ""):
             yield f"{xpath}/text()"
         yield from _masked_paths([(xpath, child) for child in element])

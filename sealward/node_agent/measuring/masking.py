@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from sealward.events.findings.marks import MASK
+
 if TYPE_CHECKING:
     from lxml import etree
-
-MASK = "***"
 
 _WORD = (
     r"(?:password|passwd|passphrase|pwd|admin[_-]?pass|token|secret"

@@ -25,7 +25,7 @@ from sealward.node_agent.measuring.starting.start_rules import ADDED, CHANGED, R
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sealward.node_agent.measuring.classes import Kind
+    from sealward.events.findings.kind import Kind
 
 _OWN_PATH: Final = re.compile(
     r"(?:/var/lib|/run|/var/run|/run/user/\d+)/libvirt/qemu/(?:[^/]+/)*(?:domain-)?\d+-([^/]+)/[^/]+"

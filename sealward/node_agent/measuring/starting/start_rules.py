@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.node_agent.measuring.classes import Kind
+from sealward.events.findings.kind import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

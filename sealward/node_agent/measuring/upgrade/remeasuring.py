@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sealward.events.comparison.measurement import CONFIG, LIVE, STARTED
 from sealward.events.comparison.remeasured import HAS_OTHER_DIGESTS, Remeasured
-from sealward.node_agent.measuring import canonical, evidence, masking, profile
-from sealward.node_agent.measuring.classes import BOUND, Kind, Part
+from sealward.events.findings.kind import Kind
+from sealward.events.findings.marks import MASK
+from sealward.node_agent.measuring import canonical, evidence, profile
+from sealward.node_agent.measuring.classes import BOUND, Part
 from sealward.node_agent.measuring.form import digested
 from sealward.node_agent.measuring.starting import completing
 
@@ -113,7 +115,7 @@ def _both(normalised: etree._Element, settled: etree._Element) -> _Both:
 
 def _masked(domain: etree._Element) -> frozenset[str]:
     """Return the sections with masked values."""
-    mask = masking.MASK.encode()
+    mask = MASK.encode()
     return frozenset(
         section for section, _, one in canonical.placed(domain) if mask in canonical.canonical_bytes(one)
     )
