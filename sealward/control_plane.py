@@ -41,9 +41,11 @@ from sealward.intake import orders
 from sealward.intake.clients import Clients
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
+from sealward.intake.order_queries import OrderQueries
 from sealward.intake.orders import Orders
 from sealward.intake.registration.addresses import Addresses
 from sealward.intake.reports import hosts
+from sealward.intake.reports.activity import NodeActivity
 from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
@@ -55,13 +57,12 @@ from sealward.intake.telling.voice import Voice
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.past import Past
 from sealward.projections.store.runner import Runner
-from sealward.protocol import reports
 from sealward.protocol.queues import INBOX
 from sealward.settings import SettingRefused
 from sealward.storage import Files, storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -205,21 +206,6 @@ def _notary(core: Core, settings: Settings, key: Ed25519PrivateKey, clock: Calla
     )
 
 
-def _heard_by(
-    core: Core, kept: SetAside, celery: CeleryEvents, clock: Callable[[], datetime]
-) -> Callable[[Sequence[reports.AnyReport]], None]:
-    """Return the function that notes leases, progress, heartbeats and broken agents of the reports taken."""
-
-    def heard(batch: Sequence[reports.AnyReport]) -> None:
-        core.leases.touch({one.hostname for one in batch}, clock())
-        core.progress.hear(batch, clock())
-        kept.hear(batch)
-        for hostname in {one.hostname for one in batch if isinstance(one, reports.Heartbeat)}:
-            celery.heard(hostname)
-
-    return heard
-
-
 class Worker:
     """Projections, relay, intake of reports, leases. Each role is led by one of any number of workers."""
 
@@ -243,12 +229,12 @@ class Worker:
 
         intake = Intake(
             core.handler,
-            _heard_by(core, kept, celery, clock),
+            NodeActivity(core.leases, core.progress, kept, celery, clock),
             clock,
             answers=answers,
             notes=notes,
             locations=Locations(core.projections),
-            sign_of=desired.sign_of,
+            assignments=desired,
             senders=Senders(bus.user),
             turns=LastTurns(core.control),
             unproven=Unproven(core.control, clock),
@@ -316,19 +302,7 @@ def _clients(core: Core, settings: Settings, bus: Bus, clock: Callable[[], datet
 
 
 def _orders(core: Core, settings: Settings, clock: Callable[[], datetime]) -> Orders:
-    projections = core.projections
-
-    def hostname_of(node_id: int) -> str | None:
-        with projections.reading() as tables:
-            row = projections.nodes.one(tables, node_id)
-        return row.hostname if row else None
-
-    def is_known(task_id: str) -> bool:
-        projections.wait_for(core.store.head(), settings.wait)
-        with projections.reading() as tables:
-            return projections.tasks.one(tables, task_id) is not None
-
-    return Orders(core.handler, hostname_of, is_known, clock)
+    return Orders(core.handler, OrderQueries(core.store, core.projections, settings.wait), clock)
 
 
 def _inboxes(core: Core, settings: Settings, bus: Bus, intake: Intake) -> Part:

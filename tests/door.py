@@ -27,9 +27,12 @@ from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.store.store import EventStore
 from sealward.events.verdict import Verdict
 from sealward.intake.intake import Intake
+from sealward.intake.order_queries import OrderQueries
+from sealward.intake.reports.activity import NodeActivity
 from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.assignments import Assignments
 from sealward.intake.telling.notes import Notes
 from sealward.intake.telling.voice import Voice
 from sealward.projections.signs import SignRow
@@ -45,6 +48,21 @@ NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 SERVERS = tuple(str(uuid.UUID(int=number + 1)) for number in range(3))
+
+
+class _OneNode:
+    """Queries of orders on a fleet with the node kvm1, in which no task id is in use."""
+
+    def hostname_of(self, _node_id: int) -> str | None:
+        """Return kvm1 for each node id."""
+        return "kvm1"
+
+    def is_known(self, _task_id: str) -> bool:
+        """Return False."""
+        return False
+
+
+ONE_NODE = cast("OrderQueries", _OneNode())
 
 
 class InMemory(SqliteControl):
@@ -124,18 +142,26 @@ class Door:
         self._notes = Notes(self.queues, voice)
         self._intake = Intake(
             self.handler,
-            self.heard.extend,
+            cast("NodeActivity", self),
             lambda: self.now,
             answers=self._answers,
             notes=self._notes,
             locations=cast("Locations", self),
             nonce=lambda: f"nonce-{next(nonces)}",
-            sign_of=lambda server_id: self.signs[server_id]() if server_id in self.signs else None,
+            assignments=cast("Assignments", self),
             senders=Senders(own),
             turns=LastTurns(self.control),
             unproven=self.unproven,
             only_invited=only_invited,
         )
+
+    def record(self, batch: Sequence[reports.AnyReport]) -> None:
+        """Note the reports that were accepted, as the activity of nodes is recorded."""
+        self.heard.extend(batch)
+
+    def sign_of(self, server_id: str) -> Assignment | None:
+        """Return the sign that a test has set for a server, or None."""
+        return self.signs[server_id]() if server_id in self.signs else None
 
     def take(self, *bodies: bytes) -> list[str | None]:
         """Have a batch taken; return the reason of each that is refused."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from door import ONE_NODE
 from factories import NOON
 from programs import TOKEN, started
 from running import WEB, until
@@ -86,7 +87,7 @@ def test_lines_for_eyes_have_the_ids_behind(stream: io.StringIO) -> None:
 def test_an_order_that_is_worked_on_is_named(stream: io.StringIO) -> None:
     """A worker has no request; it has the task and who asked."""
     logs.set_up("json", "info", stream)
-    orders = Orders(cast("Handler", None), lambda _: None, lambda _: False, lambda: NOON)
+    orders = Orders(cast("Handler", None), ONE_NODE, lambda: NOON)
     headers = {"id": "t-9", "task": "sealward.node_action", "expires": "2026-01-01T00:00:00+00:00"}
     orders.take(b'[[1, "activate"], {}, {}]', headers)
     (line,) = lines(stream.getvalue())

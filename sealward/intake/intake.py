@@ -49,11 +49,12 @@ if TYPE_CHECKING:
     from sealward.commands.writer.unit_of_work import UnitOfWork
     from sealward.control.unproven import Unproven
     from sealward.events.bus.message import Delivered
-    from sealward.intake.registration.reference_requests import SignOf
+    from sealward.intake.reports.activity import NodeActivity
     from sealward.intake.reports.locations import Locations
     from sealward.intake.reports.refusals import Refusal
     from sealward.intake.reports.senders import LastTurns, Senders
     from sealward.intake.telling.answers import Answers
+    from sealward.intake.telling.assignments import Assignments
     from sealward.intake.telling.notes import Notes
 
 
@@ -101,21 +102,22 @@ class _Outcome:
 class Intake:
     """Processes messages of nodes in batches.
 
-    `heard` is called with the reports that were taken. `answers` and `notes` send messages to nodes.
-    `sign_of` reads the reference of a server that a start gate requests; `locations` reads the projections.
-    `nonce` returns a new text that nobody can guess. `only_invited` keeps out hosts that are not invited.
+    `activity` records the reports that were accepted. `answers` and `notes` send messages to nodes.
+    `assignments` and `locations` read the projections. `clock` and `nonce` are the sources of time and
+    randomness: `nonce` returns a new text that nobody can guess. `only_invited` keeps out hosts that are not
+    invited.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each thing that a batch is decided and answered with
         self,
         handler: Handler,
-        heard: Callable[[Sequence[reports.AnyReport]], None],
+        activity: NodeActivity,
         clock: Callable[[], datetime],
         *,
         answers: Answers,
         notes: Notes,
         locations: Locations,
-        sign_of: SignOf,
+        assignments: Assignments,
         senders: Senders,
         turns: LastTurns,
         unproven: Unproven,
@@ -127,11 +129,11 @@ class Intake:
         self._turns = turns
         self._unproven = unproven
         self._handler = handler
-        self._heard = heard
+        self._activity = activity
         self._answers = answers
         self._clock = clock
         self._refusals = Refusals(clock)
-        self._reference_requests = ReferenceRequests(sign_of, notes, clock, nonce)
+        self._reference_requests = ReferenceRequests(assignments, notes, clock, nonce)
         self._following = Following(locations, self._reference_requests, clock)
         self._prover = Prover()
         self._quota = Quota()
@@ -144,7 +146,7 @@ class Intake:
         read = [self._read(one) for one in batch]
         try:
             _, outcome = self._handler.together(lambda decisions: self._decide(batch, read, decisions))
-            self._heard(outcome.heard)
+            self._activity.record(outcome.heard)
             self._turns.keep(outcome.turns.news)
             self._unproven.add(outcome.unproven)
             self._quota.pay(outcome.spent)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sealward.commands.writer.handler import Handler
+    from sealward.intake.order_queries import OrderQueries
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +51,11 @@ class NodeAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Orders:
-    """Carries out orders.
+    """Carries out orders. `queries` reads the projections."""
 
-    `hostname_of` returns the hostname of a node id. `is_known` says whether a task id is in use already.
-    """
-
-    def __init__(
-        self,
-        handler: Handler,
-        hostname_of: Callable[[int], str | None],
-        is_known: Callable[[str], bool],
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, handler: Handler, queries: OrderQueries, clock: Callable[[], datetime]) -> None:
         self._handler = handler
-        self._hostname_of = hostname_of
-        self._is_known = is_known
+        self._queries = queries
         self._clock = clock
 
     def take(self, body: bytes, headers: Mapping[str, Any], client: str | None = None) -> None:
@@ -82,13 +73,13 @@ class Orders:
             log.info("order %s came after its expiry", head.id)
             return
         try:
-            if not self._is_known(head.id):
+            if not self._queries.is_known(head.id):
                 self._carry_out(head.id, action, actor)
         except StoreUnavailable as away:
             raise Later(str(away)) from away
 
     def _carry_out(self, task_id: str, action: NodeAction, actor: str) -> None:
-        hostname = self._hostname_of(action.node_id)
+        hostname = self._queries.hostname_of(action.node_id)
         if hostname is None:
             raise Poison("node.not-found", f"no node has the id {action.node_id}")
         kind = ask.ActivateNode if action.action == "activate" else ask.DeactivateNode

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from door import NOW, SERVERS, Door
+from door import NOW, ONE_NODE, SERVERS, Door
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from reporter import Reporter
@@ -98,7 +98,7 @@ def test_nothing_stands_still(store: EventStore, database: str, rabbitmq_server:
     aside: list[object] = []
     publisher = AmqpPublisher(rabbitmq_server.url, set_aside=lambda *one: aside.append(one))
     published = taken = 0
-    orders = Orders(door.handler, lambda _: "kvm1", lambda _: False, lambda: NOW)
+    orders = Orders(door.handler, ONE_NODE, lambda: NOW)
 
     @settings(
         max_examples=60, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)

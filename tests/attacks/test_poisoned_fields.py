@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from door import NOW, SERVERS, Door
+from door import NOW, ONE_NODE, SERVERS, Door
 from factories import ONE_OF_EACH
 from reporter import Reporter
 
@@ -224,7 +224,7 @@ def test_what_an_envelope_says_beside_what_is_signed_is_typed_or_forgotten(door:
 @pytest.mark.parametrize("task_id", TASK_IDS, ids=lambda one: one.encode().hex()[:20])
 def test_an_order_of_celery_has_types(door: Door, task_id: str) -> None:
     """A correlation id of AMQP holds 255 bytes; the path of a task holds visible ASCII."""
-    orders = Orders(door.handler, lambda _: "kvm1", lambda _: False, lambda: NOW)
+    orders = Orders(door.handler, ONE_NODE, lambda: NOW)
     before = len(door.log())
 
     with pytest.raises(Poison, match=r"order\.malformed"):
@@ -235,7 +235,7 @@ def test_an_order_of_celery_has_types(door: Door, task_id: str) -> None:
 @pytest.mark.parametrize("expires", ["2026-01-02T12:00:00", "9999-01-01T00:00:00Z", "x"])
 def test_when_an_order_expires_is_a_time(door: Door, expires: str) -> None:
     """A naive time would raise where it is compared; the offset of a time does not matter."""
-    orders = Orders(door.handler, lambda _: "kvm1", lambda _: False, lambda: NOW)
+    orders = Orders(door.handler, ONE_NODE, lambda: NOW)
     body = b'[[], {"node_id": 1, "action": "activate"}, {}]'
 
     with pytest.raises(Poison, match=r"order\.malformed"):
@@ -246,7 +246,7 @@ def test_when_an_order_expires_is_a_time(door: Door, expires: str) -> None:
 @pytest.mark.parametrize("node_id", [-1, 2**63, 2**64])
 def test_the_node_of_an_order_is_an_id(door: Door, node_id: int) -> None:
     """No database is asked for a number that it has no room for."""
-    orders = Orders(door.handler, lambda _: "kvm1", lambda _: False, lambda: NOW)
+    orders = Orders(door.handler, ONE_NODE, lambda: NOW)
 
     with pytest.raises(Poison, match=r"order\.malformed"):
         orders.take(

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
@@ -42,9 +43,11 @@ from sealward.events.signing import envelope as envelopes
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
 from sealward.intake.intake import Intake
+from sealward.intake.reports.activity import NodeActivity
 from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import Senders
 from sealward.intake.telling.answers import Answers
+from sealward.intake.telling.assignments import Assignments
 from sealward.intake.telling.notes import Notes
 from sealward.intake.telling.voice import Voice
 from sealward.node_agent.ledger.keyring import Keyring
@@ -139,12 +142,19 @@ def report_in(body: bytes) -> reports.AnyReport:
     return said
 
 
+class _Leased:
+    """Records the leases of nodes, and nothing else of their activity."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+
+    def record(self, batch: Sequence[reports.AnyReport]) -> None:
+        """Record that the senders of a batch were heard."""
+        self._leases.touch({one.hostname for one in batch}, utc_now())
+
+
 def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Intake:
     """Return the door as a worker has it, but for the bus."""
-    leases = Leases(control)
-
-    def heard(batch: Sequence[reports.AnyReport]) -> None:
-        leases.touch({one.hostname for one in batch}, utc_now())
 
     def desire(node: Node) -> Desired:
         return Desired(node.node_id, store.head(), node.active, "PEM", (), ())
@@ -154,12 +164,12 @@ def intake(store: EventStore, handler: Handler, control: PostgresControl) -> Int
     answers.start()
     return Intake(
         handler,
-        heard,
+        cast("NodeActivity", _Leased(Leases(control))),
         utc_now,
         answers=answers,
         notes=Notes(queues, voice),
         locations=NoLocations(),
-        sign_of=lambda _: None,
+        assignments=cast("Assignments", None),
         senders=Senders("sealward-worker"),
         turns=LastTurns(control),
         unproven=Unproven(control, utc_now),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from door import NOW, Door
+from door import NOW, ONE_NODE, Door
 from reporter import Reporter
 
 from sealward.events.bus.message import Delivered, Later
@@ -48,7 +48,7 @@ def door(store: EventStore) -> Door:
 def desk(door: Door, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clients:
     """Return what takes orders: ten at once, one a second after that."""
     monkeypatch.setattr(clients, "ORDERS", Allowance(10, 1))
-    taken = Orders(door.handler, lambda _: "kvm1", lambda _: False, lambda: NOW)
+    taken = Orders(door.handler, ONE_NODE, lambda: NOW)
     return Clients(taken, [OWN], door.unproven, clock)
 
 

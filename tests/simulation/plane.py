@@ -27,6 +27,7 @@ from sealward.events.store.store import EventStore, NextId, StoreUnavailable
 from sealward.intake.intake import Intake
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.registration.addresses import Addresses
+from sealward.intake.reports.activity import NodeActivity
 from sealward.intake.reports.locations import Locations
 from sealward.intake.reports.senders import NEVER, Senders
 from sealward.intake.telling.answers import Answers
@@ -185,12 +186,12 @@ class Plane:
         self._notes = Notes(answered, voice, Patient())
         self._intake = Intake(
             self.handler,
-            self._heard,
+            cast("NodeActivity", self),
             self._clock,
             answers=self._answers,
             notes=self._notes,
             locations=Locations(self.projections),
-            sign_of=self._assignments.sign_of,
+            assignments=self._assignments,
             senders=Senders(None),
             turns=self.turns,
             unproven=cast("Unproven", Uncounted()),
@@ -260,7 +261,8 @@ class Plane:
         """Return what a node has to know. Raises StoreUnavailable."""
         return self._assignments.of(Node(1, hostname, "PEM"))
 
-    def _heard(self, batch: Sequence[reports.AnyReport]) -> None:
+    def record(self, batch: Sequence[reports.AnyReport]) -> None:
+        """Record leases; check that no node says what no node of a history says."""
         for one in batch:
             assert not (isinstance(one, reports.SetAside) and one.about != "told"), one
             assert not (isinstance(one, reports.Failure) and one.reason == "measuring-failed"), one

@@ -37,11 +37,10 @@ if TYPE_CHECKING:
     from sealward.commands.node_state import Node
     from sealward.commands.sign_state import Sign
     from sealward.commands.writer.unit_of_work import UnitOfWork
+    from sealward.intake.telling.assignments import Assignments
     from sealward.intake.telling.notes import Notes
     from sealward.protocol import reports
-    from sealward.protocol.desired import Assignment
 
-    SignOf = Callable[[str], Assignment | None]
 
 log = logging.getLogger(__name__)
 
@@ -114,13 +113,13 @@ class Exchange:
 class ReferenceRequests:
     """Sends inquiries to homes and answers to start gates, through `notes`. For one thread.
 
-    `sign_of` reads the reference in force of a server, with its sign.
+    `assignments` reads the reference in force of a server, with its sign.
     """
 
     def __init__(
-        self, sign_of: SignOf, notes: Notes, clock: Callable[[], datetime], nonce: Callable[[], str]
+        self, assignments: Assignments, notes: Notes, clock: Callable[[], datetime], nonce: Callable[[], str]
     ) -> None:
-        self._sign_of = sign_of
+        self._assignments = assignments
         self._notes = notes
         self._clock = clock
         self._nonce = nonce
@@ -276,7 +275,7 @@ class ReferenceRequests:
 
     def _incoming(self, answer: Answer) -> Incoming:
         """Return the message that answers a start gate. Raises StoreUnavailable."""
-        sign = self._sign_of(answer.server_id) if answer.is_given else None
+        sign = self._assignments.sign_of(answer.server_id) if answer.is_given else None
         if sign is not None and sign.envelope is None:
             sign = None
         what = "it" if sign else "nothing"
