@@ -4,6 +4,9 @@ libvirt's folders are compiled in, so bind mounts in a namespace of its own are 
 libvirt 9.0: the QEMU driver looks up the user `libvirt-qemu` before it reads qemu.conf; two nodes that
 migrate need two host names and two host UUIDs; the first domain of an empty cache costs four seconds of
 probing QEMU.
+
+A libvirtd of another Debian runs in the same way from the root folder of that Debian (`ROOT`), which
+scripts/debian-root.sh makes.
 """
 
 from __future__ import annotations
@@ -64,11 +67,23 @@ USERS: Final = {
     "group": ("libvirt-qemu:x:64055:", "kvm:x:64056:"),
 }
 PATIENCE: Final = 30.0
+ROOT: Final = "SEALWARD_LIBVIRT_ROOT"
+"""The environment variable that names the root folder of another Debian, whose libvirtd and QEMU are run."""
+SYSTEM: Final = ("/proc", "/sys", "/dev")
+"""Folders of the kernel, which a libvirtd in another root needs."""
+
+
+def other_root() -> Path | None:
+    """Return the root folder that the environment names; None for the libvirtd of this machine."""
+    named = os.environ.get(ROOT)
+    return Path(named) if named else None
 
 
 def why_not() -> str | None:
     """Say what keeps this machine from running a private libvirtd; None when nothing does."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    root = other_root()
+    path = None if root is None else f"{root}/usr/sbin:{root}/usr/bin:{os.environ['PATH']}"
+    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     if os.geteuid() != 0:
@@ -82,10 +97,14 @@ class Libvirtd:
     """A node without an agent. The folder's path must be short (sun_path: 107 bytes).
 
     `warm` is a folder with what an earlier daemon found out about QEMU. It is made if it is not there; two
-    daemons may make it at the same time.
+    daemons may make it at the same time. With `root` the programs of that root folder run, and see the folder
+    that has `folder` in it.
     """
 
-    def __init__(self, folder: Path, hostname: str, warm: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, hostname: str, warm: Path | None = None, root: Path | None = None
+    ) -> None:
+        self._root = root
         self.folder = folder
         self.hostname = hostname
         self._warm = warm
@@ -134,15 +153,30 @@ class Libvirtd:
     def start(self) -> None:
         """Start, and wait until it listens. Guests that were running are found again."""
         self._forget_sockets()
-        binds = [f"mount --bind {self.folder / name} {place}" for name, place in FOLDERS.items()]
-        binds += [f"mount --bind {self.folder / name} /etc/{name}" for name in USERS]
-        run = "exec libvirtd -f /etc/libvirt/libvirtd.conf -p /run/libvirt/libvirtd.pid"
-        places = " ".join(FOLDERS.values())
-        script = "\n".join(("set -e", f"hostname {self.hostname}", f"mkdir -p {places}", *binds, run))
+        script = "\n".join(("set -e", f"hostname {self.hostname}", *self._mounts(), self._command()))
         line = ["unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", script]
         self._process = start(line, self._output)
         wait_until(self._listens, self._process, self._output, PATIENCE)
         self._remember(Path("/proc", str(self.pid), "ns", "mnt"))
+
+    def _mounts(self) -> Iterator[str]:
+        """Yield the commands that lay this daemon's folders over those that libvirt looks into."""
+        root = self._root or ""
+        yield "mkdir -p " + " ".join(f"{root}{place}" for place in FOLDERS.values())
+        for name, place in FOLDERS.items():
+            yield f"mount --bind {self.folder / name} {root}{place}"
+        for name in USERS:
+            yield f"mount --bind {self.folder / name} {root}/etc/{name}"
+        if root:
+            seen = self.folder.parent
+            yield f"mkdir -p {root}{seen}"
+            yield f"mount --bind {seen} {root}{seen}"
+            for place in SYSTEM:
+                yield f"mount --rbind {place} {root}{place}"
+
+    def _command(self) -> str:
+        within = "" if self._root is None else f"chroot {self._root} "
+        return f"exec {within}libvirtd -f /etc/libvirt/libvirtd.conf -p /run/libvirt/libvirtd.pid"
 
     def stop(self) -> None:
         """Stop the daemon alone, as an upgrade does: guests go on running."""
@@ -211,7 +245,7 @@ class Libvirtd:
         )
         (self.folder / "etc" / "qemu.conf").write_text(qemu_conf)
         for name, needed in USERS.items():
-            known = Path("/etc", name).read_text()
+            known = Path(self._root or "/", "etc", name).read_text()
             missing = [line for line in needed if not _has(known, line)]
             (self.folder / name).write_text("\n".join((known.rstrip("\n"), *missing, "")))
 

@@ -15,7 +15,7 @@ from running import until
 
 from sealward.settings import Settings
 from stack.guest import READY, Guest
-from stack.libvirtd import Libvirtd
+from stack.libvirtd import Libvirtd, other_root
 
 LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
@@ -25,7 +25,7 @@ CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 def private_node(hypervisors: Path, hostname: str, known_of_qemu: Path) -> Iterator[PrivateNode]:
     """Yield a node without domains and without an agent."""
     folder = Path(tempfile.mkdtemp(prefix=f"{hostname}-", dir=hypervisors))
-    daemon = Libvirtd(folder, hostname, known_of_qemu)
+    daemon = Libvirtd(folder, hostname, known_of_qemu, other_root())
     node = PrivateNode(daemon)
     try:
         daemon.start()
@@ -68,6 +68,7 @@ class PrivateNode:
 
     def restart(self) -> None:
         """Restart the daemon; guests go on running."""
+        self._disconnect()
         self.daemon.stop()
         self.daemon.start()
 
@@ -83,9 +84,14 @@ class PrivateNode:
     def close(self) -> None:
         """Close the connection; a hung daemon goes on, or this would wait for ever."""
         self.daemon.resume()
-        if self._connection is not None:
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Close the connection: a daemon that ends lets it look alive for a moment."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
             with contextlib.suppress(libvirt.libvirtError):
-                self._connection.close()
+                connection.close()
 
 
 @dataclass

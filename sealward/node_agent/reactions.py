@@ -4,8 +4,12 @@ The agent has the server shut down, and destroys the server when it still runs a
 notes each action before the agent takes it, so there is one reaction to a violation, whenever the agent ends
 and starts again. An unknown verdict leads to no reaction. A verdict that is true again ends a reaction.
 
-A node reacts only to its own findings: this agent must have found the server different, because the verdict
+A node reacts only to its own findings: this agent must have found the server changed, because the verdict
 may be from a node on which the server was before. While another node claims the server, no node reacts.
+
+A server without a persistent definition is gone from libvirt when it stops. Clouds undefine a running server
+for the time of a block job, and define it again. So an action waits until the server is defined again, for
+at most UNDEFINED_FOR seconds.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE: Final = 20.0
 """Seconds that libvirt gets for one action. The other work of the agent waits meanwhile."""
+UNDEFINED_FOR: Final = timedelta(minutes=5)
+"""For how long a server without a persistent definition is spared."""
 DONE: Final = ""
 """Stands in the ledger in the place of a deadline after the last action of a reaction."""
 
@@ -72,6 +78,8 @@ class Reactions:
         self._wake = wake
         self._violated: dict[str, int] = {}
         self._woken: dict[str, str] = {}
+        self._undefined: dict[str, datetime] = {}
+        """By server the moment since which a reaction waits for its persistent definition."""
         self._pool = DaemonPool(1, "reaction")
 
     def close(self) -> None:
@@ -96,6 +104,7 @@ class Reactions:
     def cleared(self, server_id: str) -> None:
         """Note that the verdict of a server is true, or that the server has a new reference or none."""
         self._violated.pop(server_id, None)
+        self._undefined.pop(server_id, None)
         self._ledger.forget_reaction(server_id)
 
     def claimed(self, server_id: str, node_id: int) -> None:
@@ -126,14 +135,32 @@ class Reactions:
         if deadline is not None and (left := datetime.fromisoformat(deadline) - self._clock()) > timedelta(0):
             self._await(server_id, deadline, left, timedelta(seconds=holds.policy.grace))
             return False
-        try:
-            is_running = self._hypervisor.describe(server_id).live is not None
-        except NotMeasured:
+        is_running = self._runs(server_id)
+        if is_running is None:
             return False
         if deadline is None:
             return is_running and self._shut_down(server_id, generation, holds)
         self._ledger.keep_reaction(server_id, DONE)
         return is_running and self._do(server_id, generation, Action.DESTROY, holds)
+
+    def _runs(self, server_id: str) -> bool | None:
+        """Say whether a server runs; None where nobody knows, or the server is spared for now."""
+        try:
+            is_running = self._hypervisor.describe(server_id).live is not None
+            return None if is_running and self._is_spared(server_id) else is_running
+        except NotMeasured:
+            return None
+
+    def _is_spared(self, server_id: str) -> bool:
+        """Say whether an action waits for the definition of a running server. Raises NotMeasured."""
+        if self._hypervisor.is_persistent(server_id):
+            self._undefined.pop(server_id, None)
+            return False
+        until = self._undefined.setdefault(server_id, self._clock()) + UNDEFINED_FOR
+        left = until - self._clock()
+        if left > timedelta(0):
+            self._wake_for(server_id, until.isoformat(), left)
+        return left > timedelta(0)
 
     def _shut_down(self, server_id: str, generation: int, holds: Standing) -> bool:
         until = self._clock() + timedelta(seconds=holds.policy.grace)

@@ -34,6 +34,7 @@ class Node:
         self.is_running = True
         self.is_there = True
         self.is_found = True
+        self.is_kept = True
         self.refuses = ""
         self.done: list[Action] = []
         self.woken: list[float] = []
@@ -59,6 +60,11 @@ class Node:
         if not self.is_there:
             raise HypervisorGone
         return DomainXml("<domain/>", "<domain/>" if self.is_running else None, "libvirt 9.0.0", "QEMU")
+
+    def is_persistent(self, server_id: str) -> bool:
+        """Say whether libvirt keeps the server when it stops."""
+        del server_id
+        return self.is_kept
 
     def act(self, server_id: str, action: Action) -> None:
         """Do what is asked for."""
@@ -211,6 +217,41 @@ def test_claims_are_known_from_the_beginning(node: Node) -> None:
     assert node.done == []
 
 
+def test_a_server_that_a_cloud_has_undefined_for_a_job_is_spared(node: Node) -> None:
+    """Stopped now, libvirt would forget it: it is acted on when it is defined again."""
+    node.is_kept = False
+    node.later(0)
+    node.later(299)
+    spared = list(node.done)
+    node.is_kept = True
+    node.later(0)
+
+    assert (spared, node.done) == ([], [Action.SHUTDOWN])
+    assert node.woken[0] == 300.0
+
+
+def test_a_server_that_stays_undefined_is_spared_for_five_minutes(node: Node) -> None:
+    """To undefine a server is no way around the reaction."""
+    node.is_kept = False
+    node.later(0)
+    node.later(301)
+    node.later(61)
+
+    assert node.done == [Action.SHUTDOWN, Action.DESTROY]
+
+
+def test_a_server_undefined_between_both_actions_is_not_destroyed_yet(node: Node) -> None:
+    """Its grace has ended, and its definition is away."""
+    node.later(0)
+    node.is_kept = False
+    node.later(61)
+    spared = list(node.done)
+    node.is_kept = True
+    node.later(1)
+
+    assert (spared, node.done) == ([Action.SHUTDOWN], [Action.SHUTDOWN, Action.DESTROY])
+
+
 HANGS = """
 import datetime, pathlib, sys, threading
 from sealward.events.policy import OnViolation, Policy
@@ -222,6 +263,9 @@ from sealward.node_agent.ledger.policies import Policies
 class Hypervisor:
     def describe(self, server_id):
         return DomainXml("<domain/>", "<domain/>", "libvirt 9.0.0", "QEMU")
+
+    def is_persistent(self, server_id):
+        return True
 
 reactions.PATIENCE = 0.1
 ledger = Ledger(pathlib.Path(sys.argv[1]) / "ledger.sqlite")

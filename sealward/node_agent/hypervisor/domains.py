@@ -40,6 +40,14 @@ _NO_JOB: Final = (
 """How libvirt refuses to tell the job of a domain: the domain has stopped or is coming in by a migration, or
 its driver knows no jobs."""
 
+_NO_BACKUP: Final = (
+    libvirt.VIR_ERR_NO_DOMAIN_BACKUP,
+    libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+    libvirt.VIR_ERR_NO_SUPPORT,
+)
+"""How libvirt says that no backup of a domain runs, or that its driver makes no backups."""
+
 
 @dataclass(frozen=True, slots=True)
 class DomainXml:
@@ -58,6 +66,8 @@ class DomainXml:
     """What the domain names of libvirt's networks, filters, pools and volumes."""
     tainted: tuple[str, ...] | None = ()
     """libvirt's messages about taints of a running domain; None where its driver has none."""
+    backup: str | None = None
+    """libvirt's XML of the backup that runs (<domainbackup>); None where no backup runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +119,10 @@ def described(connection: libvirt.virConnect, domain: libvirt.virDomain, version
     """Return the XML of a domain, with the version of libvirt that describes the domain."""
     config = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     live = domain.XMLDesc(0) if domain.isActive() else None
-    tainted = () if live is None else _tainted(domain)
-    return DomainXml(config, live, version, str(connection.getType()), tainted=tainted)
+    driver = str(connection.getType())
+    if live is None:
+        return DomainXml(config, None, version, driver)
+    return DomainXml(config, live, version, driver, tainted=_tainted(domain), backup=_backup(domain))
 
 
 def _tainted(domain: libvirt.virDomain) -> tuple[str, ...] | None:
@@ -120,6 +132,21 @@ def _tainted(domain: libvirt.virDomain) -> tuple[str, ...] | None:
         if failed.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
             return None
         raise
+
+
+def _backup(domain: libvirt.virDomain) -> str | None:
+    """Return the XML of a running backup. QEMU's driver answers from memory, without asking the monitor."""
+    try:
+        return str(domain.backupGetXMLDesc())
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() in _NO_BACKUP:
+            return None
+        raise
+
+
+def is_persistent(connection: libvirt.virConnect, server_id: str) -> bool:
+    """Return whether libvirt keeps a domain when it stops."""
+    return bool(connection.lookupByUUIDString(server_id).isPersistent())
 
 
 def found(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:

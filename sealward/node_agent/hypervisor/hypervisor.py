@@ -122,6 +122,14 @@ class Hypervisor:
         except DomainNotFound:
             return Departure(has=False)
 
+    def is_persistent(self, server_id: str) -> bool:
+        """Return whether libvirt keeps a domain when it stops.
+
+        Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked.
+        """
+        with self._connection.asking() as connection:
+            return self._calls.make(server_id, lambda: domains.is_persistent(connection, server_id))
+
     def describe(self, server_id: str) -> DomainXml:
         """Return a domain's XML. Raises HypervisorGone, DomainNotFound, DomainUnreadable, DomainLocked."""
         return self.describing(server_id)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from sealward.events.comparison.measurement import differing
 from sealward.events.is_valid import IsValid
 from sealward.events.set_aside import BROKEN
 from sealward.node_agent.measuring.findings import findings, host_bound_findings
+from sealward.node_agent.measuring.interventions.taint import CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,6 +59,19 @@ class Comparison:
     def _is_undecided(self) -> bool:
         """Whether the reference is of the previous profile and has undecided sections."""
         return is_in_doubt(self.reference.measurement, self._binding)
+
+    @cached_property
+    def is_changed(self) -> bool:
+        """Whether the server differs in more than taints that may be harmless (`interventions.taint`).
+
+        Such a taint makes the verdict false, and is no reason to stop a server: an administrator's question
+        to QEMU's monitor makes the same taint as a command.
+        """
+        if self.pairs:
+            return True
+        found = self.measured.measurement
+        proving = tuple(one for one in found.taints or () if one in CHANGES)
+        return is_violated(self.reference.measurement, self._binding, replace(found, taints=proving))
 
     @cached_property
     def is_news(self) -> bool:

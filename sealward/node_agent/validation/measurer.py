@@ -12,7 +12,7 @@ from sealward.events.set_aside import BROKEN
 from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.hypervisor.failures import DomainUnreadable
 from sealward.node_agent.measuring.canonical import DomainXmlRefused
-from sealward.node_agent.measuring.interventions.jobs import without_jobs
+from sealward.node_agent.measuring.interventions.jobs import backups, without_jobs
 from sealward.node_agent.measuring.interventions.taint import counting
 from sealward.node_agent.measuring.measure import measure
 from sealward.node_agent.measuring.not_measured import MeasuringFailed
@@ -155,7 +155,8 @@ def _measured(xml: DomainXml, files: Files) -> Measured:
     try:
         running = None if xml.live is None else without_jobs(xml.live)
         measured = measure(xml.config, None if running is None else running.live, xml.hypervisor, files)
+        jobs = () if running is None else (*running.jobs, *backups(xml.backup))
     except DomainXmlRefused as refused:
         raise DomainUnreadable(str(refused)) from refused
     taints = None if xml.tainted is None else counting(xml.tainted, xml.config)
-    return measured.told(taints, () if running is None else running.jobs)
+    return measured.told(taints, jobs)

@@ -30,7 +30,7 @@ class Reported:
         self._jobs: dict[str, tuple[str, ...]] = {}
         """By server the block jobs that were reported last; no block jobs where nothing was reported."""
         self._different: set[str] = set()
-        """The servers that differed when this node measured them last."""
+        """The servers that were changed when this node measured them last (`Comparison.is_changed`)."""
 
     def begin(self, equal: Iterable[str], false: Iterable[str]) -> None:
         """Take over the results that the control plane has recorded; other results count as not reported.
@@ -71,14 +71,14 @@ class Reported:
             self._false.discard(server_id)
 
     def note_difference(self, server_id: str, *, is_different: bool) -> None:
-        """Note whether this node found a server different from its reference."""
+        """Note whether this node found that a server was changed (`Comparison.is_changed`)."""
         if is_different:
             self._different.add(server_id)
         else:
             self._different.discard(server_id)
 
     def is_different(self, server_id: str) -> bool:
-        """Say whether this node found a server different from its reference when it measured it last."""
+        """Say whether this node found that a server was changed when it measured the server last."""
         return server_id in self._different
 
     def is_recorded(self, comparison: Comparison) -> bool:

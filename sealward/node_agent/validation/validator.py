@@ -141,7 +141,7 @@ class Validator:
         reference = described.reference
         found = self._measurer.compare_described(described.xml(), reference, fresh=False)
         verdict = found.verdict
-        self._reported.note_difference(reference.server_id, is_different=verdict is not IsValid.TRUE)
+        self._reported.note_difference(reference.server_id, is_different=found.is_changed)
         is_recorded = self._reported.is_recorded(found)
         if not is_recorded:
             self._reported.report_again(reference.server_id)
@@ -168,7 +168,7 @@ class Validator:
     def _report_news(self, found: Comparison, moment: datetime, cause: Cause, task_id: str | None) -> None:
         """Report a comparison, unless its result is reported already and no task asks for it."""
         server_id = found.reference.server_id
-        self._reported.note_difference(server_id, is_different=not found.is_equal)
+        self._reported.note_difference(server_id, is_different=found.is_changed)
         if found.is_equal:
             self._bindings.ran(server_id, found.measured.expanded)
         is_known = self._reported.result(server_id) == found.result and not found.is_news

@@ -2,8 +2,13 @@
 
 Clouds run block jobs every day: to make an image of a server, or to retype a volume (nova copies with
 `virDomainBlockCopy`, and the server is not persistent meanwhile). libvirt shows the target of a copy as
-<mirror> in the running form alone (libvirt 9.0, observed). A job that runs is no change of the server. The
-result of the job is measured. The running jobs and the targets of their copies are recorded.
+<mirror> in the running form alone. A backup is in no form of the domain: libvirt describes it by itself
+(virDomainBackupGetXMLDesc, libvirt 9.0 and 11.3, observed). A job that runs is no change of the server. The
+result of the job is measured. The running jobs, the targets of their copies, and the places where a backup
+offers disks to its clients are recorded.
+
+libvirt names a pull, and a commit of a layer below the first, in no description that costs no question to
+QEMU. Such a job changes nothing but the chain of images, which is measured.
 """
 
 from __future__ import annotations
@@ -49,6 +54,30 @@ def without_jobs(live: str) -> Running:
     return Running(etree.tostring(domain, encoding="unicode"), jobs[:MOST])
 
 
+def backups(xml: str | None) -> tuple[str, ...]:
+    """Return the copies of a backup, given the <domainbackup> of libvirt. Raises DomainXmlRefused.
+
+    A copy reads like "vda: backup to /backups/1", or, where clients fetch it from QEMU's NBD server, like
+    "vda: backup served at tcp:192.0.2.1:10809".
+    """
+    if xml is None:
+        return ()
+    backup = canonical.parse(xml, "domainbackup")
+    server = backup.find("server")
+    disks = [one for one in backup.iterfind("disks/disk") if one.get("backup") != "no"]
+    copies = (f"{one.get('name', '')}: backup {_destination(one, server)}" for one in disks)
+    return tuple(sorted(escaped(one, LONGEST) for one in copies))[:MOST]
+
+
+def _destination(disk: etree._Element, server: etree._Element | None) -> str:
+    if server is None:
+        target = disk.find("target")
+        return "to " + ("" if target is None else _place(target))
+    if server.get("transport") == "unix":
+        return f"served at unix:{server.get('socket', '')}"
+    return f"served at tcp:{server.get('name', '')}:{server.get('port', '')}"
+
+
 def _described(mirror: etree._Element) -> str:
     disk = mirror.getparent()
     target = None if disk is None else disk.find("target")
@@ -57,10 +86,10 @@ def _described(mirror: etree._Element) -> str:
     return f"{device}: {kind} to {_place(mirror)}"
 
 
-def _place(mirror: etree._Element) -> str:
+def _place(target: etree._Element) -> str:
     """Return the target of a job's copy, as far as a single attribute names it."""
-    source = mirror.find("source")
-    told = dict(mirror.attrib) | ({} if source is None else dict(source.attrib))
+    source = target.find("source")
+    told = dict(target.attrib) | ({} if source is None else dict(source.attrib))
     names = ("file", "dev", "dir", "name", "volume", "path")
     place = next((str(told[one]) for one in names if one in told), "")
     kind = str(told.get("protocol") or told.get("type") or "")

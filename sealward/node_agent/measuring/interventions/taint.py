@@ -34,18 +34,22 @@ class Taint:
     """A kind of taint, by its flag in libvirt.
 
     `follows_from` has texts. Where a definition contains any of these texts, the taint follows from the
-    definition. With `is_ignored` the taint never counts, and `why` gives the reason.
+    definition. With `is_ignored` the taint never counts, and `why` gives the reason. `has_changed` says
+    whether the taint proves that the server was changed: a question to QEMU's monitor taints, too.
     """
 
     flag: str
     why: str
     follows_from: tuple[str, ...] = ()
     is_ignored: bool = False
+    has_changed: bool = True
 
 
 TAINTS: Final = {
     "custom monitor control commands issued": Taint(
-        "custom-monitor", "QEMU was told something past libvirt: no definition shows what was plugged in"
+        "custom-monitor",
+        "QEMU was told or asked something past libvirt: no definition shows what was plugged in",
+        has_changed=False,
     ),
     "managing externally launched configuration": Taint(
         "external-launch", "QEMU was started by somebody else, with arguments that libvirt does not know"
@@ -86,6 +90,10 @@ TAINTS: Final = {
     ),
 }
 """The known taints by the text of libvirt's message."""
+
+
+CHANGES: Final = frozenset(one.flag for one in TAINTS.values() if one.has_changed and not one.is_ignored)
+"""The taints that prove a change of a server. Every other taint that counts may be harmless."""
 
 
 def counting(messages: Iterable[str], config: str) -> tuple[str, ...]:
