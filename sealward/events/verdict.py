@@ -33,6 +33,8 @@ Rules, each with a test of its name in tests/events/test_verdict.py:
    of the whole measurement. Findings alone can be masked or cut.
 15. A taint of a running server makes the verdict false ("tainted"), unless the server had the taint when it
    was signed.
+16. A measurement without the identity of a device that was signed with an identity makes a true unknown
+   ("device-not-identified"), if nothing differs.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ import msgspec
 from msgspec.structs import replace
 
 from sealward.events.claim import Claim, ended, opened
-from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, unexplained
+from sealward.events.comparison.binding import AS_SIGNED, is_in_doubt, lost, unexplained
+from sealward.events.comparison.devices import LOST
 from sealward.events.comparison.doubt import in_doubt
 from sealward.events.comparison.measurement import LIVE, Finding, differing
 from sealward.events.comparison.taint import TAINT
@@ -195,7 +198,7 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     binding: Binding = AS_SIGNED,
     host_bound: tuple[Finding, ...] = (),
 ) -> Verdict:
-    """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9, 11).
+    """Return the verdict after comparing `found` with `reference` (rules 2, 3, 9, 11, 16).
 
     Only digests decide whether sections differ. `findings` explain the differences and decide which of them
     are in doubt; a differing section without a finding gets a finding with the two digests. `binding` says
@@ -207,6 +210,8 @@ def judged(  # noqa: PLR0913 - one argument for each thing that a judgement rest
     bound = unexplained(reference, binding, found)
     if not changed and not bound and found.unread:
         return withheld(verdict, found.unread[0], checked_at)
+    if not changed and not bound and lost(reference, binding, found):
+        return withheld(verdict, LOST, checked_at)
     if not changed and not bound and is_in_doubt(reference, binding):
         return _doubted(verdict, found, checked_at)
     if not changed and not bound:

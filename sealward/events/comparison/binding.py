@@ -22,6 +22,8 @@ from collections.abc import Mapping  # noqa: TC003 - snapshots are read by the a
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.comparison.devices import device_findings, exchanged
+from sealward.events.comparison.devices import lost as lost_devices
 from sealward.events.comparison.measurement import CONFIG, REDEFINED, STARTED, Finding
 from sealward.events.comparison.named import named_findings, redefined
 from sealward.events.comparison.taint import added, taint_findings
@@ -138,13 +140,19 @@ def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 
 
 def is_violated(reference: Measurement, binding: Binding, found: Measurement) -> bool:
-    """Say whether a measurement violates one of the rules 1 to 4, or the rule of `named`."""
+    """Say whether a measurement violates one of the rules 1 to 4, or a rule of `named` or `devices`."""
     return bool(
         strays(reference, binding, found)
         or doors_opened(reference, found)
         or added(reference, found)
         or (_is_at_home(binding) and redefined(reference, found))
+        or exchanged(reference, found, is_at_home=_is_at_home(binding))
     )
+
+
+def lost(reference: Measurement, binding: Binding, found: Measurement) -> tuple[str, ...]:
+    """Return the names of the devices whose identity was signed and could not be read now."""
+    return lost_devices(reference, found, is_at_home=_is_at_home(binding))
 
 
 def is_in_doubt(reference: Measurement, binding: Binding) -> bool:
@@ -153,8 +161,11 @@ def is_in_doubt(reference: Measurement, binding: Binding) -> bool:
 
 
 def _is_at_home(binding: Binding) -> bool:
-    """Say whether the server is on the node where it was signed. Only there names are compared (`named`)."""
-    return not binding.has_moved
+    """Say whether the server is on the node where it was signed. Only there names are compared (`named`).
+
+    A server that may be coming from another node (`is_open` before any move) is not at home.
+    """
+    return not (binding.has_moved or binding.is_open)
 
 
 def unexplained(reference: Measurement, binding: Binding, found: Measurement) -> tuple[Finding, ...]:
@@ -167,4 +178,5 @@ def unexplained(reference: Measurement, binding: Binding, found: Measurement) ->
     opened = (one.partition(": ") for one in doors_opened(reference, found)[:MOST_DOORS])
     shown = (*odd, *(Finding(HOST_BOUND, place, None, what) for place, _, what in opened))
     named = named_findings(reference, found) if _is_at_home(binding) else ()
-    return (*(one.printable() for one in shown), *named, *taint_findings(reference, found))
+    devices = device_findings(reference, found, is_at_home=_is_at_home(binding))
+    return (*(one.printable() for one in shown), *named, *devices, *taint_findings(reference, found))

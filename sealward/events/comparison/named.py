@@ -4,12 +4,16 @@ While a server stays on the node where it was signed, each named object must be 
 is moved to another bridge, or a volume with other content, changes the server without changing its domain.
 After a move the objects are not compared, because the new node has its own. A name that is missing on either
 side is not compared: the measurement of the domain itself shows that a name has appeared or gone.
+
+Devices of the node stand among the named objects, too. They have rules of their own
+(`events.comparison.devices`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.comparison.devices import PREFIX
 from sealward.events.comparison.measurement import CONFIG, Finding
 
 if TYPE_CHECKING:
@@ -24,7 +28,8 @@ MOST: Final = 100
 def redefined(reference: Measurement, found: Measurement) -> tuple[str, ...]:
     """Return the names on both sides whose objects are not as they were when the server was signed."""
     signed, now = reference.named or {}, found.named or {}
-    return tuple(sorted(name for name in signed.keys() & now.keys() if signed[name] != now[name]))
+    names = (name for name in signed.keys() & now.keys() if not name.startswith(PREFIX))
+    return tuple(sorted(name for name in names if signed[name] != now[name]))
 
 
 def named_findings(reference: Measurement, found: Measurement) -> tuple[Finding, ...]:

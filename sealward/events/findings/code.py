@@ -176,6 +176,33 @@ NAMED_OTHER: Final = Meaning(
     _SIGN,
 )
 
+_EXCHANGED: Final = (
+    "Find out who has put another device there. If the change was meant, sign the server anew; if not, put "
+    "the signed device back."
+)
+EXCHANGED: Final = {
+    tag: Meaning(f"{word}-exchanged", Kind.CONFIGURATION, f"{what} in the signed place", _EXCHANGED)
+    for tag, word, what in (
+        ("disk", "volume", "Another volume or disk of the node"),
+        ("interface", "adapter", "Another adapter or network device of the node"),
+        ("hostdev", "host-device", "Another device of the node"),
+        ("memory", "memory-device", "Another memory device of the node"),
+    )
+}
+"""The codes about the identities of devices by the kind of the element (`events.comparison.devices`)."""
+EXCHANGED_OTHER: Final = Meaning(
+    "device-exchanged",
+    Kind.CONFIGURATION,
+    "Another device of the node in the place of the signed one",
+    _EXCHANGED,
+)
+DEVICE_LOST: Final = Meaning(
+    "device-not-identified",
+    Kind.CONFIGURATION,
+    "A device that the server was signed with is not there, or cannot be seen",
+    "Plug the device in, or give the agent the right to see it (docs/profile.md).",
+)
+
 FIRMWARE: Final = {
     change: Meaning(
         f"node-firmware-{change}",
@@ -242,6 +269,9 @@ FINDINGS: Final = {
         TAINT,
         *NAMED.values(),
         NAMED_OTHER,
+        *EXCHANGED.values(),
+        EXCHANGED_OTHER,
+        DEVICE_LOST,
         *FIRMWARE.values(),
         CLAIMED,
         OWNED,

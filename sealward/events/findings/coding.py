@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.comparison.binding import HOST_BOUND
+from sealward.events.comparison.devices import DEVICE
 from sealward.events.comparison.measurement import CONFIG, FILES, LIVE, REDEFINED, STARTED
 from sealward.events.comparison.named import NAMED
 from sealward.events.comparison.taint import TAINT
@@ -48,7 +49,7 @@ def meaning_of(finding: Finding, *, is_bound: bool = False) -> Meaning:
     return known or _beside(finding) or _bare(finding) or _of_part(finding, is_bound=is_bound)
 
 
-def _beside(finding: Finding) -> Meaning | None:
+def _beside(finding: Finding) -> Meaning | None:  # noqa: PLR0911 - one return a section
     """Return the entry for a finding about something else than a part of the domain."""
     match finding.section:
         case "node":
@@ -59,9 +60,19 @@ def _beside(finding: Finding) -> Meaning | None:
             return code.TAINTS.get(finding.found or "", code.TAINT)
         case section if section == NAMED:
             return code.NAMED.get(finding.xpath.split("/")[1], code.NAMED_OTHER)
+        case section if section == DEVICE:
+            return _of_device(finding)
         case section if section == HOST_BOUND:
             return _of_host(finding)
     return None
+
+
+def _of_device(finding: Finding) -> Meaning:
+    """Return the entry for a finding about the identity of a device of the node."""
+    if (finding.found or "").startswith(NOT_COMPARED):
+        return code.DEVICE_LOST
+    steps = finding.xpath.split("/")
+    return code.EXCHANGED.get(steps[2] if len(steps) > 2 else "", code.EXCHANGED_OTHER)  # noqa: PLR2004 - /device/KIND
 
 
 def _of_host(finding: Finding) -> Meaning:

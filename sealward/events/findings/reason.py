@@ -158,6 +158,12 @@ OF_VERDICTS: Final = {
             "Look at the mount on the node.",
         ),
         Reason(
+            "device-not-identified",
+            UNKNOWN,
+            "a device that the server was signed with is not there, or cannot be seen by the agent",
+            "Plug the device in, or give the agent the right to see it (docs/profile.md).",
+        ),
+        Reason(
             "network-disk",
             UNKNOWN,
             "the node measures files, and the content of a disk is no file of the node",

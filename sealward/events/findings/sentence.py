@@ -51,6 +51,11 @@ def _with_name(finding: Finding, meaning: Meaning) -> str:
     return f"{meaning.means}: {finding.xpath.partition('/')[2].partition('/')[2]}"
 
 
+def _with_identities(finding: Finding, meaning: Meaning) -> str:
+    place = finding.xpath.partition("/")[2].partition("/")[2]
+    return f"{meaning.means}: {place} is {_shown(finding.found)}, and was signed as {_shown(finding.signed)}"
+
+
 def _with_path(finding: Finding, meaning: Meaning) -> str:
     return f"{meaning.means}: {finding.xpath}"
 
@@ -74,6 +79,8 @@ def _with_nodes(finding: Finding, _meaning: Meaning) -> str:
 _SAYINGS: Final[Mapping[str, Callable[[Finding, Meaning], str]]] = {
     **dict.fromkeys((code.SECTION.code, code.UNREADABLE.code), _with_section),
     **dict.fromkeys((one.code for one in (*code.NAMED.values(), code.NAMED_OTHER)), _with_name),
+    **dict.fromkeys((one.code for one in (*code.EXCHANGED.values(), code.EXCHANGED_OTHER)), _with_identities),
+    code.DEVICE_LOST.code: _with_name,
     **dict.fromkeys((one.code for one in (*code.TAINTS.values(), *code.DOORS.values())), _with_place),
     **dict.fromkeys((one.code for one in code.FIRMWARE.values()), _with_path),
     **dict.fromkeys((code.TAINT.code, code.DOOR.code), _with_value),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sealward.error import SealwardError
+from sealward.events.comparison.devices import LOST
 
 
 class NotMeasured(SealwardError):
@@ -15,3 +16,9 @@ class MeasuringFailed(NotMeasured):
     """The agent failed while it measured the server. The agent's log has the cause."""
 
     code = "measuring-failed"
+
+
+class DeviceNotIdentified(NotMeasured):
+    """The identity of a device that the server was signed with cannot be read."""
+
+    code = LOST

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from sealward.events.comparison.binding import is_in_doubt, is_news, is_violated
+from sealward.events.comparison.binding import is_in_doubt, is_news, is_violated, lost
 from sealward.events.comparison.doubt import in_doubt
 from sealward.events.comparison.measurement import differing
 from sealward.events.is_valid import IsValid
@@ -49,6 +49,11 @@ class Comparison:
     def is_violated(self) -> bool:
         """Whether host-bound parts differ from the allowed host-bound parts."""
         return is_violated(self.reference.measurement, self._binding, self.measured.measurement)
+
+    @cached_property
+    def lost(self) -> tuple[str, ...]:
+        """The names of the devices whose identity was signed and could not be read."""
+        return lost(self.reference.measurement, self._binding, self.measured.measurement)
 
     @property
     def is_equal(self) -> bool:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.set_aside import BROKEN
+from sealward.node_agent.devices import given as devices
+from sealward.node_agent.devices.sysfs import Sysfs
 from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.hypervisor.failures import DomainUnreadable
 from sealward.node_agent.measuring.canonical import DomainXmlRefused
 from sealward.node_agent.measuring.interventions.jobs import backups, without_jobs
 from sealward.node_agent.measuring.interventions.taint import counting
 from sealward.node_agent.measuring.measure import measure
-from sealward.node_agent.measuring.not_measured import MeasuringFailed
+from sealward.node_agent.measuring.not_measured import DeviceNotIdentified, MeasuringFailed
 from sealward.node_agent.validation.comparison import Comparison
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DRIVER_WITHOUT_DEVICES: Final = "test"
+"""libvirt's name for the hypervisor whose domains have nothing of the node."""
 UNMEASURED_FOR: Final = 60.0
 """Seconds for which a verdict stands while files of its server are being measured."""
 
@@ -53,7 +57,10 @@ class Described:
 class ServerMeasurer:
     """Measures the servers of one node, for the thread of one agent."""
 
-    def __init__(self, hypervisor: Hypervisor, files: FileMeasurer, bindings: Bindings) -> None:
+    def __init__(
+        self, hypervisor: Hypervisor, files: FileMeasurer, bindings: Bindings, sysfs: Sysfs | None = None
+    ) -> None:
+        self._sysfs = sysfs or Sysfs()
         self._hypervisor = hypervisor
         self._files = files
         self._bindings = bindings
@@ -86,6 +93,8 @@ class ServerMeasurer:
         unread = comparison.measured.measurement.unread
         if unread and not comparison.pairs and not comparison.is_violated:
             raise refusal(unread)
+        if comparison.lost and not comparison.pairs and not comparison.is_violated:
+            raise DeviceNotIdentified(", ".join(comparison.lost))
         if not unread:
             self._awaited.pop(server_id, None)
         return comparison
@@ -97,6 +106,8 @@ class ServerMeasurer:
         for key, path in xml.named.read_only.items():
             content = self._files.volume(path, xml.driver)
             named |= {} if content is None else {f"{key}:content": content}
+        if xml.driver.lower() != DRIVER_WITHOUT_DEVICES:
+            named |= devices.facts(self._sysfs, xml.config)
         return measured.told_named(named)
 
     def described(

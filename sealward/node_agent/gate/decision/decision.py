@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sealward.events.comparison.binding import unexplained
+from sealward.events.comparison.binding import lost, unexplained
+from sealward.events.comparison.devices import DEVICE, LOST, PREFIX
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import COMPANIONS, FILES, Finding, differing
 from sealward.events.comparison.measurement import CONFIG as MEASURED
+from sealward.events.findings.marks import NOT_COMPARED
 from sealward.events.policy import OnDoubt
 from sealward.node_agent.gate import fallback
 from sealward.node_agent.gate.decision import judge
@@ -152,7 +154,7 @@ def _doubts(start: _Start, dossier: Dossier, now: datetime) -> Iterator[tuple[Re
         yield Reason.UNVERIFIED, ()
         return
     try:
-        found = _measured(start, dossier, reference.measurement)
+        found = _with_devices(start, reference.measurement, _measured(start, dossier, reference.measurement))
         yield from _differences(reference, start.form, found, dossier)
     except canonical.DomainXmlRefused:
         yield Reason.UNREADABLE, ()
@@ -171,6 +173,16 @@ def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:
     return measured.beside(signed)
 
 
+def _with_devices(start: _Start, signed: Measurement, found: Measured) -> Measured:
+    """Add the identities of the devices, where the server was signed with any. Raises DomainXmlRefused."""
+    if not any(name.startswith(PREFIX) for name in signed.named or ()):
+        return found
+    from sealward.node_agent.devices import given  # noqa: PLC0415 - a start without devices need not load it
+    from sealward.node_agent.devices.sysfs import Sysfs  # noqa: PLC0415 - as above
+
+    return found.told_named(given.facts(Sysfs(), start.domain))
+
+
 def _differences(
     reference: Reference, form: str, found: Measured, dossier: Dossier
 ) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
@@ -181,7 +193,8 @@ def _differences(
     differences = differing(signed, comparable)
     changed = {section for section, _ in differences}
     bound = () if binding is None else unexplained(signed, binding, comparable)
-    if not changed and not bound and not comparable.unread and not signed.undecided:
+    unknown = () if binding is None else lost(signed, binding, comparable)
+    if not (changed or bound or unknown or comparable.unread or signed.undecided):
         return
     pairs = _shown_pairs(differences, comparable)
     explained = [replace(one, form=form) for one in findings(reference.evidence, found.evidence(), pairs)]
@@ -191,8 +204,15 @@ def _differences(
     reason = judge.of_difference(signed, comparable, shown, binding)
     if reason is not None:
         yield reason, shown
-    if comparable.unread:
-        yield Reason.NOT_COMPARED, tuple(one for one in explained if is_of_unread(one))
+    if comparable.unread or unknown:
+        unread = (one for one in explained if is_of_unread(one))
+        yield Reason.NOT_COMPARED, (*unread, *(_not_compared(name, signed, form) for name in unknown))
+
+
+def _not_compared(name: str, signed: Measurement, form: str) -> Finding:
+    """Return a finding about a device whose signed identity could not be read."""
+    known = (signed.named or {}).get(name)
+    return Finding(DEVICE, f"/{name}", known, f"{NOT_COMPARED}{LOST}", form).printable()
 
 
 def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> list[tuple[str, str]]:

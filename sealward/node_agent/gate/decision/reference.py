@@ -87,6 +87,7 @@ def _measurement(said: Any, evidence: bytes) -> Measurement:  # noqa: ANN401 - w
         None if doors is None else tuple(doors),
         None if hidden is None else tuple(hidden),
         None if beside is None else Listing(beside["read"], beside["unread"]),
+        named=said.get("named"),
     )
     if files:
         return found
