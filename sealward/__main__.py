@@ -11,6 +11,7 @@ from sealward.cli.help import Parser
 from sealward.cli.log import audit, events, replay, subscribe, verify
 from sealward.cli.node import diff, gate, measure, node, profile
 from sealward.cli.refusal import Refusal
+from sealward.cli.version import Version
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +25,7 @@ Settings are environment variables: SEALWARD_LISTEN, SEALWARD_DATA_DIR and other
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = Parser("sealward", "Integrity signatures of libvirt servers.", EPILOG)
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
         run,

@@ -128,6 +128,7 @@ ONE_OF_EACH: tuple[Event, ...] = (
         findings=(Finding("firmware", "/usr/share/OVMF/OVMF_CODE_4M.fd", "root", "other"),),
     ),
     node.NodeReportRefused(**NODE, reason="envelope.not-verified", server_id=None),
+    node.NodeSoftwareChanged(**NODE, release="0.2.0", profile="libvirt-domain/3", hypervisor="libvirt 9.0.0"),
     enforcement.EnforcementChanged(**NODE, enforcement=enforcement.Gate.DEGRADED, reason="hook-missing"),
     enforcement.StartRefused(**START),
     enforcement.StartTolerated(**START),

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealward import logs
+from sealward.events.version import own
 
 if TYPE_CHECKING:
     from sealward.settings import Settings
@@ -32,6 +33,7 @@ class Process:
     def __init__(self, where: Settings) -> None:
         self._stopped, self._died = threading.Event(), threading.Event()
         logs.set_up(where.log, where.log_level, sys.stderr)
+        log.info("sealward %s begins", own())
         collect_seldom()
         threading.excepthook = self._die
         for number in (signal.SIGINT, signal.SIGTERM):

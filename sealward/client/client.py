@@ -119,9 +119,10 @@ class Client:
         wanted = None if signed is None else str(signed).lower()
         return self._list("/server", "servers", signed=wanted, node_id=node_id)
 
-    def list_nodes(self) -> list[Record]:
-        """Return the nodes."""
-        return self._list("/node", "nodes")
+    def list_nodes(self, *, outdated: bool | None = None) -> list[Record]:
+        """Return the nodes; with `outdated` those whose agents are of an earlier version than the API."""
+        wanted = None if outdated is None else str(outdated).lower()
+        return self._list("/node", "nodes", outdated=wanted)
 
     def show_node(self, node_id: int) -> Record:
         """Return a node."""

@@ -307,6 +307,13 @@ class RecordEnforcement(NodeCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSoftware(NodeCommand):
+    """A node has reported the version of its agent, its profile and its libvirt."""
+
+    report: reports.Software
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordObjection(NodeCommand):
     """A node's start gate has objected to a start."""
 

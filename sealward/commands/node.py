@@ -9,6 +9,7 @@ from sealward.commands.clock import is_overtaken, refuse_future
 from sealward.commands.errors import NotRegistered, SweepMalformed
 from sealward.commands.fact import about_node, asked_by
 from sealward.commands.membership import member
+from sealward.commands.node_state import Software
 from sealward.events import node as facts
 from sealward.events import ranges
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Command,
         DeactivateNode,
         LoseNode,
+        RecordSoftware,
         RecordSweep,
         RefuseReport,
         RegisterNode,
@@ -101,6 +103,24 @@ def record_sweep(
         digest=report.digest,
     )
     return [swept]
+
+
+def record_software(node: Node | None, command: RecordSoftware, *, now: datetime) -> list[Event]:
+    """Record the software of a node, if it is another than before. Raises NotRegistered."""
+    node, report = member(node), command.report
+    software = Software(report.version, report.profile, report.hypervisor)
+    if software == node.software:
+        return []
+    changed = about_node(
+        facts.NodeSoftwareChanged,
+        node,
+        command,
+        now,
+        release=software.version,
+        profile=software.profile,
+        hypervisor=software.hypervisor,
+    )
+    return [changed]
 
 
 def refuse_report(node: Node | None, command: RefuseReport, *, now: datetime) -> list[Event]:

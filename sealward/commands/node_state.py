@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sealward.events.base import Event
 
-SHAPE: Final = "node/9"
+SHAPE: Final = "node/10"
 """The name of the shape of `Node` in snapshots."""
 TASKS: Final = 64
 """Task ids of a node that are kept, so that an order which is delivered twice is carried out once."""
@@ -45,6 +45,15 @@ class Invitation:
     public_key: str
     expires_at: datetime
     revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """The version of a node's agent, the profile by which it measures, and its libvirt, if known."""
+
+    version: str
+    profile: str
+    hypervisor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,8 @@ class Node:
     """The keys (PEM) of the last `SPENT` invitations that were used or revoked: they let nobody in."""
     recorded: tuple[str, ...] = ()
     """The ids of the last `RECORDED` objections and reactions."""
+    software: Software | None = None
+    """None until the node has reported its software."""
 
 
 def fold(node: Node | None, events: Iterable[Event]) -> Node | None:
@@ -192,6 +203,10 @@ def _enforced(node: Node, event: enforcement.EnforcementChanged) -> Node:
     return replace(node, enforcement=event.enforcement, enforcement_reason=event.reason)
 
 
+def _software_changed(node: Node, event: facts.NodeSoftwareChanged) -> Node:
+    return replace(node, software=Software(event.release, event.profile, event.hypervisor))
+
+
 def _objected(node: Node, event: enforcement.Started) -> Node:
     return _recording(node, event.objection_id)
 
@@ -243,6 +258,7 @@ FOLDS: Final[Mapping[type[Event], Callable[[Node, Any], Node]]] = {
     facts.NodeSwept: _swept,
     facts.NodeFirmwareAccepted: _firmware_accepted,
     facts.NodeFirmwareChanged: _firmware_changed,
+    facts.NodeSoftwareChanged: _software_changed,
     facts.InstanceAppeared: _instance,
     facts.InstanceLeft: _instance,
     enforcement.EnforcementChanged: _enforced,

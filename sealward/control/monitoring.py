@@ -53,6 +53,10 @@ class NodeStatus:
     swept: float | None
     sweep_seconds: float | None
     """How long its last sweep took."""
+    version: str | None = None
+    """The version of its agent; None for an agent of before 0.2, and before the agent has come."""
+    expected: bool = False
+    """Whether the node was let in and its agent has not come yet: such a node is not silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +165,15 @@ class Monitor:
 
     def _node(self, node: NodeRow, seen: datetime | None, now: datetime) -> NodeStatus:
         unheard = None if seen is None else now - seen
+        is_expected = node.expected and unheard is None
         return NodeStatus(
             node.hostname,
             node.active is True,
-            node.lost or unheard is None or unheard > self.lease,
-            node.lost or unheard is None or unheard > self.quiet,
+            not is_expected and (node.lost or unheard is None or unheard > self.lease),
+            not is_expected and (node.lost or unheard is None or unheard > self.quiet),
             None if unheard is None else unheard.total_seconds(),
             None if node.swept_at is None else (now - node.swept_at).total_seconds(),
             node.sweep_seconds,
+            None if node.software is None else node.software.version,
+            is_expected,
         )

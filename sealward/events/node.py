@@ -16,6 +16,7 @@ from sealward.events.values import (  # noqa: TC001 - rules and wire form are re
     Hostname,
     Id,
     InstanceName,
+    Line,
     OrNever,
     Path,
     PublicKey,
@@ -206,6 +207,20 @@ class NodeFirmwareChanged(NodeEvent):
     digest: Word
     files: dict[Path, FileFact]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSoftwareChanged(NodeEvent):
+    """The node's agent is of another version of Sealward, profile or libvirt than before.
+
+    `release` is the version of Sealward; `hypervisor` is null until the agent has reached libvirt.
+    """
+
+    topic: ClassVar[str] = "node.software-changed"
+
+    release: Word
+    profile: Word
+    hypervisor: Line | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

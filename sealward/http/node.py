@@ -13,10 +13,12 @@ from sealward.events.enforcement import Gate  # noqa: TC001 - the schema is read
 from sealward.events.findings.shown import Finding, all_shown
 from sealward.events.signing.keyid import keyid
 from sealward.events.signing.keys import public_key
+from sealward.events.version import is_older, own
 from sealward.http.auth.access import CHANGES, LOOKS, Rule
 from sealward.http.auth.context import context_of
 from sealward.http.operation.answer import Date, Id, Uuid, answer, date, rfc1123
 from sealward.http.operation.operation import TASK, Answer, Operation
+from sealward.http.operation.parameter import choice
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from sealward.http.services import Services
     from sealward.projections.nodes import FirmwareRow, NodeRow
 
+OUTDATED: Final = choice(
+    "outdated", ("true", "false"), "Only nodes whose agents are of an earlier version than this API, or not."
+)
 UNKNOWN: Final = {404: ("node.not-found",)}
 
 
@@ -63,7 +68,10 @@ class Node(msgspec.Struct, frozen=True):
 
     The node's reports must be signed with `public_key` (PEM); envelopes name this key by `keyid`. `firmware`
     is null where the settings of the node name no firmware folders. `enforcement` says whether its start gate
-    stands, and `enforcement_reason` why it does not.
+    stands, and `enforcement_reason` why it does not. A node is `expected` when it was let in and its agent
+    has not come yet. `version` is that of the agent, `profile` is how the agent measures, and `hypervisor` is
+    the node's libvirt; all are null for agents of versions that do not report them. `outdated` says that the
+    agent is of an earlier version than this API.
     """
 
     id: Id
@@ -79,6 +87,11 @@ class Node(msgspec.Struct, frozen=True):
     firmware: Firmware | None
     enforcement: Gate
     enforcement_reason: str | None
+    expected: bool
+    version: str | None
+    profile: str | None
+    hypervisor: str | None
+    outdated: bool
 
 
 class NodeAnswer(msgspec.Struct, frozen=True):
@@ -111,6 +124,7 @@ class Nodes:
                 self.list,
                 {200: Answer(NodeList)},
                 rule=Rule("node:list", "List the nodes.", LOOKS),
+                query=(OUTDATED,),
             ),
             Operation(
                 "GET",
@@ -134,12 +148,14 @@ class Nodes:
         ]
 
     def list(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List the nodes by ascending id."""
-        del req
+        """List the nodes by ascending id; with `outdated=true` those whose agents are to be upgraded."""
+        outdated = req.context.query.get(OUTDATED)
         seen = self.services.leases.seen()
         with self.services.projections.reading() as tables:
             rows = self.services.projections.nodes.all(tables)
-        answer(resp, NodeList([_shown(row, seen.get(row.hostname)) for row in rows]))
+        nodes = [_shown(row, seen.get(row.hostname)) for row in rows]
+        wanted = [node for node in nodes if outdated in {None, str(node.outdated).lower()}]
+        answer(resp, NodeList(wanted))
 
     def show(self, req: falcon.Request, resp: falcon.Response, node_id: int) -> None:
         """Show a node."""
@@ -187,6 +203,8 @@ class Nodes:
 
 
 def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
+    software, is_expected = row.software, row.expected and last_seen is None
+    version = None if software is None else software.version
     return Node(
         row.node_id,
         row.hostname,
@@ -201,6 +219,11 @@ def _shown(row: NodeRow, last_seen: datetime | None) -> Node:
         None if row.firmware is None else _firmware(row.firmware),
         row.enforcement,
         row.enforcement_reason,
+        is_expected,
+        version,
+        None if software is None else software.profile,
+        None if software is None else software.hypervisor,
+        not is_expected and is_older(version, own()),
     )
 
 

@@ -22,6 +22,7 @@ from sealward.node_agent.messages.cursor import EventCursor
 from sealward.node_agent.messages.registration import Registration
 from sealward.node_agent.set_aside import SetAside
 from sealward.node_agent.signs import Signs
+from sealward.node_agent.software_report import SoftwareReport
 from sealward.node_agent.validation.measurer import ServerMeasurer
 from sealward.node_agent.validation.reported import Reported
 from sealward.node_agent.validation.reporter import Reporter
@@ -90,6 +91,7 @@ class Agent:
         self.set_aside = SetAside(self.hostname, outbox.put)
         self.registration = Registration(self.hostname, keyring, invitation)
         self._firmware = FirmwareReport(firmware, self.hostname, outbox.put)
+        self._software = SoftwareReport(hypervisor, self.hostname, outbox.put)
         self._departures = Departures(
             hypervisor, self.hostname, moment=self._moment, send=self._send_at_once, wake=means.wake
         )
@@ -145,7 +147,8 @@ class Agent:
         """Ask the control plane for the whole state of this agent."""
         self._is_again = self.registered
         self._cursor.ask()
-        self._outbox.send(*self.registration.ask(self._moment()))
+        if self._outbox.send(*self.registration.ask(self._moment())):
+            self.registration.sent()
         self._make_up_for_losses()
 
     def register_again(self) -> None:
@@ -195,10 +198,11 @@ class Agent:
                 self._signs.answer_all(Cause.SWEEP, sweep=bool(self._signs.is_active))
 
     def _report_node(self) -> None:
-        """Report the start gate, the servers and the firmware; carry out open orders."""
+        """Report the start gate, the servers, the firmware and the software; carry out open orders."""
         self.enforcement.check_gate()
         self._inventory.report()
         self._firmware.report()
+        self._software.report()
         self._signs.seal()
 
     @contextlib.contextmanager
@@ -310,6 +314,7 @@ class Agent:
         self.enforcement.take_over(desired, signers, expected)
         self.expected_servers.begin(self._signs.take_over(desired, signers, expected))
         self._firmware.begin(desired.firmware)
+        self._software.begin(desired.software)
 
     def _hear(self, event: msgspec.Raw) -> None:
         """Act on an event, unless it is older than the state that this agent has."""

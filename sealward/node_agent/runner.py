@@ -21,6 +21,7 @@ from sealward.node_agent.hypervisor.connection import open_read_only
 from sealward.node_agent.hypervisor.hypervisor import Hypervisor
 from sealward.node_agent.messages.outbox import Outbox
 from sealward.node_agent.messages.post import Post
+from sealward.node_agent.messages.registration import UNHEARD
 from sealward.node_agent.messages.turns import Turns
 from sealward.node_agent.progress import EVERY, Progress
 from sealward.protocol.queues import queue_of
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 LOOK_UP: Final = 0.1
 """Seconds between two checks whether the agent ends, in a thread that waits for a job."""
-UNHEARD: Final = 5.0
-"""Seconds after which an agent registers again when its registration is not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +235,7 @@ class Runner:
         ticked = time.monotonic()
         while True:
             is_patient = self._agent.registered or self._agent.registration.ended
-            due = ticked + (self._timing.sweep if is_patient else UNHEARD)
+            due = ticked + (self._timing.sweep if is_patient else self._agent.registration.patience)
             batch = self._next_jobs(due)
             if any(isinstance(job, Stop) for job in batch):
                 return

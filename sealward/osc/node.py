@@ -11,16 +11,33 @@ from osc_lib.command import command
 from sealward.osc.command import Sealward, listed, shown
 from sealward.osc.sign import PATIENCE
 
-NODES: Final = ("id", "hostname", "active", "reachable", "last_seen", "swept_at")
+NODES: Final = (
+    "id",
+    "hostname",
+    "active",
+    "reachable",
+    "expected",
+    "last_seen",
+    "swept_at",
+    "version",
+    "hypervisor",
+    "outdated",
+)
 
 
 class ListNode(Sealward, command.Lister):
     """List the nodes: hosts with an agent."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the filter."""
+        parser = super().get_parser(prog_name)
+        help_text = "those alone whose agents are of an earlier version than the API"
+        parser.add_argument("--outdated", action="store_true", help=help_text)
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Call GET /v1/node."""
-        del parsed_args
-        return listed(NODES, self.sealward.list_nodes())
+        return listed(NODES, self.sealward.list_nodes(outdated=parsed_args.outdated or None))
 
 
 class OneNode(Sealward):

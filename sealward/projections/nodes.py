@@ -30,6 +30,15 @@ class FirmwareRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SoftwareRow:
+    """The version of a node's agent, the profile by which it measures, and its libvirt."""
+
+    version: str
+    profile: str
+    hypervisor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeRow:
     """A node. `active` is None until validation is switched on or off; `counts` are from the last sweep."""
 
@@ -49,6 +58,10 @@ class NodeRow:
     enforcement: Gate
     enforcement_reason: str | None
     public_key: str
+    software: SoftwareRow | None = None
+    """None for an agent of a version that does not report its software."""
+    expected: bool = False
+    """Whether an administrator has let the node in and its agent has not been heard yet."""
 
 
 class Nodes:
@@ -99,8 +112,11 @@ def _fold(event: of_node.NodeEvent, position: int, tables: Tables) -> None:
         case of_node.NodeFirmwareAccepted():
             tables.run("nodes.set-firmware", values | {"firmware": _firmware(event.digest)})
         case of_node.NodeFirmwareChanged():
-            found = _firmware(event.digest, event.findings)
-            tables.run("nodes.set-firmware", values | {"firmware": found})
+            firmware = _firmware(event.digest, event.findings)
+            tables.run("nodes.set-firmware", values | {"firmware": firmware})
+        case of_node.NodeSoftwareChanged():
+            found = SoftwareRow(event.release, event.profile, event.hypervisor)
+            tables.run("nodes.set-software", values | {"software": msgspec.json.encode(found).decode()})
         case EnforcementChanged():
             changes = {"enforcement": event.enforcement.value, "reason": event.reason}
             tables.run("nodes.set-enforcement", values | changes)
@@ -120,7 +136,9 @@ def _belong(
 ) -> None:
     match event:
         case of_node.NodeRegistered():
-            tables.run("nodes.add", values | {"hostname": event.hostname, "public_key": event.public_key})
+            names = {"hostname": event.hostname, "public_key": event.public_key}
+            is_expected = not event.actor.startswith("node:")
+            tables.run("nodes.add", values | names | {"expected": is_expected})
         case of_node.NodeKeyReplaced():
             tables.run("nodes.set-key", values | {"public_key": event.public_key})
         case of_node.NodeRemoved():
@@ -143,6 +161,8 @@ def _row(found: Row) -> NodeRow:
         Gate(found["enforcement"] or Gate.ABSENT),
         found["enforcement_reason"],
         found["public_key"],
+        None if found["software"] is None else typed.decode(found["software"], SoftwareRow),
+        bool(found["expected"]),
     )
 
 

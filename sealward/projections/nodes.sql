@@ -13,15 +13,17 @@ CREATE TABLE IF NOT EXISTS nodes (
     policy_position BIGINT,
     enforcement TEXT,
     enforcement_reason TEXT,
-    public_key TEXT NOT NULL
+    public_key TEXT NOT NULL,
+    software TEXT,
+    expected BOOLEAN NOT NULL
 )
 
 -- name: drop
 DROP TABLE IF EXISTS nodes
 
 -- name: add
-INSERT INTO nodes (node_id, hostname, active, lost, registered_at, public_key)
-VALUES (:node_id, :hostname, NULL, FALSE, :at, :public_key)
+INSERT INTO nodes (node_id, hostname, active, lost, registered_at, public_key, expected)
+VALUES (:node_id, :hostname, NULL, FALSE, :at, :public_key, :expected)
 
 -- name: remove
 DELETE FROM nodes WHERE node_id = :node_id
@@ -33,10 +35,14 @@ UPDATE nodes SET public_key = :public_key WHERE node_id = :node_id
 UPDATE nodes SET active = :active WHERE node_id = :node_id
 
 -- name: set-lost
-UPDATE nodes SET lost = :lost WHERE node_id = :node_id
+UPDATE nodes SET lost = :lost, expected = FALSE WHERE node_id = :node_id
+
+-- name: set-software
+UPDATE nodes SET software = :software, expected = FALSE WHERE node_id = :node_id
 
 -- name: set-swept
-UPDATE nodes SET swept_at = :at, counts = :counts, sweep_seconds = :sweep_seconds WHERE node_id = :node_id
+UPDATE nodes SET swept_at = :at, counts = :counts, sweep_seconds = :sweep_seconds, expected = FALSE
+WHERE node_id = :node_id
 
 -- name: set-firmware
 UPDATE nodes SET firmware = :firmware WHERE node_id = :node_id
@@ -45,7 +51,8 @@ UPDATE nodes SET firmware = :firmware WHERE node_id = :node_id
 UPDATE nodes SET policy = :policy, policy_position = :position WHERE node_id = :node_id
 
 -- name: set-enforcement
-UPDATE nodes SET enforcement = :enforcement, enforcement_reason = :reason WHERE node_id = :node_id
+UPDATE nodes SET enforcement = :enforcement, enforcement_reason = :reason, expected = FALSE
+WHERE node_id = :node_id
 
 -- name: one
 SELECT * FROM nodes WHERE node_id = :node_id

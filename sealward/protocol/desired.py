@@ -41,6 +41,14 @@ class Duty(msgspec.Struct, frozen=True):
     server_id: str | None
 
 
+class Software(msgspec.Struct, frozen=True):
+    """The software of a node, as the node has reported it."""
+
+    version: str
+    profile: str
+    hypervisor: str | None = None
+
+
 class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     """Everything that a node has to know as of `position` of the log.
 
@@ -70,3 +78,5 @@ class Desired(msgspec.Struct, frozen=True, tag_field="kind", tag="desired"):
     """Other public keys (PEM) whose messages the node believes: the authority's next or previous key."""
     earlier: tuple[str, ...] = ()
     """Former public keys (PEM) of the authority: their references stay valid, their messages do not."""
+    software: Software | msgspec.UnsetType | None = msgspec.UNSET
+    """The software that the log has of the node, or None. Control planes before 0.2 leave this unset."""

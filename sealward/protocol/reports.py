@@ -156,6 +156,18 @@ class Enforcement(Report, frozen=True, kw_only=True, tag="enforcement"):
     reason: Code | None = None
 
 
+class Software(Report, frozen=True, kw_only=True, tag="software"):
+    """I am of this version of Sealward, measure by this profile, and the node has this libvirt.
+
+    The agent sends this report only if the answer to its registration had the field `software`, because an
+    earlier control plane would refuse the report.
+    """
+
+    version: Word
+    profile: Word
+    hypervisor: Line | None = None
+
+
 class Objection(Report, frozen=True, kw_only=True, tag="objection"):
     """My start gate objected to the start of a server, perhaps while the agent was not running.
 
@@ -222,6 +234,7 @@ Told = (
     | Failure
     | Sweep
     | Enforcement
+    | Software
     | Objection
     | Reaction
     | Progress

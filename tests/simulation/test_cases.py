@@ -164,7 +164,7 @@ def test_servers_that_another_libvirt_describes_otherwise_cost_no_report_each(
     world.tick_at(host)
 
     kinds = [type(one) for body in world.network.inbox for one in said(body)]
-    assert kinds == [reports.Inventory, reports.Sweep]
+    assert kinds == [reports.Inventory, reports.Software, reports.Sweep]
     world.settle()
     assert is_valid(world, host.server_ids[0]) is IsValid.UNKNOWN
 

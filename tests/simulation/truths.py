@@ -40,6 +40,7 @@ AGAIN = (
     reports.Failure,
     reports.Sweep,
     reports.Enforcement,
+    reports.Software,
     reports.Objection,
     reports.Reaction,
 )

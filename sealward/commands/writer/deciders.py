@@ -141,6 +141,7 @@ DECIDERS: Final[Mapping[type[ask.Command], Decider]] = {
     ask.RecordFirmware: _at_once(firmware.record_firmware),
     ask.AcceptFirmware: _at_once(firmware.accept_firmware),
     ask.RecordEnforcement: _at_once(enforcement.record_enforcement),
+    ask.RecordSoftware: _at_once(node.record_software),
     ask.RecordObjection: _at_once(enforcement.record_objection),
     ask.RecordReaction: _at_once(enforcement.record_reaction),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from sealward.events.version import own
 from sealward.http.auth.access import PROOF, Rule
 from sealward.http.operation.answer import Date, answer, date
 from sealward.http.operation.operation import Answer, Operation
@@ -30,6 +31,8 @@ class Health(msgspec.Struct, frozen=True):
     """Whether requests can be answered. Only a detailed answer has the fields after `status`."""
 
     status: Literal["ok", "not ok"]
+    version: str | msgspec.UnsetType = msgspec.UNSET
+    """The version of this API process."""
     problems: list[str] | msgspec.UnsetType = msgspec.UNSET
     """projections.lagging, relay.stuck, events.set-aside, node.silent, log.behind, log.inconsistent"""
     head: int | msgspec.UnsetType = msgspec.UNSET
@@ -39,6 +42,8 @@ class Health(msgspec.Struct, frozen=True):
     """Hostnames of nodes that were not heard within their lease. No node vouches for their servers."""
     quiet: list[str] | msgspec.UnsetType = msgspec.UNSET
     """Hostnames of nodes of which three heartbeats were missed, including the silent nodes."""
+    expected: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Hostnames of nodes that were let in and have not come yet."""
     verdicts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     oldest: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     """Verdict → seconds since the oldest check of a server with this verdict."""
@@ -126,12 +131,14 @@ class Healthcheck:
         found = self._services.monitor.status()
         return Health(
             "not ok" if found.problems else "ok",
+            own(),
             found.problems,
             found.head,
             _behind(found.projections),
             None if found.relay is None else _behind(found.relay),
             [node.hostname for node in found.nodes if node.silent],
             [node.hostname for node in found.nodes if node.quiet],
+            [node.hostname for node in found.nodes if node.expected],
             {name: one.signs for name, one in found.verdicts.items()},
             {name: round(seconds, 3) for name, seconds in found.oldest.items()},
             {state.value: number for state, number in found.tasks.items()},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter as Counted
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from sealward.control.unproven import REASONS
 from sealward.events.codec import EVENTS
 from sealward.events.is_valid import IsValid
 from sealward.events.store.store import StoreUnavailable
+from sealward.events.version import is_older, own
 from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import flag
@@ -135,7 +137,8 @@ class _ControlPlane:
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; without the store, only the metric that says that the store is away."""
+        """Yield the metrics; without the store, only its absence and the version of this process."""
+        yield _gauge("build_info", "The version of this process.", {own(): 1}, "version")
         try:
             found = self._status.fresh()
         except StoreUnavailable:
@@ -246,6 +249,12 @@ def _nodes(found: Status) -> Iterator[Metric]:
     active = sum(node.active for node in found.nodes)
     counts = {"true": active, "false": len(found.nodes) - active}
     yield _gauge("nodes", "Registered nodes, by whether validation is on.", counts, "active")
+    versions = Counted(node.version or "unknown" for node in found.nodes if not node.expected)
+    yield _gauge("node_versions", "Nodes, by the version of their agents.", versions, "version")
+    outdated = sum(not node.expected and is_older(node.version, own()) for node in found.nodes)
+    yield _gauge("outdated_nodes", "Nodes with agents of an earlier version than this API.", outdated)
+    expected = sum(node.expected for node in found.nodes)
+    yield _gauge("expected_nodes", "Nodes that were let in and have not come yet.", expected)
     silent = sum(node.silent for node in found.nodes)
     yield _gauge("silent_nodes", "Nodes that were not heard within their lease.", silent)
     quiet = sum(node.quiet for node in found.nodes)

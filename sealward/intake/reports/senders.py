@@ -28,6 +28,7 @@ STATES: Final = (
     reports.Inventory,
     reports.Firmware,
     reports.Enforcement,
+    reports.Software,
     reports.Progress,
     reports.SetAside,
     reports.Wanted,

@@ -20,6 +20,7 @@ ABOUT_A_NODE: Final[Mapping[type[reports.Report], Callable[..., ask.NodeCommand]
     reports.Inventory: ask.RecordInventory,
     reports.Firmware: ask.RecordFirmware,
     reports.Enforcement: ask.RecordEnforcement,
+    reports.Software: ask.RecordSoftware,
     reports.Objection: ask.RecordObjection,
     reports.Reaction: ask.RecordReaction,
     reports.Sweep: ask.RecordSweep,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.events.policy import DEFAULT
 from sealward.events.store import store as stores
-from sealward.protocol.desired import Assignment, Desired, Duty
+from sealward.protocol.desired import Assignment, Desired, Duty, Software
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,13 @@ class Assignments:
             recorded=node.recorded,
             beside=self._authority.beside,
             earlier=self._authority.earlier,
+            software=_software(node),
         )
+
+
+def _software(node: Node) -> Software | None:
+    known = node.software
+    return None if known is None else Software(known.version, known.profile, known.hypervisor)
 
 
 def _assignment(row: SignRow, envelope: str | None) -> Assignment:

@@ -52,6 +52,7 @@ OF_NO_NODE: Final = frozenset(
         of_node.NodeFirmwareChanged,
         of_node.NodeLost,
         of_node.NodeReportRefused,
+        of_node.NodeSoftwareChanged,
     )
 )
 """Events that are not sent to nodes: a node reported them itself, or no agent acts upon them."""

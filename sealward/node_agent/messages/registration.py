@@ -7,7 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.node import NodeKeyReplaced
-from sealward.events.signing.keys import public_pem
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import public_key, public_pem
 from sealward.protocol import reports
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNHEARD: Final = 5.0
+"""Seconds after which an agent asks again when a question is not answered."""
+LONGEST: Final = 60.0
+"""The longest time between two questions that are not answered, in seconds."""
+SOON: Final = 3
+"""Questions that are asked before the agent waits longer and says that it is not answered."""
 REMEMBERED: Final = 64
 """How many of the last questions may still be answered."""
 
@@ -36,8 +43,20 @@ class Registration:
         """By nonce the public key (PEM) of the key that signed the question."""
         self._own: deque[str] = deque(maxlen=REMEMBERED)
         """The nonces of this agent's questions, also of questions that were answered."""
+        self._unanswered = 0
+        """How many questions in a row were not answered."""
         self.ended = False
         """Whether the node was removed. An administrator may let it in again, so it asks now and then."""
+
+    @property
+    def patience(self) -> float:
+        """Return the seconds until the agent asks again: from the fourth question on ever more."""
+        return min(LONGEST, UNHEARD * 2.0 ** max(0, self._unanswered - SOON))
+
+    @property
+    def keyid(self) -> str:
+        """Return the id of the node's key."""
+        return keyid(public_key(self._keyring.pem))
 
     @property
     def waits(self) -> bool:
@@ -55,6 +74,21 @@ class Registration:
         pem = self._asked[nonce] = public_pem(key.public_key())
         invited = () if self._invitation is None else (self._invitation,)
         return reports.Registration(hostname=self._hostname, public_key=pem, nonce=nonce), key, *invited
+
+    def sent(self) -> None:
+        """Count a question that has reached the broker; say when the questions before were not answered."""
+        if self._unanswered >= SOON:
+            log.warning(
+                "the control plane has not answered %d registrations of %s with the key %s; asking again in "
+                "%.0f s. Either no worker runs, or the host is not let in under this key: see the log of the "
+                "worker, and GET /healthcheck?detailed. `sealward node enroll %s` invites the host.",
+                self._unanswered,
+                self._hostname,
+                self.keyid,
+                self.patience,
+                self._hostname,
+            )
+        self._unanswered += 1
 
     def has_another_key(self, event: Event) -> bool:
         """Take the next key into use when an event names it; say whether the event does.
@@ -81,6 +115,7 @@ class Registration:
         """Close all questions. The key that signed the answered question is the key in use from now on."""
         self._keyring.take(self._asked.get(nonce, ""))
         self._asked.clear()
+        self._unanswered = 0
         self._invitation = None
         self.ended = False
 

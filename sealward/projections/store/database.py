@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHAPE: Final = "18"
+SHAPE: Final = "19"
 """The version of the tables' shape. Rows of another shape are built anew at start."""
 BATCH: Final = 5000
 RARELY: Final = 50_000
