@@ -2,7 +2,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo stack setup setup-dev check test test-fast bench schemas secrets digests lock clean
+.PHONY: help run demo stack setup setup-dev check test test-fast mutations bench schemas secrets digests lock clean
 
 BIN := .venv/bin
 UV ?= $(BIN)/uv
@@ -50,6 +50,9 @@ test: check ## check, then all tests; those that measure time, or failed beside 
 
 test-fast: setup-dev ## the tests that need no hypervisor, OpenStack, broker or process, and measure no time
 	@$(PARALLEL) -m "not alone and not heavy$(LESS)"
+
+mutations: setup-dev ## try each small change of a rule in tests/mutations.py: a test must notice it; ONLY="verdict sign" picks some
+	@$(BIN)/python tests/mutate.py $(ONLY)
 
 bench: setup-dev ## run every benchmark and print all figures beside their bounds; ONLY="append relay" picks some
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)

@@ -10,7 +10,7 @@ import itertools
 
 import pytest
 from amounts import examples
-from attacks.test_claims import SERVER, Fleet
+from claimed import SERVER, Fleet
 from door import SERVERS
 from hypothesis import given, settings
 from hypothesis import strategies as st

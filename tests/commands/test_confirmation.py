@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from commands.test_sign import ASK, CHANGED, NOW, SIGNED, created, play, report, sealed
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
+from sign_life import ASK, CHANGED, NOW, SIGNED, created, play, report, sealed
 
 from sealward.commands import sign as decider
 from sealward.commands.context import RequestContext

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factories import SERVER
+from sign_life import (
+    ASK,
+    AUTHORITY,
+    CHANGED,
+    NODE,
+    NOW,
+    SIGNED,
+    created,
+    play,
+    report,
+    sealed,
+    verdict_of,
+)
 
 from sealward.commands import sign as decider
 from sealward.commands.context import RequestContext
@@ -16,7 +27,6 @@ from sealward.commands.errors import (
     AlreadySigned,
     FilesUnread,
     MovedAway,
-    NotInDoubt,
     NotSigned,
     UnknownGeneration,
     WrongNode,
@@ -24,17 +34,15 @@ from sealward.commands.errors import (
 from sealward.commands.messages import (
     CreateSign,
     MoveSign,
-    RecordMeasurement,
     RequestValidation,
     RevokeSign,
     UpdateSign,
 )
 from sealward.commands.moves import location
 from sealward.commands.sign_state import Sign, evolve
-from sealward.events.base import Event
 from sealward.events.cause import Cause
 from sealward.events.comparison.files import Listing
-from sealward.events.comparison.measurement import Finding, Measurement
+from sealward.events.comparison.measurement import Measurement
 from sealward.events.comparison.remeasured import Remeasured
 from sealward.events.is_valid import IsValid
 from sealward.events.sign import (
@@ -47,82 +55,6 @@ from sealward.events.sign import (
     SignValidationRequested,
 )
 from sealward.events.signing import envelope as envelopes
-from sealward.events.signing.statement import Statement
-from sealward.protocol import reports
-
-NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
-NODE = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
-AUTHORITY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
-SIGNED = Measurement("libvirt-domain/1", {"boot": "aa"}, {}, "libvirt 9.0.0")
-CHANGED = Measurement("libvirt-domain/1", {"boot": "bb"}, {}, "libvirt 9.0.0")
-ASK: dict[str, Any] = {"context": RequestContext(actor="user:admin", task_id="t-1"), "server_id": SERVER}
-
-
-def play(sign: Sign | None, events: list[Event]) -> Sign | None:
-    """Return the sign after those events."""
-    for event in events:
-        sign = evolve(sign, event)
-    return sign
-
-
-def created() -> Sign:
-    """Return a sign that was ordered and not sealed yet."""
-    command = CreateSign(
-        **ASK, node_id=2, hostname="kvm2", instance_name="instance-1", profile="libvirt-domain/1"
-    )
-    sign = play(None, decider.create_sign(None, command, sign_id=115, now=NOW))
-    assert sign is not None
-    return sign
-
-
-def report(  # noqa: PLR0913 - each test changes one of them
-    sign: Sign | None,
-    found: Measurement = SIGNED,
-    second: int = 1,
-    *,
-    generation: int = 1,
-    sign_id: int = 115,
-    node_id: int = 2,
-    task_id: str | None = None,
-    cause: str = "domain-changed",
-    findings: tuple[Finding, ...] = (),
-    remeasured: Remeasured | None = None,
-) -> list[Event]:
-    """Return what follows from a node's report of that second."""
-    at = NOW + timedelta(seconds=second)
-    if sign is not None and generation == sign.ordered > sign.sealed and task_id is None:
-        task_id = sign.ordered_task
-    statement = Statement(SERVER, sign_id, node_id, generation, at, found, b"", task_id, remeasured)
-    envelope = envelopes.sign(statement.envelope(), NODE)
-    command = RecordMeasurement(
-        context=RequestContext(actor="node:kvm2", task_id=task_id),
-        server_id=SERVER,
-        report=reports.Measurement(
-            hostname="kvm2",
-            server_id=SERVER,
-            envelope=envelope.to_json(),
-            cause=cause,
-            task_id=task_id,
-            findings=findings,
-        ),
-        envelope=envelope,
-        key=NODE.public_key(),
-        statement=statement,
-    )
-    return decider.record_measurement(
-        sign,
-        command,
-        countersign=lambda: envelopes.sign(envelope, AUTHORITY),
-        now=at,
-        fresh_until=at + timedelta(minutes=15),
-    )
-
-
-def sealed() -> Sign:
-    """Return a sign in force."""
-    sign = play(created(), report(created()))
-    assert sign is not None
-    return sign
 
 
 def test_a_server_is_signed_once() -> None:
@@ -276,12 +208,6 @@ def bound(*, moved: bool = False) -> Sign:
     return sign
 
 
-def verdict_of(events: list[Event]) -> IsValid:
-    """Return the verdict that follows."""
-    (found,) = (one for one in events if isinstance(one, SignValidated))
-    return found.is_valid
-
-
 def test_a_host_bound_change_is_a_violation_while_the_server_stays() -> None:
     """What its node decides for itself is what it decided when it was signed; put back it is true again."""
     violated = report(bound(), MOVED, second=2)
@@ -382,66 +308,6 @@ def test_a_move_has_a_start_decide_anew() -> None:
     there = replace(STARTED, host_bound={"config": "cc", "started": "ff"})
 
     assert verdict_of(report(moved, there, second=4, node_id=3)) is IsValid.TRUE
-
-
-CPU = Finding("cpu", "/domain/cpu/@check", None, "full")
-OLD = Measurement(
-    "libvirt-domain/1", {"boot": "aa", "cpu": "aa"}, {}, "libvirt 9.0.0", {"config": "bb"}, doors=()
-)
-UPGRADED = replace(OLD, sections={"boot": "aa", "cpu": "bb"}, hypervisor="libvirt 9.1.0")
-
-
-def in_doubt() -> Sign:
-    """Return a sign that a libvirt upgrade has left in doubt, and that is ordered to be sealed anew."""
-    sign = play(created(), report(created(), OLD))
-    sign = play(sign, report(sign, UPGRADED, second=2, findings=(CPU,)))
-    again = UpdateSign(**ASK | {"context": RequestContext(actor="user:admin", task_id="t-2")}, in_doubt=True)
-    sign = play(sign, decider.update_sign(sign, again, now=NOW))
-    assert sign is not None
-    return sign
-
-
-def test_an_order_for_what_is_in_doubt_seals_what_an_upgrade_filled_in() -> None:
-    """Equal but for what the findings explain."""
-    events = report(in_doubt(), UPGRADED, second=3, generation=2, cause="sealed", findings=(CPU,))
-
-    assert [type(one) for one in events] == [SignSealed, SignValidated]
-    assert verdict_of(events) is IsValid.TRUE
-
-
-@pytest.mark.parametrize(
-    ("found", "findings"),
-    [
-        (UPGRADED, ()),
-        (replace(UPGRADED, sections={"boot": "bb", "cpu": "bb"}), (CPU,)),
-        (
-            replace(UPGRADED, sections={"boot": "bb", "cpu": "bb"}),
-            (CPU, Finding("boot", "/domain/os/initrd", None, "/evil")),
-        ),
-        (replace(UPGRADED, host_bound={"config": "cc"}), (CPU,)),
-        (replace(UPGRADED, doors=("/domain: memory is shared",)), (CPU,)),
-        (replace(UPGRADED, profile="libvirt-domain/9"), (CPU,)),
-        (replace(UPGRADED, hypervisor="libvirt 9.0.0"), (CPU,)),
-    ],
-)
-def test_an_order_for_what_is_in_doubt_seals_nothing_else(
-    found: Measurement, findings: tuple[Finding, ...]
-) -> None:
-    """The server is judged by its reference; a PUT without that bound seals whatever it is."""
-    sign = in_doubt()
-    events = report(sign, found, second=3, generation=2, cause="sealed", findings=findings)
-    ordered = play(sign, decider.update_sign(sign, UpdateSign(**ASK), now=NOW))
-
-    assert [type(one) for one in events] == [SignValidated]
-    assert verdict_of(events) is not IsValid.TRUE
-    assert type(report(ordered, found, second=3, generation=3, cause="sealed")[0]) is SignSealed
-
-
-def test_what_is_not_in_doubt_is_not_ordered_as_if_it_were() -> None:
-    """A true needs no new reference, and a false is none of an upgrade's doing."""
-    for sign in (sealed(), play(sealed(), report(sealed(), CHANGED, second=2))):
-        with pytest.raises(NotInDoubt):
-            decider.update_sign(sign, UpdateSign(**ASK, in_doubt=True), now=NOW)
 
 
 def test_a_reference_of_an_older_profile_is_unknown_until_it_is_signed_anew() -> None:

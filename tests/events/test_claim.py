@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from factories import event
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sealward.events.claim import Claim, ended, opened
 from sealward.events.comparison.measurement import Finding
 from sealward.events.is_valid import IsValid
+from sealward.events.sign import SignValidated
 from sealward.events.verdict import (
     UNSEALED,
     Verdict,
@@ -17,6 +19,7 @@ from sealward.events.verdict import (
     claimed,
     differs,
     equal,
+    recorded,
     unclaimed,
     vouched,
     withheld,
@@ -38,6 +41,20 @@ FALSE = differs(TRUE, moment(1), (FINDING,))
 LOST = withheld(TRUE, "node-lost", moment(1))
 
 
+def stated_true(second: int) -> SignValidated:
+    """Return a true of that second, as the log has it."""
+    made = event(
+        SignValidated,
+        is_valid=IsValid.TRUE,
+        reasons=(),
+        findings=(),
+        checked_at=moment(second),
+        fresh_until=moment(second + 900),
+    )
+    assert isinstance(made, SignValidated)
+    return made
+
+
 def test_1_a_claim_turns_a_true_into_unknown_and_leaves_all_else() -> None:
     """A false stays false, an unknown keeps its reasons."""
     assert (claimed(TRUE, CLAIM).is_valid, claimed(TRUE, CLAIM).reasons) == (
@@ -54,6 +71,7 @@ def test_2_while_a_claim_is_open_nothing_makes_a_true() -> None:
         known = claimed(verdict, CLAIM)
         assert equal(known, moment(5), moment(900)) == known
         assert vouched(known, moment(5), moment(900)) == known
+        assert recorded(known, stated_true(5)) == known
     assert differs(claimed(TRUE, CLAIM), moment(5), (FINDING,)).is_valid is IsValid.FALSE
 
 

@@ -112,6 +112,7 @@ def test_8_what_is_late_changes_nothing() -> None:
     """A replayed equal does not launder, and a replayed difference does not accuse."""
     assert equal(false_at(5), moment(4), moment(64)) == false_at(5)
     assert differs(true_at(5), moment(4), (FINDING,)) == true_at(5)
+    assert differs(true_at(5), moment(5), (FINDING,)) == true_at(5)
     assert withheld(true_at(5), "node-lost", moment(4)) == true_at(5)
     assert withheld(true_at(5), "node-lost", moment(5)).is_valid is IsValid.UNKNOWN
 
@@ -120,7 +121,10 @@ def test_8_an_older_true_shortens_none() -> None:
     """It comes late, perhaps once more, and a sweep has vouched since; where it ends a false it counts."""
     since = vouched(true_at(1), moment(9), moment(69))
 
+    longer = vouched(true_at(1), moment(9), moment(99))
+
     assert recorded(since, stated(IsValid.TRUE, 4)) == since
+    assert recorded(longer, stated(IsValid.TRUE, 9)) == longer
     assert recorded(false_at(5), stated(IsValid.TRUE, 6)).checked_at == moment(6)
 
 
@@ -231,6 +235,7 @@ def test_10_a_true_from_before_its_node_was_lost_comes_too_late() -> None:
     late = recorded(lost, stated(IsValid.TRUE, 4))
 
     assert (late.is_valid, late.reasons) == (IsValid.UNKNOWN, ("node-lost",))
+    assert recorded(lost, stated(IsValid.TRUE, 5)).is_valid is IsValid.UNKNOWN
     assert recorded(lost, stated(IsValid.FALSE, 4)).is_valid is IsValid.FALSE
     assert recorded(late, stated(IsValid.TRUE, 6)).is_valid is IsValid.TRUE
 

@@ -51,6 +51,7 @@ def test_masking_is_idempotent(text: str) -> None:
         "<api_key>{}</api_key>",
         "<q:env xmlns:q='urn:q' name='ACCESS_KEY' value='{}'/>",
         "<cmdline>ro credential={} quiet</cmdline>",
+        "<cmdline><b/>ro credential={} quiet</cmdline>",
         "<arg value='private-key={},x=y'/>",
         "<source url='https://u:{}@h/p'/>",
     ],
