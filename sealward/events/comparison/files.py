@@ -29,6 +29,9 @@ ALL: Final = ""
 CONTENT: Final = ":content"
 UNREAD: Final = "unread"
 """The attribute of a `<file>` that could not be read in full; its value is the reason's code."""
+UNLISTED: Final = "unlisted"
+"""The role of a path in a place that a node does not know. It is no difference by itself: where a server gets
+such a path after it was signed, the XML differs."""
 _LONGEST: Final = 64
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -83,10 +86,11 @@ def _added(signed: Listing, found: Listing) -> set[str]:
     """Return the unread slots of files that were not there when the server was signed."""
     if ALL in signed.unread:
         return set()
+    known = (*signed.read, *signed.unread)
     return {
         slot
         for slot in found.unread
-        if slot and not any(_is_within(known, slot) for known in (*signed.read, *signed.unread))
+        if slot and not slot.startswith(f"{UNLISTED}/") and not any(_is_within(one, slot) for one in known)
     }
 
 

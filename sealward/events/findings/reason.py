@@ -175,6 +175,12 @@ OF_VERDICTS: Final = {
             "a disk is of a kind whose content the agent cannot tell",
             "Use another kind of disk, or measure the server without files.",
         ),
+        Reason(
+            "file-place-unknown",
+            UNKNOWN,
+            "the domain has a path in a place that this version does not know",
+            "Upgrade Sealward, or measure such servers without files (docs/files.md).",
+        ),
         Reason("image-malformed", UNKNOWN, "the header of an image contradicts itself", _IMAGE),
         Reason("image-format-unknown", UNKNOWN, "the format of an image is not known", _IMAGE),
         Reason(

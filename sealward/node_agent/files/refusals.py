@@ -59,6 +59,12 @@ class DiskKindUnknown(FilesNotMeasured):
     code = "disk-kind-unknown"
 
 
+class FilePlaceUnknown(FilesNotMeasured):
+    """The domain has a path in a place that this version does not know: what the file decides is unknown."""
+
+    code = "file-place-unknown"
+
+
 class ImageMalformed(FilesNotMeasured):
     """An image's header contradicts itself or the format."""
 

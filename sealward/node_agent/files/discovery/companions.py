@@ -8,6 +8,7 @@ companions with the same role apart:
     argument            a file that arguments or the environment of QEMU name; `kind` is "folder" for a folder
     argument-image      an image that they name, layer by layer as of a disk
     memory              the file of a persistent memory, without its path, which is host-bound
+    unlisted            a path in a place that is not known (`discovery.places`); it is never read
 
 A program that only root can change (`protected`) counts by its path: like the kernel it is part of the host,
 and an upgrade of QEMU is no violation. A program that others can change counts by its content, and so do
@@ -27,12 +28,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from lxml import etree
 
-from sealward.events.comparison.files import UNREAD
-from sealward.node_agent.files.discovery import chain, inventory, options
+from sealward.events.comparison.files import UNLISTED, UNREAD
+from sealward.node_agent.files.discovery import chain, inventory, options, places
 from sealward.node_agent.files.protected import is_protected
 from sealward.node_agent.files.refusals import (
     DiskKindUnknown,
     FileMissing,
+    FilePlaceUnknown,
     FilesNotMeasured,
     FileUnreadable,
     NetworkDisk,
@@ -91,6 +93,8 @@ def companions(domain: etree._Element, reader: FileReader) -> Iterator[Facts]:
     named = {path: option for option, path in (*_beside_arguments(domain), *options.others(arguments))}
     for path, option in named.items():
         yield from _named(path, reader, with_folders=option in FOLDERS)
+    for place, path in places.unknown(domain):
+        yield {"role": UNLISTED, "target": place, "path": path, UNREAD: FilePlaceUnknown.code}
 
 
 def _beside_arguments(domain: etree._Element) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ BOOT_FILES: Final = {
 """Files that run, or are believed, before the guest does: by role the XPath at which a domain names them."""
 IDENTITY_FILES: Final = {
     "loader": "os/loader[@readonly='no']/text()",
-    "nvram": "os/nvram/text() | os/nvram[not(@type) or @type='file']/source/@file",
+    "nvram": "os/nvram/text() | os/nvram[not(@type) or @type='file']/source/@file | os/varstore/@path",
 }
 """Files that firmware writes to at every boot, so that their content says nothing."""
 _ARGUMENTS: Final = f"{{{profile.QEMU_NAMESPACE}}}commandline/{{{profile.QEMU_NAMESPACE}}}arg"
