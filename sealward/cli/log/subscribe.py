@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +17,8 @@ from sealward.cli.refusal import Refusal, refusing
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+
+    from sealward.cli.outlet import Outlet
 
 PAUSE: Final = 2.0
 """Seconds until a server that did not answer, or had too many streams, is asked again."""
@@ -29,8 +32,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "subscribe",
         help="print events as they come, from any position of the log on",
         description="Print the events of the Sealward at --url from a position on, and then as they come, "
-        "until Ctrl-C: one CloudEvent a line. When the connection breaks, no event is left out or printed "
-        "twice. SEALWARD_TOKEN (or SEALWARD_TOKEN_FILE) holds the API token.",
+        "until Ctrl-C, one event a line. When the connection breaks, no event is left out or printed "
+        "twice. SEALWARD_TOKEN (or SEALWARD_TOKEN_FILE) holds the API token. With --to the events are sent "
+        "to a receiver of syslog instead (RFC 5424); with --keep a restart goes on after the last event.",
     )
     subscribe.add_argument(
         "--url",
@@ -48,6 +52,29 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     subscribe.add_argument("--server", metavar="UUID", help="only events about this server")
     subscribe.add_argument("--node", metavar="ID", help="only events about this node")
     subscribe.add_argument("--count", type=int, metavar="N", help="end after N events")
+    subscribe.add_argument(
+        "--format",
+        choices=("cloudevents", "ocsf", "cef", "cadf"),
+        default="cloudevents",
+        help="cloudevents (default), ocsf (OCSF 1.6), cef (ArcSight) or cadf (DMTF, as OpenStack's services)",
+    )
+    subscribe.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="keep the position of the last event in FILE; where FILE has a position, begin after it",
+    )
+    receiver = subscribe.add_argument_group("a receiver of syslog")
+    receiver.add_argument(
+        "--to", metavar="URL", help="syslog+tls://HOST:6514 (RFC 5425) or syslog+tcp://HOST:601"
+    )
+    receiver.add_argument(
+        "--tls-ca", metavar="FILE", help="certificates that vouch for it; default: the system's"
+    )
+    receiver.add_argument(
+        "--tls-cert", metavar="FILE", help="a certificate of this client, where it asks for that"
+    )
+    receiver.add_argument("--tls-key", metavar="FILE", help="the key of that certificate")
     subscribe.set_defaults(run=_subscribe)
     schema = commands.add_parser(
         "schema",
@@ -81,13 +108,40 @@ def _subscribe(args: argparse.Namespace) -> int:
         raise Refusal("set SEALWARD_TOKEN, or SEALWARD_TOKEN_FILE; `sealward token issue` makes one")
     feed = Feed(args.url, token, {"type": args.type, "server_id": args.server, "node_id": args.node})
     try:
-        for printed, event in enumerate(feed.events(args.start), 1):
-            print(event, flush=True)
-            if printed == args.count:
-                break
+        _pass_on(feed, args)
     except KeyboardInterrupt:
         print(f"up to position {feed.position}", file=sys.stderr)
     return 0
+
+
+def _pass_on(feed: Feed, args: argparse.Namespace) -> None:
+    """Pass events on until --count of them are. Raises Refusal."""
+    from sealward.cli.position_file import PositionFile
+    from sealward.formats import notice
+    from sealward.formats.formats import FORMATS
+
+    rendered, outlet = FORMATS[args.format], _outlet(args)
+    kept = None if args.keep is None else PositionFile(args.keep)
+    begun = None if kept is None else kept.read()
+    for passed, event in enumerate(feed.events(args.start if begun is None else str(begun)), 1):
+        read = notice.read(event)
+        outlet.take(read, event if args.format == "cloudevents" else rendered(read))
+        if kept is not None:
+            kept.write(feed.position)
+        if passed == args.count:
+            break
+
+
+def _outlet(args: argparse.Namespace) -> Outlet:
+    from sealward.cli.outlet import Printed, Sent
+    from sealward.formats import syslog
+
+    if args.to is None:
+        return Printed()
+    try:
+        return Sent(syslog.receiver(args.to, args.tls_ca, args.tls_cert, args.tls_key))
+    except (ValueError, OSError) as why:
+        raise Refusal(f"--to {args.to}: {why}") from why
 
 
 class Feed:

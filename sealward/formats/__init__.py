@@ -1,0 +1,1 @@
+"""THE FORMATS: events as systems for security events read them (OCSF, CEF, CADF, syslog)."""
