@@ -1,8 +1,8 @@
 r"""ArcSight's Common Event Format, one line an event.
 
-ArcSight Common Event Format (CEF) Implementation Standard, version 26: a header of seven parts between "|", and
-an extension of `key=value` pairs between spaces. In the header a backslash and "|" are escaped with a backslash,
-in values of the extension a backslash and "=". A value has at most 1,023 bytes, the limit of most of the keys.
+ArcSight Common Event Format (CEF) Implementation Standard, version 26: a header of seven parts between "|",
+and an extension of `key=value` pairs between spaces. In the header a backslash and "|" are escaped with a
+backslash, in values of the extension a backslash and "=". A value has at most 1,023 bytes.
 """
 
 from __future__ import annotations

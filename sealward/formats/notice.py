@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TYPE_PREFIX: Final = "io.sealward."
-USER: Final = "user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,6 @@ class Notice:
     def actor(self) -> str:
         """Return the actor, as `user:NAME`, `node:HOSTNAME` or `system`."""
         return str(self.data["actor"])
-
-    @property
-    def is_order(self) -> bool:
-        """Say whether a user ordered what the event records."""
-        return self.actor.startswith(USER)
 
     @property
     def is_valid(self) -> str | None:

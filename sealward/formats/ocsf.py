@@ -202,9 +202,13 @@ def _state(notice: Notice) -> dict[str, Any]:
     }
 
 
+def _nothing(_: Notice) -> dict[str, Any]:
+    return {}
+
+
 _OF_FAMILY: Final = {
     Family.FINDING: _finding,
     Family.ORDER: _order,
     Family.STATE: _state,
-    Family.RECORD: lambda _: {},
+    Family.RECORD: _nothing,
 }

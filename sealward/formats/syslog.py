@@ -1,8 +1,8 @@
 """Messages of syslog: RFC 5424 over TCP, with TLS (RFC 5425) or without it (RFC 6587).
 
-Each message stands behind the count of its bytes. A receiver of syslog acknowledges nothing: bytes that lay in
-a socket's buffer when the connection broke are lost without an error. Therefore `Connection.send` asks before
-each message whether the receiver has closed the connection.
+Each message stands behind the count of its bytes. A receiver of syslog acknowledges nothing: bytes that lay
+in a socket's buffer when the connection broke are lost without an error. Therefore `Connection.send` asks
+before each message whether the receiver has closed the connection.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from sealward.cli.outlet import Outlet
+    from sealward.cli.log.outlet import Outlet
 
 PAUSE: Final = 2.0
 """Seconds until a server that did not answer, or had too many streams, is asked again."""
@@ -116,24 +117,25 @@ def _subscribe(args: argparse.Namespace) -> int:
 
 def _pass_on(feed: Feed, args: argparse.Namespace) -> None:
     """Pass events on until --count of them are. Raises Refusal."""
-    from sealward.cli.position_file import PositionFile
+    from sealward.cli.log.position_file import PositionFile
     from sealward.formats import notice
-    from sealward.formats.formats import FORMATS
+    from sealward.formats.formats import CLOUDEVENTS, FORMATS
 
-    rendered, outlet = FORMATS[args.format], _outlet(args)
+    outlet = _outlet(args)
     kept = None if args.keep is None else PositionFile(args.keep)
     begun = None if kept is None else kept.read()
-    for passed, event in enumerate(feed.events(args.start if begun is None else str(begun)), 1):
-        read = notice.read(event)
-        outlet.take(read, event if args.format == "cloudevents" else rendered(read))
-        if kept is not None:
-            kept.write(feed.position)
-        if passed == args.count:
-            break
+    with contextlib.closing(outlet):
+        for passed, event in enumerate(feed.events(args.start if begun is None else str(begun)), 1):
+            read = notice.read(event)
+            outlet.take(read, event if args.format == CLOUDEVENTS else FORMATS[args.format](read))
+            if kept is not None:
+                kept.write(feed.position)
+            if passed == args.count:
+                break
 
 
 def _outlet(args: argparse.Namespace) -> Outlet:
-    from sealward.cli.outlet import Printed, Sent
+    from sealward.cli.log.outlet import Printed, Sent
     from sealward.formats import syslog
 
     if args.to is None:

@@ -22,6 +22,9 @@ class Outlet(Protocol):
     def take(self, notice: Notice, line: str) -> None:
         """Pass an event on, with its line in the format that was asked for; return when it is passed on."""
 
+    def close(self) -> None:
+        """End."""
+
 
 class Printed:
     """Standard output, one line an event."""
@@ -29,6 +32,9 @@ class Printed:
     def take(self, notice: Notice, line: str) -> None:  # noqa: ARG002 - a line holds everything
         """Print the line."""
         print(line, flush=True)
+
+    def close(self) -> None:
+        """Do nothing: standard output is the process's."""
 
 
 class Sent:
@@ -52,6 +58,12 @@ class Sent:
             else:
                 return
 
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def _connected(self) -> syslog.Connection:
         if self._connection is None:
             self._connection = syslog.Connection(self._receiver)
@@ -61,9 +73,7 @@ class Sent:
         return self._connection
 
     def _lose(self, why: str) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.close()
         if not self._is_away:
             print(f"sealward: {self._receiver}: {why}; tried every {PAUSE:.0f} s", file=sys.stderr)
         self._is_away = True
