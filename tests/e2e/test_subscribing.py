@@ -16,6 +16,7 @@ import pika
 import psycopg
 import pytest
 from celery import Celery
+from collector import Collector
 from running import BATCH, WEB, until
 
 from sealward.cli.node.node import ADD_USER
@@ -231,3 +232,40 @@ def known(database: psycopg.Connection[tuple[object, ...]]) -> bool:
     """Say whether the role is there."""
     found = database.execute("SELECT 1 FROM pg_roles WHERE rolname = 'celery_reader'").fetchone()
     return found is not None
+
+
+def test_formats_of_security_systems(stack: Stack, run: Run) -> None:
+    """The example prints a finding of OCSF."""
+    resigned(stack)
+    (block,) = examples("subscribing.md", "sh", "Formats of security systems, and syslog")
+    event = json.loads(run(block))
+
+    assert (event["class_uid"], event["metadata"]["event_code"]) == (2004, "sign.validated")
+
+
+def test_a_restart_goes_on_after_the_last_event_that_was_sent(
+    stack: Stack, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Two runs over syslog send each event once; a receiver that cannot be is refused."""
+    resigned(stack)
+    receiver = Collector(None)
+    words = [sys.executable, "-m", "sealward", "subscribe", "--from", "first", "--count", "3"]
+    words += ["--to", f"syslog+tcp://127.0.0.1:{receiver.port}", "--keep", str(tmp_path / "position")]
+    for _ in range(2):
+        done = subprocess.run(words, env=environment, timeout=60, check=False, capture_output=True)  # noqa: S603 - ours
+        assert done.returncode == 0, done.stderr
+    until(lambda: len(receiver.messages) == 6)
+    refused = subprocess.run(  # noqa: S603 - ours
+        [*words, "--to", "https://siem"],
+        env=environment,
+        timeout=60,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    receiver.close()
+    positions = [json.loads(one.partition("\ufeff")[2])["sequence"] for one in receiver.messages]
+
+    assert positions == sorted(set(positions))
+    assert refused.returncode == 2
+    assert "syslog+tls://HOST:PORT" in refused.stderr
