@@ -31,7 +31,6 @@ def test_a_target_that_the_page_names_is_there(target: str) -> None:
     ("file", "name"),
     [
         ("sealward/events/codec.py", "EVENTS"),
-        ("sealward/events/codec.py", "LATE"),
         ("sealward/events/store/roles.py", "DECISIONS"),
         ("sealward/events/store/roles.py", "ORDERS"),
         ("sealward/node_agent/measuring/profile.py", "SECTIONS"),

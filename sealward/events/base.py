@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from sealward.events.late import late
 from sealward.events.values import Actor, Line, RequestId, TaskId  # noqa: TC001 - read off the annotations
 
 STREAMS = uuid.UUID("0d5e6a51-6f2a-5d0e-9d0a-5ea1a4d00001")
@@ -55,8 +56,8 @@ class Event:
     actor: Actor
     task_id: TaskId | None = None
     request_id: RequestId | None = None
-    origin: Origin | None = None
-    global_request_id: RequestId | None = None
+    origin: Origin | None = late()
+    global_request_id: RequestId | None = late()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sealward.error import SealwardError
 from sealward.events import enforcement, node, sign, typed, values
 from sealward.events.base import Event, Recorded
 from sealward.events.findings.shown import shown
+from sealward.events.late import late_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,22 +32,6 @@ EVENTS: dict[str, type[Event]] = {
     if isinstance(found, type) and issubclass(found, Event) and "topic" in vars(found)
 }
 """The event class of each topic: each class with a topic in the modules of events."""
-
-LATE: Final = (
-    "origin",
-    "global_request_id",
-    "running",
-    "taken_at",
-    "grounds",
-    "leaving",
-    "in_doubt",
-    "contested",
-    "fingerprint",
-)
-"""Fields that events of the first version did not have."""
-
-LATE_IN_POLICIES: Final = {"on_loss": "hold"}
-"""Fields that policies in events of the first version did not have, with the value that is not written."""
 
 UPCASTS: dict[tuple[str, int], Upcast] = {}
 """(topic, version) → the function that turns fields of that version into fields of the next version."""
@@ -81,7 +66,7 @@ def write(event: Event) -> bytes:
 def encode(event: Event) -> bytes:
     """Return the event as canonical JSON (sorted keys) with its `version`; the topic travels beside it.
 
-    A field of `LATE` that is None is left out, so the bytes are the same as before the field existed.
+    A field that was added later (`late`) and is None is left out, so the bytes are the same as before.
     """
     kind: Any = type(event)
     return msgspec.json.encode(_wire_form(kind).of(event), order="sorted")
@@ -97,7 +82,8 @@ class _WireForm:
         names = sorted((*(one.name for one in dataclasses.fields(kind)), "version"))
         self._struct = msgspec.defstruct(kind.__name__, names)
         self._values = operator.attrgetter(*names)
-        self._late = [number for number, name in enumerate(names) if name in LATE]
+        late = late_fields(kind)
+        self._late = [number for number, name in enumerate(names) if name in late]
         self._policy = names.index("policy") if "policy" in names else None
         self._findings = names.index("findings") if "findings" in names else None
 
@@ -122,7 +108,7 @@ def _wire_form(kind: type[Event]) -> _WireForm:
 def _policy(policy: Policy | ServerPolicy) -> Fields:
     """Return the fields of a policy. A later field is left out when its value is the one of before."""
     fields: Fields = msgspec.to_builtins(policy)
-    usual = LATE_IN_POLICIES.items()
+    usual = msgspec.to_builtins(late_fields(type(policy))).items()
     return {name: value for name, value in fields.items() if (name, value) not in usual}
 
 

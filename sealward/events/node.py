@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from sealward.events.base import Event, Moment
 from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
+from sealward.events.late import late
 from sealward.events.policy import Policy  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
     Code,
@@ -170,8 +171,8 @@ class InstanceAppeared(NodeEvent):
 
     server_id: ServerId
     instance_name: InstanceName
-    running: bool | None = None
-    leaving: bool | None = None
+    running: bool | None = late()
+    leaving: bool | None = late()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,7 @@ class InstanceLeft(NodeEvent):
 
     server_id: ServerId
     instance_name: InstanceName
-    taken_at: Moment | None = None
+    taken_at: Moment | None = late()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from sealward.events.late import late
+
 
 class OnDoubt(StrEnum):
     """How the start gate answers an objection: it only records it, or also refuses the start."""
@@ -51,7 +53,7 @@ class Policy:
     on_violation: OnViolation = OnViolation.OBSERVE
     grace: float = 60.0
     firmware: OnDoubt = OnDoubt.OBSERVE
-    on_loss: OnLoss = OnLoss.HOLD
+    on_loss: OnLoss = late(OnLoss.HOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from sealward.events.base import Event, Moment
 from sealward.events.comparison.measurement import Finding  # noqa: TC001 - the wire form is read off the annotations
 from sealward.events.is_valid import IsValid  # noqa: TC001 - as above
+from sealward.events.late import late
 from sealward.events.policy import ServerPolicy  # noqa: TC001 - as above
 from sealward.events.values import (  # noqa: TC001 - rules and wire form are read off the annotations
     Code,
@@ -59,7 +60,7 @@ class SignUpdated(SignOrdered):
 
     topic: ClassVar[str] = "sign.updated"
 
-    in_doubt: bool | None = None
+    in_doubt: bool | None = late()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class SignValidated(SignEvent):
     cause: Code
     checked_at: OrNever
     fresh_until: OrNever
-    fingerprint: Word | None = None
+    fingerprint: Word | None = late()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +176,7 @@ class SignMoved(SignPlaced):
     from_node_id: Id
     from_hostname: Hostname
     generation: Generation
-    grounds: Grounds | None = None
+    grounds: Grounds | None = late()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +194,7 @@ class SignLeaving(SignPlaced):
     to_node_id: Id
     to_hostname: Hostname
     announced_at: Moment
-    contested: bool | None = None
+    contested: bool | None = late()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

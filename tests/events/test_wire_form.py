@@ -18,6 +18,7 @@ from sealward.events.cause import Cause
 from sealward.events.comparison.measurement import Finding
 from sealward.events.findings.code import FINDINGS
 from sealward.events.findings.sentence import sentence
+from sealward.events.late import late_fields
 from sealward.events.sign import SignValidated
 from sealward.events.verdict_reason import VerdictReason
 
@@ -30,11 +31,12 @@ def by_fields(event: Event) -> bytes:
     fields: dict[str, Any] = {
         one.name: msgspec.to_builtins(getattr(event, one.name)) for one in dataclasses.fields(event)
     }
-    fields = {name: value for name, value in fields.items() if name not in codec.LATE or value is not None}
+    late = late_fields(type(event))
+    fields = {name: value for name, value in fields.items() if name not in late or value is not None}
     if "findings" in fields:
         fields["findings"] = [_by_fields(one) for one in getattr(event, "findings")]  # noqa: B009 - not every event has findings
     if "policy" in fields:
-        usual = codec.LATE_IN_POLICIES.items()
+        usual = {"on_loss": "hold"}.items()
         fields["policy"] = {name: one for name, one in fields["policy"].items() if (name, one) not in usual}
     return msgspec.json.encode(fields | {"version": event.version}, order="sorted")
 
