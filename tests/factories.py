@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sealward.events import codec, enforcement, node, sign
+from sealward.events import enforcement, node, sign
 from sealward.events.base import Event, Recorded, Stored
 from sealward.events.comparison.measurement import Finding
 from sealward.events.is_valid import IsValid
 from sealward.events.policy import OnDoubt, OnViolation, Policy, ServerPolicy, Unsigned
+from sealward.events.wire import codec
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 250_000, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, 12, 15, tzinfo=UTC)

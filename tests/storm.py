@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import pika
 from running import BASTION, BATCH, DATABASE, WEB
 
-from sealward.events import cloudevent
 from sealward.events.bus.amqp import EXCHANGE
+from sealward.events.wire import cloudevent
 from stack.sealward import Stack
 
 SERVERS = (WEB, DATABASE, BATCH, BASTION)

@@ -11,7 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sealward.events import ranges, values
+from sealward.events import values
+from sealward.events.wire import ranges
 
 FEW = 4
 """Entries that are drawn at most, where no rule allows fewer."""

@@ -30,7 +30,7 @@ def test_a_target_that_the_page_names_is_there(target: str) -> None:
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("sealward/events/codec.py", "EVENTS"),
+        ("sealward/events/wire/codec.py", "EVENTS"),
         ("sealward/events/store/roles.py", "DECISIONS"),
         ("sealward/events/store/roles.py", "ORDERS"),
         ("sealward/node_agent/measuring/profile.py", "SECTIONS"),

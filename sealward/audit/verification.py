@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.audit.folder import ExportRefused
 from sealward.commands.writer.soundness import Soundness
-from sealward.events import codec
 from sealward.events.base import Recorded
 from sealward.events.set_aside import Unread
 from sealward.events.tlog.checkpoint import read_checkpoint
@@ -19,6 +18,7 @@ from sealward.events.tlog.note import read_note
 from sealward.events.tlog.refusals import CheckpointRefused, NoteRefused, PolicyRefused
 from sealward.events.tlog.tiles import Tile, appended, subtrees, width_at
 from sealward.events.verdict import NEVER
+from sealward.events.wire import codec
 from sealward.projections.store.database import Projections
 from sealward.projections.store.sqlite import SqliteBackend
 

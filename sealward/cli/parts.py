@@ -98,10 +98,10 @@ def _worker(args: argparse.Namespace) -> int:
     from sealward.control_plane import Core, Worker
     from sealward.events.bus.bus import Bus
     from sealward.events.bus.tls import Tls
-    from sealward.events.codec import EventRefused
     from sealward.events.signing.keys import KeyRefused
     from sealward.events.store.postgres import NotAllowed, NotMigrated
     from sealward.events.store.store import StoreUnavailable
+    from sealward.events.wire.codec import EventRefused
 
     where = settings()
     _database(where)

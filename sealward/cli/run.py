@@ -50,8 +50,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _serve(where: Settings) -> int:
     from sealward.embedded import Embedded
-    from sealward.events.codec import EventRefused
     from sealward.events.signing.keys import KeyRefused
+    from sealward.events.wire.codec import EventRefused
     from sealward.http.auth.access import AccessRulesRefused
     from sealward.settings import SettingRefused
 

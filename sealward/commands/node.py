@@ -11,7 +11,7 @@ from sealward.commands.fact import about_node, asked_by
 from sealward.commands.membership import member
 from sealward.commands.node_state import Software
 from sealward.events import node as facts
-from sealward.events import ranges
+from sealward.events.wire import ranges
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,10 +7,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events.cause import Cause
 from sealward.events.set_aside import BROKEN
+from sealward.events.wire import cloudevent, codec
 from sealward.node_agent.enforcement import Enforcement
 from sealward.node_agent.files.measurer import NO_SERVER
 from sealward.node_agent.firmware_report import FirmwareReport

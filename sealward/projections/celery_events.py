@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.events import codec
 from sealward.events import node as of_node
 from sealward.events.set_aside import BROKEN, only_said
+from sealward.events.wire import codec
 from sealward.projections.task_state import TaskState
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 
 from sealward.events import typed
 from sealward.events.base import Origin
-from sealward.events.codec import EVENTS
+from sealward.events.wire.codec import EVENTS
 from sealward.projections.store.tables import up_to
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from sealward.events import node as of_node
-from sealward.events import ranges, typed
 from sealward.events import sign as of_sign
+from sealward.events import typed
 from sealward.events.claim import Claim
 from sealward.events.comparison.binding import AS_SIGNED, Binding, after
 from sealward.events.policy import AS_NODE, ServerPolicy
@@ -28,6 +28,7 @@ from sealward.events.verdict import (
     withheld,
 )
 from sealward.events.verdict_reason import VerdictReason
+from sealward.events.wire import ranges
 from sealward.projections.store.tables import up_to
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from database_roles import USERS, documented
 from factories import ONE_OF_EACH, event
 
 from sealward.events.base import Event
-from sealward.events.codec import EVENTS
 from sealward.events.node import NodeActivated, NodeRegistered, NodeReturned, NodeSwept
 from sealward.events.sign import SignCreated, SignPolicySet, SignValidated
 from sealward.events.store import roles
 from sealward.events.store.postgres import NotAllowed, postgres
 from sealward.events.store.store import EventStore, VersionConflict
+from sealward.events.wire.codec import EVENTS
 from stack.postgres import Postgres
 
 

@@ -29,11 +29,11 @@ from sealward.commands.writer.stream import of_node, of_sign
 from sealward.control.leases import Leases
 from sealward.control.set_aside import DECISIONS, SetAside
 from sealward.control_plane import Core
-from sealward.events import codec
 from sealward.events.base import Event, sign_stream
 from sealward.events.bus.connection import BusUnavailable
 from sealward.events.sign import SignSealed
 from sealward.events.store.store import EventStore, Snapshot, sqlite
+from sealward.events.wire import codec
 from sealward.intake.lease_keeper import LeaseKeeper
 from sealward.intake.telling.answers import Answers
 from sealward.intake.telling.notes import Notes

@@ -26,7 +26,7 @@ from reporter import Reporter
 from running import until
 
 from sealward.control_plane import Core, Worker
-from sealward.events import codec, values
+from sealward.events import values
 from sealward.events.base import Recorded
 from sealward.events.bus.amqp import EXCHANGE
 from sealward.events.bus.bus import Bus
@@ -34,6 +34,7 @@ from sealward.events.bus.connection import connect
 from sealward.events.is_valid import IsValid
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, sqlite
+from sealward.events.wire import codec
 from sealward.projections.store.backend import Backend
 from sealward.projections.store.database import Projections
 from sealward.projections.store.postgres import PostgresBackend

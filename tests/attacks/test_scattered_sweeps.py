@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reporter import Reporter
 
-from sealward.events import ranges
 from sealward.events.node import NodeSwept
 from sealward.events.store import store as stores
+from sealward.events.wire import ranges
 from sealward.protocol import reports
 
 SIGNS = 300

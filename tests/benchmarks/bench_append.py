@@ -28,11 +28,11 @@ from reporter import Reporter
 from sealward.commands.context import RequestContext
 from sealward.commands.messages import RequestValidation
 from sealward.commands.writer.handler import Handler
-from sealward.events import codec
 from sealward.events.base import utc_now
 from sealward.events.sign import SignValidationRequested
 from sealward.events.store.postgres import Database, PostgresLog, postgres
 from sealward.events.store.store import EventStore
+from sealward.events.wire import codec
 from stack.postgres import Postgres
 
 WRITERS = 4

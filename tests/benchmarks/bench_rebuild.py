@@ -27,12 +27,12 @@ from eventsourcing.projection import Projection, ProjectionRunner
 from factories import event
 from private import postgres_server
 
-from sealward.events import codec
 from sealward.events.base import Event, Recorded, node_stream, sign_stream
 from sealward.events.node import InstanceAppeared, NodeRegistered
 from sealward.events.sign import SignCreated, SignSealed, SignUpdated, SignValidated
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
+from sealward.events.wire import codec
 from sealward.projections.store import database as projections_database
 from sealward.projections.store.database import Projections
 from sealward.projections.store.postgres import PostgresBackend, PostgresTables

@@ -22,11 +22,11 @@ from running import until
 
 from sealward.control.database import ControlPosition
 from sealward.control.postgres import PostgresControl
-from sealward.events import cloudevent
 from sealward.events.bus.amqp import EXCHANGE, AmqpPublisher
 from sealward.events.bus.relay import Relay
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
+from sealward.events.wire import cloudevent
 
 EVENTS = 20_000
 SINGLE = 1_500

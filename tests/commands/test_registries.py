@@ -14,9 +14,9 @@ from sealward.commands.errors import NotRegistered
 from sealward.commands.writer.deciders import DECIDERS, Surroundings, decide
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
-from sealward.events.codec import EVENTS
 from sealward.events.node import NodeEvent
 from sealward.events.sign import SignEvent
+from sealward.events.wire.codec import EVENTS
 from sealward.protocol.reports import Firmware
 
 if TYPE_CHECKING:

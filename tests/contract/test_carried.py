@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from strategies import drawn
 
-from sealward.events import cloudevent, codec, values
+from sealward.events import values
 from sealward.events.base import Event, node_stream, sign_stream
 from sealward.events.bus.amqp import EXCHANGE, AmqpPublisher
 from sealward.events.bus.bus import Bus
@@ -29,6 +29,7 @@ from sealward.events.sign import SignCreated, SignEvent
 from sealward.events.store import store as stores
 from sealward.events.store.postgres import migrate, postgres
 from sealward.events.store.store import EventStore
+from sealward.events.wire import cloudevent, codec
 from sealward.projections.celery_events import EXCHANGE as CELERY
 from sealward.projections.celery_events import CeleryEvents
 from sealward.projections.store.backend import Backend

@@ -22,12 +22,12 @@ from sealward.commands.writer.handler import Handler
 from sealward.commands.writer.unit_of_work import UnitOfWork
 from sealward.control.database import ControlPosition
 from sealward.control.postgres import PostgresControl
-from sealward.events import cloudevent
 from sealward.events.base import utc_now
 from sealward.events.bus.amqp import STREAM
 from sealward.events.signing import keys
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore
+from sealward.events.wire import cloudevent
 from sealward.protocol.reports import Sweep
 from stack.sealward import Stack
 

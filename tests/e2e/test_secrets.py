@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from running import WEB, Running, running, until
 
-from sealward.events import cloudevent
+from sealward.events.wire import cloudevent
 
 OLD, NEW = "hunter2-as-signed", "hunter3-as-found"
 PRODUCT = "<entry name='product'>"

@@ -22,7 +22,6 @@ from running import until
 from storm import SERVERS, Answers, Fleet, Storm, Subscriber
 
 from sealward.events import node as of_node
-from sealward.events import ranges
 from sealward.events import sign as of_sign
 from sealward.events import verdict as rules
 from sealward.events.base import Event, Recorded, utc_now
@@ -34,6 +33,7 @@ from sealward.events.signing import statement as statements
 from sealward.events.store.postgres import postgres
 from sealward.events.store.store import EventStore, StoreUnavailable
 from sealward.events.verdict import UNSEALED, Verdict
+from sealward.events.wire import ranges
 from sealward.node_agent.hypervisor.fleet import sample_uri
 from sealward.node_agent.hypervisor.hypervisor import describe
 from sealward.node_agent.measuring.measure import measure

@@ -10,9 +10,9 @@ from typing import Any
 import pika
 from running import BASTION, BATCH, DATABASE, WEB, until
 
-from sealward.events import cloudevent
 from sealward.events.bus.amqp import EXCHANGE, STREAM
 from sealward.events.store.postgres import postgres
+from sealward.events.wire import cloudevent
 from stack.compose import services
 from stack.sealward import Stack
 

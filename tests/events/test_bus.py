@@ -11,11 +11,11 @@ import pytest
 from factories import event
 from running import until
 
-from sealward.events import cloudevent
 from sealward.events.bus.bus import Bus
 from sealward.events.bus.relay import BusPublisher, FromNow, Relay
 from sealward.events.node import NodeActivated
 from sealward.events.store import store as stores
+from sealward.events.wire import cloudevent
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from factories import ONE_OF_EACH, event, recorded, stored
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.events import cloudevent, codec
 from sealward.events.base import Recorded, Stored
-from sealward.events.codec import EVENTS, EventFromNewerVersion, EventRefused
 from sealward.events.sign import SignRevoked
+from sealward.events.wire import cloudevent, codec
+from sealward.events.wire.codec import EVENTS, EventFromNewerVersion, EventRefused
 
 EACH = recorded(ONE_OF_EACH)
 GOLDEN = Path(__file__).parents[1] / "assets" / "events"

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from factories import ONE_OF_EACH
 
-from sealward.events import codec
 from sealward.events.base import Event, Origin, Recorded, sign_stream
-from sealward.events.codec import EventFromNewerVersion, EventRefused, decode, encode
 from sealward.events.node import InstanceAppeared, InstanceLeft
 from sealward.events.policy import OnDoubt, OnLoss, Policy, Unsigned
 from sealward.events.sign import Grounds
+from sealward.events.wire import codec
+from sealward.events.wire.codec import EventFromNewerVersion, EventRefused, decode, encode
 
 GOLDEN = Path(__file__).parent.parent / "assets" / "events"
 

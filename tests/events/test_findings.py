@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import drawn
 
-from sealward.events import codec, values
+from sealward.events import values
 from sealward.events.comparison.measurement import Finding
 from sealward.events.findings.code import FINDINGS
 from sealward.events.findings.coding import coded
@@ -23,6 +23,7 @@ from sealward.events.findings.reason import OF_OBJECTIONS, OF_VERDICTS
 from sealward.events.findings.sentence import LONGEST, sentence
 from sealward.events.findings.shown import shown
 from sealward.events.sign import SignValidated
+from sealward.events.wire import codec
 
 if TYPE_CHECKING:
     from sealward.events.base import Event

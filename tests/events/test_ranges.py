@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealward.events.ranges import RangesRefused, parse, render
+from sealward.events.wire.ranges import RangesRefused, parse, render
 
 
 @given(st.sets(st.integers(1, 60)))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import drawn
 
-from sealward.events import codec, values
+from sealward.events import values
 from sealward.events.base import Event
 from sealward.events.cause import Cause
 from sealward.events.comparison.measurement import Finding
@@ -21,6 +21,7 @@ from sealward.events.findings.sentence import sentence
 from sealward.events.late import late_fields
 from sealward.events.sign import SignValidated
 from sealward.events.verdict_reason import VerdictReason
+from sealward.events.wire import codec
 
 
 def by_fields(event: Event) -> bytes:

@@ -12,8 +12,8 @@ import pytest
 from running import ADMIN, DATABASE, WEB, Running, until
 
 from sealward.control.role import Role
-from sealward.events import cloudevent
 from sealward.events.base import Recorded
+from sealward.events.wire import cloudevent
 from sealward.http.log import event
 
 

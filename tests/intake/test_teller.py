@@ -10,13 +10,13 @@ from factories import NODE, NOON, event
 
 from sealward.control.database import ControlPosition
 from sealward.control.untold import Untold
-from sealward.events import cloudevent
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.base import Event, node_stream
 from sealward.events.bus.connection import BusUnavailable
 from sealward.events.store import store as stores
 from sealward.events.store.store import StoreUnavailable
+from sealward.events.wire import cloudevent
 from sealward.intake.registration.addresses import Addresses
 from sealward.intake.telling.teller import Teller
 from sealward.intake.telling.voice import Voice

@@ -87,8 +87,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from sealward.events import cloudevent
-    from sealward.events.codec import EVENTS
+    from sealward.events.wire import cloudevent
+    from sealward.events.wire.codec import EVENTS
 
     if args.topic is None:
         print("\n".join(sorted(EVENTS)))

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sealward.commands.writer.stream import of_node, of_sign
-from sealward.events import codec, typed
+from sealward.events import typed
 from sealward.events.node import NodeEvent, NodeKeyReplaced, NodeRegistered, NodeSwept
 from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent, SignSealed, SignValidated
@@ -22,6 +22,7 @@ from sealward.events.signing.envelope import EnvelopeRefused, NotVerified, parse
 from sealward.events.signing.keys import KeyRefused, public_key
 from sealward.events.signing.statement import StatementRefused
 from sealward.events.signing.statement import parse as stated
+from sealward.events.wire import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

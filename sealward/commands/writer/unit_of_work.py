@@ -14,10 +14,11 @@ from sealward.commands.errors import StreamUnreadable, Unrecordable
 from sealward.commands.writer.stream import Stream, of, of_node, of_sign
 from sealward.commands.writer.stream_cache import CachedStream, StreamCache
 from sealward.commands.writer.unreadable import Unreadable
-from sealward.events import codec, typed, values
+from sealward.events import typed, values
 from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent
 from sealward.events.store.store import Snapshot
+from sealward.events.wire import codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,18 +16,18 @@ import pika
 import pika.exceptions
 from pika.exchange_type import ExchangeType
 
-from sealward.events import cloudevent
 from sealward.events.bus.amqp_session import Session, parameters
 from sealward.events.bus.connection import BusUnavailable
 from sealward.events.set_aside import BROKEN, only_said
+from sealward.events.wire import cloudevent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sealward.events.base import Stored
     from sealward.events.bus.tls import Tls
-    from sealward.events.cloudevent import Message
     from sealward.events.set_aside import SetAside
+    from sealward.events.wire.cloudevent import Message
 
 EXCHANGE: Final = "sealward.events"
 STREAM: Final = "sealward.audit"

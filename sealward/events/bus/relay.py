@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sealward.events import cloudevent
 from sealward.events.loop import Loop
 from sealward.events.set_aside import only_said
+from sealward.events.wire import cloudevent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

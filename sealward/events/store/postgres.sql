@@ -179,7 +179,7 @@ CREATE TABLE barred (
     until TIMESTAMPTZ NOT NULL
 );
 
--- 16 MiB, as sealward/events/codec.py has it: an event that no process can hold would stop all processes.
+-- 16 MiB, as sealward/events/wire/codec.py has it: an event that no process can hold would stop all processes.
 ALTER TABLE events ADD CONSTRAINT events_are_bounded
     CHECK (octet_length(state) <= 16777216 AND octet_length(topic) <= 255) NOT VALID;
 

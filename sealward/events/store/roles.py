@@ -12,12 +12,12 @@ from typing import Final
 
 from psycopg.rows import dict_row
 
-from sealward.events.codec import EVENTS
 from sealward.events.node import NodeInvited, NodeRegistered
 from sealward.events.sign import SignCreated, SignEvent
 from sealward.events.store.postgres import reachable
 from sealward.events.store.postgres_connections import Connection, parameters
 from sealward.events.store.sql import blocks
+from sealward.events.wire.codec import EVENTS
 
 SQL: Final = blocks("sealward.events.store", "roles.sql")
 API: Final = "sealward_api"

@@ -19,10 +19,10 @@ from eventsourcing.popo import POPOAggregateRecorder, POPOApplicationRecorder
 from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
 
 from sealward.error import SealwardError
-from sealward.events import codec
 from sealward.events.base import Event, Recorded, Stored
 from sealward.events.set_aside import Unread
 from sealward.events.store.sql import blocks
+from sealward.events.wire import codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sealward.characters import CONTROL
-from sealward.events import ranges
 from sealward.events.values.quick import QUICK, Check, Quick
 from sealward.events.values.unfit import Unfit
+from sealward.events.wire import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

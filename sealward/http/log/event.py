@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.events import cloudevent
 from sealward.events.base import Recorded
-from sealward.events.codec import EVENTS
+from sealward.events.wire import cloudevent
+from sealward.events.wire.codec import EVENTS
 from sealward.http.auth.access import PROOF, Rule
 from sealward.http.log.filter import CLOCKS, Filter
 from sealward.http.operation.answer import Position, Time, Uuid, answer

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sealward.events import cloudevent
-from sealward.events.codec import EVENTS
+from sealward.events.wire import cloudevent
+from sealward.events.wire.codec import EVENTS
 from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.answer import answer
 from sealward.http.operation.errors import Problem

@@ -19,10 +19,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from sealward.control.unproven import REASONS
-from sealward.events.codec import EVENTS
 from sealward.events.is_valid import IsValid
 from sealward.events.store.store import StoreUnavailable
 from sealward.events.version import is_older, own
+from sealward.events.wire.codec import EVENTS
 from sealward.http.auth.access import LOOKS, Rule
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import flag

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sealward.events import cloudevent, codec
 from sealward.events import node as of_node
 from sealward.events import sign as of_sign
 from sealward.events.bus.node_queues import QueueRefused
 from sealward.events.loop import Loop
 from sealward.events.set_aside import BROKEN, only_said
+from sealward.events.wire import cloudevent, codec
 from sealward.intake.telling.backoff import Backoff
 from sealward.protocol import telling
 from sealward.protocol.queues import queue_of

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sealward.events import ranges
+from sealward.events.wire import ranges
 from sealward.protocol import reports
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sealward.events.base import Recorded, utc_now
-from sealward.events.codec import EventFromNewerVersion
 from sealward.events.set_aside import BROKEN, Unread, detail_of
+from sealward.events.wire.codec import EventFromNewerVersion
 from sealward.projections.registered import Registered
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from sealward.events.codec import EVENTS
 from sealward.events.findings.kind import Kind
 from sealward.events.findings.shown import Finding
+from sealward.events.wire.codec import EVENTS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sealward.events import codec, schema, typed
+from sealward.events import typed
 from sealward.events.base import Recorded, Stored
 from sealward.events.node import NodeEvent
 from sealward.events.set_aside import BROKEN
 from sealward.events.sign import SignEvent
+from sealward.events.wire import codec, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

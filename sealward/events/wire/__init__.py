@@ -1,0 +1,1 @@
+"""The wire form of events, in the log and for subscribers."""
