@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import strategies
 from hypothesis import strategies as st
 
-from sealward.events import cloudevent, codec
 from sealward.events.base import Stored
-from sealward.events.codec import EVENTS
+from sealward.events.wire import cloudevent, codec
+from sealward.events.wire.codec import EVENTS
 from sealward.formats import notice
 
 if TYPE_CHECKING:

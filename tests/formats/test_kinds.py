@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from formats import events
 
-from sealward.events.codec import EVENTS
+from sealward.events.wire.codec import EVENTS
 from sealward.formats import kinds
 from sealward.formats.severity import Severity
 
