@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sealward.cli import dead_letters, demo, health, parts, register, run, token
+from sealward.cli import dead_letters, demo, health, parts, register, run, sample, token
 from sealward.cli.documents import openapi, policy, settings
 from sealward.cli.help import Parser
 from sealward.cli.log import audit, events, replay, subscribe, verify
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     for module in (
         run,
         demo,
+        sample,
         parts,
         health,
         node,

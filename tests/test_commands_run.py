@@ -142,6 +142,9 @@ def test_verify_says_whose_signatures_are_good(tmp_path: Path) -> None:
     assert (good.returncode, bad.returncode, none.returncode) == (0, 1, 2)
     assert WEB in good.stdout
     assert "NOT VERIFIED" in bad.stdout
+    assert bad.stdout.count("the envelope names the key ") == 2
+    assert "stranger: the key " in bad.stdout
+    assert " has not signed it\n" in bad.stdout
     assert "Traceback" not in none.stderr
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
 from sealward.cli.environment import settings
+from sealward.cli.letter import readable
 from sealward.cli.parts import broker
 from sealward.cli.refusal import Refusal, refusing
 
@@ -38,9 +39,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     listing.set_defaults(run=_list)
     show = verbs.add_parser(
         "show",
-        help="print the body of a message",
-        description="Print the body of a message. Control characters other than line feeds are escaped.",
+        help="print a message, decoded",
+        description="Print a message as indented JSON; signed payloads are decoded in their places. Nothing "
+        "is verified. Control characters other than line feeds are escaped.",
     )
+    show.add_argument("--raw", action="store_true", help="the body as it arrived")
     show.add_argument("id", help="as `dead-letters list` shows it")
     show.set_defaults(run=_show)
     for verb, what in (("replay", "put back into the inboxes they came from"), ("drop", "drop for good")):
@@ -65,7 +68,7 @@ def _show(args: argparse.Namespace) -> int:
         found = next((one for one in letters.all() if one.letter_id == args.id), None)
     if found is None:
         raise Refusal(f"no dead letter has the id {args.id}; `sealward dead-letters list` shows them")
-    text = found.body.decode(errors="backslashreplace")
+    text = found.body.decode(errors="backslashreplace") if args.raw else readable(found.body)
     print("\n".join(escaped(line) for line in text.split("\n")))
     return 0
 

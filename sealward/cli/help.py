@@ -11,6 +11,8 @@ INDENT: Final = "  "
 
 EXAMPLES: Final = {
     "sealward": ("sealward run", "sealward COMMAND --help"),
+    "sealward sample change": ("sealward sample change",),
+    "sealward sample restore": ("sealward sample restore",),
     "sealward health": ("sealward health", "sealward health --url http://127.0.0.1:9362"),
     "sealward token issue": ("sealward token issue alice --role security-officer --days 90",),
     "sealward node enroll": ("sealward node enroll kvm1 --broker amqps://broker.example:5671/%2F",),

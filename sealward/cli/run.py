@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import secrets
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,12 @@ from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from sealward.embedded import Embedded
     from sealward.settings import Settings
+
+log = logging.getLogger(__name__)
 
 BANNER = """Sealward listens at {url}; data in {data_dir}; Ctrl-C ends it.
 
@@ -24,6 +29,8 @@ BANNER = """Sealward listens at {url}; data in {data_dir}; Ctrl-C ends it.
        -d '{{"server_id": "{server_id}"}}' {url}/v1/sign
   curl -H "X-Auth-Token: $token" {url}/v1/sign/{server_id}
   curl -H "X-Auth-Token: $token" {url}/v1/sign/{server_id}/verdict
+"""
+SAMPLE = """  SEALWARD_DATA_DIR={data_dir} sealward sample change  # another disk; `sample restore` undoes it
 """
 
 
@@ -66,10 +73,32 @@ def _serve(where: Settings) -> int:
         try:
             embedded.start()
             embedded.wait_ready(where.wait)
-            _greet(embedded, where)
-            return process.wait()
+            with _sample(embedded, where):
+                _greet(embedded, where)
+                return process.wait()
         finally:
             embedded.stop()
+
+
+@contextlib.contextmanager
+def _sample(embedded: Embedded, where: Settings) -> Iterator[None]:
+    """Let `sealward sample` change the sample fleet, where this process watches the sample fleet."""
+    if where.libvirt_uri:
+        yield
+        return
+    from sealward.node_agent.hypervisor.sample_socket import SampleSocket
+
+    try:
+        samples = SampleSocket(where.data_dir, embedded.fleet)
+    except OSError as refused:  # the path of a socket has at most 107 bytes
+        log.warning("`sealward sample` cannot be served in %s: %s", where.data_dir, refused)
+        yield
+        return
+    samples.start()
+    try:
+        yield
+    finally:
+        samples.stop()
 
 
 def _greet(embedded: Embedded, where: Settings) -> None:
@@ -80,3 +109,5 @@ def _greet(embedded: Embedded, where: Settings) -> None:
     token = "$(openstack token issue -f value -c id)" if where.keystone else where.admin_token
     url = embedded.listener.url
     print(BANNER.format(url=url, data_dir=where.data_dir, token=token, server_id=server_id), flush=True)
+    if not where.libvirt_uri:
+        print(SAMPLE.format(data_dir=where.data_dir), flush=True)

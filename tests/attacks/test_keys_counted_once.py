@@ -15,7 +15,8 @@ from factories import SERVER
 from sealward.__main__ import main
 from sealward.events.comparison.measurement import Measurement
 from sealward.events.signing.envelope import sign
-from sealward.events.signing.keys import public_pem
+from sealward.events.signing.keyid import keyid
+from sealward.events.signing.keys import public_key, public_pem
 from sealward.events.signing.statement import Statement
 
 ONE, OTHER, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
@@ -107,6 +108,10 @@ def test_what_is_missing_is_counted(
     said = capsys.readouterr().out
     assert "NOT VERIFIED" in said
     assert "signed by 1 of 2 keys (in 3 files); all are needed" in said
+    signer, other = (keyid(public_key(text)) for text in (PEM, public_pem(STRANGER.public_key())))
+    assert f"the envelope names the key {signer}\n" in said
+    assert f"the key {signer} has signed it\n" in said
+    assert f"{stranger}: the key {other} has not signed it\n" in said
 
 
 @pytest.mark.parametrize("second", [PEM, public_pem(STRANGER.public_key())], ids=["the same", "another"])

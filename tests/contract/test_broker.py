@@ -217,6 +217,20 @@ def enrolled(rabbitmq_server: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
     )
     assert done.returncode == 0, done.stderr
     file = folder / "kvm-1.broker-url"
+    before = file.read_text()
+    twice = sealward(folder, "node", "enroll", "kvm-1", "--broker", control.replace("guest:guest@", ""))
+    again = subprocess.run(  # noqa: S603 - the script under test, a second time
+        ["/bin/bash", "-c", twice.stdout],
+        cwd=folder,
+        env=rabbitmq_server.environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (twice.returncode, again.returncode) == (0, 0), twice.stderr + again.stderr
+    assert "is a user already: its password stays" in again.stderr
+    assert file.read_text() == before
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not (folder / "kvm-1.password").exists()
     return control, file.read_text().strip()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sealward.characters import escaped
 from sealward.cli.refusal import Refusal, refusing
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def _verify(args: argparse.Namespace) -> int:
     except envelopes.NotVerified as refused:
         found = sum(_has_signed(envelope, key) for key in trusted)
         print(f"NOT VERIFIED: {refused}")
+        _list_keys(envelope, args.key)
         print(f"signed by {found} of {len(trusted)} keys{_repeated(args.key, trusted)}; all are needed")
         return 1
     try:
@@ -64,6 +66,22 @@ def _verify(args: argparse.Namespace) -> int:
     print(f"measured at {statement.measured_at.isoformat()} under {statement.measurement.profile}")
     print(f"digest {statement.measurement.digest}")
     return 0
+
+
+def _list_keys(envelope: Envelope, files: Sequence[Path]) -> None:
+    """Print the ids of the keys that the envelope names, and of the keys in the files.
+
+    An envelope can name any key id: only a signature that verifies counts.
+    """
+    from sealward.events.signing.keyid import keyid
+    from sealward.events.signing.keys import public_key
+
+    for signature in envelope.signatures:
+        print(escaped(f"the envelope names the key {signature.keyid or '(none)'}"))
+    for path in files:
+        key = public_key(path.read_bytes())
+        has = "has" if _has_signed(envelope, key) else "has not"
+        print(escaped(f"{path}: the key {keyid(key)} {has} signed it"))
 
 
 def _distinct(paths: Sequence[Path]) -> list[Ed25519PublicKey]:

@@ -45,6 +45,12 @@ SCRIPT: Final = """\
 set -Ceu # what a file's name leads to already is not written to
 umask 077
 {add_user}
+if rabbitmqctl --quiet list_users | cut -f 1 | grep -Fqx {user}; then
+    rabbitmqctl --quiet set_permissions -p {vhost} {user} {configure} {write} {read}
+    rabbitmqctl --quiet set_user_limits {user} {limits}
+    echo "{user} is a user already: its password stays. For a new one, delete_user {user} first." >&2
+    exit 0
+fi
 head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n' > {file}.password
 add_user {user} {file}.password
 rabbitmqctl --quiet set_permissions -p {vhost} {user} {configure} {write} {read}

@@ -27,6 +27,10 @@ class SampleFleet:
             self._connection = libvirt.open(uri)
         return self._connection
 
+    def server_ids(self) -> list[str]:
+        """Return the ids of the domains in their order."""
+        return sorted(domain.UUIDString() for domain in self._shared().listAllDomains())
+
     def xml(self, server_id: str) -> str:
         """Return the persistent XML of a domain."""
         return str(self._domain(server_id).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))

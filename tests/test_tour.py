@@ -1,4 +1,4 @@
-"""README shows what the tour really prints."""
+"""docs/tour.md shows what the tour really prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+TOUR = Path(__file__).parent.parent / "docs" / "tour.md"
 VARIES = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", "DATE"),
@@ -28,12 +28,12 @@ def normal(text: str) -> str:
     return text
 
 
-def test_readme_shows_the_tour_as_it_is() -> None:
-    """Times, ids and ports apart, the output in README is that of `sealward demo`."""
+def test_the_page_shows_the_tour_as_it_is() -> None:
+    """Times, ids and ports apart, the output on the page is that of `sealward demo`."""
     done = subprocess.run(
         [sys.executable, "-m", "sealward", "demo"], capture_output=True, text=True, timeout=60, check=False
     )
-    shown = README.read_text(encoding="utf-8").partition("## The tour")[2].split("```")[1]
+    shown = TOUR.read_text(encoding="utf-8").split("```")[1]
 
     assert done.returncode == 0
     assert normal(shown.lstrip("\n")) == normal(done.stdout)
