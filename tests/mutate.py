@@ -48,9 +48,14 @@ def status(copy: Path, tests: set[str]) -> int:
 
 
 def is_noticed(copy: Path, mutation: Mutation) -> bool:
-    """Apply a mutation to the copy, run its tests, and take the mutation back."""
+    """Apply a mutation to the copy, run its tests, and take the mutation back.
+
+    Raises SystemExit if the text does not stand in the file once: choose another small change of the rule.
+    """
     file = copy / "sealward" / mutation.file
-    before = file.read_text()
+    before = file.read_text() if file.exists() else ""
+    if before.count(mutation.text) != 1:
+        raise SystemExit(f"tests/mutations.py: {mutation.text!r} does not stand once in {mutation.file}")
     file.write_text(before.replace(mutation.text, mutation.becomes))
     try:
         return status(copy, set(mutation.tests.split())) == FAILED

@@ -163,9 +163,7 @@ MUTATIONS: Final = (
         "if node is not None:",
         "commands/test_membership.py",
     ),
-    Mutation(
-        "intake/reports/quota.py", "if size > LARGEST:", "if size >= LARGEST:", "attacks/test_floods.py"
-    ),
+    Mutation("intake/reports/quota.py", "if size > LARGEST:", "if size >= LARGEST:", "intake/test_quota.py"),
     Mutation(
         "commands/firmware.py",
         "if command.digest != firmwares.digest(node.firmware.found):",
@@ -175,9 +173,9 @@ MUTATIONS: Final = (
     # The node
     Mutation(
         "node_agent/gate/decision/decision.py",
-        "and not comparable.unread and",
-        "and",
-        "node_agent/gate/test_decision.py",
+        "or comparable.unread or signed.undecided",
+        "or signed.undecided",
+        "attacks/test_padded_boot_files.py attacks/test_mapped_files.py",
     ),
     Mutation(
         "node_agent/reactions.py",
