@@ -31,7 +31,7 @@ def cloud() -> Iterator[Cloud]:
 def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the `openstack` program, without its second of imports."""
     folder = tmp_path_factory.mktemp("openstack")
-    with warm.program(folder, "openstack", "openstackclient.shell:main") as program:
+    with warm.program(folder, "openstack", "openstackclient.shell:main", "openstack.") as program:
         yield program
 
 
