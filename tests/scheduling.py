@@ -28,6 +28,7 @@ LONGEST: Final = (
     "attacked",
     "tests/e2e/test_storms.py",
     "tests/e2e/test_outage.py",
+    "tests/attacks/test_held_up_database.py",
     "tests/attacks/test_what_was_read_runs.py",
     *APART,
 )

@@ -23,6 +23,7 @@ from sealward.projections.store.postgres import PostgresBackend
 from stack.postgres import SEALWARD, Postgres
 from stack.secrets import make
 
+pytestmark = pytest.mark.heavy  # most of these tests wait for seconds until a session is ended
 APPEND = "SELECT append_events('{}', '{}', '{}', '{}')"
 """No event; it takes the lock of the log all the same."""
 

@@ -30,7 +30,9 @@ def _rabbitmq(request: pytest.FixtureRequest) -> str:
     return server.url
 
 
-@pytest.fixture(params=[_memory, _rabbitmq], ids=["memory", "rabbitmq"])
+@pytest.fixture(
+    params=[_memory, pytest.param(_rabbitmq, marks=pytest.mark.heavy)], ids=["memory", "rabbitmq"]
+)
 def url(request: pytest.FixtureRequest) -> str:
     """Return the URL of a bus."""
     found: str = request.param(request)
