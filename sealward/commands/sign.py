@@ -168,6 +168,8 @@ def _compared(
 ) -> list[Event]:
     """Compare a measurement with the reference in force. Without a change or a task there is no event.
 
+    That a server was changed and changed back is an event, too.
+
     Raises FromTheFuture.
     """
     statement = command.statement
@@ -196,7 +198,8 @@ def _compared(
     is_first = sign.is_unseen or cause == Cause.PASSED_OVER
     is_late = moment <= sign.verdict.checked_at
     judgement = [_validated(sign, command, cause, verdict, moment, now)]
-    counts = has_changed or was_asked or (is_first and not is_late)
+    is_note = cause == Cause.CHANGED_BACK and verdict.is_valid is not IsValid.UNKNOWN
+    counts = has_changed or was_asked or ((is_first or is_note) and not is_late)
     return (judgement if counts else []) + bound + _block_jobs(sign, command, now)
 
 

@@ -20,6 +20,9 @@ class Cause(StrEnum):
     """An administrator asked for the measurement of one server."""
     DOMAIN_CHANGED = "domain-changed"
     """The domain or the files of one server changed, or the server is new to the node."""
+    CHANGED_BACK = "changed-back"
+    """The server was changed and changed back before it could be measured: libvirt told of the change, and
+    the server measures as before. This is recorded at most once a minute for each server."""
     SWEEP = "sweep"
     """All servers are measured at regular intervals."""
     RESCAN = "rescan"

@@ -85,10 +85,10 @@ class SignValidationRequested(SignEvent):
 class SignValidated(SignEvent):
     """A verdict, and the cause of the node's measurement.
 
-    `cause` is sealed, passed-over, requested or domain-changed when the node measured this server alone, and
-    sweep, rescan, agent-started or node-activated when the node measured all its servers. `fingerprint` is
-    the fingerprint of the measurement when the verdict is false or in doubt: it distinguishes two
-    measurements whose findings read alike.
+    `cause` is sealed, passed-over, requested, domain-changed or changed-back when the node measured this
+    server alone, and sweep, rescan, agent-started or node-activated when the node measured all its servers.
+    `fingerprint` is the fingerprint of the measurement when the verdict is false or in doubt: it
+    distinguishes two measurements whose findings read alike.
     """
 
     topic: ClassVar[str] = "sign.validated"

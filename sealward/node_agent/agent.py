@@ -32,7 +32,7 @@ from sealward.protocol.desired import Desired
 from sealward.protocol.telling import Behind, Incoming, Inquiry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
     import msgspec
@@ -225,13 +225,16 @@ class Agent:
                 if self._departures.any:
                     self._inventory.report(if_news=True)
 
-    def validate_changed(self, changed: set[str | None]) -> None:
-        """Validate the servers that changed; all servers where None is in the set."""
+    def validate_changed(self, changed: set[str | None], certain: Collection[str | None] = ()) -> None:
+        """Validate the servers that may have changed; all servers where None is in the set.
+
+        The servers of `certain` have changed, even if they are again as they were.
+        """
         if self.registered:
             with self._step():
-                self._validate_changed(changed)
+                self._validate_changed(changed, certain)
 
-    def _validate_changed(self, changed: set[str | None]) -> None:
+    def _validate_changed(self, changed: set[str | None], certain: Collection[str | None]) -> None:
         self._inventory.report(if_news=True)
         if NO_SERVER in changed:
             self._firmware.report()
@@ -241,7 +244,7 @@ class Agent:
                 self._signs.sweep(Cause.RESCAN)
             return
         for server_id in sorted(one for one in changed if one is not None):
-            self._signs.changed(server_id)
+            self._signs.changed(server_id, is_certain=server_id in certain)
 
     def _moment(self) -> datetime:
         return self._ledger.next_moment(self._clock())

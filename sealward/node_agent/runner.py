@@ -57,9 +57,13 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A domain changed; None: any domain may have changed."""
+    """A domain may have changed; None: any domain may have changed.
+
+    `is_certain`: the domain has changed, even if it is again as it was.
+    """
 
     server_id: str | None
+    is_certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,11 @@ class Runner:
         self._timing = timing
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._hypervisor = Hypervisor(
-            uri, lambda server_id: self._jobs.put(Changed(server_id)), opener, folders
+            uri,
+            lambda server_id: self._jobs.put(Changed(server_id)),
+            opener,
+            folders,
+            lambda server_id: self._jobs.put(Changed(server_id, is_certain=True)),
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
         hostname = hostname_of(ledger)
@@ -264,8 +272,9 @@ class Runner:
             self._agent.register_again()
         attempt = self._agent.set_aside.attempt
         changed = {job.server_id for job in batch if isinstance(job, Changed)}
+        certain = {job.server_id for job in batch if isinstance(job, Changed) and job.is_certain}
         if changed:
-            attempt("change", lambda: self._agent.validate_changed(changed))
+            attempt("change", lambda: self._agent.validate_changed(changed, certain))
         if self._agent.registered and any(isinstance(job, HookChanged) for job in batch):
             attempt("gate", self._agent.enforcement.check_gate)
         if batch:

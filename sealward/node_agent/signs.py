@@ -144,13 +144,17 @@ class Signs:
             if server_id not in self._references:
                 self._files.forget(server_id)
 
-    def changed(self, server_id: str) -> None:
-        """Validate a server whose domain or files changed, and carry out an order that failed before."""
+    def changed(self, server_id: str, *, is_certain: bool = False) -> None:
+        """Validate a server that may have changed, and carry out an order that failed before.
+
+        `is_certain`: the domain has changed, even if it is again as it was.
+        """
         self._sealing.try_again(server_id)
         self._answer(server_id)
         reference = self._references.get(server_id)
         if reference is not None and self._active is not False:
-            self._validator.validate(reference, Cause.DOMAIN_CHANGED)
+            cause = Cause.CHANGED_BACK if is_certain else Cause.DOMAIN_CHANGED
+            self._validator.validate(reference, cause)
 
     def hear(self, event: Event) -> None:
         """Act on an event."""

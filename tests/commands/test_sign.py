@@ -186,6 +186,17 @@ def test_what_a_sweep_passed_over_is_recorded_although_it_is_no_news() -> None:
     assert report(sealed(), CHANGED, second=2, cause=Cause.PASSED_OVER) != []
 
 
+def test_a_change_that_was_undone_is_recorded_although_it_is_no_news() -> None:
+    """Once: a report that comes twice is recorded once, and the verdict is as it was."""
+    (noted,) = report(sealed(), second=2, cause=Cause.CHANGED_BACK)
+    after = play(sealed(), [noted])
+
+    assert isinstance(noted, SignValidated)
+    assert (noted.is_valid, noted.cause) == (IsValid.TRUE, "changed-back")
+    assert report(after, second=2, cause=Cause.CHANGED_BACK) == []
+    assert report(after, second=1, cause=Cause.CHANGED_BACK) == []
+
+
 MOVE = MoveSign(
     context=RequestContext(actor="node:kvm3"),
     server_id=SERVER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -37,6 +38,7 @@ def compared(result: str, verdict: IsValid, *jobs: str) -> Comparison:
     return cast("Comparison", Result(result, verdict, jobs))
 
 
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SAME = compared(EQUAL, IsValid.TRUE)
 OTHER = compared("digests", IsValid.FALSE)
 DOUBTED = compared("digests", IsValid.UNKNOWN)
@@ -108,3 +110,21 @@ def test_a_server_that_is_forgotten_is_new() -> None:
     assert not reported.is_different(WEB)
     assert not reported.is_recorded(copying)
     assert reported.has_other_jobs(copying)
+
+
+def test_a_change_that_was_undone_is_told_once_a_minute() -> None:
+    """Of each server by itself: a guest or a script cannot write the log faster."""
+    reported = Reported()
+    told = [reported.may_tell_of_change_back(WEB, NOON + timedelta(seconds=second)) for second in range(180)]
+
+    assert sum(told) == 3
+    assert reported.may_tell_of_change_back(DATABASE, NOON)
+
+
+def test_a_change_that_was_seen_is_not_told_as_undone() -> None:
+    """The agent has just reported a result: that was the change."""
+    reported = Reported()
+    reported.note_news(WEB, NOON)
+
+    assert not reported.may_tell_of_change_back(WEB, NOON + timedelta(seconds=0.5))
+    assert reported.may_tell_of_change_back(WEB, NOON + timedelta(seconds=1.5))

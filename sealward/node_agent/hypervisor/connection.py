@@ -34,12 +34,15 @@ PART: Final = "libvirt"
 EVENTS: Final = (
     libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
     libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
-    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
-    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
     libvirt.VIR_DOMAIN_EVENT_ID_TUNABLE,
     libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
 )
-"""The events of libvirt that tell of a change of a domain."""
+"""The events of libvirt that tell that a domain may have changed."""
+DEVICE_EVENTS: Final = (
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+)
+"""The events of libvirt that tell that a running domain has changed, even if it measures as before."""
 
 
 def open_read_only(uri: str) -> libvirt.virConnect:
@@ -52,6 +55,7 @@ class Connection:
 
     `on_change` gets the UUID of a domain that changed. It gets None when any domain may have changed: when
     the connection is lost, and when it is back. `on_open` is called each time a connection was opened.
+    `on_rewritten` gets the UUID of a domain that has certainly changed, before `on_change` gets the UUID.
     """
 
     def __init__(
@@ -60,10 +64,12 @@ class Connection:
         on_change: Callable[[str | None], None],
         on_open: Callable[[], None],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
+        on_rewritten: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._uri = uri
         self._on_change = on_change
         self._on_open = on_open
+        self._on_rewritten = on_rewritten
         self._opener = opener
         self._connection: libvirt.virConnect | None = None
         self.version = ""
@@ -167,6 +173,8 @@ class Connection:
         connection.registerCloseCallback(lambda *_: self._lost.set(), None)
         for event in EVENTS:
             connection.domainEventRegisterAny(None, event, self._changed, None)
+        for event in DEVICE_EVENTS:
+            connection.domainEventRegisterAny(None, event, self._rewritten, None)
         with contextlib.suppress(libvirt.libvirtError):  # daemons apart have no networks, or no pools
             event = libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE
             connection.networkEventRegisterAny(None, event, self._redefined, None)
@@ -177,6 +185,10 @@ class Connection:
     def _redefined(self, *_details: object) -> None:
         """Hear of a network or a storage pool: any domain may name it."""
         self._on_change(None)
+
+    def _rewritten(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - as below
+        self._on_rewritten(domain.UUIDString())
+        self._on_change(domain.UUIDString())
 
     def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own
         self._on_change(domain.UUIDString())  # the UUID is part of the event: libvirt is not called for it

@@ -3,11 +3,16 @@
 Observed with libvirt 9.0: config-only edits, link states and snapshots come without an event. But libvirt
 writes every change of a domain to NAME.xml.new, and renames that file to NAME.xml. The persistent form is in
 libvirt's config folder, the running form in its run folder.
+
+libvirt writes the running form for many reasons, and the persistent form only when the domain is defined or
+changed. Two writes of the persistent form within the time that a change settles are a change of the domain,
+even if the domain is in the end as it was before.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from asyncinotify import Mask
@@ -27,13 +32,26 @@ MASK: Final = Mask.MOVED_TO | Mask.MOVED_FROM | Mask.CLOSE_WRITE | Mask.DELETE |
 
 
 class DomainFileWatch:
-    """Watches folders. `on_change` gets the name of a changed domain; None when any may have changed."""
+    """Watches folders. `on_change` gets the name of a changed domain; None when any may have changed.
 
-    def __init__(self, folders: Iterable[Path], on_change: Callable[[str | None], None]) -> None:
+    The first folder is libvirt's config folder. `on_rewritten` gets the name of a domain of which libvirt has
+    written the persistent form twice, before `on_change` gets the name.
+    """
+
+    def __init__(
+        self,
+        folders: Iterable[Path],
+        on_change: Callable[[str | None], None],
+        on_rewritten: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._folders = tuple(folders)
+        self._on_change = on_change
+        self._on_rewritten = on_rewritten
+        self._definitions: Counter[str] = Counter()
+        """By name how often libvirt has written the persistent form since the last call of `on_change`."""
         self._missing: tuple[Path, ...] = ()
         self._watch_thread: InotifyThread[str | None] = InotifyThread(
-            "libvirt's folders", self._look_for_missing, self._note, on_change
+            "libvirt's folders", self._look_for_missing, self._note, self._settled
         )
 
     def start(self) -> None:
@@ -78,4 +96,15 @@ class DomainFileWatch:
         if event.mask & Mask.Q_OVERFLOW:
             self._watch_thread.settle(None, 0)
         elif name.endswith(SUFFIX):
+            if event.mask & Mask.MOVED_TO and _folder(event) == self._folders[0]:
+                self._definitions[name.removesuffix(SUFFIX)] += 1
             self._watch_thread.settle(name.removesuffix(SUFFIX))
+
+    def _settled(self, name: str | None) -> None:
+        if name is not None and self._definitions.pop(name, 0) > 1:
+            self._on_rewritten(name)
+        self._on_change(name)
+
+
+def _folder(event: Event) -> Path | None:
+    return None if event.watch is None else event.watch.path

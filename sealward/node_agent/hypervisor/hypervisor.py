@@ -46,7 +46,8 @@ class Hypervisor:
     """The libvirt at one URI. Safe for many threads.
 
     `on_change` gets the UUID of a domain that changed, None when any domain may have changed. `folders` are
-    those in which a local QEMU driver keeps the XML of its domains.
+    those in which a local QEMU driver keeps the XML of its domains, the persistent forms first.
+    `on_rewritten` gets the UUID of a domain that has certainly changed, even if it is again as it was.
     """
 
     def __init__(
@@ -55,12 +56,15 @@ class Hypervisor:
         on_change: Callable[[str | None], None],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         folders: Iterable[Path] = (),
+        on_rewritten: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_change = on_change
+        self._on_rewritten = on_rewritten
         self._calls = TimedCalls(lambda _: on_change(None))
-        self._domain_files = DomainFileWatch(folders if _is_local_qemu(uri) else (), self._written)
+        watched = folders if _is_local_qemu(uri) else ()
+        self._domain_files = DomainFileWatch(watched, self._written, self._written_twice)
         self._definitions = Definitions()
-        self._connection = Connection(uri, self._changed, self._domain_files.watch, opener)
+        self._connection = Connection(uri, self._changed, self._domain_files.watch, opener, on_rewritten)
         self._server_ids: dict[str, str] = {}
         """By name the ids of the domains that `servers` found last."""
 
@@ -171,6 +175,11 @@ class Hypervisor:
         server_id = None if name is None else self._server_ids.get(name)
         if name is None or server_id is not None:
             self._on_change(server_id)
+
+    def _written_twice(self, name: str) -> None:
+        server_id = self._server_ids.get(name)
+        if server_id is not None:
+            self._on_rewritten(server_id)
 
 
 def _raise(failed: NotMeasured) -> NoReturn:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from sealward.events.is_valid import IsValid
 from sealward.node_agent.validation.comparison import EQUAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from sealward.node_agent.validation.comparison import Comparison
+
+CHANGED_BACK_EVERY: Final = timedelta(minutes=1)
+"""The time between two reports of changes of a server that were undone, at least."""
+JUST: Final = timedelta(seconds=1)
+"""The time after a report in which a change that was undone is taken for the change that was reported."""
 
 
 class Reported:
@@ -29,6 +36,10 @@ class Reported:
         """The servers whose recorded verdict is false."""
         self._jobs: dict[str, tuple[str, ...]] = {}
         """By server the block jobs that were reported last; no block jobs where nothing was reported."""
+        self._news_at: dict[str, datetime] = {}
+        """By server when a new result was measured last."""
+        self._changed_back: dict[str, datetime] = {}
+        """By server when a change that was undone was reported last."""
         self._different: set[str] = set()
         """The servers that were changed when this node measured them last (`Comparison.is_changed`)."""
 
@@ -55,9 +66,27 @@ class Reported:
         self._results[server_id] = comparison.result
         self._jobs[server_id] = comparison.measured.measurement.jobs
 
+    def note_news(self, server_id: str, moment: datetime) -> None:
+        """Note that a new result of a server was reported, from a measurement at that moment."""
+        self._news_at[server_id] = moment
+
     def has_other_jobs(self, comparison: Comparison) -> bool:
         """Say whether block jobs have begun or ended since block jobs were reported last."""
         return comparison.measured.measurement.jobs != self._jobs.get(comparison.reference.server_id, ())
+
+    def may_tell_of_change_back(self, server_id: str, moment: datetime) -> bool:
+        """Say whether a change that was undone may be reported, and note that it is.
+
+        It may once a minute for each server, and not where the agent has just reported a new result: then
+        the agent has seen the change.
+        """
+        times = ((self._changed_back, CHANGED_BACK_EVERY), (self._news_at, JUST))
+        for kept, span in times:
+            last = kept.get(server_id)
+            if last is not None and last <= moment < last + span:
+                return False
+        self._changed_back[server_id] = moment
+        return True
 
     def report_again(self, server_id: str) -> None:
         """Have the next result of a server reported, also if it is the same as before."""
@@ -93,5 +122,7 @@ class Reported:
         """Forget a server that is no longer signed."""
         self._results.pop(server_id, None)
         self._jobs.pop(server_id, None)
+        self._changed_back.pop(server_id, None)
+        self._news_at.pop(server_id, None)
         self._false.discard(server_id)
         self._different.discard(server_id)

@@ -172,7 +172,12 @@ class Validator:
         if found.is_equal:
             self._bindings.ran(server_id, found.measured.expanded)
         is_known = self._reported.result(server_id) == found.result and not found.is_news
-        if task_id is None and is_known and not self._reported.has_other_jobs(found):
+        is_changed_back = cause is Cause.CHANGED_BACK and is_known
+        is_changed_back = is_changed_back and self._reported.may_tell_of_change_back(server_id, moment)
+        if cause is Cause.CHANGED_BACK and not is_changed_back:
+            cause = Cause.DOMAIN_CHANGED
+        is_told = task_id is not None or is_changed_back or self._reported.has_other_jobs(found)
+        if is_known and not is_told:
             return
         is_shown = not found.is_equal or found.is_news
         self._reporter.report(
@@ -185,6 +190,8 @@ class Validator:
             remeasured=found.reference.remeasured,
         )
         self._reported.note_comparison(found)
+        if not is_known:
+            self._reported.note_news(server_id, moment)
 
     def _report_failure(self, order: Order, failed: NotMeasured, moment: datetime, cause: Cause) -> None:
         self._reporter.report_failure(order, failed, moment, cause)
