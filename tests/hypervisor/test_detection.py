@@ -166,7 +166,7 @@ def test_a_device_that_is_unplugged_again_is_true_again(booted: Running) -> None
 
 
 def test_a_change_that_is_undone_at_once_is_noted_once(sealward: Sealward, guest: Running) -> None:
-    """Mostly before the agent could measure the server; a change that was measured is false, and true again."""
+    """Mostly before the agent could measure the server. A change that was measured is false, then true."""
     before = guest.domain.maxMemory()
     for _ in range(20):
         guest.domain.setMemoryFlags(96 * 1024, CONFIG)
