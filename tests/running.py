@@ -113,6 +113,15 @@ class Running:
         until(lambda: self.task(task_id)["state"] == "SUCCESS")
         return task_id
 
+    def validate(self, server_id: str) -> str:
+        """Have a server measured now, and return the verdict.
+
+        An agent reports in order: all that it had to report before has arrived then.
+        """
+        task_id = self.ask("POST", f"/v1/sign/{server_id}/validate").json["task_id"]
+        until(lambda: self.task(task_id)["state"] in {"SUCCESS", "FAILURE"})
+        return self.is_valid(server_id)
+
     def task(self, task_id: str) -> dict[str, Any]:
         """Return a task."""
         known: dict[str, Any] = self.ask("GET", f"/v1/task/{task_id}").json["task"]

@@ -72,6 +72,7 @@ def test_the_image_of_a_running_server_as_nova_makes_it_is_an_event_and_no_viola
     until(lambda: jobs(sealward, guest)[-1] == [])
 
     assert guest.domain.isActive()
+    assert sealward.validate(guest.server_id) == "true"
     assert said(sealward, guest) == {"true"}
     assert len(jobs(sealward, guest)) == 2
     assert sealward.ask("GET", "/v1/events?type=instance.left").json["events"] == []
