@@ -1,7 +1,8 @@
 """Characters that a line of text must not have, and how text from outside is shown without them.
 
 A terminal, a line of a log, PostgreSQL (NUL), JSON and UTF-8 (lone surrogates) each refuse or misread some of
-these characters. https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters has the bidi ones.
+these characters. https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters lists the characters
+for text direction.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 CONTROL: Final = (
     r"\x00-\x1f\x7f-\x9f"  # C0, DEL and C1: also NUL, line feed, escape, next line
     r"\u2028\u2029"  # line and paragraph separator
-    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of text around
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # characters that change the direction of text
     r"\ud800-\udfff"  # lone surrogates, which UTF-8 has no bytes for
 )
 """The inside of a character class of a regular expression."""

@@ -98,7 +98,7 @@ def monitor(found: Storage, settings: Settings, clock: Callable[[], datetime] = 
 
 
 class Core:
-    """What each process of the control plane has: the databases, the command handler, the WSGI application.
+    """The parts that each process of the control plane has: databases, command handler, WSGI application.
 
     Without `seals` the process does not need the authority's key, and seals nothing.
     """

@@ -1,6 +1,6 @@
 """`make stack`: the processes and settings of compose.yaml, on private servers, until Ctrl-C.
 
-What dies is started again, so that `kill -9` can be tried on any of them.
+A process that dies is started again, so that `kill -9` can be tried on each process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stack.sealward import Stack
 
 
 def restart(stack: Stack) -> None:
-    """Start again what has died, as compose and systemd would. Raises NotStarted."""
+    """Start processes again that have died, as compose and systemd would. Raises NotStarted."""
     for name, process in tuple(stack.processes.items()):
         if process.poll() is not None:
             print(f"{name} ended with status {process.returncode}; it is started again", flush=True)

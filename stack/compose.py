@@ -1,4 +1,4 @@
-"""What compose.yaml says of Sealward's own processes: `make stack` starts these, and no others."""
+"""Sealward's own processes in compose.yaml: `make stack` starts these, and no other processes."""
 
 from __future__ import annotations
 

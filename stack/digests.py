@@ -1,6 +1,6 @@
 """`make digests`: writes into compose.yaml and Dockerfile which image each tag is now, as NAME:TAG@sha256:….
 
-A tag can be moved to another image by whoever has the registry; a digest is the image. The registry is asked
+The owner of the registry can move a tag to another image; a digest is the image. The registry is asked
 over its API (https://distribution.github.io/distribution/spec/api/), so no container engine is needed. With
 `--check` nothing is asked or written: images without a digest are listed, and status 1 says that there are.
 """
@@ -24,7 +24,7 @@ IMAGE: Final = re.compile(
     re.MULTILINE,
 )
 OWN: Final = "sealward:"
-"""What is built here has no digest before it is built."""
+"""An image that is built here has no digest before it is built."""
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 KINDS: Final = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
@@ -71,7 +71,7 @@ def digest(image: str, registry: str = HUB) -> str:
 
 
 def _asked(url: str) -> str:
-    """Return what a registry says, with a token of the kind that it asks for where it asks for one."""
+    """Return the answer of a registry, with a token of the kind that it asks for, if it asks for a token."""
     try:
         return _head(url)
     except urllib.error.HTTPError as refused:
@@ -91,7 +91,7 @@ def _head(url: str, token: str | None = None) -> str:
 
 
 def main() -> int:
-    """Pin, or with `--check` say what is not pinned."""
+    """Pin all images, or with `--check` name the images that are not pinned."""
     texts = {path: path.read_text(encoding="utf-8") for path in FILES}
     if sys.argv[1:] == ["--check"]:
         left = [f"{path.name}: {one}" for path, text in texts.items() for one in unpinned(text)]

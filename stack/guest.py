@@ -14,12 +14,12 @@ from xml.sax.saxutils import escape
 from stack.processes import NotStarted
 
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sealward")
-"""Where scripts/setup.sh keeps what is no package to be installed."""
+"""The folder in which scripts/setup.sh keeps files that are no installed packages."""
 BUSYBOX: Final = Path("/usr/bin/busybox")
 FIRMWARE: Final = Path("/usr/share/OVMF")
 MEBIBYTE: Final = 1024 * 1024
 READY: Final = "the guest is up"
-"""What a booted guest writes to its console."""
+"""The text that a booted guest writes to its console."""
 INIT: Final = f"""#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev
 /bin/busybox mount -t devtmpfs dev /dev
@@ -32,7 +32,7 @@ def kernel() -> Path:
     """Return a stock kernel. Raises NotStarted."""
     found = sorted(CACHE.glob("kernel/boot/vmlinuz-*"))
     if not found:
-        raise NotStarted(f"no kernel in {CACHE}: scripts/setup.sh dev fetches one")
+        raise NotStarted(f"no kernel in {CACHE}: scripts/setup.sh dev fetches a kernel")
     return found[-1]
 
 
@@ -97,7 +97,7 @@ class Guest:
 
     @property
     def console(self) -> Path:
-        """Return what its serial port is logged to."""
+        """Return the log file of the guest's serial port."""
         return self.folder / self.server_id / "console.log"
 
     @property
@@ -121,7 +121,7 @@ class Guest:
 
     @property
     def xml(self) -> str:
-        """Return what to define it with."""
+        """Return the XML that defines the guest."""
         mac = f"fa:16:3e:00:{self.number // 256:02x}:{self.number % 256:02x}"
         return f"""<domain type='qemu'>
   <name>{self.name}</name>
@@ -190,7 +190,7 @@ class Guest:
 _PORTS: Final = "".join(
     f"<controller type='pci' index='{index}' model='pcie-root-port'/>" for index in range(1, 13)
 )
-"""Ports for what is plugged in while the guest runs."""
+"""Ports for devices that are plugged in while the guest runs."""
 
 
 def _entry(name: str, mode: int, content: bytes) -> bytes:

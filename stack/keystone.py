@@ -78,7 +78,7 @@ class Keystone:
             self._process = None
 
     def environment(self, user: str = "admin", password: str = PASSWORD, **scope: str) -> dict[str, str]:
-        """Return what OpenStack's clients read; the scope is project admin unless another is named."""
+        """Return the environment of OpenStack's clients; the default scope is the project admin."""
         named = scope or {"OS_PROJECT_NAME": "admin", "OS_PROJECT_DOMAIN_NAME": "Default"}
         return {
             "OS_AUTH_URL": self.url,

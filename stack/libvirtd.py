@@ -58,7 +58,7 @@ migration_port_max = {last_incoming}
 CONSOLES: Final = range(20000, 32000, 20)
 """First ports of the consoles of a node's guests, away from those that systems give out by themselves.
 
-Two daemons that look for a free port at the same moment would take the same one.
+Two daemons that look for a free port at the same moment would take the same port.
 """
 INCOMING: Final = range(10000, 20000, 20)
 """First ports on which a node's QEMUs wait for guests that migrate to it."""
@@ -201,7 +201,7 @@ class Libvirtd:
         os.kill(self.pid, number)
 
     def resume(self) -> None:
-        """Let a daemon go on that was stopped; one that is not there is no matter."""
+        """Let a stopped daemon go on; a daemon that has ended is left alone."""
         if self._process is not None:
             self.signal(signal.SIGCONT)
 

@@ -1,4 +1,4 @@
-"""A private memcached on loopback: what it remembers is gone when it ends."""
+"""A private memcached on loopback: its content is gone when it ends."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Postgres:
             raise NotStarted(done.stderr.decode())
 
     def drop(self, database: str) -> None:
-        """Drop a database and cut off whoever uses it."""
+        """Drop a database and end its connections."""
         self._psql(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
     def _tls(self, certificates: Certificates) -> dict[str, str]:

@@ -82,18 +82,18 @@ class RabbitMQ:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return what rabbitmqctl needs to find this server."""
+        """Return the environment by which rabbitmqctl finds this server."""
         return os.environ | self._env
 
     def ctl(self, *words: str) -> str:
-        """Run rabbitmqctl; return what it printed."""
+        """Run rabbitmqctl; return its output."""
         line = [str(program("rabbitmqctl")), "--quiet", *words]
         done = subprocess.run(line, env=self.environment, capture_output=True, timeout=60, check=True)
         return done.stdout.decode()
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        if self._epmd is None:  # else the server starts one that outlives it
+        if self._epmd is None:  # else the server starts an epmd that outlives the server
             self._epmd = start(self._epmd_words, self._log)
         self._process = start([str(program())], self._log, self._env)
         wait_until(self._answers, self._process, self._log, 60)

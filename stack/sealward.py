@@ -27,7 +27,7 @@ PATIENCE: Final = 30.0
 AGENT: Final = "agent-1"
 """The hostname of the node in compose.yaml."""
 READY: Final = {"api": "Sealward listens", "worker": "the worker works", "agent": "works"}
-"""What each kind of process prints when it can be used."""
+"""The line that each kind of process prints when it can be used."""
 
 
 class Stack:
@@ -58,7 +58,8 @@ class Stack:
     def start(self) -> None:
         """Start everything and wait until it answers. Raises NotStarted.
 
-        Nothing waits for what it does not need: most of the time goes to imports and to RabbitMQ.
+        No process waits for a process that it does not need: most of the time goes to imports and to
+        RabbitMQ.
         """
         with ThreadPoolExecutor(1) as pool:
             broker = pool.submit(self._start_broker)
@@ -71,7 +72,7 @@ class Stack:
             self._wait_for(name)
 
     def _start_database(self) -> None:
-        """Start PostgreSQL, and run what ends by itself; none of it needs the broker."""
+        """Start PostgreSQL, and run the commands that end by themselves; they do not need the broker."""
         self.postgres.start()
         self.postgres.make_roles(self.secrets)
         self.postgres.database = SEALWARD

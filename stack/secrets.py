@@ -26,7 +26,7 @@ NODES_QUEUES: Final[dict[str, Any]] = {
     "pattern": r"^sealward\.node\.",
     "definition": {"queue-mode": "lazy"},
 }
-"""What waits for a node is for the disk: that costs the broker no memory, and a quarter less computing."""
+"""Messages that wait for a node are kept on disk: no memory of the broker, and a quarter less computing."""
 BOUNDS: Final[dict[str, dict[str, Any]]] = {
     "sealward-inboxes": {
         "pattern": r"^sealward\.(reports|orders)$",
@@ -37,7 +37,7 @@ BOUNDS: Final[dict[str, dict[str, Any]]] = {
         "definition": {"max-length-bytes": 2**28, "overflow": "drop-head"},
     },
 }
-"""What the queues that others fill may take of the broker's disk."""
+"""The part of the broker's disk that queues filled by others may take."""
 ROLES: Final = {
     "database-owner-password": ("sealward_owner", "owner-database-url"),
     "database-api-password": (roles.API, "api-database-url"),
@@ -52,7 +52,7 @@ def make(folder: Path, database: str, broker: str, hostname: str, *, lazy: bool 
     """Write those secrets that are missing.
 
     `database` and `broker` are URLs with `{user}` and `{password}` where they belong. `lazy` is for brokers
-    before 3.12: later ones keep queues on the disk by themselves, and the policy means nothing to them.
+    before 3.12: later versions keep queues on the disk by themselves, and the policy means nothing to them.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("postgres-password", *ROLES, "worker-password", "node-password", "admin-token"):

@@ -40,7 +40,7 @@ SHOWN: Final = 20
 
 @dataclass(slots=True)
 class Step:
-    """One step of a verification: its name, its finding, and the problems that it found."""
+    """A step of a verification: the name, the finding, and the problems."""
 
     name: str
     found: str = ""
@@ -57,7 +57,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps that one look at each event answers."""
+    """The steps that are decided by reading each event once."""
 
     tree: Step = field(default_factory=lambda: Step("tree"))
     events: Step = field(default_factory=lambda: Step("events"))

@@ -58,7 +58,7 @@ def _list(args: argparse.Namespace) -> int:
     del args
     with _letters() as letters:
         for one in letters.all():
-            whose = one.queue if one.is_ours else f"(of somebody else, as it says from {one.queue})"
+            whose = one.queue if one.is_ours else f"(forged: its sender names the queue {one.queue})"
             print(escaped(f"{one.letter_id}  {one.at}  {whose}  {one.reason}  {one.detail}"))
     return 0
 

@@ -101,7 +101,7 @@ def _activate(client: Client) -> None:
 
 
 def _prove(client: Client) -> None:
-    _say("Who did what to the server, and when? The first order, and the latest verdicts.")
+    _say("The history of the server: actor and time of the first order, and the latest verdicts.")
     client.call("GET", f"/v1/sign/{WEB}/events?limit=2")
     _say("The reference is an envelope that anyone can verify with the public keys alone.")
     envelope = client.folder / "envelope.json"

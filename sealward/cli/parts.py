@@ -55,7 +55,7 @@ def _migrate(args: argparse.Namespace) -> int:
     where = settings()
     with refusing(NotMigrated, NotAllowed, StoreUnavailable):
         done = migrate(_database(where))
-        storage(where).close()  # rows have their tables made by whoever opens them first
+        storage(where).close()  # the process that opens the rows first makes their tables
         roles = grant(_database(where))
         bounded = not roles or is_bounded(_database(where))
     print(f"migrations done: {', '.join(map(str, done)) if done else 'none, the schema is up to date'}")

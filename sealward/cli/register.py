@@ -106,7 +106,7 @@ def _identity(session: Any) -> Adapter:  # noqa: ANN401 - of openstacksdk, which
 
 
 def _make(identity: Adapter, wanted: Wanted) -> None:
-    """Make the entries that are missing, and print what was done."""
+    """Make the entries that are missing, and print each entry that was made."""
     service = _one(identity, "service", {"name": NAME, "type": TYPE}, {"description": DESCRIPTION})
     for interface, url in wanted.urls.items():
         which = {"service_id": service["id"], "interface": interface, "region_id": wanted.region}

@@ -111,7 +111,7 @@ class Client:
         return envelope
 
     def list_history(self, server_id: str) -> list[Record]:
-        """Return who did what to a server, and when."""
+        """Return the events about a server, with their actors and times."""
         return self._list(f"/sign/{server_id}/events", "events")
 
     def list_servers(self, *, signed: bool | None = None, node_id: int | None = None) -> list[Record]:
@@ -142,7 +142,7 @@ class Client:
         return _body(self._ask("PUT", path, json={"digest": digest}), "node")
 
     def create_node(self, hostname: str, public_key: str) -> Record:
-        """Let a node in under that public key (PEM): a new node, or one that was removed."""
+        """Let a node in under that public key (PEM): a new node, or a removed node."""
         newcomer = {"hostname": hostname, "public_key": public_key}
         return _body(self._ask("POST", "/node", json=newcomer), "node")
 
@@ -197,7 +197,7 @@ class Client:
         return page
 
     def follow_events(self, *, after: int = 0, **wanted: str | int | None) -> Iterator[Record]:
-        """Yield the events beyond a position, then new ones as they come. Raises StreamBroken."""
+        """Yield the events beyond a position, then new events as they come. Raises StreamBroken."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         return events_of(self._ask("GET", "/events", headers=headers, stream=True, query=wanted))
 

@@ -46,8 +46,8 @@ class Command:
 class Expected:
     """The state of a sign that an administrator has seen (If-Match): a sign that has changed is left alone.
 
-    `fingerprint` is that of what made the verdict false. `host_bound` has the digests of the host-bound
-    parts that were recorded last, by form.
+    `fingerprint` is that of the measurement that made the verdict false. `host_bound` has the digests of the
+    host-bound parts that were recorded last, by form.
     """
 
     sign_id: int
@@ -160,7 +160,7 @@ class RevokeSign(SignCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetServerPolicy(SignCommand):
-    """Set what is different for a server from its node's policy; with all None, nothing is different."""
+    """Set the exceptions of a server from its node's policy; a policy of None values has no exception."""
 
     policy: ServerPolicy
 
@@ -261,7 +261,7 @@ class DeactivateNode(NodeCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetNodePolicy(NodeCommand):
-    """Set the policy of a node: what it does about servers that are not as they were signed."""
+    """Set the policy of a node: its reactions to servers that are not as they were signed."""
 
     policy: Policy
 

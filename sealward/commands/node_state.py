@@ -1,7 +1,7 @@
 """The state of a node, which the deciders read: the events of one node's stream, folded.
 
 `FOLDS` has one function for each event type that changes the state. A snapshot of a stream stores the state
-as JSON, and `SHAPE` names the state's form. Whoever changes a field of `Node`, or what a field means, changes
+as JSON, and `SHAPE` names the state's form. A change of a field of `Node`, or of a field's meaning, changes
 `SHAPE`: then snapshots of the old shape are no longer read.
 """
 
@@ -58,7 +58,7 @@ class Software:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A host with an agent, or a host that is invited to become a node, or one that was removed."""
+    """A host with an agent, a host that is invited to become a node, or a removed node."""
 
     node_id: int
     hostname: str
@@ -83,7 +83,7 @@ class Node:
     swept_at: datetime = NEVER
     """When the last sweep began, by the node's clock."""
     swept_before: datetime = NEVER
-    """When the sweep before the last one began, by the node's clock."""
+    """When the second to last sweep began, by the node's clock."""
     policy: Policy = DEFAULT
     enforcement: Gate = Gate.ABSENT
     enforcement_reason: str | None = None
@@ -141,7 +141,7 @@ def names(instances: frozenset[tuple[str, str]]) -> Mapping[str, str]:
 
 
 def _host(node: Node | None, event: facts.NodeInvited | facts.NodeUninvited) -> Node:
-    """Return a host that is no node; what was kept of its spent invitations stays."""
+    """Return a host that is no node; its spent invitations stay in the state."""
     spent = () if node is None else node.spent
     return Node(event.node_id, event.hostname, "", removed=True, spent=spent)
 

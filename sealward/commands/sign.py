@@ -102,7 +102,7 @@ def revoke_sign(sign: Sign | None, command: RevokeSign, *, now: datetime) -> lis
 
 
 def set_policy(sign: Sign | None, command: SetServerPolicy, *, now: datetime) -> list[Event]:
-    """Set what is different for a server from its node's policy, if that is a change. Raises NotSigned."""
+    """Set the exceptions of a server from its node's policy, if they change. Raises NotSigned."""
     sign = _signed(sign)
     if command.policy == sign.policy:
         return []
@@ -148,7 +148,7 @@ def _for_order(
 ) -> list[Event]:
     """Seal the generation that is ordered, or say why the order stays open.
 
-    Raises NotOrdered, FromTheFuture, FilesUnread, and what `countersign` raises.
+    Raises NotOrdered, FromTheFuture, FilesUnread, and the errors of `countersign`.
     """
     statement = command.statement
     if statement.task_id != sign.ordered_task:
@@ -374,7 +374,7 @@ def _validated(  # noqa: PLR0913, PLR0917 - what a verdict rests on
 
 
 def _shown(verdict: Verdict) -> tuple[object, ...]:
-    """Return what makes a verdict news: all of it but when it was checked and by what trust was withheld."""
+    """Return the parts of a verdict whose change is an event: all but its time and why trust was lost."""
     return verdict.is_valid, verdict.reasons, verdict.findings, verdict.fingerprint
 
 

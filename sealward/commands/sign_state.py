@@ -1,7 +1,7 @@
 """The state of a sign, which the deciders read: the events of one server's stream, folded.
 
 `FOLDS` has one function for each event type that changes the state. A snapshot of a stream stores the state
-as JSON, and `SHAPE` names the state's form. Whoever changes a field of `Sign`, or what a field means, changes
+as JSON, and `SHAPE` names the state's form. A change of a field of `Sign`, or of a field's meaning, changes
 `SHAPE`: then snapshots of the old shape are no longer read.
 """
 
@@ -63,7 +63,7 @@ class AnnouncedMigration(msgspec.Struct, frozen=True):
 
 
 class Unconfirmed(msgspec.Struct, frozen=True):
-    """What no administrator has confirmed since the sign moved without an administrator's order.
+    """The facts that no administrator has confirmed since the sign moved without an administrator's order.
 
     The rules are in `commands.moves.confirmation`: `was_false` is for rule 1, `is_elsewhere` for the rules 2
     and 3.
@@ -101,7 +101,7 @@ class Sign(msgspec.Struct, frozen=True):
     ordered_request: str | None = None
     """The HTTP request of the last order."""
     binding: Binding = AS_SIGNED
-    """What host-bound parts may be."""
+    """The values that host-bound parts may have."""
     host_bound_at: datetime = NEVER
     """When the host-bound parts that are recorded were measured, by the node's clock."""
     jobs: tuple[str, ...] = ()
@@ -114,7 +114,7 @@ class Sign(msgspec.Struct, frozen=True):
     moved_from: int | None = None
     """The home before the last move: reports of that node about this server are late, not hostile."""
     is_unseen: bool = False
-    """Whether the home has not reported a verdict since the sign came there: the first one is recorded."""
+    """Whether the home still owes the first verdict since the sign came there. It is always recorded."""
     leaving: AnnouncedMigration | None = None
     """The migration that the home has announced and that has not ended."""
     unconfirmed: Unconfirmed = CONFIRMED
@@ -146,7 +146,7 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
 
 
 def unconfirmed_after(known: Unconfirmed, verdict: Verdict, event: Event) -> Unconfirmed:
-    """Return what is unconfirmed after an event of the sign; `verdict` is the verdict after that event."""
+    """Return the unconfirmed facts after an event of the sign; `verdict` is the verdict after that event."""
     match event:
         case facts.SignSealed() | facts.SignMoved(grounds=facts.Grounds.ORDERED):
             return CONFIRMED

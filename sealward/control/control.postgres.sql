@@ -32,5 +32,5 @@ ON CONFLICT (hostname) DO UPDATE SET position = excluded.position WHERE excluded
 SELECT login, pid, hindrance FROM end_hindrances()
 
 -- name: thin-checkpoints
--- Workers have no right to change or delete a checkpoint: the function deletes what is older than a day alone.
+-- Workers have no right to change or delete a checkpoint: the function deletes only checkpoints that are older than a day.
 SELECT thin_checkpoints(%s)

@@ -16,7 +16,7 @@ SELECT hostname FROM leases WHERE seen_at < ? ORDER BY hostname
 SELECT hostname, seen_at FROM leases
 
 -- name: forget-lease
--- Not one that was touched meanwhile.
+-- A lease that was renewed meanwhile stays.
 DELETE FROM leases WHERE hostname = ? AND seen_at < ?
 
 -- name: create-places

@@ -56,7 +56,7 @@ class PostgresControl:
             return self._first(STATEMENTS[block], values)
         both = self._first(_both(block, prefetch.statement), (*values, *prefetch.values))
         if both is None:
-            raise AssertionError("the statement finds one row whatever there is")
+            raise AssertionError("the statement finds one row even if neither query finds a row")
         prefetch.take(both[-1])
         return None if both[0] is None else both[:-1]
 

@@ -17,7 +17,7 @@ def own() -> str:
 
 
 def is_older(version: str | None, than: str) -> bool:
-    """Return whether a version is before another one; None, and what is no version, count as before all."""
+    """Return whether a version is before another version; None, and a text that is none, are earliest."""
     mine = NUMBERS.match(version or "")
     others = NUMBERS.match(than)
     if mine is None or others is None:

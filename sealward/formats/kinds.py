@@ -1,4 +1,4 @@
-"""What each event is called, and how urgent it is: one entry for each topic of the log."""
+"""The name and the urgency of each event: one entry for each topic of the log."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sealward.http.services import Services
 
 SIGNED: Final = choice("signed", ("true", "false"), "Only those that are signed, or that are not.")
-MARKER: Final = server("marker", "Only servers beyond that one: the last of the page before.")
+MARKER: Final = server("marker", "Only servers after this server: the last server of the page before.")
 
 
 class Server(msgspec.Struct, frozen=True):

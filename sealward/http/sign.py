@@ -284,7 +284,7 @@ def _only(found: Sequence[ServerRow], node_id: float) -> ServerRow:
         raise Problem(404, "server.not-found", message)
     if len({one.node_id for one in rows}) > 1:
         nodes = ", ".join(f"{one.node_id} ({one.hostname})" for one in rows)
-        message = f"Nodes {nodes} report this server: say by node_id which of them has the one to sign."
+        message = f"Nodes {nodes} report this server: say by node_id which of them has the server to sign."
         raise Problem(409, "server.on-several-nodes", message)
     return rows[0]
 

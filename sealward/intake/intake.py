@@ -69,7 +69,7 @@ Refused = (
     statements.StatementRefused,
 )
 Unheard = (NoSender, WrongSender, NotNewer, OverQuota, OverLogQuota, TooLarge)
-"""Errors for which a message is dropped and counted, whatever it says: no node is known to have sent it."""
+"""Errors for which a message is dropped and counted: no node is known to have sent it."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Orders of stock Celery clients: `app.send_task("sealward.node_action", kwargs=…)` to `sealward.orders`.
 
-The broker's permissions say who may write to the exchange `sealward.orders`. Whoever may write is obeyed.
+The broker's permissions say which users may write to the exchange `sealward.orders`. Their orders are obeyed.
 The message is Celery's task protocol 2: headers `id`, `task`, `expires`, a body of `[args, kwargs, embed]`
 (https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2).
 """

@@ -152,7 +152,7 @@ class Agent:
         self._make_up_for_losses()
 
     def register_again(self) -> None:
-        """Register, because the broker is back, if the broker did not take what this agent sent last."""
+        """Register, because the broker is back, if the broker did not take the last message of this agent."""
         if self._outbox.is_cut_off and not self.registration.ended:
             self.register()
 

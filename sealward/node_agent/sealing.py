@@ -50,7 +50,7 @@ class Sealing:
             self._sent.discard(order.server_id)
 
     def carry_out(self) -> None:
-        """Carry out every open order, also one whose measurement was sent: a report can be lost."""
+        """Carry out every open order, also an order whose measurement was sent: a report can be lost."""
         for order in tuple(self._open.values()):
             self.give(order)
 

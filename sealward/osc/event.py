@@ -26,7 +26,7 @@ UNAVAILABLE: Final = 503
 
 
 class ListEvent(Sealward, command.Lister):
-    """List events of the log; with --follow also new ones, a line each, until Ctrl-C."""
+    """List events of the log; with --follow also new events, a line each, until Ctrl-C."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the position and the filters."""
@@ -55,7 +55,7 @@ class ListEvent(Sealward, command.Lister):
         parser.add_argument("--node", type=int, metavar="<id>", help="about this node alone")
         parser.add_argument("--long", action="store_true", help="with what each event holds")
         parser.add_argument(
-            "--follow", action="store_true", help="go on with what comes; -f json prints a CloudEvent a line"
+            "--follow", action="store_true", help="go on with new events; -f json prints a CloudEvent a line"
         )
         return parser
 

@@ -126,7 +126,7 @@ class NodeAction(OneNode, command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the wait."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--wait", action="store_true", help="wait for the node, and show what it found")
+        parser.add_argument("--wait", action="store_true", help="wait for the node, and show its answer")
         parser.add_argument("--timeout", type=float, default=PATIENCE, metavar="<seconds>", help="of --wait")
         return parser
 

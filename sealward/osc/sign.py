@@ -101,7 +101,7 @@ class SetSign(OneSign, command.ShowOne):
         parser = super().get_parser(prog_name)
         node = "the node that it is on; needed after the sign has moved without an administrator's order"
         parser.add_argument("--node", type=int, metavar="<id>", help=node)
-        help_text = "only if the sign still is what `sign show` or `sign verdict` showed with this etag"
+        help_text = "only if the sign has not changed since `sign show` or `sign verdict` showed this etag"
         parser.add_argument("--if-match", metavar="<etag>", help=help_text)
         return parser
 
@@ -139,7 +139,7 @@ class ValidateSign(OneSign, command.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the wait."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--wait", action="store_true", help="wait for the node, and show what it found")
+        parser.add_argument("--wait", action="store_true", help="wait for the node, and show its answer")
         parser.add_argument("--timeout", type=float, default=PATIENCE, metavar="<seconds>", help="of --wait")
         return parser
 
@@ -190,7 +190,7 @@ class Findings(Lines):
 
 
 class ShowEnvelope(OneSign, command.ShowOne):
-    """Show the reference in force; -f json is what `sealward verify` and in-toto tools read."""
+    """Show the reference in force; -f json prints the envelope, for `sealward verify` and in-toto tools."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the time."""

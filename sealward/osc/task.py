@@ -26,7 +26,7 @@ WAITING: Final = (
 
 
 class ListTask(Sealward, command.Lister):
-    """List the orders that wait for their nodes, the oldest first, and what was in the way so far."""
+    """List the orders that wait for their nodes, the oldest first, with the reason why each order waits."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the filter."""

@@ -1,5 +1,5 @@
 -- name: create
--- Every event that is about a server, with what only its kind has as JSON.
+-- Every event that is about a server; the fields that only its type has are JSON.
 CREATE TABLE IF NOT EXISTS history (
     position BIGINT PRIMARY KEY,
     server_id TEXT,
@@ -20,7 +20,7 @@ CREATE INDEX IF NOT EXISTS history_by_server ON history (server_id, position)
 DROP TABLE IF EXISTS history
 
 -- name: forget-from
--- Of what is not folded yet there is no row, unless somebody else has put it there.
+-- An event that is not folded yet has no row, unless another process has put a row there.
 DELETE FROM history WHERE position >= :position
 
 -- name: add

@@ -1,5 +1,5 @@
 -- name: create
--- A server can be on two nodes, at least while it moves: where it runs comes first, then what was said last.
+-- A server can be on two nodes, at least while it moves: the node on which it runs comes first, then the node with the latest report.
 CREATE TABLE IF NOT EXISTS servers (
     server_id TEXT NOT NULL,
     node_id BIGINT NOT NULL,

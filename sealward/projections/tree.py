@@ -143,7 +143,7 @@ def _runs(after: int, size: int, positions: Sequence[int]) -> Iterator[dict[str,
     """Yield the runs that begin among the positions of a batch, which follow the position `after`."""
     if size and positions[-1] - after == len(positions):
         return
-    before = after if size else -1  # the first event begins a run, whatever its position
+    before = after if size else -1  # the first event begins a run, at any position
     for at, position in enumerate(positions):
         if position != before + 1:
             yield {"position": position, "leaf": size + at}

@@ -111,7 +111,7 @@ def unread(envelope: envelopes.Envelope) -> Unread:
 def unbundle(said: AnyReport | Bundle) -> Sequence[AnyReport | ReportMalformed]:
     """Return the reports of a bundle in order, with an exception in place of each malformed report.
 
-    A single report is returned as a sequence of one.
+    A single report is returned as a sequence with that report.
     """
     return [_part(said.hostname, one) for one in said.reports] if isinstance(said, Bundle) else [said]
 

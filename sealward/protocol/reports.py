@@ -244,7 +244,7 @@ Told = (
 
 
 class Wanted(Report, frozen=True, kw_only=True, tag="wanted"):
-    """My start gate was asked about a server that I have no reference for: send me its sign, if it has one.
+    """My start gate was asked about a server that I have no reference for: send me the server's sign, if any.
 
     The answer, Incoming, repeats the `nonce`.
     """

@@ -80,7 +80,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     schema = commands.add_parser(
         "schema",
         help="print the JSON Schema of an event, or list the events",
-        description="Print the JSON Schema of the CloudEvents of a topic; without one, list the topics.",
+        description="Print the JSON Schema of the CloudEvents of a topic; without a topic, list the topics.",
     )
     schema.add_argument("topic", nargs="?", help="as sign.validated")
     schema.set_defaults(run=_schema)
@@ -106,7 +106,7 @@ def _subscribe(args: argparse.Namespace) -> int:
     with refusing(SettingRefused):
         token = secret(os.environ, "SEALWARD_TOKEN")
     if token is None:
-        raise Refusal("set SEALWARD_TOKEN, or SEALWARD_TOKEN_FILE; `sealward token issue` makes one")
+        raise Refusal("set SEALWARD_TOKEN, or SEALWARD_TOKEN_FILE; `sealward token issue` makes a token")
     feed = Feed(args.url, token, {"type": args.type, "server_id": args.server, "node_id": args.node})
     try:
         _pass_on(feed, args)

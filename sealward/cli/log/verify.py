@@ -27,7 +27,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "are counted, not files: a key that is in two files, in any form, is one key.",
     )
     verify.add_argument(
-        "envelope", type=Path, help="what GET /v1/sign/{server_id}/envelope answered, - for stdin"
+        "envelope", type=Path, help="the answer of GET /v1/sign/{server_id}/envelope, - for stdin"
     )
     verify.add_argument(
         "--key",

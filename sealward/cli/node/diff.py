@@ -18,7 +18,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add both sub-commands."""
     diff = commands.add_parser(
         "diff",
-        help="print what differs between two XML dumps; status 1 for violations",
+        help="print the differences between two XML dumps; status 1 for violations",
         description="Compare as an agent does a server that was signed as SIGNED while it was off, is "
         "defined as FOUND and runs as RUNNING. Each line begins with `violation`, or with the class of a "
         "difference that is none: completed (decided by the node at the start), bound (rewritten by a move, "

@@ -145,7 +145,7 @@ def _add_expel(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _add_key(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     key = verbs.add_parser(
         "key",
-        help="print this node's public key, or make the next one",
+        help="print this node's public key, or make the next key",
         description="Run this on the node, as its agent's user. Print the public key of SEALWARD_DATA_DIR, "
         "and make the key if there is none yet. With --new, make the next key beside it, once, and print "
         "its public key: the agent begins to use the next key as soon as an administrator has named it with "
@@ -218,7 +218,7 @@ def _be_the_owner_of(folder: Path) -> None:
     if owner != os.geteuid():
         name = pwd.getpwuid(owner).pw_name
         how = f"runuser -u {name} -- env SEALWARD_DATA_DIR=… sealward node key"
-        raise Refusal(f"{folder} is of {name}, who alone makes keys there: {how}")
+        raise Refusal(f"{folder} is of {name}, and only this user makes keys there: {how}")
     guarded.enter(folder).close()
 
 

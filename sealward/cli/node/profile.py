@@ -93,7 +93,7 @@ class _Looks:
         self._uri = uri
 
     def at(self, server_id: str) -> Callable[[Measurement], Measured]:
-        """Return what measures a server; its files, where its reference has files."""
+        """Return the function that measures a server, with its files where its reference has files."""
 
         def look(reference: Measurement) -> Measured:
             from sealward.cli.node.measure import from_libvirt

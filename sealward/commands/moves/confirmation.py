@@ -1,4 +1,4 @@
-"""What a sign may not do until an administrator confirms where its server is: pure functions.
+"""The limits of a sign until an administrator confirms where its server is: pure functions.
 
 Only nodes say where a server goes, and a node may lie. So a node that got a sign without an administrator's
 order is not believed in everything. `sign_state.Unconfirmed` keeps what is not confirmed.

@@ -73,11 +73,11 @@ class Standing(NamedTuple):
 
 
 NO_NODE: Final = Standing(is_heard=False, is_node=False)
-"""The standing of a node that was removed, whatever it reported before."""
+"""The standing of a removed node; its earlier reports do not matter."""
 
 
 class Others(NamedTuple):
-    """What else decides about a node that takes part.
+    """The other facts that decide about a node that takes part.
 
     `claim` says whether another node has a claim that is not denied, `follow_lost` whether the policy of the
     home lets signs follow their servers when the home is lost.

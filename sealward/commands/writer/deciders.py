@@ -1,4 +1,4 @@
-"""Which decider decides on which command, and what each decider is given beside the state.
+"""The decider of each command, and the values that each decider gets beside the state.
 
 Deciders are pure functions: the time, new ids and the authority's signature are arguments. `DECIDERS` has an
 entry for each command type.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a decision needs beside the state and the command.
+    """The values that a decision needs beside the state and the command.
 
     `now` is the control plane's time. `fresh_for` is how long a true verdict lives. `next_id` gives a new id
     of a sign or a node. `countersign` gives the envelope of a measurement with the authority's signature.

@@ -1,4 +1,4 @@
-"""The one writer: it loads streams, decides, and appends; when another writer was first, it starts again."""
+"""The one writer: it loads streams, decides and appends, and starts again when another writer was first."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class Handler:
         return position
 
     def together(self, work: Callable[[UnitOfWork], Done]) -> tuple[int, Done]:
-        """Append what `work` decides, in one transaction; return the position, and what it returned.
+        """Append the events that `work` decides, in one transaction; return position and result of `work`.
 
         When another writer was first, `work` is called again, with a new batch; also when the log cannot
         carry an event: then with a batch that refuses the command which leads to it.
-        Raises TooMuchContention, and what `work` raises: then nothing was written.
+        Raises TooMuchContention, and the errors of `work`: then nothing was written.
         """
         is_careful = False
         for _ in range(ATTEMPTS):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SNAPSHOT_EVERY: Final = 20
-"""Events beyond a snapshot after which there is a new one: what a load may have to fold."""
+"""Events after which a new snapshot is made: a load folds at most so many events beyond a snapshot."""
 NO_SNAPSHOT: Final = ""
 """A shape that no snapshot has."""
 
@@ -134,7 +134,7 @@ class UnitOfWork:
         recalled = {stream: self._cache.get(stream, shape, era) for stream, shape in shapes.items()}
         versions = {stream: known.version for stream, known in recalled.items() if known is not None}
         found = self._store.load(shapes, versions)
-        if self._store.era() != era:  # these may be of another log than what was remembered
+        if self._store.era() != era:  # these may be of another log than the cached streams
             recalled, found = dict.fromkeys(shapes), self._store.load(shapes)
         for one in wanted.values():
             self._known[one.id] = self._read(one, found[one.id], recalled[one.id], era)

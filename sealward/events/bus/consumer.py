@@ -54,7 +54,7 @@ class Consumer:
     again, so that no later message overtakes them.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it reads, and who is told what
+    def __init__(  # noqa: PLR0913, PLR0917 - one argument for each queue option and each callback
         self,
         connection: kombu.Connection,
         queues: Sequence[kombu.Queue],

@@ -91,7 +91,7 @@ def _is_fit(buffer: bytes, deeper: int) -> bool:
     trial = amqp.Message()
     try:
         trial.inbound_header(buffer)
-    except Exception:  # noqa: BLE001 - whatever it is, it would end the connection
+    except Exception:  # noqa: BLE001 - any error here would end the connection
         return False
     named = trial.properties
     is_recoded = named.get("content_encoding", "").lower() not in ENCODINGS

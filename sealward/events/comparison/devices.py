@@ -1,4 +1,4 @@
-"""Devices of a node that a domain is given: each must be the device that was signed, whatever its path is.
+"""Devices of a node that a domain is given: each must be the device that was signed, also at another path.
 
 A path or an address says where a device is, not which device it is: the node gives `/dev/sdb` to another
 volume as soon as the first volume is detached. So `Measurement.named` has the identities of these devices, by

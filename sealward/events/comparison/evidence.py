@@ -67,7 +67,7 @@ class _FilesParser:
         self.found: dict[str, list[dict[str, str]]] = {}
         self.unmeasured: set[str] = set()
         self._path: list[str] = []
-        self._parser = expat.ParserCreate("utf-8")  # whatever encoding the document names
+        self._parser = expat.ParserCreate("utf-8")  # also if the document names another encoding
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = lambda _: self._path.pop()

@@ -37,7 +37,7 @@ LIBVIRT_DOMAIN = "libvirt-domain/3"
 class Measurement:
     """Sections and their digests of one server under one profile.
 
-    `sections` holds every section of the profile, empty ones too: SHA-256 hex of the persistent form.
+    `sections` holds every section of the profile, also empty sections: SHA-256 hex of the persistent form.
     `live` holds only those sections of the running form whose digest differs from `sections`; it is empty
     when the server is shut off or in step. The section `cpu` never appears there, because libvirt replaces
     it by what the node's processor offers (libvirt 9.0, observed). `hypervisor` reads like "libvirt 9.0.0"
@@ -125,7 +125,7 @@ class Measurement:
 
         The running form is not in it: a reference stands for how the server starts, wherever it runs.
         """
-        import msgspec  # noqa: PLC0415 - who only compares, as the start gate in a hurry, need not load it
+        import msgspec  # noqa: PLC0415 - the start gate in a hurry only compares, and need not load it
 
         return msgspec.json.encode({"profile": self.profile, "sections": dict(self.sections)}, order="sorted")
 

@@ -33,7 +33,7 @@ _FILE: Final = 4
 
 
 def coded(finding: Finding, *, is_bound: bool = False) -> Finding:
-    """Return the finding with its code, whatever code it has. `is_bound`: it is about a host-bound part."""
+    """Return the finding with the code that is right for it. `is_bound`: it is about a host-bound part."""
     meaning = meaning_of(replace(finding, code=None), is_bound=is_bound)
     return replace(finding, code=meaning.code)
 

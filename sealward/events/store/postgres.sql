@@ -1,6 +1,6 @@
 -- name: migration-1
 -- The log. Positions are given out under a lock that is held until the commit, so that the order of positions is
--- the order of commits and a reader who has seen position n has seen all before it.
+-- the order of commits, and a reader that has seen position n has seen all earlier positions.
 CREATE TABLE events (
     position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     stream UUID NOT NULL,
@@ -83,7 +83,7 @@ CREATE TABLE unproven (
 
 -- name: migration-4
 -- Who may append what: `may_append` has the topics of each role that is neither the owner of the log nor its member.
--- Whoever appends, or takes an id, calls a function that runs as the owner; the tables themselves are closed to others.
+-- To append, or to take an id, a role calls a function that runs as the owner; the tables are closed to other roles.
 CREATE TABLE may_append (
     role TEXT NOT NULL,
     topic TEXT NOT NULL,
@@ -126,7 +126,7 @@ $$;
 
 REVOKE ALL ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) FROM PUBLIC;
 
--- Not even the owner changes an event by mistake: whoever has to, says so first (ALTER TABLE … DISABLE TRIGGER).
+-- Not even the owner changes an event by mistake: the trigger must be disabled first (ALTER TABLE … DISABLE TRIGGER).
 CREATE FUNCTION refuse_change()
 RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -333,7 +333,7 @@ REVOKE ALL ON FUNCTION refuse_what_is_not_allowed(TEXT[]), refuse_what_does_not_
     end_hindrances(), keep_turns(JSON) FROM PUBLIC
 
 -- name: migration-8
--- The checkpoints of the log. Whoever signs adds a row and changes none; each row follows exactly one other.
+-- The checkpoints of the log. The notary adds rows and changes none; each row follows exactly one other row.
 CREATE TABLE checkpoints (
     size BIGINT PRIMARY KEY,
     previous BIGINT NOT NULL UNIQUE,

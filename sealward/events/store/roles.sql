@@ -24,14 +24,14 @@ SELECT one ->> 0, one ->> 1, (one ->> 2)::boolean FROM json_array_elements(%(kin
 INSERT INTO may_append (role, topic) SELECT %(role)s, unnest(%(topics)s::text[])
 
 -- name: grant-sealward_api
--- It reads, takes ids and appends what its commands say. It keeps no snapshot: a worker would believe it.
+-- This role reads, takes ids and appends the events of its commands. It keeps no snapshot: a worker would believe that snapshot.
 GRANT USAGE ON SCHEMA public, main TO sealward_api;
 REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_api;
 GRANT SELECT ON ALL TABLES IN SCHEMA public, main TO sealward_api;
 GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_api
 
 -- name: grant-sealward_worker
--- It keeps rows, snapshots, leases and whatever else of its own there is. It knows no token, and makes no table.
+-- This role keeps rows, snapshots, leases and the other tables of workers. It knows no token, and makes no table.
 GRANT USAGE ON SCHEMA public, main TO sealward_worker;
 REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, main TO sealward_worker;

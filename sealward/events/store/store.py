@@ -42,7 +42,7 @@ class VersionConflict(SealwardError):
 
 
 class StoreUnavailable(SealwardError):
-    """The store does not answer now; what was asked was not done, or it is not known whether it was."""
+    """The store does not answer now; the request was not carried out, or its outcome is not known."""
 
     code = "store.unavailable"
     part: Final = "the store"

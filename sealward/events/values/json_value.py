@@ -23,7 +23,7 @@ def _is_printed(text: str) -> bool:
     return _PRINTED(text) is not None
 
 
-def check_json(value: Any, depth: int = 0) -> None:  # noqa: ANN401 - it is what is checked
+def check_json(value: Any, depth: int = 0) -> None:  # noqa: ANN401 - any value is checked
     """Check a JSON value of any shape: its texts, its numbers, its depth. Its size is its event's."""
     if depth > DEEPEST:
         raise Unfit(f"must not be deeper than {DEEPEST} levels")

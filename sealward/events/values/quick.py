@@ -75,7 +75,7 @@ class Source:
         return name
 
 
-def _at(where: str, check: Check, value: Any) -> None:  # noqa: ANN401 - it is what is checked
+def _at(where: str, check: Check, value: Any) -> None:  # noqa: ANN401 - any value is checked
     """Check a value that is at the path `where` in a larger value. Raises Unfit with the whole path."""
     try:
         check(value)

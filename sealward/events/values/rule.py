@@ -57,7 +57,7 @@ class Text:
         is_line = self.pattern is None
         fit: set[str] = set()
 
-        def check(value: Any) -> None:  # noqa: ANN401 - it is what is checked
+        def check(value: Any) -> None:  # noqa: ANN401 - any value is checked
             if type(value) is str and value in fit:
                 return
             if not isinstance(value, str) or len(value) > most:

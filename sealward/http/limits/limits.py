@@ -68,7 +68,7 @@ class Limits:
         seconds = self._guesses.seconds(client_of(req).key, secret)
         if seconds:
             self._traffic.limit("refused-tokens")
-            message = "Too many wrong tokens came from your address; wait, and send a valid one."
+            message = "Too many wrong tokens came from your address; wait, and send a valid token."
             raise Problem(429, "auth.too-many-refused", message, {"Retry-After": str(math.ceil(seconds))})
 
     def refused(self, req: falcon.Request, secret: str) -> None:

@@ -53,7 +53,7 @@ class Certificate:
             self._context = self._load()
         except (OSError, ValueError) as refused:
             found = f"{self._files[0]}: {refused}"
-            log.error("the new certificate cannot be used, the old one stays: %s", found)  # noqa: TRY400 - no bug
+            log.error("the new certificate cannot be used, the old certificate stays: %s", found)  # noqa: TRY400 - no bug
         else:
             log.info("the certificate %s was renewed", self._files[0])
 

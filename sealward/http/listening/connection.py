@@ -111,7 +111,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # as above
         self.since = time.monotonic()
         """When the connection was opened, or last became idle or busy."""
         self.arriving = True
-        """Whether a request must arrive: the first one, or one that has begun to arrive."""
+        """Whether a request must arrive: the first request, or a request that has begun to arrive."""
         self.lingers = self._is_draining = self._is_parked = self._has_left = False
         self.is_polled = False
         """Whether poll(2) was ever called for this connection: events of poll before that are about another

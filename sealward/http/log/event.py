@@ -230,7 +230,7 @@ class Events:
     def _sent(
         self, wanted: Filter, position: int, still: Callable[[], bool], unsent: Callable[[], int]
     ) -> Iterator[bytes]:
-        """Send the events of the log and then new ones, until the client leaves or the process ends.
+        """Send the events of the log and then new events, until the client leaves or the process ends.
 
         It ends, too, when the client's token is no longer valid. While the client does not read, the log is
         not read either. Entries that cannot be read are skipped.

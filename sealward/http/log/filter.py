@@ -45,7 +45,7 @@ class Filter:
         )
 
     def is_over(self, one: Recorded) -> bool:
-        """Return whether this event and all later ones are not of before `until`, even if clocks differ."""
+        """Return whether this event and all later events are at or after `until`, even if clocks differ."""
         return self.until is not None and one.event.timestamp - self.until > CLOCKS
 
     def _is_by(self, event: Event) -> bool:

@@ -22,7 +22,7 @@ MOST: Final = 100
 """Events set aside that are shown, at most."""
 DETAILED: Final = flag(
     "detailed",
-    "Say what lags and who is silent; needs a token.",
+    "Name the parts that lag and the nodes that are silent; needs a token.",
     Rule("health:detailed", "See in detail how the service is.", PROOF),
 )
 
@@ -55,7 +55,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Unproven(msgspec.Struct, frozen=True):
-    """How many messages of a user of the broker were dropped for a reason, and when the last one was.
+    """The dropped messages of a user of the broker, for one reason: their number, and the time of the last.
 
     `user` is empty where the message named none. The content of the messages is not kept.
     """
@@ -109,7 +109,7 @@ class Healthcheck:
         ]
 
     def show(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Say whether requests can be answered; in detail, what lags and which nodes are silent."""
+        """Say whether requests can be answered; in detail, which parts lag and which nodes are silent."""
         query: Query = req.context.query
         if query.get(DETAILED) is None:
             self.ready(req, resp)

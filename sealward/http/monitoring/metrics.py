@@ -258,9 +258,7 @@ def _nodes(found: Status) -> Iterator[Metric]:
     silent = sum(node.silent for node in found.nodes)
     yield _gauge("silent_nodes", "Nodes that were not heard within their lease.", silent)
     quiet = sum(node.quiet for node in found.nodes)
-    yield _gauge(
-        "quiet_nodes", "Nodes of which three heartbeats were missed, the silent ones among them.", quiet
-    )
+    yield _gauge("quiet_nodes", "Nodes of which three heartbeats were missed, including silent nodes.", quiet)
     for name, what, value_of in OF_A_NODE:
         known = [value for node in found.nodes if (value := value_of(node)) is not None]
         yield _gauge(f"nodes_{name}_max", f"{what}, the most of all nodes.", max(known, default=0.0))

@@ -105,7 +105,7 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     resp.set_headers(error.headers or {})
     status = error.status_code
     message = error.description or {
-        404: "There is nothing at this path; / lists what there is.",
+        404: "There is nothing at this path; / lists the paths.",
         405: f"{req.method} is not possible here; the Allow header says what is.",
     }.get(status, error.title or "The request cannot be answered.")
     _answer(req, resp, status, FALCON.get(status, "request.refused"), message)

@@ -36,7 +36,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "pattern": "^req-[0-9a-f-]{36}$"},
     },
     "ETag": {
-        "description": "Names what was answered: for If-Match and If-None-Match.",
+        "description": "Names the version of the answer: for If-Match and If-None-Match.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[0-9a-f.]+"$'},
     },
@@ -59,8 +59,8 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "required": True,
         "schema": {"type": "integer"},
     },
-    "If-Match": {"description": "Only if it still is what this ETag names.", "schema": {"type": "string"}},
-    "If-None-Match": {"description": "Only if it is not what this ETag names.", "schema": {"type": "string"}},
+    "If-Match": {"description": "Only if this is still its ETag.", "schema": {"type": "string"}},
+    "If-None-Match": {"description": "Only if this is not its ETag.", "schema": {"type": "string"}},
     "Last-Event-ID": {
         "description": "The last position that a stream of server-sent events has brought.",
         "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},

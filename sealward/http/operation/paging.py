@@ -29,7 +29,7 @@ class Paging:
 
     @property
     def to_read(self) -> int | None:
-        """Return how many rows are to be read: one more than a page has, or None for the whole list."""
+        """Return how many rows are to be read: a page and one further row, or None for the whole list."""
         limit: int | None = self.req.context.query.get(LIMIT)
         return None if limit is None else limit + 1
 

@@ -175,9 +175,7 @@ def flag(name: str, means: str, rule: Rule) -> Parameter[str]:
 
 
 OFFSET: Final = whole("offset", "How many to pass over.")
-LIMIT: Final = whole(
-    "limit", "How many to show at most; without it, all. What follows is in the Link header."
-)
+LIMIT: Final = whole("limit", "How many to show at most; without it, all. The Link header has the next page.")
 NODE_ID: Final = whole("node_id", "Only those of this node.")
 AT: Final = replace(
     time("at", "Answer as it was known then."),

@@ -80,7 +80,7 @@ class Report(msgspec.Struct, frozen=True):
     """All servers that are false or unknown, in groups; a server can be in several groups.
 
     `servers` counts the servers of the report. `left` counts the groups that are not shown; of more than
-    10,000 groups, those beyond are one.
+    10,000 groups; all further groups are shown as one group.
     """
 
     at: Time

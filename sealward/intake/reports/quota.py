@@ -79,7 +79,7 @@ class _Bucket:
         self.left = self.allowance.burst
 
     def level(self, now: float) -> float:
-        """Refill the bucket up to `now`; return what is left in it."""
+        """Refill the bucket up to `now`; return the units that are left in it."""
         flown = max(0.0, now - self.at) * self.allowance.rate
         self.left, self.at = min(self.allowance.burst, self.left + flown), now
         return self.left

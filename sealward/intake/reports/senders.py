@@ -44,13 +44,13 @@ class NoSender(SealwardError):
 
 
 class WrongSender(SealwardError):
-    """The message speaks for another node than the one whose user at the broker has published it."""
+    """The message speaks for another node than the one that its publisher's user at the broker is for."""
 
     code = "report.wrong-sender"
 
 
 class NotNewer(SealwardError):
-    """The message is not newer than what was heard of its node last."""
+    """The message is not newer than the last message of its node."""
 
     code = "report.not-newer"
 

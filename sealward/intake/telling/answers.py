@@ -58,7 +58,7 @@ class Answers(Desk):
     def take(self, asked: Mapping[str, tuple[Node, str]], behind: Mapping[str, Behind]) -> None:
         """Have registrations answered soon: `asked` has by hostname the node and its nonce.
 
-        `behind` has by hostname the answer to a registration whose turn is an old one.
+        `behind` has by hostname the answer to a registration whose turn is an old turn.
         """
         if asked or behind:
             with self._lock:

@@ -1,4 +1,4 @@
-"""Reads from the projections what nodes have to know of signs."""
+"""Reads from the projections the facts that nodes have to know of signs."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Notes(Desk):
                 log.warning("%s is not told: %s", hostname, away, extra={"away": away.part})
                 continue
             except BROKEN:
-                log.exception("%s is not told what cannot be read or written", hostname)
+                log.exception("a note for %s cannot be made and is dropped", hostname)
                 continue
             if queue_of(hostname) in failed:
                 log.warning("%s could not be told", hostname)

@@ -158,7 +158,7 @@ class Teller:
         failed = self._queues.put([letter for hostname, _, letter in letters if hostname not in waiting])
         for hostname in {one for one, _, _ in letters} - waiting:
             if queue_of(hostname) in failed:
-                log.warning("%s cannot be told what happens: it will be told everything anew", hostname)
+                log.warning("%s cannot be told of events: it will be told everything anew", hostname)
                 self._backoff.failed(hostname)
             else:
                 self._backoff.worked(hostname)

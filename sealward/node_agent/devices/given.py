@@ -75,7 +75,7 @@ def facts(sysfs: Sysfs, config: str | etree._Element) -> dict[str, str]:
 
 
 def _given(sysfs: Sysfs, domain: etree._Element) -> Iterator[tuple[str, bool, Callable[[], Identity]]]:
-    """Yield the name of each device of the node, whether it may be missing, and what looks at it."""
+    """Yield each device of the node: its name, whether it may be missing, the reader of its identity."""
     seen: Counter[str] = Counter()
     for device in domain.iterfind("devices/*"):
         tag = str(device.tag)
@@ -92,7 +92,7 @@ def _given(sysfs: Sysfs, domain: etree._Element) -> Iterator[tuple[str, bool, Ca
 
 
 def _label(device: etree._Element) -> str | None:
-    """Return the part of a domain's device that names it, whatever its position; None where there is none."""
+    """Return the part of a domain's device that names it, at any position; None for no such part."""
     target, mac = device.find("target"), device.find("mac")
     if device.tag == "disk" and target is not None:
         return target.get("dev")
@@ -130,7 +130,7 @@ def _at(sysfs: Sysfs, path: str) -> Callable[[], Identity]:
 
 
 def _addressed(sysfs: Sysfs, device: etree._Element, source: etree._Element) -> Callable[[], Identity] | None:
-    """Return what looks at a device that is named by an address, an id or a network name; else None."""
+    """Return the reader of a device that is named by an address, an id or a network name; else None."""
     tag, kind, address = device.tag, device.get("type", ""), source.find("address")
     if address is not None and (kind == "pci" or (tag, kind) in {("interface", "hostdev"), ("disk", "nvme")}):
         return lambda: of_pci(_there(sysfs, "bus", "pci", "devices", _pci_name(address)))
@@ -145,7 +145,7 @@ def _addressed(sysfs: Sysfs, device: etree._Element, source: etree._Element) -> 
 def _of_hostdev(
     sysfs: Sysfs, kind: str, source: etree._Element, address: etree._Element
 ) -> Callable[[], Identity] | None:
-    """Return what looks at a mediated or a SCSI device that a host device names; else None."""
+    """Return the reader of a mediated or a SCSI device that a host device names; else None."""
     if kind == "mdev":
         return lambda: of_mdev(_there(sysfs, "bus", "mdev", "devices", address.get("uuid", "").lower()))
     adapter = source.find("adapter")

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 ANSWER: Final = 4.0
 """Seconds that a file system has to answer.
 
-A loaded one takes milliseconds, one on a broken disk many seconds.
+A loaded file system takes milliseconds, a file system on a broken disk many seconds.
 """
 LONGEST: Final = 30.0
 """Seconds that a visit may take, even if the file system answers all the time: the agent waits for it."""

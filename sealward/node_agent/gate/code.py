@@ -1,8 +1,8 @@
 """The code that the hook runs (Python, Sealward's package, its libraries), and which users can change it.
 
-Python runs a compiled file beside a source file if time and size of the source fit, whatever its content is.
-So the digest covers compiled files as well as sources, and every other file that Python would import as a
-module.
+Python runs a compiled file beside a source file if time and size of the source fit, without reading the
+source. So the digest covers compiled files as well as sources, and every other file that Python would import
+as a module.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _modules() -> Iterator[Path]:
 
 
 def _places() -> Iterator[Path]:
-    """Yield all paths that decide what runs: each with the folders above it, and all of the package."""
+    """Yield all paths that decide which code runs: each with the folders above it, and all of the package."""
     python = Path(sys.executable)
     settings = Path(sys.prefix, "pyvenv.cfg")
     above = {python, python.resolve(), Path(os.__file__), PACKAGE, *map(Path, libraries())}

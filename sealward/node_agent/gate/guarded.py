@@ -31,7 +31,7 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PathRefused(SealwardError):
-    """Another user could change what is at that path."""
+    """Another user could replace the file at that path."""
 
     code = "path.refused"
 

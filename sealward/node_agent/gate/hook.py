@@ -223,7 +223,7 @@ def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) 
 
     libvirt runs the hook as root, and the hook runs Sealward: so no user but root and the caller may be able
     to change either. The receipt is written as the owner of `folder`. Raises HookRefused where another file
-    has the hook's name, PathRefused where another user could change what is installed, and OSError.
+    has the hook's name, PathRefused where another user could change the installed files, and OSError.
     """
     code.compiled()
     if (open_to_others := code.unprotected({0, os.geteuid()})) is not None:
@@ -242,7 +242,7 @@ def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) 
 
 
 def remove(hooks: Path, folder: Path) -> bool:
-    """Remove the hook; return whether there was one. Raises HookRefused, PathRefused, OSError."""
+    """Remove the hook; return whether there was a hook. Raises HookRefused, PathRefused, OSError."""
     guarded.as_owner(folder, lambda own: own.remove(RECEIPT))
     try:
         place = guarded.enter(hooks / "qemu.d")

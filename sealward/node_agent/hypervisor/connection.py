@@ -101,7 +101,7 @@ class Connection:
     def asking(self) -> Iterator[libvirt.virConnect]:
         """Give the open connection to a block that makes calls over it.
 
-        Raises HypervisorGone without a connection, and what `translating` raises.
+        Raises HypervisorGone without a connection, and the errors of `translating`.
         """
         connection = self._connection
         if connection is None or self._lost.is_set():

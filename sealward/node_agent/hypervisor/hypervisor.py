@@ -141,8 +141,8 @@ class Hypervisor:
     def describing(self, server_id: str) -> Callable[[], DomainXml]:
         """Ask libvirt for a domain's XML; return a function that waits for the answer.
 
-        The function returns or raises what `describe` would. While the agent measures one domain, libvirt can
-        describe the next domain.
+        The function returns and raises the same as `describe`. While the agent measures one domain, libvirt
+        can describe the next domain.
         """
         try:
             with self._connection.asking() as connection:
@@ -165,7 +165,7 @@ class Hypervisor:
         return replace(xml, named=self._definitions.of(connection, xml.config))
 
     def _changed(self, server_id: str | None) -> None:
-        """Tell of a change; where any domain may have changed, what domains name may have, too."""
+        """Report a change. If any domain may have changed, networks and other named objects may have, too."""
         if server_id is None:
             self._definitions.forget()
         self._on_change(server_id)

@@ -1,8 +1,8 @@
-"""What a domain names and libvirt keeps elsewhere: networks, network filters, storage pools and volumes.
+"""Objects that a domain names and libvirt keeps elsewhere: networks, filters, storage pools and volumes.
 
 A domain names them, and their content decides what the server is connected to and what it reads. A client
-that may only read gets their definitions. What does not decide that is left out: ids, sizes that grow, and
-the addresses and names that a network hands out, which tools change for each server that they make.
+that may only read gets their definitions. Parts that do not decide that are left out: ids, sizes that grow,
+and the addresses and names that a network hands out, which tools change for each server that they make.
 
 A name that libvirt does not know is left out, and so is each name where libvirt's daemon has no such driver.
 """
@@ -45,7 +45,7 @@ MOST_FILTERS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a domain names: digests of definitions and paths of volumes, by `KIND/NAME`.
+    """The objects that a domain names: digests of definitions and paths of volumes, by `KIND/NAME`.
 
     `read_only` has the paths of the volumes that the server only reads, by the same key: their content
     counts, too.
@@ -59,7 +59,7 @@ NOTHING: Final = Named()
 
 
 class Definitions:
-    """Asks for what domains name, and remembers it for a moment. For any thread."""
+    """Reads the objects that domains name, and caches them for a moment. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -35,11 +35,11 @@ class TimedCalls:
         self._late: set[str] = set()
 
     def make(self, about: str, call: Callable[[], T]) -> T:
-        """Return what the call returns, or raise what it raises. Raises DomainLocked past the deadline."""
+        """Return the result of the call, or raise its error. Raises DomainLocked past the deadline."""
         return self.begin(about, call)()
 
     def begin(self, about: str, call: Callable[[], T]) -> Callable[[], T]:
-        """Begin a call; return a function that waits for its end, and returns or raises what `make` would."""
+        """Begin a call; return a function that waits for its end, with the result and errors of `make`."""
         with self._lock:
             if about in self._late:
                 return _locked

@@ -37,7 +37,7 @@ class Bindings:
         return self._bindings.get(server_id, AS_SIGNED)
 
     def ran(self, server_id: str, expanded: frozenset[str]) -> None:
-        """Note the digests of what libvirt expanded for this node in a server that runs as it was signed."""
+        """Note the digests of values that libvirt expanded here in a server that runs as it was signed."""
         if expanded and self._expanded.get(server_id) != expanded:
             self._expanded[server_id] = expanded
             for digest in expanded:

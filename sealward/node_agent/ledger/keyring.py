@@ -32,7 +32,7 @@ class Keyring:
         return public_pem(self.current.public_key())
 
     def following(self) -> Ed25519PrivateKey | None:
-        """Return the next key, if one was made."""
+        """Return the next key, or None if no next key was made."""
         return self._following
 
     def offer(self, following: Ed25519PrivateKey) -> None:

@@ -152,12 +152,12 @@ class Ledger:
             self._post()
 
     def keep_binding(self, server_id: str, binding: str) -> None:
-        """Keep the binding of a server: what its host-bound parts may be."""
+        """Keep the binding of a server: the values that its host-bound parts may have."""
         with self._lock:
             self._database.execute(SQL["keep-binding"], (server_id, binding))
 
     def keep_expanded(self, server_id: str, digest: str) -> None:
-        """Keep the digest of what libvirt expanded for this node, for a server that ran as it was signed."""
+        """Keep the digest of values that libvirt expanded here in a server that ran as it was signed."""
         with self._lock:
             self._database.execute(SQL["keep-expanded"], (server_id, digest))
 

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS bindings (
 SELECT binding FROM bindings WHERE server_id = ?
 
 -- name: create-expanded
--- The digests of what libvirt expanded for this node whenever a server ran as it was signed.
+-- The digests of the values that libvirt expanded for this node whenever a server ran as it was signed.
 CREATE TABLE IF NOT EXISTS expanded (
     server_id TEXT NOT NULL,
     digest TEXT NOT NULL,
@@ -71,7 +71,7 @@ DELETE FROM bindings WHERE server_id = ?
 DELETE FROM bindings
 
 -- name: create-belongings
--- What belongs to each server whose reference is here (`node_agent.belongings`), as of that reference.
+-- The name and disks of each server whose reference is here (`node_agent.belongings`), as of that reference.
 CREATE TABLE IF NOT EXISTS belongings (
     server_id TEXT NOT NULL,
     sign_id INTEGER NOT NULL,
@@ -110,7 +110,7 @@ SELECT server_id FROM entries
 SELECT server_id, policy, position FROM policies
 
 -- name: put
--- Never an older generation over a newer one.
+-- An older generation never replaces a newer generation.
 INSERT INTO entries (server_id, sign_id, generation, envelope) VALUES (?, ?, ?, ?)
 ON CONFLICT (server_id) DO UPDATE SET
     sign_id = excluded.sign_id, generation = excluded.generation, envelope = excluded.envelope

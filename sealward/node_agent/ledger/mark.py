@@ -29,7 +29,7 @@ SIGNERS: Final = "signers"
 
 
 class Newer(NamedTuple):
-    """What the mark knows of a server, where the ledger was put back: rows as the ledger would have them."""
+    """The facts that the mark has of a server, where the ledger was put back: rows as in the ledger."""
 
     policies: tuple[tuple[str, int | None] | None, ...]
     generation: tuple[int, int] | None

@@ -118,7 +118,7 @@ class References:
 
 
 def entries(assignments: Iterable[Assignment]) -> Iterator[Entry]:
-    """Yield the references in force of the assignments that have one."""
+    """Yield the references in force of the assignments that have a reference."""
     for one in assignments:
         if one.envelope is not None:
             yield Entry(one.server_id, one.sign_id, one.sealed, one.envelope)

@@ -34,7 +34,7 @@ class Turns:
             return Turn(self._boot, self._seq)
 
     def go_beyond(self, boot: int) -> bool:
-        """Continue after a boot that the control plane heard; say whether that boot is not an earlier one."""
+        """Continue after a boot that the control plane heard; say whether it is this boot or a later boot."""
         with self._lock:
             if boot < self._boot:
                 return False

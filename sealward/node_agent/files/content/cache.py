@@ -43,7 +43,7 @@ class Cache:
                 broken, sqlite3.OperationalError
             ):  # locked, or no place: not broken
                 raise
-            log.warning("what was known of files is made anew, for %s: %s", path, broken)
+            log.warning("the cache of files that were read is made anew, for %s: %s", path, broken)
             for file in path.parent.glob(f"{path.name}*"):
                 file.unlink()
             self._open(path)

@@ -26,7 +26,7 @@ class Stamp:
 
     @property
     def file(self) -> str:
-        """Return a name for the file, whatever its content.
+        """Return a name for the file that does not depend on its content.
 
         It is text, because an inode number may exceed SQLite's integers.
         """

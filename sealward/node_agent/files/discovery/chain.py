@@ -140,7 +140,7 @@ def links_of(path: bytes) -> str:
 
 
 def placed(root: Path, path: str) -> Path:
-    """Return the path below `root` of an absolute path. Raises FileUnreadable for a relative one."""
+    """Return the path below `root` of an absolute path. Raises FileUnreadable for a relative path."""
     if not path.startswith("/"):
         raise FileUnreadable(f"{path}: not an absolute path")
     return root / path.lstrip("/")

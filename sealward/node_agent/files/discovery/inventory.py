@@ -109,7 +109,7 @@ def disks(domain: etree._Element) -> Iterator[Disk | Volume | Unfollowed]:
 
 
 def _disk(disk: etree._Element) -> Disk | Volume | None:
-    """Return a disk; None for an empty one. Raises NetworkDisk, DiskKindUnknown."""
+    """Return a disk; None for an empty drive. Raises NetworkDisk, DiskKindUnknown."""
     kind, role = disk.get("type", "file"), disk.get("device", "disk")
     target = _attribute(disk, "target", "dev")
     source = disk.find("source")

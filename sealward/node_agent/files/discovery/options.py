@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DISKS: Final = frozenset(("hda", "hdb", "hdc", "hdd", "fda", "fdb", "cdrom", "sd", "mtdblock", "pflash"))
 """Options whose argument is an image. Its format is guessed."""
 PASSED_OVER: Final = {
-    "guests and those who look at them talk through it": ("chardev", "serial", "parallel", "debugcon"),
+    "guests and the viewers of their consoles talk through it": ("chardev", "serial", "parallel", "debugcon"),
     "QEMU is told or debugged through it": ("monitor", "mon", "qmp", "qmp-pretty", "gdb"),
     "QEMU writes to it": ("D", "pidfile", "writeconfig", "audiodev", "trace"),
     "guest and host share it, and the guest writes to it": ("fsdev", "virtfs"),
@@ -163,7 +163,7 @@ def _texts(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def _json(text: str) -> dict[str, Any]:
-    """Return a JSON object; an empty one where the text is none."""
+    """Return a JSON object; an empty object where the text is none."""
     if not text.startswith("{"):
         return {}
     try:

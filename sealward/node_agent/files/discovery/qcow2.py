@@ -135,7 +135,7 @@ def _backing(image: _Start, at: int, length: int, cluster: int) -> str | None:
 
 
 def _name(raw: bytes) -> str | None:
-    """Return the name of a file; None for an empty one. Raises ImageNameRefused."""
+    """Return the name of a file; None for an empty name. Raises ImageNameRefused."""
     try:
         name = raw.decode()
     except UnicodeError as error:

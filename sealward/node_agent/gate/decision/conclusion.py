@@ -29,7 +29,7 @@ WORDS: Final = {
     Reason.PROFILE: "it was signed under another profile or another libvirt",
     Reason.STALE: "the control plane has not confirmed this node's ledger for too long",
     Reason.LEDGER: "this node's ledger cannot be read",
-    Reason.FIRMWARE: "this node's firmware files are not what they were",
+    Reason.FIRMWARE: "this node's firmware files have changed",
     Reason.TIME: "there was no time to compare it",
     Reason.NOT_GIVEN: "its XML never arrived",
     Reason.PLACE: "nobody signed it, and it has the name or the boot disk of a signed server",

@@ -229,7 +229,7 @@ def _shown_pairs(differences: Iterable[tuple[str, str]], found: Measurement) -> 
 
 
 def _as_form(form: str, reference: Reference, found: Measured, expanded: frozenset[str]) -> Measurement:
-    """Return a measurement of the XML that can be compared with the signed one, whichever form the XML has.
+    """Return a measurement of the XML, of either form, that can be compared with the signed measurement.
 
     Sections that libvirt expands for the node (`profile.HOST_EXPANDED`) must be as they were `expanded` on
     this node before, where that is known; a server that is received ran on another node. A change that

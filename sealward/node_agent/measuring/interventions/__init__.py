@@ -1,1 +1,1 @@
-"""What is done to a running server beside its definition: taints and block jobs."""
+"""Operations on a running server that its definition does not show: taints and block jobs."""
