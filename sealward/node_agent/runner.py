@@ -152,14 +152,7 @@ class Runner:
             trust=trust,
             invitation=invitation,
         )
-        self._gate = GateListener(
-            gate_socket,
-            ledger.folder,
-            clock=clock,
-            objected=self._objected,
-            left=lambda: self._jobs.put(Due()),
-            expected_servers=self._agent.expected_servers,
-        )
+        self._gate = self._listener(gate_socket, ledger, clock)
         self._gate_watch = GateWatch(ledger.folder, lambda: self._jobs.put(HookChanged()))
         self.hostname = self._agent.hostname
         self.policies = self._agent.enforcement.policies
@@ -172,6 +165,17 @@ class Runner:
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, name="agent", daemon=True)
         self._heart = threading.Thread(target=self._beat, name="agent-heart", daemon=True)
+
+    def _listener(self, socket: Path, ledger: Ledger, clock: Callable[[], datetime]) -> GateListener:
+        """Return the thread that answers the start gate."""
+        return GateListener(
+            socket,
+            ledger.folder,
+            clock=clock,
+            objected=self._objected,
+            left=lambda: self._jobs.put(Due()),
+            expected_servers=self._agent.expected_servers,
+        )
 
     def start(self) -> None:
         """Connect to libvirt, register, and work in the background."""

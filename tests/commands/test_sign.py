@@ -31,13 +31,7 @@ from sealward.commands.errors import (
     UnknownGeneration,
     WrongNode,
 )
-from sealward.commands.messages import (
-    CreateSign,
-    MoveSign,
-    RequestValidation,
-    RevokeSign,
-    UpdateSign,
-)
+from sealward.commands.messages import CreateSign, MoveSign, RequestValidation, RevokeSign, UpdateSign
 from sealward.commands.moves import location
 from sealward.commands.sign_state import Sign, evolve
 from sealward.events.cause import Cause
