@@ -162,7 +162,7 @@ class Client:
     def show_report(
         self, *, by: str | None = None, servers: int | None = None, **wanted: str | int | None
     ) -> Record:
-        """Return the servers that are false or unknown, grouped by reason, finding, section or node.
+        """Return the servers that are false or unknown, grouped by reason, code, finding, section or node.
 
         `servers` is how many servers each group names. `wanted` filters by is_valid, node_id, reason and
         section.

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     import argparse
 
 GROUPS: Final = ("name", "section", "servers", "false", "unknown", "nodes", "instance_names")
+MEANT: Final = (*GROUPS, "means", "to_do")
 LONG: Final = (
     "is_valid",
     "reason",
+    "code",
     "section",
     "xpath",
     "signed",
@@ -30,7 +32,7 @@ NAMED: Final = 5
 
 
 class ShowReport(Sealward, command.Lister):
-    """List the servers that are false or unknown, grouped by reason, finding, section or node.
+    """List the servers that are false or unknown, grouped by reason, code, finding, section or node.
 
     With --long a row for each finding, or for each reason of a server without findings: --long -f csv.
     """
@@ -39,7 +41,9 @@ class ShowReport(Sealward, command.Lister):
         """Add the grouping and the filters."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            "--by", choices=("reason", "finding", "section", "node"), help="how to group (default: reason)"
+            "--by",
+            choices=("reason", "code", "finding", "section", "node"),
+            help="how to group (default: reason)",
         )
         parser.add_argument("--is-valid", choices=("false", "unknown"), help="with this verdict alone")
         parser.add_argument("--node", type=int, metavar="<id>", help="on this node alone")
@@ -61,7 +65,8 @@ class ShowReport(Sealward, command.Lister):
         report = self.sealward.show_report(by=parsed_args.by, servers=NAMED, **wanted)
         if report["left"]:
             self.log.warning("%d groups are not shown; narrow the report, or use --long", report["left"])
-        return listed(GROUPS, map(_flat, report["groups"]))
+        names = MEANT if any(group["means"] for group in report["groups"]) else GROUPS
+        return listed(names, map(_flat, report["groups"]))
 
 
 def _flat(group: dict[str, Any]) -> dict[str, Any]:

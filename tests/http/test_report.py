@@ -65,6 +65,8 @@ def test_servers_are_grouped_by_reason(troubled: Running) -> None:
     first = found["groups"][0]
     assert (first["false"], first["unknown"], first["nodes"]) == (2, 0, 1)
     assert {one["server_id"] for one in first["members"]} == {WEB, DATABASE}
+    assert first["means"]
+    assert first["to_do"]
     assert all(one["findings"] and one["hostname"] and one["instance_name"] for one in first["members"])
 
 
@@ -76,6 +78,7 @@ def test_servers_are_grouped_by_reason(troubled: Running) -> None:
             {'/domain/devices/disk[target/@dev="vda"]/source/@file': 2, GONE: 1},
         ),
         ("section", {"disks": 2, GONE: 1}),
+        ("code", {"disk-changed": 2, GONE: 1}),
     ],
 )
 def test_servers_are_grouped_by_what_they_have_in_common(
@@ -112,6 +115,7 @@ def test_a_table_has_a_row_for_each_finding(troubled: Running) -> None:
     by_server = {row["server_id"]: row for row in rows}
     assert by_server[BATCH]["reason"] == GONE
     assert by_server[BATCH]["xpath"] == ""
+    assert (by_server[WEB]["code"], by_server[BATCH]["code"]) == ("disk-changed", "")
     assert by_server[WEB]["found"].endswith(f"/{WEB}/other")
     assert by_server[DATABASE]["found"] == f"'{evil(DATABASE)}"
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]

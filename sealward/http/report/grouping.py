@@ -1,4 +1,4 @@
-"""Groups servers that are false or unknown: by reason, finding, section or node."""
+"""Groups servers that are false or unknown: by reason, code, finding, section or node."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from sealward.events.findings.coding import coded
 from sealward.events.is_valid import IsValid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sealward.events.comparison.measurement import Finding
     from sealward.events.verdict import Verdict
     from sealward.projections.signs import SignRow
 
@@ -22,6 +24,7 @@ class By(StrEnum):
     """What the servers of a group have in common."""
 
     REASON = "reason"
+    CODE = "code"
     FINDING = "finding"
     SECTION = "section"
     NODE = "node"
@@ -29,7 +32,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The name of a group: a reason, an XPath, a section or a hostname; of an XPath its section, too."""
+    """The name of a group: a reason, code, XPath, section or hostname; of an XPath its section, too."""
 
     name: str
     section: str | None = None
@@ -96,9 +99,16 @@ class Grouping:
         match self._by:
             case By.NODE:
                 return [Named(self._hostnames.get(row.node_id, str(row.node_id)))]
+            case By.CODE:
+                return dict.fromkeys(Named(code_of(one)) for one in verdict.findings) or reasons
             case By.FINDING:
                 return dict.fromkeys(Named(one.xpath, one.section) for one in verdict.findings) or reasons
             case By.SECTION:
                 return dict.fromkeys(Named(one.section, one.section) for one in verdict.findings) or reasons
             case By.REASON:
                 return reasons
+
+
+def code_of(finding: Finding) -> str:
+    """Return the code of a finding in the registry. A finding of an event of before gets its code here."""
+    return finding.code or coded(finding).code or ""

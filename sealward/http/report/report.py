@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from sealward.events.findings.code import FINDINGS as CODES
+from sealward.events.findings.reason import OF_VERDICTS
 from sealward.events.findings.shown import Finding, all_shown
 from sealward.events.is_valid import IsValid
 from sealward.http.auth.access import LOOKS, Rule
@@ -14,7 +16,7 @@ from sealward.http.operation.answer import Date, Id, Time, Uuid, answer, rfc1123
 from sealward.http.operation.operation import Answer, Operation
 from sealward.http.operation.parameter import NODE_ID, Query, choice, whole, word
 from sealward.http.report import table
-from sealward.http.report.grouping import By, Group, Grouping
+from sealward.http.report.grouping import By, Group, Grouping, Named, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     import falcon
 
+    from sealward.events.comparison.measurement import Finding as Bare
     from sealward.events.verdict import Verdict
     from sealward.http.services import Services
     from sealward.projections.signs import SignRow
@@ -61,14 +64,17 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class ReportedGroup(msgspec.Struct, frozen=True):
-    """The servers with one reason, finding or section, or on one node.
+    """The servers with one reason, code, finding or section, or on one node.
 
-    `name` is the reason, the XPath of the finding, the section or the hostname. `section` is null for reasons
-    and nodes. `servers` counts all servers of the group; `members` are the first of them.
+    `name` is the reason, the code or XPath of the finding, the section or the hostname. `section` is null for
+    reasons, codes and nodes. `means` and `to_do` are those of docs/findings.md, for reasons and codes.
+    `servers` counts all servers of the group; `members` are the first of them.
     """
 
     name: str
     section: str | None
+    means: str | None
+    to_do: str | None
     servers: int
     false: int
     unknown: int
@@ -201,9 +207,12 @@ def _verdicts(wanted: Wanted) -> tuple[IsValid, ...]:
 
 
 def _shown(group: Group, hostnames: dict[int, str]) -> ReportedGroup:
+    known = OF_VERDICTS.get(group.named.name) or CODES.get(group.named.name)
     return ReportedGroup(
         group.named.name,
         group.named.section,
+        None if known is None else known.means,
+        None if known is None else known.to_do,
         group.servers,
         group.false,
         group.unknown,
@@ -213,12 +222,7 @@ def _shown(group: Group, hostnames: dict[int, str]) -> ReportedGroup:
 
 
 def _member(row: SignRow, verdict: Verdict, group: Group, hostnames: dict[int, str]) -> Member:
-    section = group.named.section
-    findings = tuple(
-        one
-        for one in verdict.findings
-        if section is None or (one.section == section and group.named.name in {section, one.xpath})
-    )
+    findings = [one for one in verdict.findings if _is_about(one, group.named)]
     return Member(
         row.server_id,
         row.instance_name,
@@ -229,3 +233,10 @@ def _member(row: SignRow, verdict: Verdict, group: Group, hostnames: dict[int, s
         all_shown(findings[:FINDINGS]),
         rfc1123(verdict.checked_at),
     )
+
+
+def _is_about(finding: Bare, named: Named) -> bool:
+    """Return whether a group is about a finding: a reason or a node is about all findings of its servers."""
+    if named.section is not None:
+        return finding.section == named.section and named.name in {named.section, finding.xpath}
+    return named.name not in CODES or code_of(finding) == named.name

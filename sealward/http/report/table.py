@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from sealward.events.verdict import NEVER
+from sealward.http.report.grouping import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     "is_valid",
     "reason",
+    "code",
     "section",
     "xpath",
     "signed",
@@ -56,11 +58,11 @@ def _of(row: SignRow, verdict: Verdict, hostnames: dict[int, str]) -> Iterator[t
         checked,
     )
     for one in verdict.findings:
-        what = (one.section, one.xpath, one.signed or "", one.found or "", one.form)
+        what = (code_of(one), one.section, one.xpath, one.signed or "", one.found or "", one.form)
         yield (verdict.is_valid.value, reasons, *map(_cell, what), *server)
     if not verdict.findings:
         for reason in verdict.reasons:
-            yield (verdict.is_valid.value, _cell(reason), *[""] * 5, *server)
+            yield (verdict.is_valid.value, _cell(reason), *[""] * 6, *server)
 
 
 def _cell(text: str) -> str:
