@@ -68,7 +68,7 @@ def _unmount(place: Path) -> None:
 
 @contextlib.contextmanager
 def hung(place: Path) -> Iterator[None]:
-    """Have whatever is at a folder covered by a file system that never answers."""
+    """Cover a folder with a file system that never answers."""
     device = _mounted(place)
     try:
         yield
@@ -119,7 +119,7 @@ class Slow:
                 time.sleep(self.pause)
             answer = self._answer(opcode, node, request[_IN.size :])
             failed, body = (answer, b"") if isinstance(answer, int) else (0, answer)
-            with contextlib.suppress(OSError):  # whoever asked is gone
+            with contextlib.suppress(OSError):  # the process that asked is gone
                 os.write(self._device, _OUT.pack(_OUT.size + len(body), -failed, unique) + body)
 
     def _answer(self, opcode: int, node: int, body: bytes) -> bytes | int:

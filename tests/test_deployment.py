@@ -205,7 +205,7 @@ def test_systemd_accepts_a_unit_with_a_drop_in(drop_in: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_every_secret_that_a_process_can_have_can_be_handed_to_its_unit(path: Path) -> None:
-    """What the process user may read in a file, whoever took the process may read, too."""
+    """An attacker who took over a process may read each file that the user of the process may read."""
     own = {drop_in for drop_in in DROP_INS if of_unit(drop_in) == path}
     handed = {name for one in (path, *own) for name in variables(unit(one))}
     secret = {

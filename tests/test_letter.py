@@ -31,7 +31,7 @@ def test_what_a_node_signed_is_decoded() -> None:
     "body", [b"", b"\xff\xfe", b"no json", b"[" * 100_000, b'{"payload": "%%%", "signatures": []}', b'"text"']
 )
 def test_what_cannot_be_decoded_is_shown_as_it_is(body: bytes) -> None:
-    """Whatever arrived: it never fails."""
+    """For each letter that arrives: it never fails."""
     assert isinstance(readable(body), str)
 
 

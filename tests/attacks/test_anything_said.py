@@ -220,7 +220,7 @@ class Plane:
             channel.basic_publish(ORDERS, ORDERS, body, pika.BasicProperties(headers=headers))
 
     def nothing_stands_still(self) -> None:
-        """The honest node is heard, and whoever follows the log stands at its head."""
+        """The honest node is heard, and all followers of the log stand at its head."""
         assert self.worker.poll() is None, self.log.read_text(errors="replace")[-2000:]
         since = datetime.now(UTC)
         boot, seq = self.turn("kvm-honest")

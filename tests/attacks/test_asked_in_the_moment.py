@@ -35,7 +35,7 @@ def asks(fleet: Fleet) -> None:
 
 
 def answers(fleet: Fleet) -> None:
-    """Have the home answer whatever it was asked: libvirt migrates the server out."""
+    """Have the home answer each inquiry: libvirt migrates the server out."""
     for one in fleet.inquiries("kvm1"):
         fleet.take(fleet.home.leaving(one, fleet.now))
 
@@ -132,7 +132,7 @@ def test_a_long_migration_waits_for_its_destination(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations((asks, runs, prepared))))
 def test_in_no_order_is_the_sign_the_liars(fleet: Fleet, order: tuple[object, ...]) -> None:
-    """Whatever comes first before the server stops at its home."""
+    """In each order of the messages that come before the server stops at its home."""
     for step in (*order, stops, runs, arrives):
         assert callable(step)
         step(fleet)

@@ -49,7 +49,7 @@ def node(door: Door) -> Reporter:
     ],
 )
 def test_the_key_alone_is_not_enough(door: Door, node: Reporter, sender: str | None, reason: str) -> None:
-    """Whoever has stolen a node's key needs its user at the broker as well."""
+    """An attacker with a node's key needs the node's user at the broker as well."""
     known = door.log()
     bodies = [
         node.registration(),
@@ -118,7 +118,7 @@ def test_what_did_not_verify_is_not_repeated(door: Door) -> None:
 
 
 def test_what_the_node_has_signed_and_may_not_say_is_on_record(door: Door, node: Reporter) -> None:
-    """Rate-limited: by reason and server, and for the whole node, whatever servers it names."""
+    """Rate-limited: by reason and server, and for the whole node, also if the node names ever new servers."""
     sent = [
         node.measured(f"00000000-0000-4000-8000-{number:012}", 1, NOW, node_id=2) for number in range(300)
     ]

@@ -106,7 +106,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_fingerprint_covers_every_part(name: str) -> None:
-    """Whatever of a measurement is another one."""
+    """Each part of a measurement changes the fingerprint."""
     assert OTHERS[name].fingerprint != BASE.fingerprint
 
 

@@ -269,7 +269,7 @@ def test_odd_arguments_break_nothing(value: str, tmp_path: Path) -> None:
 
 
 def test_an_upgrade_of_a_program_that_is_roots_is_no_violation(tmp_path: Path) -> None:
-    """The emulator of a distribution's package counts by its path, whatever is in it."""
+    """The emulator of a distribution's package counts by its path alone, and not by its content."""
     emulator = "/usr/bin/env"
     signed = seen(domain(f"<emulator>{emulator}</emulator>"), tmp_path).measurement
 

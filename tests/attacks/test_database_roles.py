@@ -339,7 +339,7 @@ def test_the_turns_of_nodes_never_go_back(urls: dict[str, str]) -> None:
 
 
 def test_connections_are_left_for_others(urls: dict[str, str]) -> None:
-    """Whatever a role opens; and the role cannot raise it."""
+    """Each session of a role has the limit, and the role cannot raise it."""
     with psycopg.connect(urls["owner"]) as owner:
         sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
         ((there,),) = owner.execute(sessions, (roles.API,)).fetchall()

@@ -88,7 +88,7 @@ def letter(url: str) -> Iterator[Callable[..., None]]:
     ],
 )
 def test_a_letter_of_somebody_else_goes_nowhere(url: str, letter: Callable[..., None], queue: str) -> None:
-    """Whatever it says of where it came from; it stays until it is dropped."""
+    """The queue that a forged letter names does not count; the letter stays until it is dropped."""
     with connect(url) as connection:
         for name in ("sealward.node.kvm2", "victim"):
             kombu.Queue(name, channel=connection.default_channel, durable=True).declare()
@@ -104,7 +104,7 @@ def test_a_letter_of_somebody_else_goes_nowhere(url: str, letter: Callable[..., 
 
 @pytest.mark.parametrize("queue", ["sealward.node.kvm2", "victim", "amq.topic", "", "sealward.dead-letters"])
 def test_even_our_own_letter_goes_back_to_an_inbox_alone(url: str, queue: str) -> None:
-    """By whatever mistake it says something else."""
+    """Also if the letter names another queue by mistake."""
     with connect(url) as connection:
         exchange = kombu.Exchange("sealward.dead-letters", "direct", durable=True)
         kombu.Queue(
@@ -123,7 +123,7 @@ def test_even_our_own_letter_goes_back_to_an_inbox_alone(url: str, queue: str) -
 
 
 def test_what_the_control_plane_set_aside_comes_back_in_its_name(url: str) -> None:
-    """To the inbox it came from, and whoever reads that can tell that an operator has put it back."""
+    """To the inbox that it came from; its reader can tell that an operator has put the letter back."""
     heard: list[tuple[bytes, str | None]] = []
     cured = False
 

@@ -89,7 +89,7 @@ def test_an_event_is_appended_to_no_stream_of_another_kind(
 
 
 def test_versions_follow_each_other(store: tuple[str, EventStore], owner: EventStore) -> None:
-    """A hole would make the stream unreadable; whoever loads it anew finds where it goes on."""
+    """A hole would make the stream unreadable; a process that loads the stream anew finds its end."""
     role, log = store
     kind, fact = ("sign", SignPolicySet) if role == roles.API else ("node", NodeReturned)
     stream = begun(owner, kind)
@@ -153,7 +153,7 @@ def test_what_the_api_orders_it_may_append() -> None:
 
 
 def test_a_forbidden_event_among_allowed_ones_takes_all_with_it(urls: dict[str, str]) -> None:
-    """Whatever its place in the batch."""
+    """At each position in the batch."""
     allowed, forbidden = event(NodeActivated), event(SignValidated)
     with contextlib.closing(postgres(urls["api"])) as log:
         head = log.head()

@@ -189,7 +189,7 @@ def test_a_snapshot_that_cannot_be_read_costs_a_longer_read(store: EventStore, n
 def test_a_node_whose_stream_does_not_fold_is_lost_alone(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever keeps leases goes on with the next node, whatever is raised."""
+    """The lease keeper goes on with the next node after each error."""
     door = Door(store)
     nodes = [Reporter(f"kvm{number}", number) for number in (1, 2, 3)]
     door.take(*(one.registration() for one in nodes))

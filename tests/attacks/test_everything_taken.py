@@ -1,4 +1,4 @@
-"""Whatever may take long is taken as far as it can be: the rest of the API does not notice."""
+"""All slow calls are used up to their limits: the rest of the API does not notice."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def found(node: Reporter, server: str, at: datetime, size: int) -> bytes:
 def test_the_log_grows_by_no_more_than_is_paid(
     door: Door, flooder: Reporter, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a node says: what it becomes in the log is no larger than what is reckoned for it."""
+    """For each report of a node: its events in the log are no larger than the cost that is charged for it."""
     paid: list[int] = []
     reckon = quota.bytes_of
 
@@ -279,7 +279,7 @@ def test_a_message_that_no_agent_sends_is_not_looked_at(door: Door, flooder: Rep
 def test_messages_that_are_too_large_silence_nobody_for_hours(
     door: Door, flooder: Reporter, clock: Clock
 ) -> None:
-    """Whoever has the node's user alone runs up no debt that the node would have to wait for."""
+    """An attacker with only the node's user runs up no debt that the node would have to wait for."""
     large = b"x" * (LARGEST + 1)
     assert set(send(door, flooder, *[large] * 300)) == {"report.too-large", "report.over-quota"}
     clock.now += 2 * LARGEST / quota.BYTES.rate

@@ -159,7 +159,7 @@ def test_a_copy_of_itself_is_no_older_one(gated: Copied) -> None:
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"no database" * 100)])
 def test_without_its_mark_a_folder_counts_as_it_is(gated: Copied, spoil: Callable[[Path], None]) -> None:
-    """That is the limit: whoever puts back the mark as well is noticed by the control plane alone."""
+    """That is the limit: an attacker who puts back the mark as well is noticed by the control plane alone."""
     old = gated.sealward.fleet.xml(WEB)
     gated.sign_anew()
     gated.put_back()

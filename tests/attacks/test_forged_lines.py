@@ -49,7 +49,7 @@ def test_a_message_is_one_line_whatever_it_says(form: str) -> None:
 
 @given(HOSTILE, st.integers(8, 300))
 def test_an_escaped_text_is_one_line_of_so_many_bytes(text: str, most: int) -> None:
-    """Whatever it was; what was fine stays as it was."""
+    """Each forged character is escaped; harmless text stays as it was."""
     shown = escaped(text, most)
 
     assert len(shown.encode()) <= most

@@ -1,6 +1,6 @@
 """Reports and orders that are nearly right, against the real intake over PostgreSQL and a real broker.
 
-Whatever they say: each is taken or refused by a code, and projections and relay set nothing aside.
+Each message is accepted or refused by a code, and projections and relay set nothing aside.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def store(database: str) -> Iterator[EventStore]:
 
 
 def test_nothing_stands_still(store: EventStore, database: str, rabbitmq_server: RabbitMQ) -> None:
-    """Taken or refused, in whatever batches; rows, relay and the honest node go on."""
+    """Accepted or refused, in batches of any size; rows, relay and the honest node go on."""
     door = Door(store)
     honest = Reporter("kvm2", 2)
     assert door.take(NODE.registration(), NODE.inventory(*SERVERS), honest.registration()) == [None] * 3

@@ -37,7 +37,7 @@ def metric(process: Process, name: str, prefix: str = "sealward_") -> float:
 
 @pytest.mark.parametrize("sent", PARTS.values(), ids=PARTS)
 def test_two_hundred_idle_connections_hold_up_nobody(standing: Process, sent: bytes) -> None:
-    """Of the same address, whatever they have sent: a token's owner is answered at once, and so is health."""
+    """Of the same address, after any input: a token's owner is answered at once, and so is health."""
     with wire.many(standing.url, 200, sent):
         for path, token in (("/healthcheck/live", None), ("/healthcheck/ready", None), ("/v1/sign", TOKEN)):
             began = time.monotonic()

@@ -79,7 +79,7 @@ def register(log: EventStore) -> float:
 def test_a_role_that_keeps_the_log_locked_is_ended_and_barred(
     login: Callable[[str], str], worker: EventStore
 ) -> None:
-    """Whoever waits goes on within seconds, and the role appends nothing for minutes."""
+    """Waiting sessions go on within seconds, and the role appends nothing for minutes."""
     held = hold(login(roles.API))
 
     assert 2 < register(worker) < 9
@@ -148,7 +148,7 @@ def test_those_who_append_one_after_the_other_are_left_alone(
 
 @pytest.mark.parametrize("user", ["sealward_owner", roles.WORKER])
 def test_others_are_not_ended(login: Callable[[str], str], worker: EventStore, user: str) -> None:
-    """A worker's batch may take its time. Whoever waits gives up after ten seconds, and tries again."""
+    """A worker's batch may take long. Waiting sessions give up after ten seconds, and try again."""
     with hold(login(user)) as other:
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             register(worker)

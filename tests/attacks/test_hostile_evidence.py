@@ -1,4 +1,4 @@
-"""The evidence of a seal is a document that its node has written: whatever it is, its sign can be read."""
+"""The evidence of a seal is a document that its node has written: with any evidence, the sign can be read."""
 
 from __future__ import annotations
 

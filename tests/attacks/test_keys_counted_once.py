@@ -1,4 +1,4 @@
-"""`sealward verify` counts keys: one key counts once, whatever it is called and however it is written."""
+"""`sealward verify` counts keys: a key counts once, under any name and in any form."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_file_with_two_keys_is_refused(
 def test_a_signature_that_is_there_twice_makes_no_second_key(
     tmp_path: Path, envelope: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under whatever key id."""
+    """Under any key id."""
     fields = json.loads(envelope.read_text())
     copied = fields["signatures"][0] | {"keyid": base64.b64encode(b"another").decode()}
     envelope.write_text(json.dumps(fields | {"signatures": [copied, *fields["signatures"][:1]]}))

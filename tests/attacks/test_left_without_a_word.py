@@ -200,7 +200,7 @@ STEPS: dict[str, Callable[[Fleet], object]] = {
 @settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=12))
 def test_no_history_turns_a_false_into_a_true_or_seals(steps: list[str]) -> None:
-    """Whatever both say, in any order: only an administrator ends a false that its home has found."""
+    """For all reports of both nodes: only an administrator ends a false that the home has found."""
     fleet = Fleet()
     fleet.measure(fleet.home, "evil")
     for step in steps:

@@ -72,7 +72,7 @@ PLANTED: dict[str, Callable[[Path, Path], None]] = {
 def test_the_receipt_takes_the_place_of_what_the_agents_user_has_put_there(
     tmp_path: Path, data_dir: Path, victim: Path, plant: Callable[[Path, Path], None]
 ) -> None:
-    """Whatever it is, nothing is written through it; the receipt is a file of that user's."""
+    """Nothing is written through a link of any kind; the receipt is a file of that user."""
     receipt = data_dir / "node" / hook.RECEIPT
     plant(receipt, victim)
     install(tmp_path, data_dir)

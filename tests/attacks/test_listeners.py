@@ -1,4 +1,4 @@
-"""Whatever listens for others on behalf of a server is a violation when nobody signed it.
+"""Each listener that opens a server to others is a violation when it was not signed.
 
 The listeners are those of libvirt's schema of a domain (domaincommon.rng): consoles with their channels and
 websockets, character devices in each listening mode, sockets of devices whose other end is another process,
@@ -176,7 +176,7 @@ def test_a_listener_in_the_running_form_alone_is_false(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPENED)
 def test_a_listener_that_was_signed_is_true(name: str) -> None:
-    """Whatever port libvirt has chosen for it."""
+    """With any port that libvirt has chosen for it."""
     signed = measure(OPENED[name], None, "libvirt 9.0.0").measurement
     live = OPENED[name].replace("port='-1'", "port='5900'").replace("websocket='-1'", "websocket='5700'")
     found = measure(OPENED[name], live, "libvirt 9.0.0").measurement

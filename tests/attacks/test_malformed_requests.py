@@ -196,7 +196,7 @@ CLAIMS = (
 
 @pytest.mark.parametrize("path", ODD)
 def test_no_odd_path_and_no_claim_gets_past_the_token(standing: Process, path: str) -> None:
-    """Whoever says to be somebody, wherever: nothing is answered but refusals."""
+    """An identity that a client claims, in any header: the only answers are refusals."""
     answered = wire.ask(standing.url, path, None, *CLAIMS)
     assert answered.status in {400, 401, 404}
     assert WEB.encode() not in answered.body

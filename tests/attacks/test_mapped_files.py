@@ -1,4 +1,4 @@
-"""Whoever has mapped a boot file changes its content without another stamp: then it does not start."""
+"""A process that has mapped a boot file changes it without another stamp: the server does not start."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_the_order_of_a_sign_before_counts_for_no_later_one(door: Door, node: Re
 
 
 def test_what_was_ordered_is_sealed_and_says_for_which_order(door: Door, node: Reporter) -> None:
-    """Whoever verifies the reference finds the order in what the node has signed."""
+    """The order is in the statement that the node has signed, where a verifier finds it."""
     assert door.take(node.measured(SERVER, 1, door.now, generation=2, task_id=NEXT, cause="sealed")) == [None]
     last = [one for one in door.log() if isinstance(one, SignSealed)][-1]
 

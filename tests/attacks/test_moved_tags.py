@@ -120,7 +120,7 @@ def test_an_image_that_is_not_there_is_said(registry: str) -> None:
 
 
 def test_what_is_not_pinned_is_listed() -> None:
-    """With a status for whoever releases."""
+    """With an exit status for the release."""
     done = subprocess.run(
         [sys.executable, "-m", "stack.digests", "--check"],
         cwd=Path(digests.ROOT),

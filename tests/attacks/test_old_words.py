@@ -1,4 +1,4 @@
-"""What a node has said once counts once: envelopes that are sent again, by whomever, in whatever order."""
+"""An envelope counts once: envelopes are sent again, by any sender, in any order."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _state(door: Door) -> object:
 @settings(max_examples=30)
 @given(order=st.permutations(range(13)), seed=st.integers())
 def test_no_order_makes_old_words_count(order: list[int], seed: int) -> None:
-    """Whatever is sent again between new words: the log is that of the new words alone."""
+    """Old envelopes are sent again between new envelopes: the log is that of the new envelopes alone."""
     dice = random.Random(seed)  # noqa: S311 - replays
     plain, attacked = Door(in_memory(), OWN), Door(in_memory(), OWN)
     node = Reporter("kvm1", 1)
@@ -131,7 +131,7 @@ def test_a_turn_must_be_given(door: Door, node: Reporter) -> None:
 
 
 def test_a_turn_is_of_a_key_not_of_a_name(door: Door, node: Reporter) -> None:
-    """Two nodes count for themselves; whoever has one key can use up the turns of no other."""
+    """Two nodes count for themselves; the owner of a key cannot use up the turns of another key."""
     other = Reporter("kvm2", 2)
     last = codec.numbered(reports.Heartbeat(hostname="kvm1"), Turn(2**53 - 1, 2**53 - 1))
     assert door.deliver(said(codec.seal(last, node.key)), said(other.registration(), "node.kvm2")) == [

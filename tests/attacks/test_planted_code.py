@@ -49,7 +49,7 @@ COMPILED = f"__pycache__/{{}}.{sys.implementation.cache_tag}.pyc"
     ],
 )
 def test_planted_code_is_noticed(standing: Callable[[], hook.Standing], name: str) -> None:
-    """Whatever Python would run of the package in the place of what was installed."""
+    """Each file of the package that Python would run in the place of an installed file."""
     path = code.PACKAGE / name
     times = None
     before = path.read_bytes() if path.exists() else None

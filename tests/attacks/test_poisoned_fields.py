@@ -127,7 +127,7 @@ LONG: Mapping[str, Sequence[object]] = {
 
 
 def said(kind: str, **fields: object) -> bytes:
-    """Return a report as kvm1 signs it, whatever it says."""
+    """Return a report with any content as kvm1 signs it."""
     return said_again({"kind": kind, "hostname": NODE.hostname} | FINE[kind] | fields)
 
 
@@ -154,7 +154,7 @@ EXPLAINS = {("objection", "instance_name"), ("objection", "findings"), ("reactio
 
 @pytest.mark.parametrize("kind", FINE)
 def test_what_a_node_says_has_types(door: Door, kind: str) -> None:
-    """Refused by a stable code, whatever field it is; what others say in the same batch is taken."""
+    """Refused by a stable code, for each field; the reports of other nodes in the same batch are accepted."""
     other = Reporter("kvm2", 2)
     fields = {"hostname": "", **FINE[kind]}
     for field in (one for one in fields if (kind, one) not in EXPLAINS | {("objection", "refused")}):
@@ -273,7 +273,7 @@ def _unfit(value: object) -> list[object]:
 
 @pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda one: one.topic)
 def test_no_event_enters_the_log_that_somebody_cannot_carry(store: EventStore, event: Event) -> None:
-    """Whatever decided on it, and whatever field it is: the store refuses, and nothing is appended."""
+    """For each decider and each field: the store refuses the event, and nothing is appended."""
     for field in dataclasses.fields(event):
         for value in _unfit(getattr(event, field.name)):
             bad = dataclasses.replace(event, **{field.name: value})  # type: ignore[arg-type]  # that is the point

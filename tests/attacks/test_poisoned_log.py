@@ -91,7 +91,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, store: EventStore) -
 def test_projections_go_on_beyond_what_they_cannot_take(
     store: EventStore, backend: Backend, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the batches: honest events count, others are set aside, and a rebuild finds the same."""
+    """In batches of any size: honest events count, others are set aside, and a rebuild finds the same."""
     monkeypatch.setattr("sealward.projections.store.database.BATCH", batch)
     fill(store)
     projections = Projections(backend)

@@ -84,7 +84,7 @@ def test_a_migration_that_is_said_again_and_again_is_asked_about_once() -> None:
 def test_migrations_that_are_said_for_minutes_cost_homes_no_more_than_questions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """There are so many questions of a node in a minute, whatever makes it ask."""
+    """The limit of questions in a minute is for all reasons of a node to ask."""
     monkeypatch.setattr(reference_requests, "AT_MOST", 20)
     fleet = Fleet()
     for number in range(50):

@@ -1,4 +1,4 @@
-"""The whole topology on a real broker, attacked by whoever has one node's user there.
+"""The whole topology on a real broker, attacked by a client with the broker's user of a node.
 
 The user of the evil node is of an earlier version: it writes to the inbox that such users share.
 `test_one_nodes_flood.py` has users that write to inboxes of their own.

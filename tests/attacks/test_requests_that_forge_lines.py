@@ -69,7 +69,7 @@ def test_any_text_is_shown_in_a_line(text: str) -> None:
 
 
 def test_a_request_cannot_forge_a_line(standing: Process) -> None:
-    """By its path, its query, its headers or its token, in whatever way they are written."""
+    """By its path, its query, its headers or its token, in each encoding."""
     for trick in TRICKS:
         sent = "".join(f"%{one:02x}" for one in trick.encode())
         wire.ask(standing.url, f"/v1/sign/{sent}?{sent}={sent}", TOKEN)

@@ -129,7 +129,7 @@ def test_killed_it_lets_nothing_changed_start(gated: Gated, seconds: float) -> N
 
 
 def test_killed_when_it_has_read_the_xml_it_may_be_any_server(gated: Gated, tmp_path: Path) -> None:
-    """Nobody knows any more which server it was: it is refused where any is, whatever the node's policy."""
+    """The server is not known any more: the start is refused if the policy of any server refuses."""
     gated.sealward.ask("PUT", f"/v1/sign/{WEB}/policy", {"on_start": "refuse"})
     until(lambda: f"{WEB} refuse" in (gated.node / "gate.policy").read_text())
     gated.stop_with(on_start="observe")
@@ -163,7 +163,7 @@ LEAVE_NOTHING = {"ulimit -n 4", "ulimit -n 8", "ulimit -n 11", "ulimit -t 0", "u
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_without_means_it_lets_nothing_changed_start(gated: Gated, limit: str) -> None:
-    """Descriptors, memory, processor time, room for files: whatever it runs out of."""
+    """Descriptors, memory, processor time, room for files: for each resource that runs out."""
     gated.stop_with(on_start="refuse")
     status, said = gated.start(gated.evil, limit)
 

@@ -72,7 +72,7 @@ def test_who_has_a_token_gets_the_names(signed: Process) -> None:
 def test_no_link_repeats_what_a_client_sent(
     signed: Process, path: str, token: str | None, claim: str
 ) -> None:
-    """Whoever can set a header for another client, by a cache for instance, chooses no link of theirs."""
+    """An attacker who can set a header of another client, by a cache, chooses no link in its answers."""
     lines = [f"GET {path} HTTP/1.1", claim] + ([] if token is None else [f"X-Auth-Token: {token}"])
     with wire.connect(signed.url) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())

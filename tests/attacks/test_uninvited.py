@@ -191,7 +191,7 @@ def test_a_revoked_invitation_is_not_made_good_again(door: Door, host: Reporter)
 
 
 def test_a_used_invitation_is_not_made_good_again(door: Door, host: Reporter) -> None:
-    """Whoever had root on a host that was removed has the file that it came with."""
+    """An attacker who had root on a removed host still has the host's join file."""
     for key in (SECRET, ANOTHER):
         invite(door, key=key)
         assert send(door, registration(host, key)) == [None]
@@ -224,7 +224,7 @@ def test_what_was_said_before_the_node_was_let_in_does_not_count_later(door: Doo
 
 @given(st.lists(st.sampled_from(["invite", "uninvite", "register", "steal", "remove", "later"]), max_size=12))
 def test_in_every_history_only_the_invited_come_in(steps: list[str]) -> None:
-    """Whatever is done in whatever order: a host that comes in was invited, and comes in time, once."""
+    """In each order of steps: a host that is let in was invited, and registers in time, once."""
     door = Door(in_memory(), OWN, only_invited=True)
     host, thief = Reporter("kvm1", 1), Reporter("kvm1", 1, STRANGER)
     open_until = None

@@ -83,7 +83,7 @@ def bus(rabbitmq_server: RabbitMQ) -> Iterator[Bus]:
 
 @pytest.fixture
 def put(rabbitmq_server: RabbitMQ) -> Iterator[Callable[[str, Any, bytes], None]]:
-    """Give what puts a message into a queue with whatever properties."""
+    """Give a function that puts a message into a queue with any properties."""
     connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_server.url))
     channel = connection.channel()
     channel.confirm_delivery()
@@ -136,7 +136,7 @@ def test_nothing_is_unpacked(bus: Bus, put: Callable[[str, Any, bytes], None]) -
 def test_an_agent_goes_on(
     rabbitmq_server: RabbitMQ, bus: Bus, put: Callable[[str, Any, bytes], None]
 ) -> None:
-    """Whoever can write to a node's queue ends none of its threads."""
+    """An attacker who can write to a node's queue ends none of its threads."""
     queues = AmqpQueues(rabbitmq_server.url, namespace=bus._namespace)
     queues.open("node.kvm1")
     queues.close()

@@ -171,7 +171,7 @@ FILLED_IN: dict[str, Callable[[etree._Element], object]] = {
 
 @pytest.mark.parametrize("name", EVIL)
 def test_what_libvirt_never_rewrites_is_false_and_refused(name: str) -> None:
-    """Whatever the version is now."""
+    """For each version of libvirt that runs now."""
     root = domain()
     EVIL[name](root)
 
@@ -200,7 +200,7 @@ def test_some_sections_are_never_in_doubt(section: str) -> None:
 
 
 def test_a_place_with_a_misleading_key_is_not_taken_for_another() -> None:
-    """What tells devices apart is chosen by whoever writes the XML."""
+    """The writer of the XML chooses the values by which devices are told apart."""
     reference = Measurement("p/1", {"disks": "aa"}, {}, OLD)
     found = replace(reference, sections={"disks": "bb"}, hypervisor=NEW)
     misleading = (

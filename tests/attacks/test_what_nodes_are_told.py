@@ -247,7 +247,7 @@ def test_an_agent_that_knows_no_authority_does_not_start(tmp_path: Path) -> None
 
 
 def test_a_pinned_key_stays_pinned(tmp_path: Path) -> None:
-    """Across starts, whatever invitation is given then, and whatever is said in its queue."""
+    """Across starts, with any later invitation, and with any message in its queue."""
     PinnedTrust(tmp_path, lambda: AUTHORITY_PEM)
     again = PinnedTrust(tmp_path, lambda: STRANGER_PEM, at_first_sight=True)
 

@@ -77,7 +77,7 @@ SIGNED = measure(DOMAIN, None, "libvirt 9.0.0").measurement
 
 @pytest.mark.parametrize("name", MOVED | OPENED)
 def test_while_nothing_moves_it_is_a_violation_and_does_not_start(name: str) -> None:
-    """Whatever of it, and whatever libvirt finds it."""
+    """Each part of a console, found by each libvirt."""
     found = measure(DOMAIN.replace(*(MOVED | OPENED)[name]), None, "libvirt 9.0.0").measurement
     upgraded = measure(DOMAIN.replace(*(MOVED | OPENED)[name]), None, "libvirt 9.0.1").measurement
 

@@ -57,7 +57,7 @@ def test_a_control_plane_that_is_heard_under_a_wrong_clock_is_heard(ledger: Ledg
 
 
 def test_a_clock_that_is_set_back_makes_no_stale_ledger_fresh(ledger: Ledger) -> None:
-    """Nobody has heard the control plane for too long: that stays so, whatever root does to the clock."""
+    """The control plane was not heard for too long: that stays so after each change of the clock by root."""
     ledger.next_moment(NOON + WEEK + timedelta(hours=1))
     assert refuses(ledger, NOON + WEEK + timedelta(hours=1))
 

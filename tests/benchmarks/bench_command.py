@@ -31,7 +31,7 @@ NODE = Reporter("kvm1", 1)
 
 
 def command(server_id: str) -> RequestValidation:
-    """Return a command that gives one event, whatever there is."""
+    """Return a command that gives one event in each state."""
     return RequestValidation(
         context=RequestContext(actor="user:admin", task_id=str(uuid.uuid4())), server_id=server_id
     )

@@ -119,7 +119,7 @@ def test_2_after_a_migration_that_the_home_announced_it_is_sealed() -> None:
 
 @pytest.mark.parametrize("grounds", [Grounds.LEFT, Grounds.POLICY])
 def test_3_a_new_order_names_the_node(grounds: Grounds) -> None:
-    """Whoever does not know where the sign is, is told; what is ordered for that node it may seal."""
+    """A client that names no node is told the sign's node; that node may seal an order that names it."""
     sign = moved(sealed(), grounds)
     for named in (None, HOME, THIRD):
         with pytest.raises(PlaceUnconfirmed, match=r"on node 3 \(kvm3\)"):
@@ -183,7 +183,7 @@ def test_what_was_false_is_not_sealed_as_merely_in_doubt() -> None:
     )
 )
 def test_no_history_of_moves_makes_a_true_of_a_false(moves: list[tuple[Grounds, int, bool]]) -> None:
-    """However often, wherever to, and whatever each node measures."""
+    """For any number of moves, to any node, and for all measurements."""
     sign, stays = violated(), False
     for number, (grounds, to, differs) in enumerate(moves):
         if to != sign.node_id:

@@ -66,7 +66,7 @@ def test_an_order_for_what_is_in_doubt_seals_what_an_upgrade_filled_in() -> None
 def test_an_order_for_what_is_in_doubt_seals_nothing_else(
     found: Measurement, findings: tuple[Finding, ...]
 ) -> None:
-    """The server is judged by its reference; a PUT without that bound seals whatever it is."""
+    """The server is judged by its reference; a PUT without If-Match seals the server as it is."""
     sign = in_doubt()
     events = report(sign, found, second=3, generation=2, cause="sealed", findings=findings)
     ordered = play(sign, decider.update_sign(sign, UpdateSign(**ASK), now=NOW))

@@ -65,7 +65,7 @@ def test_2_one_destination_is_named_and_may_be_again() -> None:
 
 
 def test_2_when_another_node_asks_the_announcement_is_contested_until_it_ends() -> None:
-    """That is recorded once, whoever asks; the same destination contests nothing, nor does the home."""
+    """That is recorded once, for any node that asks; neither the destination nor the home contests."""
 
     def ask_for(by: int) -> ContestLeaving:
         return ContestLeaving(

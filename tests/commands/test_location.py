@@ -170,7 +170,7 @@ STANDINGS = st.builds(Standing, st.booleans(), st.booleans(), st.booleans(), st.
 def test_no_word_but_that_of_the_home_moves_a_sign(
     home: Standing, other: Standing, to: int | None, doubts: tuple[bool, bool]
 ) -> None:
-    """Whatever the other node says: without an announcement of the home, or its letting go, it stays."""
+    """For all reports of the other node: without a word of the home, the sign stays."""
     claim, denied = doubts
     made = sign(to=to, denied=OTHER if denied else None)
     moved = word(home, other, made, claim=claim)

@@ -1,4 +1,4 @@
-"""Whatever the types of an event allow, every reader of the log carries it, and it comes back equal."""
+"""Each value that the types of an event allow is carried by every reader of the log, and comes back equal."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def fill(bus: Bus, inbox: Inbox, number: int) -> None:
 
 
 def test_a_full_inbox_holds_up_no_other(bus: Bus, start: Callable[..., Inboxes]) -> None:
-    """Of each inbox a few messages are worked on together, in their order, whatever waits behind them."""
+    """A few messages of each inbox are processed together, in their order; the others wait."""
     reader = Reader()
     first = start(reader)
     until(lambda: is_open(bus, OTHER), 20)
@@ -246,7 +246,7 @@ def test_a_dead_letter_goes_back_to_its_own_inbox(
 def test_a_dead_letter_for_a_full_inbox_stays(
     rabbitmq_server: RabbitMQ, bus: Bus, namespace: str, start: Callable[..., Inboxes]
 ) -> None:
-    """Whoever fills an inbox does not end the command of an operator, and no letter is lost."""
+    """A full inbox does not end the command of an operator, and no letter is lost."""
     first = start(Reader())
     until(lambda: is_open(bus, OTHER), 20)
     bus.submit(ONE.name, b"bad")

@@ -43,7 +43,7 @@ def test_two_questions_are_answered_each_by_itself(database: str, digest: str, p
 
 
 def test_a_question_that_nothing_took_along_is_not_answered(tmp_path: Path) -> None:
-    """SQLite is asked by itself, and whoever wanted more asks again."""
+    """SQLite answers the first query alone, and the caller runs the second query by itself."""
     control = SqliteControl(tmp_path / "control.sqlite")
     prefetch = Prefetch(PREFETCH, ("relay",))
     found = control.find("token-by-digest", ("digest",), prefetch)

@@ -184,7 +184,7 @@ def test_rows_that_are_made_anew_are_no_problem(here: Place, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("where", ["here", "there"])
 def test_old_checkpoints_are_thinned_to_one_an_hour(where: str, request: pytest.FixtureRequest) -> None:
-    """The last one stays whatever its age."""
+    """The last checkpoint stays at any age."""
     place: Place = request.getfixturevalue(where)
     place.now = NOON - timedelta(days=400)
     notary = place.notary()

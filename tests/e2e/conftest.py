@@ -30,6 +30,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Yield the running topology, whose node has reported its servers. Whoever breaks it lets it heal."""
+    """Yield the running topology, whose node has reported its servers. A test that breaks it lets it heal."""
     with topology(BRISK | {"SEALWARD_CELERY_CLIENTS": "celery-client"}) as made:
         yield made

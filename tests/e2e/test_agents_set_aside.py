@@ -110,7 +110,7 @@ def test_a_server_that_breaks_the_measuring(tmp_path: Path, broken: pytest.Monke
 
 
 def test_a_job_that_breaks_does_not_end_the_agent(tmp_path: Path, broken: pytest.MonkeyPatch) -> None:
-    """Whatever the job is: the thread lives, and what broke is on the list."""
+    """For each job: the thread lives, and the failure is on the list."""
     with running(tmp_path) as node:
         node.sign()
         broken.setattr(

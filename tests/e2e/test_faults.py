@@ -102,7 +102,7 @@ def test_of_many_puts_at_once_each_is_a_generation(tmp_path: Path) -> None:
 
 @pytest.mark.alone
 def test_reads_go_on_while_writes_wait(tmp_path: Path) -> None:
-    """Whoever waits for a seal holds up nobody else; beyond the allowance the answer comes at once."""
+    """A client that waits for a seal holds up no other; beyond the allowance the answer comes at once."""
     with running(tmp_path) as one:
         one.sign()
     slow = Settings(libvirt_uri=DEAD_URI, wait=2)

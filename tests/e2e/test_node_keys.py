@@ -116,7 +116,7 @@ def test_an_auditor_finds_the_key_of_each_time(tmp_path: Path) -> None:
 
 
 def test_the_same_key_again_is_no_event(sealward: Running) -> None:
-    """Whoever names it twice, or in another form, finds nothing changed."""
+    """Naming the key twice, or in another form, changes nothing."""
     pem = sealward.ask("GET", "/v1/node/1").json["node"]["public_key"]
     for text in (pem, pem.strip(), pem.replace("\n", "\r\n")):
         replace_key(sealward, text)

@@ -140,7 +140,7 @@ def test_it_is_let_in_again_as_another(sealward: Running) -> None:
 
 
 def test_a_node_that_is_let_in_first_needs_no_trust_at_first_use(sealward: Running) -> None:
-    """Whoever registers under its name with another key is refused."""
+    """A host that registers under its name with another key is refused."""
     node = admit(sealward, OTHER.hostname, PEM)
     stranger = Reporter(OTHER.hostname, 2, Ed25519PrivateKey.from_private_bytes(b"s" * 32))
     say(sealward, stranger.registration())

@@ -93,7 +93,7 @@ def test_what_is_not_under_control_yet(sealward: Running) -> None:
 
 
 def test_a_report_signed_by_another_key_is_refused_and_counted(sealward: Running) -> None:
-    """Whoever can write to the queue is not the node: nothing is recorded of what it says."""
+    """An attacker who can write to the queue is not the node: its messages are not recorded."""
     sealward.sign()
     forged = reports.Inventory(hostname=sealward.embedded.agent.hostname, instances=(), taken_at=utc_now())
     for _ in range(5):

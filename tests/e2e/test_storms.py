@@ -146,7 +146,7 @@ def test_the_command_says_that_all_rows_are_right(place: Place) -> None:
 
 
 def test_nothing_that_was_said_was_refused(place: Place) -> None:
-    """Whatever came late, twice or out of order, no message lies with the dead letters."""
+    """Messages came late, twice or out of order, and no message lies with the dead letters."""
     with DeadLetters(place.stack.rabbitmq.url) as letters:
         assert [(one.queue, one.reason, one.detail) for one in letters.all()] == []
 

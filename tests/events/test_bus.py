@@ -75,7 +75,7 @@ def test_namespaces_do_not_hear_each_other(bus: Bus) -> None:
 
 
 def test_the_relay_copies_the_log_in_order_and_once(bus: Bus) -> None:
-    """Whoever writes, the bus has the order of the log; what was before its start it leaves alone."""
+    """With several writers, the bus has the order of the log; it leaves out events from before its start."""
     store = stores.in_memory()
     store.append(uuid.uuid4(), 0, [event(NodeActivated)])
     heard: list[int] = []

@@ -128,6 +128,6 @@ def test_what_cannot_be_read_is_not_sent(topic: str, state: bytes, refusal: type
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(body: bytes) -> None:
-    """Whatever it is."""
+    """For each event."""
     with pytest.raises(EventRefused):
         cloudevent.parse(body)

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL are lent, kept, closed and opened anew, whatever the server does."""
+"""Connections to PostgreSQL are lent, kept, closed and opened anew, through all failures of the server."""
 
 from __future__ import annotations
 

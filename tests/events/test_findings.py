@@ -150,7 +150,7 @@ def test_a_host_bound_part_has_codes_of_its_own() -> None:
 
 @given(finding=drawn(Finding), is_bound=st.booleans())
 def test_any_finding_has_a_code_of_the_registry(finding: Finding, *, is_bound: bool) -> None:
-    """Whatever a node reports, also a code of its own: the sentence is one short line."""
+    """For each report of a node, also with a code of its own: the sentence is one short line."""
     seen = shown(coded(finding, is_bound=is_bound))
 
     assert seen.code in FINDINGS

@@ -1,4 +1,4 @@
-"""A loop does its work again and again, whatever is away, until it is stopped."""
+"""A loop does its work again and again, also while a server is away, until it is stopped."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_a_connection_flushes_as_it_is_told(flush: sqlite_file.Flush) -> None:
 
 
 def test_a_file_is_read_beside_its_writer_and_not_written(tmp_path: Path) -> None:
-    """Whatever characters its path has."""
+    """With any characters in its path."""
     path = tmp_path / "a?b#c%d" / "a.sqlite"
     with contextlib.closing(sqlite_file.private(path)) as writer:
         writer.execute("CREATE TABLE one (a)")

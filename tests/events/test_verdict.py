@@ -291,13 +291,13 @@ class VerdictHistories(RuleBasedStateMachine):
 
     @invariant()
     def only_an_equal_measurement_ends_a_false(self) -> None:
-        """Rule 6, whatever happened before."""
+        """Rule 6, after any history."""
         if self.previous.is_valid is IsValid.FALSE and self.verdict.is_valid is not IsValid.FALSE:
             assert self.last == "equal"
 
     @invariant()
     def true_needs_a_seal_a_measurement_and_no_later_withholding(self) -> None:
-        """Rules 1, 5 and 8, whatever happened before."""
+        """Rules 1, 5 and 8, after any history."""
         if self.verdict.is_valid is IsValid.TRUE:
             assert self.sealed
             assert self.verdict.checked_at > self.verdict.withheld_at

@@ -1,4 +1,4 @@
-"""Events as OCSF 1.6.0 wants them, whatever a hostile domain has put into them."""
+"""Events have the form of OCSF 1.6.0, also with the texts of a hostile domain."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_each_event_is_as_the_schema_says(path: Path) -> None:
 @settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(events.ANY)
 def test_any_event_is_as_the_schema_says_on_one_line_of_ascii(notice: Notice) -> None:
-    """Whatever its values are."""
+    """With any values."""
     line = ocsf.render(notice)
 
     assert faults(json.loads(line)) == []

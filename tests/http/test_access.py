@@ -1,4 +1,4 @@
-"""One list of rules, whoever asks about it: the table, oslo.policy, and what a file overrides."""
+"""One list of rules for all: the local table, oslo.policy, and the file that overrides rules."""
 
 from __future__ import annotations
 

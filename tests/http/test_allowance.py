@@ -71,7 +71,7 @@ def test_who_guesses_is_not_looked_up_any_more_for_a_while() -> None:
 
 
 def test_a_token_that_was_good_there_is_looked_up_all_the_same() -> None:
-    """Whoever shares an address with a guesser goes on; at another address the token is a stranger's."""
+    """A client that shares an address with a guesser goes on; at another address its token is unknown."""
     guesses = Guesses(3, Clock())
     guesses.accepted("a", "good")
     for number in range(10):

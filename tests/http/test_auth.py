@@ -141,7 +141,7 @@ def test_no_token_is_kept_or_logged(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 def test_identity_headers_never_reach_the_application() -> None:
-    """Whatever keystonemiddleware may set is gone, however a client spells it; what is checked stays."""
+    """Each header that keystonemiddleware may set is removed, in any spelling; other headers stay."""
     spoofed = (
         *("X-Identity-Status", "X-User", "X-User-Id", "X-User-Name", "X-User-Domain-Id", "X-Role", "X-Roles"),
         *("X-Project-Id", "X-Project-Name", "X-Project-Domain-Name", "X-Domain-Id", "X-Domain-Name"),

@@ -88,7 +88,7 @@ def head(sealward: Running) -> int:
 def test_a_body_that_is_not_as_it_must_be(
     shared: Running, method: str, body: bytes, status: int, reason: str
 ) -> None:
-    """Whatever is wrong with it, it is refused and nothing is written."""
+    """For each fault, the request is refused and nothing is written."""
     before = head(shared)
     is_refused(shared.ask(method, "/v1/sign", raw=body), status, reason)
     assert head(shared) == before
@@ -98,7 +98,7 @@ def test_a_body_that_is_not_as_it_must_be(
 def test_a_path_or_a_query_that_means_nothing(
     shared: Running, method: str, path: str, status: int, reason: str
 ) -> None:
-    """Whatever is asked for that is not there, the code says so."""
+    """For each kind of resource that is not there, the code says so."""
     before = head(shared)
     is_refused(shared.ask(method, path), status, reason)
     assert head(shared) == before
@@ -135,7 +135,7 @@ def test_an_action_that_is_none(shared: Running, method: str, body: object) -> N
 
 
 def test_an_action_on_no_node(shared: Running) -> None:
-    """404, whatever the node's id."""
+    """404, for any id of a node."""
     answer = shared.ask("POST", "/v1/sign/node/99/action", {"action": "activate"})
 
     is_refused(answer, 404, "node.not-found")

@@ -1,4 +1,4 @@
-"""Which address a request comes from, whatever is written in its headers."""
+"""The address that a request comes from, with any forged headers."""
 
 from __future__ import annotations
 

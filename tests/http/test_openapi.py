@@ -113,5 +113,5 @@ def test_schemathesis_finds_nothing_in_what_cuts_a_node_off(sealward: Running, t
 
 
 def test_the_document_knows_its_own_order(calls: list[Operation]) -> None:
-    """Whatever the order of the calls, the document is the same."""
+    """In any order of the calls, the document is the same."""
     assert document(calls) == document(calls[::-1])

@@ -29,7 +29,7 @@ def known(sealward: Running, at: str, path: str = "") -> dict[str, Any]:
 
 
 def test_a_sign_as_it_was(sealward: Running) -> None:
-    """Before it was, true, false, revoked: each moment has its own answer, in whatever order asked."""
+    """Before the sign, true, false, revoked: each moment has its own answer, in any order of requests."""
     before = now()
     sealward.sign()
     good = now()

@@ -71,7 +71,7 @@ def test_get_one_answers_what_post_answered(sealward: Running) -> None:
 
 
 def test_get_list_is_ordered_by_id_and_served_without_v1(sealward: Running) -> None:
-    """As the seed prints it, `$offset` and `$limit` included, whatever the shell makes of them."""
+    """As the seed prints it, `$offset` and `$limit` included, which a shell may replace."""
     for server_id in (DATABASE, WEB):
         shell(sealward, POST, server_id=server_id)
     as_written = parsed(shell(sealward, GET_LIST))

@@ -1,4 +1,4 @@
-"""Whose turn it is: every client's in turn, whatever another one has sent."""
+"""Clients take turns, independent of the number of requests that another client has sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a guest does to its own devices, it makes no verdict false and writes nothing into the log.
+"""No change that a guest makes to its own devices makes a verdict false or writes into the log.
 
 What QEMU does here at a command to its monitor, it does at a guest's own wish, too: it tells libvirt the same
 (DEVICE_TRAY_MOVED, BALLOON_CHANGE, BLOCK_WRITE_THRESHOLD, RESET).

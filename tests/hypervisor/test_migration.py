@@ -69,20 +69,20 @@ class Fleet:
         guest.node = target
 
     def refuse_all(self) -> None:
-        """Have the second node refuse whatever is not signed, or not as it was signed."""
+        """Have the second node refuse each server that is not signed, or not as it was signed."""
         path = f"/v1/node/{self.ids[1]}/policy"
         policy = self.sealward.ask("PUT", path, {"on_start": "refuse", "unsigned": "refuse"}).json["policy"]
         until(lambda: self.agent.agent.policies.of("").set_by == policy["position"])
 
     def refusal(self, guest: Running, more: dict[str, str] | None = None) -> str:
-        """Return what is told to whoever tries to move a guest, and has an answer to the gate in time."""
+        """Return libvirt's answer to an attempt to move a guest when the gate is answered in time."""
         with pytest.raises(libvirt.libvirtError) as refused:
             self.migrate(guest, more=more)
         assert refused.value.get_error_code() == libvirt.VIR_ERR_HOOK_SCRIPT_FAILED
         return str(refused.value)
 
     def unanswered(self, guest: Running) -> str:
-        """Return what is told to whoever tries to move a guest when nobody answers the gate."""
+        """Return libvirt's answer to an attempt to move a guest when nobody answers the gate."""
         with pytest.raises(libvirt.libvirtError) as refused:
             self._move(guest, LIVE, None)
         return str(refused.value)

@@ -83,7 +83,7 @@ def stack(node: PrivateNode) -> Iterator[Stack]:
 
 @contextlib.contextmanager
 def traced(stack: Stack) -> Iterator[list[bytes]]:
-    """Give a list that has in the end whatever the broker was given or gave to anybody (its firehose)."""
+    """Give a list that has in the end all messages that the broker received or delivered (its firehose)."""
     stack.rabbitmq.ctl("trace_on")
     heard: list[bytes] = []
     with pika.BlockingConnection(pika.URLParameters(stack.rabbitmq.url)) as connection:

@@ -1,4 +1,4 @@
-"""The door for nodes: a batch of reports is one append, whatever is in it, on every store."""
+"""The intake of reports: a batch of any reports is one append, on every store."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from sealward.intake.reports.quota import LARGEST, Quota, TooLarge
 
 
 def test_a_message_may_be_as_large_as_the_largest() -> None:
-    """A byte more is refused, whoever sends it."""
+    """A byte more is refused, from any sender."""
     quota = Quota(lambda: 0.0)
     quota.admit("node.kvm1", LARGEST)
 

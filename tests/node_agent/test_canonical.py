@@ -188,7 +188,7 @@ def test_comments_and_instructions_do_not_count() -> None:
 
 
 def test_text_and_bytes_measure_alike() -> None:
-    """A str and its UTF-8 bytes have the same digests, whatever encoding the declaration claims."""
+    """A str and its UTF-8 bytes have the same digests, with any encoding in the declaration."""
     text = _domain("<title>Zoë</title>")
 
     assert _digests(text) == _digests(text.encode())

@@ -28,7 +28,7 @@ def test_the_next_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> No
 
 
 def test_the_next_key_is_taken_when_it_is_named(tmp_path: Path) -> None:
-    """No other key is; the one before is gone then, and whoever starts finds the new one, published."""
+    """No other key is used; the former key is gone, and an agent that starts finds the new key, published."""
     folder = KeyFolder(tmp_path)
     made = folder.make_next()
 
@@ -43,7 +43,7 @@ def test_the_next_key_is_taken_when_it_is_named(tmp_path: Path) -> None:
 def test_a_process_that_dies_while_it_takes_a_key_has_one_or_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the rename the old one, after it the new one, whatever is published."""
+    """The old key before the rename, the new key after it, with each published key."""
     folder = KeyFolder(tmp_path)
     before, made = folder.pem, folder.make_next()
 

@@ -58,7 +58,7 @@ def test_masking_is_idempotent(text: str) -> None:
 )
 @given(secret=SECRETS)
 def test_no_secret_survives_in_a_tree(template: str, secret: str) -> None:
-    """Whatever carries a secret-looking name loses its value."""
+    """Each value under a secret-looking name is masked."""
     root = etree.fromstring(template.format(secret))
     mask_tree(root)
 

@@ -78,7 +78,7 @@ def started(outbox: Outbox) -> Iterator[Outbox]:
 
 
 def test_one_report_leaves_as_it_is_and_several_as_a_bundle(outbox: Outbox, post: Post) -> None:
-    """Whoever knows no bundles understands what is said alone."""
+    """A worker that knows no bundles understands reports that are sent singly."""
     outbox.put(firmware("a"))
     assert post.bodies == []
     outbox.flush()

@@ -210,7 +210,7 @@ def test_nothing_is_done_while_another_node_claims_the_server(node: Node) -> Non
 
 
 def test_claims_are_known_from_the_beginning(node: Node) -> None:
-    """Whoever starts an agent tells it which nodes claim its servers."""
+    """The answer to an agent's registration says which nodes claim its servers."""
     node.reactions.take_over({SERVER: 1}, {SERVER: {3}})
     node.later(0)
 

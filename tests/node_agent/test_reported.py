@@ -46,7 +46,7 @@ DOUBTED = compared("digests", IsValid.UNKNOWN)
 
 @pytest.mark.parametrize("found", [SAME, OTHER, DOUBTED])
 def test_what_was_never_reported_is_news(found: Comparison) -> None:
-    """Whatever the result is."""
+    """For each result."""
     assert not Reported().is_recorded(found)
 
 

@@ -164,7 +164,7 @@ def test_a_node_is_let_in_and_deleted(shared: Running, sign: Command, tmp_path: 
 
 
 def test_an_envelope_is_what_verify_reads(shared: Running, sign: Command, tmp_path: Path) -> None:
-    """`-f json` gives it as it is; whoever has the authority's public key checks it offline."""
+    """`-f json` prints the envelope as it is; with the authority's public key it is verified offline."""
     shared.sign(BASTION)
     envelope, key = tmp_path / "envelope.json", tmp_path / "authority.pub"
     authority = shared.embedded.control_plane.authority

@@ -60,7 +60,7 @@ def test_an_administrator_signs_and_the_log_knows_who(sealward: Running, cloud: 
 
 @pytest.mark.parametrize("user", PERSONAS)
 def test_a_persona_may_what_its_rules_say(remembering: Running, cloud: Cloud, user: str) -> None:
-    """The same rules as for local tokens, whoever keeps the users; nothing is written meanwhile."""
+    """The same rules for Keystone's users as for local tokens; nothing is written meanwhile."""
     token, before = cloud.token(user), head(remembering)
     fill = {"{server_id}": BATCH, "{node_id}": "99", "{task_id}": "t", "{topic}": "sign.created"}
     refused = set()

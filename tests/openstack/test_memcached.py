@@ -62,7 +62,7 @@ def test_a_token_is_checked_once_for_all_processes(cloud: Cloud, one: Running, o
 def test_a_revoked_token_passes_everywhere_as_long_as_it_is_remembered(
     cloud: Cloud, one: Running, other: Process
 ) -> None:
-    """That is the price, at every process, whoever has checked it."""
+    """That is the price, at every process, also if another process has checked the token."""
     token = cloud.token("olga")
     headers: dict[str, str | None] = {"X-Auth-Token": token}
     before = one.ask("GET", "/v1/sign", headers=headers).status

@@ -146,7 +146,7 @@ def test_a_rebuild_that_is_interrupted_goes_on_where_it_was(
 def test_two_who_rebuild_the_same_rows_fold_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever comes second with a batch lets it be."""
+    """The second process with a batch leaves the rows alone."""
     monkeypatch.setattr(projections_database, "BATCH", 2)
     store = stores.in_memory()
     _fill(store, list(ONE_OF_EACH[:6]))
@@ -231,7 +231,7 @@ def test_on_postgresql_rows_kept_up_are_rows_rebuilt(database: str, history: lis
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(12), deadline=None
 )
 def test_both_databases_give_the_same_answers(database: str, history: list[Event]) -> None:
-    """Whatever happened, a client cannot tell which database is behind the API."""
+    """After any history, a client cannot tell which database is behind the API."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS main CASCADE")
     store = stores.in_memory()

@@ -123,7 +123,7 @@ class Domains(Hypervisor):
         return DomainXml(xml(server_id, self.variants[server_id]), None, self.version, "test")
 
     def describing(self, server_id: str) -> Callable[[], DomainXml]:
-        """Describe a domain as it is now to whoever asks for the answer later."""
+        """Return a function that gives the description of a domain as it is now."""
         found: DomainXml | NotMeasured
         try:
             found = self.describe(server_id)

@@ -251,7 +251,7 @@ class Plane:
         self.projections.advance(self.store)
 
     def look_at_leases(self) -> None:
-        """Declare lost whoever is silent."""
+        """Declare silent nodes lost."""
         try:
             self._keeper.check()
         except Killed:

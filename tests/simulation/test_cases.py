@@ -127,7 +127,7 @@ def test_being_told_anew_is_no_reason_to_look(world: World) -> None:
 
 
 def test_an_inventory_that_comes_late_takes_no_server_away(world: World, host: Host) -> None:
-    """Two sweeps later it is old, whatever was lost in between."""
+    """Two sweeps later it is old, also if messages in between were lost."""
     left = host.server_ids[1]
     host.change(left, None)
     world.notify_at(host)

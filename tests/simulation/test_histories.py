@@ -34,7 +34,7 @@ def seeds() -> list[list[int]]:
 
 @pytest.mark.parametrize("some", seeds(), ids=lambda some: f"seeds-{some[0]}-{some[-1]}")
 def test_histories_end_well(some: list[int], folder: Path) -> None:
-    """Whatever is lost, doubled, late or killed: no verdict lies, and in the end all is as it should be."""
+    """Messages are lost, doubled or late, processes killed: no verdict lies, and in the end all is right."""
     replay(some, folder, live, calm=False)
 
 

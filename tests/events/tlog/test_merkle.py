@@ -121,7 +121,7 @@ def test_a_changed_inclusion_proof_shows_nothing(size: int, data: st.DataObject)
 
 @given(SIZES, st.data())
 def test_a_changed_consistency_proof_shows_nothing(new: int, data: st.DataObject) -> None:
-    """Whatever is changed: the proof, one of the roots, or the history itself."""
+    """For each change: of the proof, of a root, or of the history itself."""
     old = data.draw(st.integers(1, new))
     proof = list(consistency_proof(old, new, SUBTREES))
     roots = root(old, SUBTREES), root(new, SUBTREES)

@@ -148,7 +148,7 @@ def test_what_is_not_followed_is_refused_by_name(
     names=st.lists(st.sampled_from(["a", "b", "c", "./a", "../x", "/", "nbd:x", "d"]), min_size=4, max_size=4)
 )
 def test_any_tangle_of_images_ends(tmp_path: Path, names: list[str]) -> None:
-    """Whatever four images say of each other: layers or a refusal."""
+    """For all references among four images: layers or a refusal."""
     for file, name in zip("abcd", names, strict=True):
         (tmp_path / file).write_bytes(header(name=name.encode(), extensions=((BACKING_FORMAT, b"qcow2"),)))
     with pytest.raises(NotMeasured):  # no image among these is a last one
@@ -170,7 +170,7 @@ def test_paths_are_looked_up_below_a_root(tmp_path: Path) -> None:
 
 
 def test_a_chain_that_the_xml_declares_is_followed(tmp_path: Path) -> None:
-    """Libvirt makes QEMU open what <backingStore> says, whatever the header says; its end is an end."""
+    """QEMU opens the file in <backingStore>, not the file in the header; an empty element ends the chain."""
     for name in ("good", "evil"):
         (tmp_path / name).write_bytes(name.encode() * 512)
     (tmp_path / "top").write_bytes(header(name=b"good", extensions=((BACKING_FORMAT, b"raw"),)))

@@ -131,7 +131,7 @@ def test_a_reread_that_finds_the_same_tells_nobody(tmp_path: Path, reads: list[i
     time.sleep(0.1)
     place.root(path)
     until(lambda: len(reads) == 2 and not place.contents._reads)
-    place.close()  # whoever is to be told has been told when the reader has ended
+    place.close()  # all callers have been told when the reader has ended
 
     assert place.told == []
 
@@ -164,7 +164,7 @@ def test_a_long_read_goes_on_in_the_background(
 def test_a_short_file_goes_before_the_rest_of_a_long_one(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two stretches, whoever has the fewest bytes left gets the turn."""
+    """Between two stretches, the file with the fewest bytes left gets the turn."""
     monkeypatch.setattr(reader, "STRETCH", 1)
     long, short = tmp_path / "long", tmp_path / "short"
     long.write_bytes(b"x" * 60 * MIB)

@@ -89,7 +89,7 @@ def test_what_is_not_there_or_not_readable_counts_as_that(ledger: Ledger, tmp_pa
 def test_the_number_of_files_is_bounded(
     ledger: Ledger, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever names / by mistake gets an answer."""
+    """The folder / that was named by mistake is refused with a reason."""
     monkeypatch.setattr(firmware_module, "MAX_FILES", 2)
     found = Firmware([folder], Files(_text), ledger).measure() or {}
 

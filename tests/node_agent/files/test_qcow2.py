@@ -105,7 +105,7 @@ def test_a_header_that_lies_is_refused(data: bytes) -> None:
 
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_header_or_a_refusal(data: bytes) -> None:
-    """Whatever follows the magic, nothing else comes out."""
+    """For all bytes after the magic, there is no other outcome."""
     found = _answered(b"QFI\xfb" + data)
 
     assert found is None or len(found.backing or "") <= qcow2.MAX_NAME

@@ -1,4 +1,4 @@
-"""A decision of the start gate parses the domain's XML once, whatever the decision is."""
+"""Each decision of the start gate parses the domain's XML once."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_objections_made_alone_are_recorded_once(gated: tuple[Running, Path], tm
 
 
 def test_an_agent_that_hangs_is_not_waited_for(gated: tuple[Running, Path]) -> None:
-    """Whoever takes the connection and says nothing: two seconds at most, and the right answer."""
+    """A process that takes the connection and says nothing: two seconds at most, and the right answer."""
     sealward, place = gated
     _, bad = shown(sealward.fleet)
     sealward.embedded.agent._gate._decided = lambda *_: time.sleep(5)  # type: ignore[method-assign, assignment]  # it hangs

@@ -104,7 +104,7 @@ def test_alone_it_does_the_same(tmp_path: Path) -> None:
 
 
 def test_a_stdin_that_never_ends_or_was_never_open(gated: tuple[Running, Path]) -> None:
-    """Whoever calls the hook otherwise than libvirt does gets an answer, too."""
+    """A caller that calls the hook otherwise than libvirt gets an answer, too."""
     _, place = gated
     reader, writer = os.pipe()
     try:

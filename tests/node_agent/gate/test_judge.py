@@ -77,7 +77,7 @@ def test_5_a_reference_that_is_lost_or_went_back_is_an_objection(
 
 
 def test_6_a_server_that_differs_is_an_objection() -> None:
-    """Whatever the section."""
+    """For each section."""
     assert of_difference(SIGNED, CHANGED) is Reason.DIFFERS
     assert refuses(STRICT, Reason.DIFFERS)
 
@@ -102,7 +102,7 @@ def test_8_a_ledger_that_nobody_confirms_is_an_objection() -> None:
 
 
 def test_9_changed_firmware_is_an_objection_under_its_own_policy() -> None:
-    """Whatever is said about starts."""
+    """With each policy for starts."""
     assert refuses(Policy(firmware=OnDoubt.REFUSE), Reason.FIRMWARE)
     assert not refuses(replace(STRICT, firmware=OnDoubt.OBSERVE), Reason.FIRMWARE)
 
@@ -127,7 +127,7 @@ def test_11_a_start_without_xml_is_never_refused() -> None:
 
 
 def test_12_who_takes_the_place_of_a_signed_server_is_an_objection() -> None:
-    """Whatever the policy says about servers that nobody signed."""
+    """With each policy for servers that nobody signed."""
     allowed = replace(STRICT, unsigned=Unsigned.ALLOW)
 
     assert objection(allowed, [Reason.UNSIGNED, Reason.PLACE]) == Objection(Reason.PLACE, refused=True)

@@ -60,7 +60,7 @@ def test_what_it_reads_is_what_was_stated(measurement: Measurement, evidence: by
 def test_what_is_another_servers_or_another_generation_is_refused(
     server_id: str, place: tuple[int, int]
 ) -> None:
-    """Whoever signed it: an envelope that was laid in another's place verifies."""
+    """Also with valid signatures: an envelope that was put in the place of another envelope verifies."""
     with pytest.raises(Unverified):
         read(sealed(SIGNED, NODE, AUTHORITY), server_id, place)
 
@@ -89,7 +89,7 @@ def test_what_is_signed_and_no_statement_is_refused(payload: bytes) -> None:
 
 @given(st.text() | st.from_type(dict).map(repr))
 def test_what_is_no_envelope_is_refused(text: str) -> None:
-    """Whoever can write to the ledger chooses the text."""
+    """An attacker who can write to the ledger chooses the text."""
     with pytest.raises(Unverified):
         read(text)
 

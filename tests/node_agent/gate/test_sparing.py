@@ -56,5 +56,5 @@ def test_a_class_without_a_docstring_is_a_dataclass_all_the_same() -> None:
 
 
 def test_what_is_loaded_already_stays() -> None:
-    """Nothing is taken from whoever has it."""
+    """A process that has a resource keeps it."""
     assert said("import json as a; sparing.defer('json'); import json as b; print(a is b)") == "True"
