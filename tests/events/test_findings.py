@@ -119,6 +119,11 @@ FINDINGS_SAID = [
         "network-redefined",
         "A libvirt network that the server is plugged into is not as it was signed: blue/green.",
     ),
+    (
+        Finding("named", "/network-link/blue", "bridge br0", "bridge br1"),
+        "network-link-redefined",
+        None,
+    ),
     (Finding("named", "/star/sun", DIGEST, OTHER), "named-redefined", None),
     (Finding("firmware", "/fw/x.fd", None, DIGEST), "node-firmware-added", None),
     (

@@ -114,6 +114,25 @@ def test_what_a_domain_names_is_what_it_was_when_the_server_was_signed(
     assert {one["section"] for one in found} == {"named"}
 
 
+def test_a_finding_says_to_which_bridge_a_network_was_moved(elsewhere: Elsewhere) -> None:
+    """And to which folder a pool: digests say nothing to people."""
+    server_id = elsewhere.guest.server_id
+    with watching(elsewhere.node, sweep_interval=0.5) as sealward:
+        sealward.action("activate")
+        sealward.sign(server_id)
+        elsewhere.network("br-field1")
+        elsewhere.pool("two")
+        places = {"/network-link/plain", "/pool-place/images"}
+        until(lambda: places <= {one["xpath"] for one in sealward.verdict(server_id)["findings"]})
+        found = {one["xpath"]: one for one in sealward.verdict(server_id)["findings"]}
+
+    network, pool = found["/network-link/plain"], found["/pool-place/images"]
+    assert (network["signed"], network["found"]) == ("bridge br-field0", "bridge br-field1")
+    assert (network["code"], network["class"]) == ("network-link-redefined", "bound")
+    assert pool["found"] == f"dir {elsewhere.folder / 'two'}"
+    assert "br-field1" in network["message"]
+
+
 def test_what_a_network_hands_out_is_no_change(elsewhere: Elsewhere) -> None:
     """Tools write a name and an address for each server that they make."""
     server_id = elsewhere.guest.server_id

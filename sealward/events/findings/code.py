@@ -149,6 +149,18 @@ NAMED: Final = {
             "Run `virsh net-dumpxml`: which bridge or device is it now?",
         ),
         (
+            "network-link",
+            "network-link",
+            "The bridge or the device of a libvirt network that the server is plugged into",
+            "Run `virsh net-dumpxml`: who has moved the network?",
+        ),
+        (
+            "pool-place",
+            "storage-pool-place",
+            "The place of a storage pool of the server",
+            "Run `virsh pool-dumpxml`: who has moved the pool?",
+        ),
+        (
             "nwfilter",
             "network-filter",
             "A network filter of the server, or a filter that it includes,",

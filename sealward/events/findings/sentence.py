@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sealward.events.comparison.measurement import Finding
     from sealward.events.findings.meaning import Meaning
 
+READABLE: Final = frozenset(("network-link", "pool-place", "volume"))
+"""The kinds of objects of which a measurement has words or a path, and no digest."""
 LONGEST: Final = 500
 """Bytes of a sentence, at most."""
 _LONGEST_VALUE: Final = 120
@@ -48,7 +50,10 @@ def _with_section(finding: Finding, meaning: Meaning) -> str:
 
 
 def _with_name(finding: Finding, meaning: Meaning) -> str:
-    return f"{meaning.means}: {finding.xpath.partition('/')[2].partition('/')[2]}"
+    about = f"{meaning.means}: {finding.xpath.partition('/')[2].partition('/')[2]}"
+    if finding.xpath.split("/")[1] not in READABLE:
+        return about
+    return f"{about} is {_shown(finding.found)}, and was signed as {_shown(finding.signed)}"
 
 
 def _with_identities(finding: Finding, meaning: Meaning) -> str:

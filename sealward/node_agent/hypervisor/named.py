@@ -139,10 +139,12 @@ def _names(domain: etree._Element) -> Iterator[tuple[str, str]]:
     """Yield the kind and the name of each thing that a domain names; a thing may come more than once."""
     for one in domain.iterfind("devices//*[@network]"):
         yield "network", one.get("network", "")
+        yield "network-link", one.get("network", "")
     for one in domain.iterfind("devices//filterref[@filter]"):
         yield "nwfilter", one.get("filter", "")
     for one in domain.iterfind("devices//source[@pool]"):
         yield "pool", one.get("pool", "")
+        yield "pool-place", one.get("pool", "")
         key = _volume(one)
         if key is not None:
             yield "volume", key
@@ -158,6 +160,34 @@ def _network(connection: libvirt.virConnect, name: str) -> str:
     network = connection.networkLookupByName(name)
     flags = libvirt.VIR_NETWORK_XML_INACTIVE if network.isPersistent() else 0
     return _digest(_only(network.XMLDesc(flags), NETWORK))
+
+
+def _network_link(connection: libvirt.virConnect, name: str) -> str:
+    """Return in words what a network is plugged into: how it forwards, and its bridge or devices."""
+    network = connection.networkLookupByName(name)
+    flags = libvirt.VIR_NETWORK_XML_INACTIVE if network.isPersistent() else 0
+    definition = _parsed(network.XMLDesc(flags))
+    forward, bridge = definition.find("forward"), definition.find("bridge")
+    mode = "isolated" if forward is None else forward.get("mode", "nat")
+    ports = () if forward is None else (forward, *forward.iter("pf", "interface"))
+    devices = [one.get("dev", "") for one in ports]
+    names = (*([] if bridge is None else [bridge.get("name", "")]), *dict.fromkeys(devices))
+    return escaped(" ".join((mode, *filter(None, names))), LONGEST)
+
+
+def _pool_place(connection: libvirt.virConnect, name: str) -> str:
+    """Return in words where a pool lies: its kind, and its source or its folder."""
+    pool = connection.storagePoolLookupByName(name)
+    flags = libvirt.VIR_STORAGE_XML_INACTIVE if pool.isPersistent() else 0
+    definition = _parsed(pool.XMLDesc(flags))
+    source = [
+        one.get(attribute, "")
+        for path, attribute in (("host", "name"), ("dir", "path"), ("device", "path"), ("adapter", "name"))
+        for one in definition.iterfind(f"source/{path}")
+    ]
+    words = (definition.get("type", ""), *source, definition.findtext("source/name", ""))
+    place = definition.findtext("target/path", "")
+    return escaped(" ".join(filter(None, (*words, place))), LONGEST)
 
 
 def _pool(connection: libvirt.virConnect, name: str) -> str:
@@ -198,8 +228,10 @@ def _filter(connection: libvirt.virConnect, name: str) -> str:
 
 _LOOKUPS: Final[Mapping[str, Lookup]] = {
     "network": _network,
+    "network-link": _network_link,
     "nwfilter": _filter,
     "pool": _pool,
+    "pool-place": _pool_place,
     "volume": _path,
 }
 
