@@ -1,7 +1,7 @@
 """Objects that a domain names and its node defines: networks, network filters, storage pools, volumes.
 
 Of each object there is a digest of its definition. Of a network there is also its bridge or device, and of a
-pool its folder or source, in words (`network-link/NAME`, `pool-place/NAME`): so a finding says what it is now.
+pool its folder or source, in words (`network-link/NAME`, `pool-place/NAME`), for findings that people read.
 
 While a server stays on the node where it was signed, each named object must be as it was then: a network that
 is moved to another bridge, or a volume with other content, changes the server without changing its domain.
