@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,7 +101,8 @@ def signed(one: Running, headers: dict[str, str | None]) -> int:
     ("text", "message"),
     [
         ('"sign:crate": "role:admin"', "no rule is called sign:crate"),
-        ('"sign:create": "rule:nobody"', "nobody|sign:create"),
+        ('"sign:create": "rule:nobody"', "policy.yaml: sign:create names the rule nobody"),
+        ('"sign:create": "role:x or (not rule:nobody)"', "policy.yaml: sign:create names the rule nobody"),
         ('"sign:create": "rule:sign:create"', "sign:create"),
         ("[", "policy.yaml"),
         ("- a list", "policy.yaml"),
@@ -118,6 +121,22 @@ def test_a_file_that_is_wrong_is_refused_at_start(tmp_path: Path, text: str | No
         OsloRules(file)
     done = sealward(tmp_path, "run", SEALWARD_POLICY_FILE=str(file))
     assert (done.returncode, f"sealward: {file}" in done.stderr) == (2, True)
+
+
+def test_a_file_that_disappears_keeps_its_rules(tmp_path: Path) -> None:
+    """Removed, or while an editor replaces it: the defaults may allow more than the file did."""
+    file = tmp_path / "policy.yaml"
+    file.write_text('"sign:create": "role:nobody"\n')
+    rules = OsloRules(file)
+    before = rules.may(someone("admin"), CREATE)
+    file.unlink()
+    gone = rules.may(someone("admin"), CREATE)
+    file.write_text('"sign:create": "role:admin"\n')
+    later = time.time() + 5
+    os.utime(file, (later, later))
+    back = rules.may(someone("admin"), CREATE)
+
+    assert (before, gone, back) == (False, False, True)
 
 
 def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

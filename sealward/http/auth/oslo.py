@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sealward.http.auth.identity import Identity
 
 
+NAMED: Final = re.compile(r"\brule:([^\s()\"']+)")
+"""How a check names another rule."""
 NOBODY: Final = "!"
 """The check that always fails. oslo.policy puts it in the place of a check that it cannot read."""
 
@@ -49,6 +52,7 @@ class OsloRules:
     """
 
     def __init__(self, file: Path | None = None) -> None:
+        self._file = file
         configuration = cfg.ConfigOpts()
         configuration([], project="sealward", default_config_files=[], default_config_dirs=[])
         self._enforcer = oslo.Enforcer(configuration, policy_file=str(file or os.devnull))
@@ -58,7 +62,12 @@ class OsloRules:
             self._refuse_what_is_wrong(file)
 
     def may(self, who: Identity, rule: Rule) -> bool:
-        """Return whether an access rule allows its calls to that user."""
+        """Return whether an access rule allows its calls to that user.
+
+        While the file is missing, its last rules stay: oslo.policy would go back to the defaults, which may
+        allow more than the file.
+        """
+        self._enforcer.use_conf = self._file is None or self._file.exists()
         credentials = {
             "roles": sorted(who.roles),
             "system_scope": "all" if who.everywhere else None,
@@ -72,6 +81,7 @@ class OsloRules:
         try:
             found = msgspec.yaml.decode(file.read_bytes(), type=dict[str, str] | None) or {}
             self._enforcer.load_rules()
+            self._refuse_missing(file, found)
             self._enforcer.check_rules(raise_on_violation=True)
         except (OSError, UnicodeError, msgspec.MsgspecError, oslo.InvalidDefinitionError) as refused:
             raise AccessRulesRefused(f"{file}: {refused}") from refused
@@ -82,3 +92,13 @@ class OsloRules:
                 )
             if str(self._enforcer.rules[name]) == NOBODY != text.strip():
                 raise AccessRulesRefused(f"{file}: {name}: {text!r} cannot be read")
+
+    def _refuse_missing(self, file: Path, found: dict[str, str]) -> None:
+        """Raise AccessRulesRefused for a rule that names a rule which is not there."""
+        for name, text in found.items():
+            for named in NAMED.findall(text):
+                if named not in self._enforcer.rules:
+                    raise AccessRulesRefused(
+                        f"{file}: {name} names the rule {named}, which is not there; `sealward policy "
+                        "sample` shows all rules"
+                    )
