@@ -39,7 +39,7 @@ def series() -> tuple[int, int]:
 
 
 class RabbitMQ:
-    """A server in a folder of its own. The user is RabbitMQ's `guest`, who may only come over loopback."""
+    """A server in a folder of its own. The user is RabbitMQ's `guest`: over loopback only."""
 
     def __init__(self, folder: Path, certificates: Certificates | None = None) -> None:
         if not program().exists():

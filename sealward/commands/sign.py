@@ -123,7 +123,7 @@ def record_measurement(
     A report that changes nothing and answers no task gives no event, unless it is the first report of a node
     about the server: the projections may have withheld trust when the server left its node before.
     Raises NotSigned, WrongNode, MovedAway, UnknownGeneration, NotOrdered, FromTheFuture, FilesUnread, and
-    what `countersign` raises.
+    the errors of `countersign`.
     """
     sign = _signed(sign)
     statement = command.statement

@@ -1,6 +1,6 @@
 """The Open Cybersecurity Schema Framework, version 1.6.0: one JSON object an event.
 
-https://schema.ocsf.io/1.6.0/. A verdict, and whatever else a security officer has to look at, is a *Detection
+https://schema.ocsf.io/1.6.0/. A verdict, or another event that needs a security officer, is a *Detection
 Finding* (2004). The call of an administrator is *API Activity* (6003). A change of a node's firmware or start
 gate is *Device Config State Change* (5019). Any other event is a *Base Event* (0).
 """

@@ -58,7 +58,7 @@ def create_app(services: Services) -> falcon.App[Any, Any]:
     return app
 
 
-def calls() -> list[Operation]:
+def described_calls() -> list[Operation]:
     """Return the description of every call of the API, without a running API: the calls cannot be made."""
     services, monitor = cast("Services", None), cast("Monitor", None)
     return operations(services, Metrics(monitor, Traffic(), public=True))
@@ -66,7 +66,7 @@ def calls() -> list[Operation]:
 
 def description() -> Description:
     """Return the OpenAPI document of the API, without a running API."""
-    return Description(calls())
+    return Description(described_calls())
 
 
 def operations(services: Services, metrics: Metrics) -> list[Operation]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareRow:
-    """The last report of firmware files: a digest of all files, and differences from the accepted ones."""
+    """The last report of firmware files: a digest of all files, and differences from the accepted files."""
 
     digest: str
     findings: tuple[Finding, ...]

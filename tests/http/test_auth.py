@@ -14,7 +14,7 @@ from sealward.control.role import Role
 from sealward.http import app
 from sealward.http.auth.identity import strip
 
-RULES = {(one.method, one.template): one.rules[0] for one in app.calls() if one.rules}
+RULES = {(one.method, one.template): one.rules[0] for one in app.described_calls() if one.rules}
 ROUTES = sorted(one for one in RULES if one[1] != "/metrics")  # which is public unless a setting says not
 PUBLIC = {"/", "/v1", "/healthcheck", "/healthcheck/live", "/healthcheck/ready", "/openapi.json"}
 
@@ -75,9 +75,9 @@ def test_discovery_and_health_need_no_token(shared: Running, path: str) -> None:
 
 def test_nothing_else_is_public() -> None:
     """Each call has a rule, but those, and the metrics while a setting has them public."""
-    assert {one.template for one in app.calls() if one.rule is None} == PUBLIC - {"/openapi.json"} | {
-        "/metrics"
-    }
+    assert {one.template for one in app.described_calls() if one.rule is None} == PUBLIC - {
+        "/openapi.json"
+    } | {"/metrics"}
 
 
 def test_claims_in_other_headers_count_for_nothing(shared: Running) -> None:

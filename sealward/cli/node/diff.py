@@ -32,7 +32,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         nargs=2,
         required=True,
         metavar=("SIGNED", "FOUND"),
-        help="XML dumps (`virsh dumpxml --inactive`), the one that was signed first; - for stdin. "
+        help="XML dumps (`virsh dumpxml --inactive`), the signed dump first; - for stdin. "
         "A FOUND that is a running form is compared as RUNNING",
     )
     diff.add_argument("--running", type=Path, metavar="RUNNING", help="the running form (`virsh dumpxml`)")

@@ -1,4 +1,4 @@
-"""`sealward measure`: what is measured of a domain."""
+"""`sealward measure`: print the measurement of a domain."""
 
 from __future__ import annotations
 

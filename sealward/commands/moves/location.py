@@ -20,7 +20,7 @@ Rules, each with a test of its name in tests/commands/test_location.py:
 7. While the destination of an announced migration is awaited, no other node gets the sign. That of a
    contested announcement is not awaited.
 8. A home that is lost, or no node any more, keeps the sign, unless the home's policy lets signs follow;
-   what it said before it was lost still counts as its word (rules 2 and 4).
+   its reports from before it was lost still count (rules 2 and 4).
 9. An administrator can move a sign whose home is lost, is no node any more, or does not run the server.
 """
 

@@ -100,7 +100,7 @@ REDEFINED: Final = Meaning(
     "redefined-from-running",
     Kind.DERIVED,
     "The definition was made anew of a running form, with values that no start has decided",
-    f"Compare the definition with the one that was signed. {_SIGN}",
+    f"Compare the definition with the signed definition. {_SIGN}",
 )
 
 DOORS: Final = {
@@ -164,7 +164,7 @@ NAMED: Final = {
             "nwfilter",
             "network-filter",
             "A network filter of the server, or a filter that it includes,",
-            "Run `virsh nwfilter-dumpxml`: what does it let pass now?",
+            "Run `virsh nwfilter-dumpxml`, and check which packets the filter lets pass now.",
         ),
         (
             "pool",

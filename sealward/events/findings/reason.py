@@ -264,7 +264,7 @@ OF_OBJECTIONS: Final = {
         Reason(
             "file-replaced",
             "",
-            "when the server had started, a file was not the one that had been read",
+            "when the server had started, QEMU had another file open than the file that had been read",
             "Find out who replaces the file, and start the server again.",
         ),
         Reason(

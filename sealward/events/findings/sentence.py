@@ -1,4 +1,4 @@
-"""The sentence of a finding: what differs, for people, in one line."""
+"""The sentence of a finding: the difference in one line, for people."""
 
 from __future__ import annotations
 

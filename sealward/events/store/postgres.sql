@@ -202,7 +202,7 @@ BEGIN
 END
 $$;
 
--- Called when the events are in the table: what comes before one of them may have been appended with it.
+-- Called when the events are in the table: the event before an event may have been appended with it.
 CREATE FUNCTION refuse_what_does_not_follow(streams UUID[], versions BIGINT[], topics TEXT[])
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

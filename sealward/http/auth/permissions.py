@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sealward.http.app import calls
+from sealward.http.app import described_calls
 from sealward.http.auth.access import PERSONAS, Rule, check
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Permission:
 def permissions() -> list[Permission]:
     """Return the access rules with their calls, in the order of the calls."""
     found: dict[Rule, list[tuple[str, str]]] = {}
-    for call in calls():
+    for call in described_calls():
         for rule in call.rules:
             found.setdefault(rule, []).append((call.method, _path(call, rule)))
     return [Permission(rule, tuple(needing)) for rule, needing in found.items()]

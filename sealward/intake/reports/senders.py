@@ -44,7 +44,7 @@ class NoSender(SealwardError):
 
 
 class WrongSender(SealwardError):
-    """The message speaks for another node than the one that its publisher's user at the broker is for."""
+    """The message speaks for another node than the node whose user at the broker published it."""
 
     code = "report.wrong-sender"
 

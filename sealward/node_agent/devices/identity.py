@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Identity(NamedTuple):
-    """Who a device is on every node, and further facts that count on its node alone; None for no facts."""
+    """The identity of a device on every node, and facts that count on its node alone; None for no facts."""
 
     everywhere: str | None
     here: str | None = None

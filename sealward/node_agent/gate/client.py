@@ -21,7 +21,7 @@ would double its time. And it is imported instead of being run by its path, beca
 each start then.
 """
 
-import _signal  # type: ignore[import-not-found]  # typeshed has none of what `signal` is made of
+import _signal  # type: ignore[import-not-found]  # typeshed lacks the module that `signal` is made of
 import _socket
 import gc
 import posix
@@ -100,7 +100,7 @@ def run(argv: list[str]) -> None:
     status = UNDECIDED
     try:
         status = main(argv)
-    except BaseException as failed:  # noqa: BLE001 - whatever it is, the shell script decides
+    except BaseException as failed:  # noqa: BLE001 - after any error the shell script decides
         _say(f"{type(failed).__name__}: {failed}")
     finally:
         posix._exit(status)  # noqa: SLF001 - it is os._exit, which is public
@@ -138,7 +138,7 @@ def _decided(start: Start) -> tuple[bool, str]:
         form = b"live" if _is_incoming(start.incoming, start.name) else b"config"
         answer = _ask(start.socket, form, start.xml, ASKED)
         decided = _recorded(start, answer or _alone(start, form, must_be_told=posted.is_kept))
-    except BaseException as failed:  # noqa: BLE001 - whatever it is, the policy says what to do
+    except BaseException as failed:  # noqa: BLE001 - after any error the policy decides
         _limit()
         lost = "ledger-unreadable" if posted.is_kept else "gate-failed"
         reason = "out-of-time" if isinstance(failed, OutOfTime) else lost

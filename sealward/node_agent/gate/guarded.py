@@ -1,7 +1,7 @@
 """Folders that root enters and writes to: step by step, by descriptor, and through no link of another user.
 
 A user who can rename a folder on a path decides where the path leads. Here each folder of a path is opened
-from the folder before it and checked while it is open, so that the folder that was checked is the one that is
+from the folder before it and checked while it is open, so that the checked folder is the folder that is
 used.
 """
 

@@ -7,7 +7,7 @@ can take a lease on files of others.
 The hook runs this file where it lies, without Sealward's package: it imports modules of Python itself alone.
 """
 
-import _signal  # type: ignore[import-not-found]  # typeshed has none of what `signal` is made of
+import _signal  # type: ignore[import-not-found]  # typeshed lacks the module that `signal` is made of
 import errno
 import fcntl
 import posix

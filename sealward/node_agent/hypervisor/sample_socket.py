@@ -28,7 +28,7 @@ MOST: Final = 200
 PATIENCE: Final = 5.0
 """Seconds that a client may take for its request."""
 DISKS: Final = {"change": ("disk", "other-disk"), "restore": ("other-disk", "disk")}
-"""What is asked → the name of the server's first disk before and after."""
+"""By request: the name of the server's first disk before and after."""
 
 
 class SampleSocket:

@@ -241,7 +241,7 @@ class Ledger:
         """Post the policies for the start gate, where they have changed.
 
         Nothing is posted before the control plane has told the node's policy: a new ledger must not replace
-        what root has kept of the ledger before.
+        the posted policies of the ledger before.
         """
         ids = [str(server_id) for (server_id,) in self._database.execute(SQL["server-ids"])]
         policies = {
