@@ -73,6 +73,7 @@ KINDS: Final = {
     "node.removed": Kind("Node removed", _ORDER, Act.DELETE),
     "node.report-refused": Kind("Report of a node refused", _FINDING, Act.DENY, _MEDIUM),
     "node.returned": Kind("Node returned", _FINDING, Act.NOTIFY),
+    "node.software-changed": Kind("Software of a node changed", _STATE, Act.UPDATE),
     "node.swept": Kind("Servers of a node compared", _RECORD, Act.EVALUATE),
     "node.uninvited": Kind("Invitation of a node revoked", _ORDER, Act.REVOKE),
     "reaction.taken": Kind("Server stopped for a violation", _FINDING, Act.STOP, _HIGH),
