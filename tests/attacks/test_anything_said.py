@@ -78,6 +78,7 @@ FINDING = {"section": "disks", "xpath": "/domain", "signed": "a", "found": None,
 FINE: dict[str, dict[str, Any]] = {
     "registration": {"public_key": "", "nonce": "n"},
     "heartbeat": {},
+    "software": {"version": "0.2.0", "profile": "libvirt-domain/3", "hypervisor": "libvirt 9.0.0"},
     "inventory": {"instances": [[SERVER, "instance-1"]], "taken_at": NOW, "running": [SERVER], "leaving": []},
     "firmware": {"files": {"/a": "ab" * 32}},
     "measurement": {"server_id": SERVER, "envelope": {}, "cause": "sweep", "findings": [FINDING]},
