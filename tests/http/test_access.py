@@ -139,6 +139,28 @@ def test_a_file_that_disappears_keeps_its_rules(tmp_path: Path) -> None:
     assert (before, gone, back) == (False, False, True)
 
 
+@pytest.mark.parametrize(
+    "text", ["[", "- a list", '"sign:create": 7', '"sign:create": "rule:x"', '"sign:crate": "!"']
+)
+def test_a_file_that_becomes_wrong_keeps_its_rules(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While an administrator edits it, say: the log says once what is wrong, and no call fails."""
+    file = tmp_path / "policy.yaml"
+    file.write_text('"sign:create": "role:nobody"\n')
+    rules = OsloRules(file)
+    file.write_text(text)
+    wrong = [rules.may(someone("admin"), CREATE) for _ in range(3)]
+    errors = [one.getMessage() for one in caplog.records if one.name == "sealward.http.auth.oslo"]
+    file.write_text('"sign:create": "role:admin"\n')
+
+    assert wrong == [False] * 3
+    assert rules.may(someone("admin"), CREATE)
+    (error,) = errors
+    assert error.startswith(f"{file}: ")
+    assert error.endswith("; the access rules of before stay in force")
+
+
 def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the variable that asks for it, and how to get it."""
     monkeypatch.delitem(sys.modules, "sealward.http.auth.oslo")
