@@ -48,7 +48,7 @@ class Servers:
         last: dict[tuple[str, int, str], Recorded] = {}
         for one in batch:
             if isinstance(one.event, InstanceAppeared | InstanceLeft):
-                last[_place(one.event)] = one
+                last[_key(one.event)] = one
             elif isinstance(one.event, NodeRemoved):
                 _move(last.values(), tables)
                 last.clear()
@@ -106,7 +106,7 @@ def _move(last: Collection[Recorded], tables: Tables) -> None:
     tables.many("servers.appear", [_values(one) for one in here])
 
 
-def _place(event: InstanceAppeared | InstanceLeft) -> tuple[str, int, str]:
+def _key(event: InstanceAppeared | InstanceLeft) -> tuple[str, int, str]:
     return event.server_id, event.node_id, event.instance_name
 
 

@@ -45,8 +45,8 @@ class Rewritten:
 
     def explains(self, finding: Finding) -> bool:
         """Say whether libvirt may have made this difference."""
-        places = self.changed if finding.signed is not None else (*self.added, *self.changed)
-        return any(re.fullmatch(place, finding.xpath) for place in places)
+        patterns = self.changed if finding.signed is not None else (*self.added, *self.changed)
+        return any(re.fullmatch(pattern, finding.xpath) for pattern in patterns)
 
 
 _KEY: Final = r'(?:\[[^"\]]*(?:"[^"]*"[^"\]]*)*\])*'

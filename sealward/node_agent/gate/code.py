@@ -65,7 +65,7 @@ def unprotected(owners: Collection[int]) -> Path | None:
 
     Raises OSError.
     """
-    return next((one for one in _places() if not is_guarded(one.lstat(), owners)), None)
+    return next((one for one in _paths() if not is_guarded(one.lstat(), owners)), None)
 
 
 def _modules() -> Iterator[Path]:
@@ -75,12 +75,12 @@ def _modules() -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def _places() -> Iterator[Path]:
+def _paths() -> Iterator[Path]:
     """Yield all paths that decide which code runs: each with the folders above it, and all of the package."""
     python = Path(sys.executable)
     settings = Path(sys.prefix, "pyvenv.cfg")
     above = {python, python.resolve(), Path(os.__file__), PACKAGE, *map(Path, libraries())}
     above |= {settings} if settings.exists() else set()
-    yield from {one for place in above for one in (place, *place.parents)}
+    yield from {one for path in above for one in (path, *path.parents)}
     for folder, folders_in_it, names in os.walk(PACKAGE):
         yield from (Path(folder, name) for name in (*folders_in_it, *names))

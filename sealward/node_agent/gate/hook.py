@@ -232,10 +232,10 @@ def install(hooks: Path, folder: Path, socket: Path, incoming: Path = INCOMING) 
     text = shim(folder, socket, incoming, hooks / KEPT).encode()
     path = hooks / "qemu.d" / NAME
     receipt = json.dumps(asdict(Receipt(str(path), _digest(text), code.digest()))).encode()
-    with guarded.enter(path.parent, make=0o755) as place:
-        _check_ours(place)
+    with guarded.enter(path.parent, make=0o755) as hooks_folder:
+        _check_ours(hooks_folder)
         guarded.as_owner(folder, lambda own: own.write(RECEIPT, receipt, 0o600), make=0o700)
-        place.write(NAME, text, 0o755)
+        hooks_folder.write(NAME, text, 0o755)
     with guarded.enter(hooks):
         fallback.Posted(str(folder), str(hooks / KEPT)).keep()
     return path
@@ -245,22 +245,22 @@ def remove(hooks: Path, folder: Path) -> bool:
     """Remove the hook; return whether there was a hook. Raises HookRefused, PathRefused, OSError."""
     guarded.as_owner(folder, lambda own: own.remove(RECEIPT))
     try:
-        place = guarded.enter(hooks / "qemu.d")
+        hooks_folder = guarded.enter(hooks / "qemu.d")
     except FileNotFoundError:
         return False
-    with place:
-        found = _check_ours(place)
-        place.remove(NAME)
+    with hooks_folder:
+        found = _check_ours(hooks_folder)
+        hooks_folder.remove(NAME)
     with guarded.enter(hooks) as above:
         above.remove(KEPT)
     return found
 
 
-def _check_ours(place: guarded.Guarded) -> bool:
+def _check_ours(hooks_folder: guarded.Guarded) -> bool:
     """Return whether there is a hook. Raises HookRefused for another file, PathRefused for a link."""
-    found = place.read(NAME)
+    found = hooks_folder.read(NAME)
     if found is not None and MARK.encode() not in found:
-        raise HookRefused(f"{place.path / NAME} is there, and is not Sealward's")
+        raise HookRefused(f"{hooks_folder.path / NAME} is there, and is not Sealward's")
     return found is not None
 
 

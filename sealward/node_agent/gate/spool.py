@@ -33,40 +33,40 @@ def leave(folder: str, report: Mapping[str, object] | None) -> bool:
     """
     if report is None:
         return True
-    place = f"{folder}/{FOLDER}"
+    spool = f"{folder}/{FOLDER}"
     name = f"{time.time_ns():020d}-{report['id']}"
     with contextlib.suppress(OSError):
-        os.makedirs(place, 0o700, exist_ok=True)  # noqa: PTH103 - pathlib costs more than the decision
-        if len(os.listdir(place)) >= FULL:  # noqa: PTH208 - as above
+        os.makedirs(spool, 0o700, exist_ok=True)  # noqa: PTH103 - pathlib costs more than the decision
+        if len(os.listdir(spool)) >= FULL:  # noqa: PTH208 - as above
             return True
-        draft = os.open(f"{place}/.{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        draft = os.open(f"{spool}/.{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(draft, "w", encoding="utf-8") as file:
                 json.dump(report, file)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            os.unlink(f"{place}/.{name}")  # noqa: PTH108 - as above
+            os.unlink(f"{spool}/.{name}")  # noqa: PTH108 - as above
             raise
-        os.rename(f"{place}/.{name}", f"{place}/{name}.json")  # noqa: PTH104 - as above
+        os.rename(f"{spool}/.{name}", f"{spool}/{name}.json")  # noqa: PTH104 - as above
         return True
     return False
 
 
 def waiting(folder: str) -> Iterator[tuple[str, bytes]]:
     """Yield (id, text) of the reports that wait, the oldest first."""
-    place = f"{folder}/{FOLDER}"
+    spool = f"{folder}/{FOLDER}"
     with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(place)):  # noqa: PTH208 - as above
+        for name in sorted(os.listdir(spool)):  # noqa: PTH208 - as above
             if not name.startswith(".") and name.endswith(".json"):
-                with open(f"{place}/{name}", "rb") as file:  # noqa: PTH123 - as above
+                with open(f"{spool}/{name}", "rb") as file:  # noqa: PTH123 - as above
                     yield name.removesuffix(".json").partition("-")[2], file.read()
 
 
 def remove(folder: str, ids: frozenset[str]) -> None:
     """Remove the reports with these ids, which the control plane has recorded."""
-    place = f"{folder}/{FOLDER}"
+    spool = f"{folder}/{FOLDER}"
     with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(place):  # noqa: PTH208 - as above
+        for name in os.listdir(spool):  # noqa: PTH208 - as above
             if name.removesuffix(".json").partition("-")[2] in ids:
-                os.unlink(f"{place}/{name}")  # noqa: PTH108 - as above
+                os.unlink(f"{spool}/{name}")  # noqa: PTH108 - as above

@@ -71,13 +71,13 @@ def _walk(path: str, found: dict[str, Line]) -> None:
             at = "/" if target.startswith("/") else os.path.dirname(at)  # noqa: PTH120 - as above
 
 
-def _note(place: str, found: dict[str, Line]) -> str | None:
+def _note(at: str, found: dict[str, Line]) -> str | None:
     """Note a folder or a link. Returns the target of a link, else None."""
     try:
-        target = os.readlink(place)  # noqa: PTH115 - text, for speed
+        target = os.readlink(at)  # noqa: PTH115 - text, for speed
     except OSError:
         target = None
-    if place not in found:
+    if at not in found:
         kind = "folder" if target is None else "link"
-        found[place] = Line(Stamp.of(kind, os.lstat(place)), NOTHING, os.fsencode(place))
+        found[at] = Line(Stamp.of(kind, os.lstat(at)), NOTHING, os.fsencode(at))
     return target

@@ -37,8 +37,8 @@ OF_LIBVIRT = "trusted.libvirt."
 
 def keep(incoming: str, name: str, text: bytes) -> None:
     """Keep the record of a start that is under way; remove it where `text` is empty. Raises OSError."""
-    place = _place(incoming, name)
-    if place is None:
+    path = _record_path(incoming, name)
+    if path is None:
         return
     forget(incoming, name)
     if not text:
@@ -46,7 +46,7 @@ def keep(incoming: str, name: str, text: bytes) -> None:
     for folder in (incoming, f"{incoming}/{FOLDER}"):
         if not _is_there(folder):
             posix.mkdir(folder, 0o700)
-    file = posix.open(place, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW, 0o600)
+    file = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW, 0o600)
     try:
         while text:
             text = text[posix.write(file, text) :]
@@ -56,9 +56,9 @@ def keep(incoming: str, name: str, text: bytes) -> None:
 
 def forget(incoming: str, name: str) -> None:
     """Remove the record of a start. Raises OSError."""
-    place = _place(incoming, name)
-    if place is not None and _is_there(place):
-        posix.unlink(place)
+    path = _record_path(incoming, name)
+    if path is not None and _is_there(path):
+        posix.unlink(path)
 
 
 def unwritten(folder: str, incoming: str, name: str) -> tuple[bool, str]:
@@ -97,8 +97,8 @@ def check(folder: str, incoming: str, name: str, paths: list[str]) -> tuple[bool
 
 def _record(incoming: str, name: str) -> Record | None:
     """Return the record of a start; None where there is none. Raises OSError, ValueError."""
-    place = _place(incoming, name)
-    return None if place is None or not _is_there(place) else Record.read(fallback.content(place))
+    path = _record_path(incoming, name)
+    return None if path is None or not _is_there(path) else Record.read(fallback.content(path))
 
 
 def _objected(  # noqa: PLR0913, PLR0917 - what an objection says, and where it is left
@@ -216,13 +216,13 @@ def _finding(line: Line, now: str) -> str:
     return f"{{{','.join(f'{fallback.quoted(name)}:{fallback.quoted(value)}' for name, value in pairs)}}}"
 
 
-def _is_there(place: str) -> bool:
+def _is_there(path: str) -> bool:
     try:
-        posix.lstat(place)
+        posix.lstat(path)
     except FileNotFoundError:
         return False
     return True
 
 
-def _place(incoming: str, name: str) -> str | None:
+def _record_path(incoming: str, name: str) -> str | None:
     return None if "/" in name or name in {"", ".", ".."} else f"{incoming}/{FOLDER}/{name}"

@@ -101,8 +101,8 @@ class _Comparison:
 
     def _doors(self) -> Iterator[Finding]:
         for door in doors_opened(self._signed.measurement, self._found.measurement):
-            place, _, what = door.partition(": ")
-            yield Finding("host-bound", place, None, what)
+            xpath, _, what = door.partition(": ")
+            yield Finding("host-bound", xpath, None, what)
 
     def _completed(self) -> Iterator[Difference]:
         """Yield the differences that libvirt's start explains, in the running form and in the definition."""
@@ -171,7 +171,7 @@ def _masked(xml: str | bytes) -> etree._Element:
     return domain
 
 
-def _place(xpath: str) -> str:
+def _pattern_of(xpath: str) -> str:
     """Return a path below <domain> without the conditions in it."""
     bare, depth = [], 0
     for character in xpath:
@@ -181,15 +181,15 @@ def _place(xpath: str) -> str:
     return "".join(bare).removeprefix("/domain/")
 
 
-_IDENTIFYING: Final = frozenset(map(_place, IDENTIFYING))
-_BOUND: Final = frozenset(_place(xpath) for part in BOUND for xpath in part.xpaths)
+_IDENTIFYING: Final = frozenset(map(_pattern_of, IDENTIFYING))
+_BOUND: Final = frozenset(_pattern_of(xpath) for part in BOUND for xpath in part.xpaths)
 
 
 def _is_identifying(xpath: str) -> bool:
     """Say whether a bound part tells which device, network or file is meant. A whole device does so, too."""
-    place = _place(xpath).removesuffix("/text()").removesuffix("/position()")
-    of_identity = any(place == one or place.startswith(f"{one}/") for one in _IDENTIFYING)
-    is_device = place.startswith("devices/") and place.count("/") == 1
+    pattern = _pattern_of(xpath).removesuffix("/text()").removesuffix("/position()")
+    of_identity = any(pattern == one or pattern.startswith(f"{one}/") for one in _IDENTIFYING)
+    is_device = pattern.startswith("devices/") and pattern.count("/") == 1
     return of_identity or is_device
 
 
