@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from sealward.events.base import Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """The actor, and the task and the HTTP request for which the actor asks.
 
     `actor` reads `user:NAME`, `node:HOSTNAME` or `system`. `origin` has the ids of user and project where an

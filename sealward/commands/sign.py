@@ -29,6 +29,7 @@ from sealward.events.comparison.measurement import LIBVIRT_DOMAIN, Measurement
 from sealward.events.comparison.remeasured import comparable
 from sealward.events.findings.coding import all_coded
 from sealward.events.is_valid import IsValid
+from sealward.events.signing import statement as statements
 from sealward.events.verdict import Verdict, judged, withheld
 
 if TYPE_CHECKING:
@@ -326,7 +327,7 @@ def _seal(
         node_id=sign.node_id,
         generation=statement.generation,
         digest=statement.measurement.digest,
-        envelope=countersigned.to_json(),
+        envelope=statements.sealed(statement, countersigned),
     )
     verdict = replace(
         sign.verdict,

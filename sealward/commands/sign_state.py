@@ -22,7 +22,6 @@ from sealward.events.comparison.evidence import with_files
 from sealward.events.comparison.measurement import Measurement  # noqa: TC001 - as above
 from sealward.events.is_valid import IsValid
 from sealward.events.policy import AS_NODE, ServerPolicy
-from sealward.events.signing import envelope as envelopes
 from sealward.events.signing import statement as statements
 from sealward.events.verdict import NEVER, UNSEALED, Verdict, claimed, recorded, unclaimed
 
@@ -75,6 +74,8 @@ class Unconfirmed(msgspec.Struct, frozen=True):
 
 CONFIRMED: Final = Unconfirmed()
 """Nothing is left to confirm."""
+KEEPING: Final = frozenset((facts.SignCreated, facts.SignSealed, facts.SignValidated))
+"""Event types after which a binding that is AS_SIGNED stays AS_SIGNED, and CONFIRMED stays CONFIRMED."""
 
 
 class Sign(msgspec.Struct, frozen=True):
@@ -138,6 +139,8 @@ def evolve(sign: Sign | None, event: Event) -> Sign | None:
     else:
         change = FOLDS.get(type(event))
         found = sign if change is None else change(sign, event)
+    if found.binding is AS_SIGNED and found.unconfirmed is CONFIRMED and type(event) in KEEPING:
+        return found
     binding = binding_after(found.binding, event)
     unconfirmed = unconfirmed_after(found.unconfirmed, found.verdict, event)
     if binding is found.binding and unconfirmed is found.unconfirmed:
@@ -186,8 +189,7 @@ def _updated(sign: Sign, event: facts.SignUpdated) -> Sign:
 
 
 def _sealed(sign: Sign, event: facts.SignSealed) -> Sign:
-    sealed = envelopes.parse(event.envelope)
-    statement = statements.parse(sealed.payload, sealed.payload_type)
+    statement = statements.of_seal(event.envelope)
     return replace(
         sign,
         sealed=event.generation,

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sealward import logs
 from sealward.commands import messages as ask
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+
+ABOUT_NO_TASK: Final = contextlib.nullcontext()
 
 Refused = (
     Rejected,
@@ -259,7 +261,8 @@ class Intake:
             return self._refuse(one.said, report, decisions, outcome)
         if isinstance(report, STATES) and self._senders.is_put_back(one):
             return outcome.drop(one, NotNewer())
-        with logs.about(actor=f"node:{report.hostname}", task_id=getattr(report, "task_id", None)):
+        task_id = getattr(report, "task_id", None)
+        with logs.about(task_id=task_id) if task_id else ABOUT_NO_TASK:
             try:
                 self._carry_out(report, part.measured, one, decisions, outcome)
             except (NotSigned, UnknownGeneration, MovedAway) as late:
@@ -373,7 +376,7 @@ def _registered(hostname: str, decisions: UnitOfWork) -> Node:
 
 def _keyids(claims: Iterable[tuple[Signed, str]]) -> set[str]:
     found = set()
-    for _, pem in claims:
+    for pem in {pem for _, pem in claims}:
         with contextlib.suppress(KeyRefused):
             found.add(keyid_of(pem))
     return found

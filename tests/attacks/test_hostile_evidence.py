@@ -8,6 +8,7 @@ import zlib
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from door import NOW, SERVERS, Door
 from reporter import Reporter
@@ -60,7 +61,7 @@ def _sealed(node: Reporter) -> bytes:
     envelope = envelopes.parse(report.envelope)
     statement = statements.parse(envelope.payload, envelope.payload_type)
     sections = {**statement.measurement.sections, "files": "ab" * 32}
-    statement = replace(
+    statement = msgspec.structs.replace(
         statement,
         measurement=replace(statement.measurement, sections=sections),
         evidence=zlib.compress(UNHEARD_OF),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +67,9 @@ def test_every_order_is_recorded_and_the_last_one_holds() -> None:
     command = ActivateNode(context=RequestContext(actor="user:admin", task_id="t-1"), hostname="kvm2")
     once = play(registered(), decider.activate_node(registered(), command, now=NOW))
     (again,) = decider.activate_node(
-        once, replace(command, context=RequestContext(actor="user:admin", task_id="t-2")), now=NOW
+        once,
+        msgspec.structs.replace(command, context=RequestContext(actor="user:admin", task_id="t-2")),
+        now=NOW,
     )
     off = DeactivateNode(context=RequestContext(actor="user:admin", task_id="t-3"), hostname="kvm2")
 

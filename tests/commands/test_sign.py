@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from factories import SERVER
 from sign_life import (
@@ -371,7 +372,7 @@ def test_after_a_move_the_new_node_is_heard_and_the_old_one_is_not() -> None:
 
 def test_what_was_ordered_before_a_move_is_sealed_by_the_new_node() -> None:
     """The order goes with the sign, when its home has said where the server goes."""
-    move = replace(MOVE, grounds=Grounds.ANNOUNCED)
+    move = msgspec.structs.replace(MOVE, grounds=Grounds.ANNOUNCED)
     moved = play(created(), location.move_sign(created(), move, now=NOW))
 
     assert [type(one) for one in report(moved, node_id=3)] == [SignSealed, SignValidated]
@@ -389,7 +390,7 @@ def test_what_a_node_finds_first_after_a_move_is_news() -> None:
 
 def test_what_was_measured_before_a_move_is_not_what_is_found_first_after_it() -> None:
     """Delivered once more when the server is back: it says nothing of what was in between."""
-    back = replace(MOVE, node_id=2, hostname="kvm2")
+    back = msgspec.structs.replace(MOVE, node_id=2, hostname="kvm2")
     gone = play(sealed(), location.move_sign(sealed(), MOVE, now=NOW))
     returned = play(gone, location.move_sign(gone, back, now=NOW))
 

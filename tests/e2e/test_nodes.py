@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sqlite3
 import stat
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from running import BASTION, DATABASE, WEB, Running, running, until
@@ -124,7 +124,7 @@ def test_a_node_reports_on_its_own_servers_alone(sealward: Running) -> None:
     report(sealward, codec.seal(other, STRANGER))
     until(lambda: len(sealward.ask("GET", "/v1/node").json["nodes"]) == 2)
     later = statement.measured_at + timedelta(seconds=1)
-    lie = dataclasses.replace(statement, node_id=2, measured_at=later, task_id=None)
+    lie = msgspec.structs.replace(statement, node_id=2, measured_at=later, task_id=None)
     measured = reports.Measurement(
         hostname="kvm-other",
         server_id=WEB,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from factories import SERVER
 
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import Measurement
+from sealward.events.signing import statement as statements
 from sealward.events.signing.statement import PAYLOAD_TYPE, Statement, StatementRefused, parse
 
 STATEMENT = Statement(
@@ -47,7 +50,7 @@ def test_files_that_are_listed_survive_and_change_no_digest() -> None:
     listed = replace(
         STATEMENT.measurement, files={"config": listing, "live": Listing({}, {"": "file-missing"})}
     )
-    statement = replace(STATEMENT, measurement=listed)
+    statement = msgspec.structs.replace(STATEMENT, measurement=listed)
 
     assert _parsed(statement) == statement
     assert listed.digest == STATEMENT.measurement.digest
@@ -56,7 +59,7 @@ def test_files_that_are_listed_survive_and_change_no_digest() -> None:
 
 def test_the_task_that_was_measured_for_is_stated() -> None:
     """It is what the node signs; a statement that nobody asked for has no word of it."""
-    asked = replace(STATEMENT, task_id="8f0e7a9c")
+    asked = msgspec.structs.replace(STATEMENT, task_id="8f0e7a9c")
 
     assert _parsed(asked) == asked
     assert json.loads(asked.envelope().payload)["predicate"]["taskId"] == "8f0e7a9c"
@@ -92,7 +95,28 @@ def test_a_payload_of_another_type_is_refused() -> None:
 
 def test_a_time_without_zone_is_refused() -> None:
     """A moment that could be any of 24 is none."""
-    naive = replace(STATEMENT, measured_at=datetime(2026, 1, 2))  # noqa: DTZ001 - that is the point
+    naive = msgspec.structs.replace(STATEMENT, measured_at=datetime(2026, 1, 2))  # noqa: DTZ001 - that is the point
 
     with pytest.raises(StatementRefused):
         _parsed(naive)
+
+
+def test_a_seal_is_read_once_while_its_statement_is_there_and_again_when_it_is_gone() -> None:
+    """The statement of a seal is the same, whether it was held or is read from the envelope."""
+    held = msgspec.structs.replace(STATEMENT, task_id="8f0e7a9d")
+    fields = statements.sealed(held, held.envelope())
+
+    assert statements.of_seal(fields) is held
+    was = msgspec.structs.replace(held)
+    del held
+    gc.collect()
+    assert statements.of_seal(fields) == was
+
+
+def test_a_seal_of_another_type_is_refused_although_its_payload_is_held() -> None:
+    """What is held is found by payload and type."""
+    held = msgspec.structs.replace(STATEMENT, task_id="8f0e7a9e")
+    fields = statements.sealed(held, held.envelope())
+
+    with pytest.raises(StatementRefused):
+        statements.of_seal({**fields, "payloadType": "text/plain"})

@@ -189,9 +189,11 @@ class UnitOfWork:
         return position
 
     def _of(self, stream: Stream) -> _Known:
-        if stream.id not in self._known:
+        known = self._known.get(stream.id)
+        if known is None:
             self.load([stream])
-        return self._known[stream.id]
+            known = self._known[stream.id]
+        return known
 
 
 def _recordable(events: list[Event]) -> list[Event]:

@@ -104,6 +104,8 @@ def strays(reference: Measurement, binding: Binding, found: Measurement) -> tupl
     No form is returned while any values are allowed. A form may have the known digest of another form: after
     a migration the persistent form is as the running form was, and a server that is off has no running form.
     """
+    if found.host_bound == reference.host_bound and not binding.recorded:
+        return ()  # nothing differs: the usual case
     if is_learnable(reference, binding) or is_undecided(reference, binding):
         return ()
     known = _known(reference, binding)
@@ -134,6 +136,8 @@ def doors_opened(reference: Measurement, found: Measurement) -> tuple[str, ...]:
 
     Doors of a kind that either agent did not look for are not compared.
     """
+    if (reference.doors, reference.hidden_doors) == (found.doors, found.hidden_doors):
+        return ()
     kinds = ((reference.doors, found.doors), (reference.hidden_doors, found.hidden_doors))
     opened = (set(now).difference(signed) for signed, now in kinds if signed is not None and now is not None)
     return tuple(sorted(set().union(*opened)))

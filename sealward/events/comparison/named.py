@@ -30,7 +30,9 @@ MOST: Final = 100
 
 def redefined(reference: Measurement, found: Measurement) -> tuple[str, ...]:
     """Return the names on both sides whose objects are not as they were when the server was signed."""
-    signed, now = reference.named or {}, found.named or {}
+    signed, now = reference.named, found.named
+    if not signed or not now or signed == now:
+        return ()
     names = (name for name in signed.keys() & now.keys() if not name.startswith(PREFIX))
     return tuple(sorted(name for name in names if signed[name] != now[name]))
 

@@ -20,7 +20,9 @@ TAINT: Final = "taint"
 
 def added(reference: Measurement, found: Measurement) -> tuple[str, ...]:
     """Return the taints that a server did not have when it was signed."""
-    return tuple(sorted(set(found.taints or ()).difference(reference.taints or ())))
+    if not found.taints:
+        return ()
+    return tuple(sorted(set(found.taints).difference(reference.taints or ())))
 
 
 def taint_findings(reference: Measurement, found: Measurement) -> tuple[Finding, ...]:

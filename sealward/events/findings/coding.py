@@ -34,8 +34,9 @@ _FILE: Final = 4
 
 def coded(finding: Finding, *, is_bound: bool = False) -> Finding:
     """Return the finding with the code that is right for it. `is_bound`: it is about a host-bound part."""
-    meaning = meaning_of(replace(finding, code=None), is_bound=is_bound)
-    return replace(finding, code=meaning.code)
+    bare = finding if finding.code is None else replace(finding, code=None)
+    meaning = meaning_of(bare, is_bound=is_bound)
+    return replace(bare, code=meaning.code)
 
 
 def all_coded(findings: Iterable[Finding], *, is_bound: bool = False) -> tuple[Finding, ...]:

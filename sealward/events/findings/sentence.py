@@ -126,21 +126,21 @@ def _is_element(value: str | None) -> bool:
 def _owner(finding: Finding) -> tuple[str, str]:
     """Return the name of the part that a finding is about, and the words for the place below that part."""
     steps = steps_of(finding.xpath)
-    if steps[:3] == ["", "domain", "files"]:
+    if steps[:3] == ("", "domain", "files"):
         return _named("File", steps[3:4]), _words(steps[4:])
     subject = subject_of(finding.section, finding.xpath)
-    if steps[2:3] == ["devices"]:
+    if steps[2:3] == ("devices",):
         return _named(subject.noun, steps[3:4]), _words(steps[_IN_DEVICES:])
     return subject.noun, _words(steps[2:])
 
 
-def _named(noun: str, steps: list[str]) -> str:
+def _named(noun: str, steps: tuple[str, ...]) -> str:
     """Return a noun with the values that tell the device from others of its kind: `Disk vda`."""
     values = _VALUES.findall(steps[0]) if steps else []
     return " ".join((noun, *values))
 
 
-def _words(steps: list[str]) -> str:
+def _words(steps: tuple[str, ...]) -> str:
     """Return a path below a part in words: `source/@file` is `source file`."""
     plain = (
         " ".join((step.partition("[")[0].lstrip("@"), *_VALUES.findall(step)))

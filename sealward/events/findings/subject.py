@@ -7,6 +7,8 @@ that is not listed is an unknown element: the code `unknown-changed`.
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,6 +106,9 @@ ELEMENTS: Final = {
 OF_SECTIONS: Final = {"identity": _NAMES, "qemu-ext": _ARGUMENTS}
 """The parts that no element names: the attributes of <domain>, and the arguments for QEMU."""
 UNKNOWN: Final = _UNKNOWN
+_WORDS_OF_DEVICES: Final = frozenset(one.word for one in DEVICES.values())
+_SEPARATORS: Final = re.compile(r'[/"\[\]]')
+_SEPARATORS_BUT_SLASH: Final = re.compile(r'["\[\]]')
 
 
 def subject_of(section: str, xpath: str) -> Subject:
@@ -119,18 +124,25 @@ def subject_of(section: str, xpath: str) -> Subject:
 
 def is_device(subject: Subject) -> bool:
     """Say whether a part is a device, which has a code for each way to change."""
-    return subject in DEVICES.values()
+    return subject.word in _WORDS_OF_DEVICES
 
 
-def steps_of(xpath: str) -> list[str]:
-    """Return the steps of an XPath with their conditions. A slash in a condition separates nothing."""
-    steps, depth, quoted = [""], 0, False
-    for character in xpath:
+@functools.lru_cache(maxsize=1024)
+def steps_of(xpath: str) -> tuple[str, ...]:
+    """Return the steps of an XPath with their conditions. A slash in a condition separates nothing.
+
+    The same few XPaths come again and again: code and sentence of a finding ask for the steps several times,
+    and a change to a fleet changes the same place of many servers.
+    """
+    if not _SEPARATORS_BUT_SLASH.search(xpath):
+        return tuple(xpath.split("/"))
+    steps, begin, depth, quoted = [], 0, 0, False
+    for found in _SEPARATORS.finditer(xpath):
+        character = found[0]
         quoted ^= character == '"'
         if not quoted:
             depth += (character == "[") - (character == "]")
         if character == "/" and not depth and not quoted:
-            steps.append("")
-        else:
-            steps[-1] += character
-    return steps
+            steps.append(xpath[begin : found.start()])
+            begin = found.end()
+    return (*steps, xpath[begin:])

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import json
 import weakref
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping  # noqa: TC003 - the wire form is read off the annotations
+from dataclasses import asdict
 from datetime import datetime  # noqa: TC003 - the wire form is read off the annotations
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from sealward.events.base import Moment  # noqa: TC001 - as above
 from sealward.events.comparison.files import Listing  # noqa: TC001 - as above
 from sealward.events.comparison.measurement import Measurement
 from sealward.events.comparison.remeasured import Remeasured
+from sealward.events.signing import envelope as envelopes
 from sealward.events.signing.envelope import Envelope
 from sealward.events.values import TaskId  # noqa: TC001 - rules and wire form are read off the annotations
 
@@ -34,8 +36,7 @@ class StatementRefused(SealwardError, ValueError):
     code = "statement.refused"
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True, weakref=True):
     """A node's statement of a measurement: the server, the sign and its generation, the time (aware, UTC).
 
     `evidence` explains later differences; verdicts do not need it. `task_id` names the order, or the request
@@ -111,24 +112,37 @@ def _remeasured_fields(remeasured: Remeasured) -> dict[str, Any]:
     }
 
 
-_HELD: Final[weakref.WeakValueDictionary[tuple[bytes, str], Statement]] = weakref.WeakValueDictionary()
-"""The statements that are still referenced elsewhere in the process, by payload and payload type."""
+_HELD: Final[weakref.WeakValueDictionary[tuple[object, object], Statement]] = weakref.WeakValueDictionary()
+"""The statements of seals that are still referenced elsewhere in the process, by the payload of the seal's
+envelope, in base64, and its type."""
+
+
+def sealed(statement: Statement, envelope: Envelope) -> dict[str, object]:
+    """Return the JSON object of the envelope of a statement, and hold the statement for `of_seal`."""
+    fields = envelope.to_json()
+    _HELD[fields["payload"], fields["payloadType"]] = statement
+    return fields
+
+
+def of_seal(fields: Mapping[str, object]) -> Statement:
+    """Return the statement in the JSON object of a seal's envelope, whose signatures were verified before.
+
+    A seal is folded a moment after it was decided, while its statement is still referenced. Then the envelope
+    is not read again. Raises EnvelopeRefused, StatementRefused.
+    """
+    payload, payload_type = fields.get("payload"), fields.get("payloadType")
+    known = _HELD.get((payload, payload_type)) if isinstance(payload, str) else None
+    if known is not None:
+        return known
+    envelope = envelopes.parse(fields)
+    return parse(envelope.payload, envelope.payload_type)
 
 
 def parse(payload: bytes, payload_type: str) -> Statement:
     """Return the statement in a **verified** payload. The caller has verified the signatures.
 
-    While the statement of an equal payload is still referenced, the same object is returned, because a seal
-    is folded a moment after its statement was read. Raises StatementRefused, also when the subject's digest
-    is not the digest of the measurement.
+    Raises StatementRefused, also when the subject's digest is not the digest of the measurement.
     """
-    known = _HELD.get((payload, payload_type))
-    if known is None:
-        known = _HELD[payload, payload_type] = _read(payload, payload_type)
-    return known
-
-
-def _read(payload: bytes, payload_type: str) -> Statement:
     try:
         fields = typed.decode(payload, _Fields)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as unreadable:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from sealward.events import values
 from sealward.events.cause import Cause
@@ -27,8 +28,7 @@ MANY: Final = 16
 """With fewer signatures than this, handing them to threads costs more than it gains."""
 
 
-@dataclass(slots=True)
-class Signed:
+class Signed(msgspec.Struct):
     """An envelope, and the key (PEM) that is known to have signed it: `by` is None until it is verified."""
 
     envelope: Envelope
@@ -41,16 +41,14 @@ class Signed:
             self.by = pem
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """The envelope in a report of a measurement, and the statement in that envelope."""
 
     signed: Signed
     statement: Statement
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A report of a message, or the error that decoding it raised.
 
     `measured` is the content of a measurement, or the error that decoding the content raised; None for other
@@ -61,8 +59,7 @@ class Part:
     measured: Measured | Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedMessage:
+class DecodedMessage(msgspec.Struct, frozen=True):
     """A decoded message of a node: the content of its envelope, `said`, and the reports in it, `parts`.
 
     `sender` is the broker's user who published the message, `inbox` the user whose inbox it came by, and

@@ -34,10 +34,10 @@ def command_for(report: reports.AnyReport, measured: Measured | Exception | None
     `measured` is the content of a measurement, or the error that decoding it raised. Raises ReportMalformed,
     WrongNode, EnvelopeRefused, StatementRefused.
     """
+    if isinstance(report, reports.Measurement):
+        return _measurement(report, measured, node)
     context = by_node(node.hostname, getattr(report, "task_id", None))
     match report:
-        case reports.Measurement():
-            return _measurement(report, measured, node)
         case reports.Failure():
             return ask.RecordFailure(
                 context=context, server_id=report.server_id, node_id=node.node_id, report=report
