@@ -75,6 +75,7 @@ class Node:
                 at_first_sight=settings.authority_at_first_sight,
             ),
             folders=(settings.libvirt_config_dir, settings.libvirt_run_dir),
+            saves=settings.libvirt_save_dir,
             opener=open_read_only if settings.libvirt_uri else self.fleet.open,
             invitation=None if join is None else join.key,
         )

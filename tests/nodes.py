@@ -78,6 +78,7 @@ class PrivateNode:
             libvirt_uri=self.daemon.read_only_uri,
             libvirt_config_dir=self.daemon.config_dir,
             libvirt_run_dir=self.daemon.run_dir,
+            libvirt_save_dir=self.daemon.folder / "lib" / "qemu" / "save",
         )
         return replace(here, **more)  # type: ignore[arg-type]  # replace() checks the names
 

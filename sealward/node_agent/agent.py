@@ -18,6 +18,7 @@ from sealward.node_agent.hypervisor.departures import Departures
 from sealward.node_agent.inventory import Inventory
 from sealward.node_agent.ledger.bindings import Bindings
 from sealward.node_agent.ledger.expected_servers import ExpectedServers
+from sealward.node_agent.ledger.saved_images import SavedImages
 from sealward.node_agent.messages.cursor import EventCursor
 from sealward.node_agent.messages.registration import Registration
 from sealward.node_agent.set_aside import SetAside
@@ -126,7 +127,7 @@ class Agent:
         reporter: Reporter,
     ) -> Signs:
         bindings = Bindings(ledger)
-        measurer = ServerMeasurer(hypervisor, files, bindings)
+        measurer = ServerMeasurer(hypervisor, files, bindings, saved=SavedImages(ledger))
         return Signs(
             ledger,
             bindings,

@@ -19,6 +19,7 @@ from sealward.node_agent.gate.listener import GateListener
 from sealward.node_agent.gate.watch import GateWatch
 from sealward.node_agent.hypervisor.connection import open_read_only
 from sealward.node_agent.hypervisor.hypervisor import Hypervisor
+from sealward.node_agent.ledger.saved_images import SavedImages
 from sealward.node_agent.messages.outbox import Outbox
 from sealward.node_agent.messages.post import Post
 from sealward.node_agent.messages.registration import UNHEARD
@@ -126,6 +127,7 @@ class Runner:
         trust: Trust,
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         folders: Iterable[Path] = (),
+        saves: Path | None = None,
         invitation: Ed25519PrivateKey | None = None,
     ) -> None:
         self._timing = timing
@@ -136,6 +138,8 @@ class Runner:
             opener,
             folders,
             lambda server_id: self._jobs.put(Changed(server_id, is_certain=True)),
+            saves,
+            SavedImages(ledger).forget,
         )
         self._files = files(lambda server_id: self._jobs.put(Changed(server_id)))
         hostname = hostname_of(ledger)

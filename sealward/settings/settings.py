@@ -62,6 +62,12 @@ class Settings:
         Path("/run/libvirt/qemu"),
         "where a local libvirt writes the running form of its domains; the agent watches this folder",
     )
+    libvirt_save_dir: Path = setting(
+        "SEALWARD_LIBVIRT_SAVE_DIR",
+        kinds.path,
+        Path("/var/lib/libvirt/qemu/save"),
+        "where a local libvirt keeps the images of managed saves; the agent watches this folder, if it may",
+    )
     libvirt_rw_uri: str | None = setting(
         "SEALWARD_LIBVIRT_RW_URI",
         kinds.text,

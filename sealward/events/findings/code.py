@@ -132,6 +132,7 @@ TAINTS: Final = {
         ("host-cpu", "The server has the processor of the host"),
         ("cdrom-passthrough", "The server has the CD drive of the host"),
         ("custom-dtb", "The server was given a device tree"),
+        ("saved-image-exchanged", "The saved memory of the server was exchanged or changed"),
     )
 }
 """The codes about taints by libvirt's flag (`node_agent.measuring.interventions.taint`)."""

@@ -32,17 +32,20 @@ LONGEST_PAUSE: Final = 1.0
 PART: Final = "libvirt"
 """The name under which `absences` knows that libvirt is away."""
 EVENTS: Final = (
-    libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
     libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
     libvirt.VIR_DOMAIN_EVENT_ID_TUNABLE,
     libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
 )
-"""The events of libvirt that tell that a domain may have changed."""
+"""The events of libvirt that tell that a domain may have changed, beside the event of its lifecycle."""
 DEVICE_EVENTS: Final = (
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
 )
 """The events of libvirt that tell that a running domain has changed, even if it measures as before."""
+_SAVED: Final = (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_SAVED)
+"""The kind and the detail of the event that libvirt has written the memory of a domain to a file."""
+_RESTORED: Final = (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED)
+"""The kind and the detail of the event that a domain has started from such a file."""
 
 
 def open_read_only(uri: str) -> libvirt.virConnect:
@@ -56,16 +59,21 @@ class Connection:
     `on_change` gets the UUID of a domain that changed. It gets None when any domain may have changed: when
     the connection is lost, and when it is back. `on_open` is called each time a connection was opened.
     `on_rewritten` gets the UUID of a domain that has certainly changed, before `on_change` gets the UUID.
+    `on_saved` gets the UUID of a domain that libvirt has saved to a file, and `on_restored` that of a domain
+    that has started from a file.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what is connected to, and who is told
         self,
         uri: str,
         on_change: Callable[[str | None], None],
         on_open: Callable[[], None],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         on_rewritten: Callable[[str], None] = lambda _: None,
+        on_saved: Callable[[str], None] = lambda _: None,
+        on_restored: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._told = {_SAVED: on_saved, _RESTORED: on_restored}
         self._uri = uri
         self._on_change = on_change
         self._on_open = on_open
@@ -171,6 +179,8 @@ class Connection:
         with contextlib.suppress(libvirt.libvirtError):  # the test driver has no keepalive
             connection.setKeepAlive(*KEEPALIVE)
         connection.registerCloseCallback(lambda *_: self._lost.set(), None)
+        lifecycle = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+        connection.domainEventRegisterAny(None, lifecycle, self._lived, None)
         for event in EVENTS:
             connection.domainEventRegisterAny(None, event, self._changed, None)
         for event in DEVICE_EVENTS:
@@ -188,6 +198,12 @@ class Connection:
 
     def _rewritten(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - as below
         self._on_rewritten(domain.UUIDString())
+        self._on_change(domain.UUIDString())
+
+    def _lived(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *details: Any) -> None:  # noqa: ANN401 - as below
+        tell = self._told.get(details[:2])
+        if tell is not None:
+            tell(domain.UUIDString())
         self._on_change(domain.UUIDString())
 
     def _changed(self, _connection: libvirt.virConnect, domain: libvirt.virDomain, *_details: Any) -> None:  # noqa: ANN401 - each kind of event has its own

@@ -2,7 +2,8 @@
 
 Observed with libvirt 9.0: config-only edits, link states and snapshots come without an event. But libvirt
 writes every change of a domain to NAME.xml.new, and renames that file to NAME.xml. The persistent form is in
-libvirt's config folder, the running form in its run folder.
+libvirt's config folder, the running form in its run folder. The image of a managed save is NAME.save in a
+folder of its own.
 
 libvirt writes the running form for many reasons, and the persistent form only when the domain is defined or
 changed. Two writes of the persistent form within the time that a change settles are a change of the domain,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SUFFIX: Final = ".xml"
+SUFFIXES: Final = (".xml", ".save")
 MASK: Final = Mask.MOVED_TO | Mask.MOVED_FROM | Mask.CLOSE_WRITE | Mask.DELETE | Mask.ONLYDIR
 
 
@@ -95,10 +96,10 @@ class DomainFileWatch:
         name = str(event.name or "")
         if event.mask & Mask.Q_OVERFLOW:
             self._watch_thread.settle(None, 0)
-        elif name.endswith(SUFFIX):
+        elif name.endswith(SUFFIXES):
             if event.mask & Mask.MOVED_TO and _folder(event) == self._folders[0]:
-                self._definitions[name.removesuffix(SUFFIX)] += 1
-            self._watch_thread.settle(name.removesuffix(SUFFIX))
+                self._definitions[name.rpartition(".")[0]] += 1
+            self._watch_thread.settle(name.rpartition(".")[0])
 
     def _settled(self, name: str | None) -> None:
         if name is not None and self._definitions.pop(name, 0) > 1:

@@ -49,6 +49,10 @@ _NO_BACKUP: Final = (
 """How libvirt says that no backup of a domain runs, or that its driver makes no backups."""
 
 
+_NO_SAVE: Final = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_INVALID)
+"""How libvirt says that a driver knows no managed saves, or that a managed save has gone meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class DomainXml:
     """A domain as libvirt describes it: persistent, running (None when shut off), and libvirt's version.
@@ -68,6 +72,15 @@ class DomainXml:
     """libvirt's messages about taints of a running domain; None where its driver has none."""
     backup: str | None = None
     """libvirt's XML of the backup that runs (<domainbackup>); None where no backup runs."""
+
+    saved: str | None = None
+    """The form that a server runs in when it is started from its managed save; None where it has none."""
+    saved_path: str | None = None
+    """Where libvirt has the image of the managed save."""
+    was_saved: bool = False
+    """Whether libvirt has saved the server since libvirt was asked about the server last."""
+    is_watched: bool = False
+    """Whether libvirt's events about the server were heard since it was asked about the server last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +134,18 @@ def described(connection: libvirt.virConnect, domain: libvirt.virDomain, version
     live = domain.XMLDesc(0) if domain.isActive() else None
     driver = str(connection.getType())
     if live is None:
-        return DomainXml(config, None, version, driver)
+        return DomainXml(config, None, version, driver, saved=_saved(domain))
     return DomainXml(config, live, version, driver, tainted=_tainted(domain), backup=_backup(domain))
+
+
+def _saved(domain: libvirt.virDomain) -> str | None:
+    """Return the form that libvirt keeps in the managed save of a domain; None where there is no save."""
+    try:
+        return str(domain.managedSaveGetXMLDesc(0)) if domain.hasManagedSaveImage(0) else None
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() in _NO_SAVE:
+            return None
+        raise
 
 
 def _tainted(domain: libvirt.virDomain) -> tuple[str, ...] | None:

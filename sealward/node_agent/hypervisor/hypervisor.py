@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -46,25 +47,35 @@ class Hypervisor:
     """The libvirt at one URI. Safe for many threads.
 
     `on_change` gets the UUID of a domain that changed, None when any domain may have changed. `folders` are
-    those in which a local QEMU driver keeps the XML of its domains, the persistent forms first.
+    those in which a local QEMU driver keeps the XML of its domains, the persistent forms first,
+    and `saves` is where it keeps the images of managed saves.
     `on_rewritten` gets the UUID of a domain that has certainly changed, even if it is again as it was.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what libvirt is asked for, and who is told
         self,
         uri: str,
         on_change: Callable[[str | None], None],
         opener: Callable[[str], libvirt.virConnect] = open_read_only,
         folders: Iterable[Path] = (),
         on_rewritten: Callable[[str], None] = lambda _: None,
+        saves: Path | None = None,
+        on_restored: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._on_change = on_change
         self._on_rewritten = on_rewritten
         self._calls = TimedCalls(lambda _: on_change(None))
-        watched = folders if _is_local_qemu(uri) else ()
+        self._saves = saves if _is_local_qemu(uri) else None
+        watched = (*folders, *(() if saves is None else (saves,))) if _is_local_qemu(uri) else ()
         self._domain_files = DomainFileWatch(watched, self._written, self._written_twice)
         self._definitions = Definitions()
-        self._connection = Connection(uri, self._changed, self._domain_files.watch, opener, on_rewritten)
+        self._saved: set[str] = set()
+        """The domains that libvirt has saved since they were described last."""
+        self._watched: set[str] = set()
+        """The domains that were described since the connection was opened: no event about them was missed."""
+        self._connection = Connection(
+            uri, self._changed, self._opened, opener, on_rewritten, self._saved.add, on_restored
+        )
         self._server_ids: dict[str, str] = {}
         """By name the ids of the domains that `servers` found last."""
 
@@ -162,7 +173,19 @@ class Hypervisor:
     def _described(self, connection: libvirt.virConnect, server_id: str) -> DomainXml:
         domain = connection.lookupByUUIDString(server_id)
         xml = domains.described(connection, domain, self._connection.version)
-        return replace(xml, named=self._definitions.of(connection, xml.config))
+        named = self._definitions.of(connection, xml.config)
+        is_watched = server_id in self._watched
+        self._watched.add(server_id)
+        path = None if self._saves is None else self._saves / f"{domain.name()}.save"
+        if xml.live is not None or path is None or not (xml.saved or os.path.lexists(path)):
+            return replace(xml, named=named)
+        was_saved = server_id in self._saved
+        self._saved.discard(server_id)
+        return replace(xml, named=named, saved_path=str(path), was_saved=was_saved, is_watched=is_watched)
+
+    def _opened(self) -> None:
+        self._watched.clear()
+        self._domain_files.watch()
 
     def _changed(self, server_id: str | None) -> None:
         """Report a change. If any domain may have changed, networks and other named objects may have, too."""

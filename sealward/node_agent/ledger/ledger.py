@@ -51,6 +51,7 @@ class Ledger:
             "create-bindings",
             "create-expanded",
             "create-belongings",
+            "create-saved-images",
         ):
             self._database.execute(SQL[table])
         self._last_said = self._moment("last-said")
@@ -82,6 +83,7 @@ class Ledger:
             self._database.execute(SQL["forget-binding"], (server_id,))
             self._database.execute(SQL["forget-expanded"], (server_id,))
             self._database.execute(SQL["forget-belongings"], (server_id,))
+            self._database.execute(SQL["forget-saved-image"], (server_id,))
             self._post()
         self._generations.forget(server_id)
 
@@ -170,6 +172,20 @@ class Ledger:
         """Forget what libvirt expanded for this node, for a server that was signed anew."""
         with self._lock:
             self._database.execute(SQL["forget-expanded"], (server_id,))
+
+    def saved_image(self, server_id: str) -> str | None:
+        """Return the record of the image of a server's managed save as text; None where there is none."""
+        with self._lock:
+            row = self._database.execute(SQL["saved-image"], (server_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_saved_image(self, server_id: str, image: str | None) -> None:
+        """Keep the record of the image of a server's managed save, or none."""
+        with self._lock:
+            if image is None:
+                self._database.execute(SQL["forget-saved-image"], (server_id,))
+            else:
+                self._database.execute(SQL["keep-saved-image"], (server_id, image))
 
     def replace_bindings(self, rows: Iterable[tuple[str, str]]) -> None:
         """Keep these bindings and no others, in one transaction."""

@@ -70,6 +70,26 @@ DELETE FROM bindings WHERE server_id = ?
 -- name: clear-bindings
 DELETE FROM bindings
 
+-- name: create-saved-images
+-- The image of the managed save of each server that has one: `ledger.saved_images` as JSON.
+CREATE TABLE IF NOT EXISTS saved_images (
+    server_id TEXT PRIMARY KEY,
+    image TEXT NOT NULL
+)
+
+-- name: has-saved-images
+SELECT name FROM sqlite_master WHERE name = 'saved_images'
+
+-- name: saved-image
+SELECT image FROM saved_images WHERE server_id = ?
+
+-- name: keep-saved-image
+INSERT INTO saved_images (server_id, image) VALUES (?, ?)
+ON CONFLICT (server_id) DO UPDATE SET image = excluded.image
+
+-- name: forget-saved-image
+DELETE FROM saved_images WHERE server_id = ?
+
 -- name: create-belongings
 -- The name and disks of each server whose reference is here (`node_agent.belongings`), as of that reference.
 CREATE TABLE IF NOT EXISTS belongings (

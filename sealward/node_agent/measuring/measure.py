@@ -96,9 +96,23 @@ class Measured:
             host_bound[REDEFINED] = completing.digest(completed)
         return replace(seen, sections=sections, host_bound=host_bound)
 
-    def told(self, taints: tuple[str, ...] | None, jobs: tuple[str, ...]) -> Measured:
-        """Return this measurement with the taints and block jobs, which libvirt reports beside the XML."""
-        return replace(self, measurement=replace(self.measurement, taints=taints, jobs=jobs))
+    def told(
+        self, taints: tuple[str, ...] | None, jobs: tuple[str, ...], *, is_saved: bool = False
+    ) -> Measured:
+        """Return this measurement with the taints and block jobs, which libvirt reports beside the XML.
+
+        `is_saved` says that the running form is that of a managed save. It says nothing about what libvirt
+        expands for this node, because the image of a managed save can be changed.
+        """
+        found = replace(self, measurement=replace(self.measurement, taints=taints, jobs=jobs))
+        return replace(found, expanded=frozenset()) if is_saved else found
+
+    def tainted_with(self, taints: tuple[str, ...]) -> Measured:
+        """Return this measurement with further taints."""
+        if not taints:
+            return self
+        found = (*(self.measurement.taints or ()), *taints)
+        return replace(self, measurement=replace(self.measurement, taints=tuple(sorted(found))))
 
     def told_named(self, named: Mapping[str, str]) -> Measured:
         """Return this measurement with the digests of the networks, filters and volumes of the domain."""

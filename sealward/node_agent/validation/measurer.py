@@ -13,6 +13,7 @@ from sealward.node_agent.devices import given as devices
 from sealward.node_agent.devices.sysfs import Sysfs
 from sealward.node_agent.files.refusals import FilesBeingMeasured, refusal
 from sealward.node_agent.hypervisor.failures import DomainUnreadable
+from sealward.node_agent.ledger.saved_images import PATIENCE, Look
 from sealward.node_agent.measuring.canonical import DomainXmlRefused
 from sealward.node_agent.measuring.interventions.jobs import backups, without_jobs
 from sealward.node_agent.measuring.interventions.taint import counting
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sealward.node_agent.hypervisor.hypervisor import Hypervisor
     from sealward.node_agent.ledger.bindings import Bindings
     from sealward.node_agent.ledger.references import Reference
+    from sealward.node_agent.ledger.saved_images import SavedImages
     from sealward.node_agent.measuring.form import Files
     from sealward.node_agent.measuring.measure import Measured
     from sealward.node_agent.measuring.not_measured import NotMeasured
@@ -58,9 +60,15 @@ class ServerMeasurer:
     """Measures the servers of one node, for the thread of one agent."""
 
     def __init__(
-        self, hypervisor: Hypervisor, files: FileMeasurer, bindings: Bindings, sysfs: Sysfs | None = None
+        self,
+        hypervisor: Hypervisor,
+        files: FileMeasurer,
+        bindings: Bindings,
+        sysfs: Sysfs | None = None,
+        saved: SavedImages | None = None,
     ) -> None:
         self._sysfs = sysfs or Sysfs()
+        self._saved = saved
         self._hypervisor = hypervisor
         self._files = files
         self._bindings = bindings
@@ -102,6 +110,7 @@ class ServerMeasurer:
     def _measured(self, server_id: str, xml: DomainXml, *, fresh: bool) -> Measured:
         """Measure a server that libvirt has described. Raises NotMeasured."""
         measured = _measured(xml, self._files.look(server_id, xml.driver, fresh=fresh))
+        measured = measured.tainted_with(self._of_saved_image(server_id, xml))
         named = dict(xml.named.facts)
         for key, path in xml.named.read_only.items():
             content = self._files.volume(path, xml.driver)
@@ -109,6 +118,16 @@ class ServerMeasurer:
         if xml.driver.lower() != DRIVER_WITHOUT_DEVICES:
             named |= devices.facts(self._sysfs, xml.config)
         return measured.told_named(named)
+
+    def _of_saved_image(self, server_id: str, xml: DomainXml) -> tuple[str, ...]:
+        """Return the taint of a server whose saved memory was exchanged, if it was."""
+        if self._saved is None:
+            return ()
+        look = Look(xml.saved_path, xml.live is not None, xml.was_saved, xml.is_watched)
+        taints = self._saved.taints(server_id, look)
+        if self._saved.is_suspect(server_id):
+            self._files.remind(server_id, PATIENCE)
+        return taints
 
     def described(
         self, references: Iterable[Reference], moment: Callable[[], datetime]
@@ -164,10 +183,11 @@ def measuring(server_id: str) -> Iterator[None]:
 
 def _measured(xml: DomainXml, files: Files) -> Measured:
     try:
-        running = None if xml.live is None else without_jobs(xml.live)
+        form = xml.saved if xml.live is None else xml.live
+        running = None if form is None else without_jobs(form)
         measured = measure(xml.config, None if running is None else running.live, xml.hypervisor, files)
         jobs = () if running is None else (*running.jobs, *backups(xml.backup))
     except DomainXmlRefused as refused:
         raise DomainUnreadable(str(refused)) from refused
     taints = None if xml.tainted is None else counting(xml.tainted, xml.config)
-    return measured.told(taints, jobs)
+    return measured.told(taints, jobs, is_saved=xml.live is None and xml.saved is not None)

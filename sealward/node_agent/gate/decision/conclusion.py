@@ -111,7 +111,9 @@ def conclude(
     detail: str = "",
 ) -> Conclusion:
     """Return the conclusion of a policy about a start, given all doubts: each is a reason with findings."""
-    explained = dict(doubts)
+    explained: dict[Reason, tuple[Finding, ...]] = {}
+    for reason, findings in doubts:
+        explained[reason] = (*explained.get(reason, ()), *findings)
     given = objection(policy, explained)
     if given is None:
         return Conclusion(server, allowed=True)

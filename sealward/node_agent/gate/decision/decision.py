@@ -14,6 +14,7 @@ from sealward.events.comparison.devices import DEVICE, LOST, PREFIX
 from sealward.events.comparison.files import Listing
 from sealward.events.comparison.measurement import COMPANIONS, FILES, Finding, differing
 from sealward.events.comparison.measurement import CONFIG as MEASURED
+from sealward.events.comparison.taint import TAINT
 from sealward.events.findings.marks import NOT_COMPARED
 from sealward.events.policy import OnDoubt
 from sealward.node_agent.gate import fallback
@@ -23,6 +24,7 @@ from sealward.node_agent.gate.decision.dossier import Dossier, LedgerUnreadable,
 from sealward.node_agent.gate.decision.judge import Reason
 from sealward.node_agent.gate.decision.reference import Unverified, verified
 from sealward.node_agent.gate.decision.unread import conclude_unread
+from sealward.node_agent.ledger.saved_images import EXCHANGED
 from sealward.node_agent.measuring import belongings, canonical, profile
 from sealward.node_agent.measuring.findings import findings, host_bound_findings, is_of_unread
 from sealward.node_agent.measuring.measure import Measured, measure
@@ -156,10 +158,18 @@ def _doubts(start: _Start, dossier: Dossier, now: datetime) -> Iterator[tuple[Re
     try:
         found = _with_devices(start, reference.measurement, _measured(start, dossier, reference.measurement))
         yield from _differences(reference, start.form, found, dossier)
+        yield from _exchanged_memory(start, dossier)
     except canonical.DomainXmlRefused:
         yield Reason.UNREADABLE, ()
     if judge.is_stale(dossier, now):
         yield Reason.STALE, ()
+
+
+def _exchanged_memory(start: _Start, dossier: Dossier) -> Iterator[tuple[Reason, tuple[Finding, ...]]]:
+    """Yield a doubt where libvirt restores a server from memory that is not the memory that libvirt saved."""
+    image = dossier.saved_image
+    if start.form == LIVE and image is not None and image.is_exchanged:
+        yield Reason.DIFFERS, (Finding(TAINT, "/domain", None, EXCHANGED, LIVE),)
 
 
 def _measured(start: _Start, dossier: Dossier, signed: Measurement) -> Measured:

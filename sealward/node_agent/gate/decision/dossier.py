@@ -11,7 +11,7 @@ from sealward.error import SealwardError
 from sealward.events.policy import DEFAULT
 from sealward.events.store import sqlite_file
 from sealward.events.store.sql import blocks
-from sealward.node_agent.ledger import bindings
+from sealward.node_agent.ledger import bindings, saved_images
 from sealward.node_agent.ledger.mark import CHANGE, SIGNERS, newer
 from sealward.node_agent.ledger.policies import NODE, standing
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sealward.events.comparison.binding import Binding
     from sealward.events.policy import OnDoubt, Policy
+    from sealward.node_agent.ledger.saved_images import SavedImage
 
 SQL: Final = blocks("sealward.node_agent.ledger", "ledger.sql") | blocks(
     "sealward.node_agent.ledger", "generations.sql"
@@ -72,6 +73,8 @@ class Dossier(NamedTuple):
     expanded: frozenset[str] = frozenset()
     """The digests of the sections that libvirt expanded on this node, recorded while the server ran as it was
     signed."""
+    saved_image: SavedImage | None = None
+    """The image of the managed save of the server, if it has one."""
     is_put_back: bool = False
     """Whether the ledger's folder was replaced by an older copy."""
     is_told: bool = True
@@ -90,6 +93,7 @@ def read(folder: str, server_id: str) -> Dossier:
             entry = ledger.execute(SQL["entry"], (server_id,)).fetchone()
             binding = _binding(ledger, server_id)
             expanded = _expanded(ledger, server_id)
+            image = _saved_image(ledger, server_id)
             newest = seen.execute(SQL["newest"], (server_id,)).fetchone()
         signers = facts.get(SIGNERS, "")
         put_back = newer(folder, int(facts.get(CHANGE, 0)), (NODE, server_id), server_id)
@@ -107,6 +111,7 @@ def read(folder: str, server_id: str) -> Dossier:
             facts.get(ACCEPTED) in {None, facts.get(FOUND)},
             binding,
             expanded,
+            image,
             put_back is not None,
             rows[0] is not None,
         )
@@ -159,6 +164,13 @@ def _expanded(ledger: sqlite3.Connection, server_id: str) -> frozenset[str]:
     if ledger.execute(SQL["has-expanded"]).fetchone() is None:
         return frozenset()  # as above
     return frozenset(digest for (digest,) in ledger.execute(SQL["expanded"], (server_id,)))
+
+
+def _saved_image(ledger: sqlite3.Connection, server_id: str) -> SavedImage | None:
+    if ledger.execute(SQL["has-saved-images"]).fetchone() is None:
+        return None  # written by an agent of an earlier version
+    found = ledger.execute(SQL["saved-image"], (server_id,)).fetchone()
+    return None if found is None else saved_images.read(found[0])
 
 
 def _moment(text: str | None) -> datetime | None:

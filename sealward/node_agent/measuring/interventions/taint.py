@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
+from sealward.node_agent.ledger.saved_images import EXCHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,7 +93,9 @@ TAINTS: Final = {
 """The known taints by the text of libvirt's message."""
 
 
-CHANGES: Final = frozenset(one.flag for one in TAINTS.values() if one.has_changed and not one.is_ignored)
+CHANGES: Final = frozenset(
+    (EXCHANGED, *(one.flag for one in TAINTS.values() if one.has_changed and not one.is_ignored))
+)
 """The taints that prove a change of a server. Every other taint that counts may be harmless."""
 
 
