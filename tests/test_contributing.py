@@ -57,3 +57,16 @@ def test_a_version_is_the_same_wherever_it_stands() -> None:
 
     assert [version] == re.findall(r"^## (\S+)", changes, re.MULTILINE)[:1]
     assert {version} == {described, *images}
+
+
+def test_a_module_that_any_page_names_is_there() -> None:
+    """A page that names a module by its path follows when the module moves."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    missing = [
+        f"{page.name}: {path}"
+        for page in pages
+        for path in re.findall(r"(?<![\w/])sealward/[a-z_/]+\.(?:py|sql)", page.read_text(encoding="utf-8"))
+        if not (ROOT / path).exists()
+    ]
+
+    assert missing == []
