@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from sealward.cli import dead_letters, demo, health, parts, register, run, sample, token
+from sealward.cli import config, dead_letters, demo, health, parts, register, run, sample, token
 from sealward.cli.documents import openapi, policy, settings
 from sealward.cli.help import Parser
 from sealward.cli.log import audit, events, replay, subscribe, verify
 from sealward.cli.node import diff, gate, measure, node, profile
 from sealward.cli.refusal import Refusal
 from sealward.cli.version import Version
+from sealward.settings import SettingRefused
 
 if TYPE_CHECKING:
     import argparse
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         subscribe,
         openapi,
         settings,
+        config,
         replay,
         audit,
         token,
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         status: int = args.run(args)
-    except (Refusal, OSError) as refused:
+    except (Refusal, SettingRefused, OSError) as refused:
         print(f"sealward: {refused}", file=sys.stderr)
         return 2
     return status

@@ -9,6 +9,7 @@ import pytest
 
 from sealward.settings import Keystone, SettingRefused, Settings
 from sealward.settings.declared import declared_by
+from sealward.settings.names import CLIENTS, TOOLS
 from stack.tables import TABLES, written
 
 
@@ -104,4 +105,4 @@ def test_a_process_reads_no_variable_that_is_not_declared() -> None:
     named = set(re.findall(r'"(SEALWARD_[A-Z_]*[A-Z])"', source))
 
     assert names < named
-    assert named - names == {"SEALWARD_URL", "SEALWARD_TOKEN"}
+    assert named - names == {*CLIENTS, *TOOLS}

@@ -10,7 +10,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from sealward import logs
+from sealward.cli.refusal import refusing
 from sealward.events.version import own
+from sealward.settings import SettingRefused
+from sealward.settings.files import refuse_unreadable
 
 if TYPE_CHECKING:
     from sealward.settings import Settings
@@ -32,6 +35,8 @@ class Process:
 
     def __init__(self, where: Settings) -> None:
         self._stopped, self._died = threading.Event(), threading.Event()
+        with refusing(SettingRefused):
+            refuse_unreadable(where)
         logs.set_up(where.log, where.log_level, sys.stderr)
         log.info("sealward %s begins", own())
         collect_seldom()

@@ -73,15 +73,25 @@ def declared_by(group: type[DataclassInstance]) -> Iterator[Declared]:
             yield from declared_by(type(field.default_factory()))
 
 
+def declared_of(field: dataclasses.Field[Any]) -> Declared | None:
+    """Return the setting that a field holds; None for a field that holds further settings."""
+    found: Declared | None = field.metadata.get(_DECLARED)
+    return found
+
+
 def secret(env: Mapping[str, str], name: str) -> str | None:
     """Return a secret from NAME, or from the file that NAME_FILE names. Raises SettingRefused."""
-    file = env.get(f"{name}_FILE")
+    file, given = env.get(f"{name}_FILE"), env.get(name)
     if not file:
-        return env.get(name) or None
+        return given or None
+    if given:
+        raise SettingRefused(f"{name} and {name}_FILE: set one of them")
     try:
         return Path(file).read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeError) as unreadable:
-        raise SettingRefused(f"{name}_FILE: {unreadable}") from unreadable
+    except OSError as unreadable:
+        raise SettingRefused(f"{name}_FILE: the file cannot be read: {unreadable.strerror}") from None
+    except UnicodeError:
+        raise SettingRefused(f"{name}_FILE: the file is no text") from None
 
 
 def _value(declared: Declared, default: object, env: Mapping[str, str]) -> object:

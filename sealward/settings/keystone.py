@@ -20,14 +20,14 @@ class Keystone:
 
     auth_url: str | None = setting(
         "SEALWARD_KEYSTONE_AUTH_URL",
-        kinds.text,
+        kinds.url,
         None,
         "Keystone's URL, as `https://keystone.example:5000/v3`",
         shown="",
     )
     public_url: str | None = setting(
         "SEALWARD_KEYSTONE_PUBLIC_URL",
-        kinds.text,
+        kinds.url,
         None,
         "where clients get tokens; a 401 names it in `WWW-Authenticate`",
         shown="that URL",
@@ -55,13 +55,13 @@ class Keystone:
     )
     interface: str = setting(
         "SEALWARD_KEYSTONE_INTERFACE",
-        kinds.text,
+        kinds.one_of("internal", "public", "admin"),
         "internal",
         "the interface of Keystone's endpoint: `internal`, `public` or `admin`",
     )
     ca: Path | None = setting(
         "SEALWARD_KEYSTONE_CA",
-        kinds.path,
+        kinds.file,
         None,
         "the certificate authorities to trust, PEM",
         shown="the system's",
@@ -81,7 +81,7 @@ class Keystone:
     )
     config_file: Path | None = setting(
         "SEALWARD_KEYSTONE_CONFIG_FILE",
-        kinds.path,
+        kinds.file,
         None,
         "an INI file whose `[keystone_authtoken]` takes the place of all the others",
     )

@@ -54,12 +54,12 @@ class Serving:
 
     certificate: Path | None = setting(
         "SEALWARD_TLS_CERTIFICATE",
-        kinds.path,
+        kinds.file,
         None,
         "the API's own certificate with its chain, PEM; see docs/operations.md#serve-https",
         shown="plain HTTP",
     )
-    key: Path | None = setting("SEALWARD_TLS_KEY", kinds.path, None, "the key of that certificate, PEM")
+    key: Path | None = setting("SEALWARD_TLS_KEY", kinds.file, None, "the key of that certificate, PEM")
     public_url: str | None = setting(
         "SEALWARD_PUBLIC_URL",
         kinds.url,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sealward.characters import escaped
-from sealward.settings import kinds
+from sealward.settings import kinds, names
+from sealward.settings.contradictions import refuse_contradictions
 from sealward.settings.declared import read, setting
 from sealward.settings.keystone import Keystone
 from sealward.settings.kinds import SettingRefused
@@ -45,7 +46,7 @@ class Settings:
     )
     libvirt_uri: str | None = setting(
         "SEALWARD_LIBVIRT_URI",
-        kinds.text,
+        kinds.libvirt_uri,
         None,
         "`qemu:///system`, `qemu+unix:///system?socket=…`, …",
         shown="the sample fleet",
@@ -70,14 +71,14 @@ class Settings:
     )
     libvirt_rw_uri: str | None = setting(
         "SEALWARD_LIBVIRT_RW_URI",
-        kinds.text,
+        kinds.libvirt_uri,
         None,
         "the connection that stops servers where a policy says so",
         shown="`SEALWARD_LIBVIRT_URI`, not read-only",
     )
     database_url: str | None = setting(
         "SEALWARD_DATABASE_URL",
-        kinds.text,
+        kinds.server_url("postgresql", "postgres", example="postgresql://USER:PASSWORD@HOST/DATABASE"),
         None,
         "a `postgresql://` URL; it may hold a password",
         shown="SQLite files",
@@ -85,7 +86,7 @@ class Settings:
     )
     broker_url: str | None = setting(
         "SEALWARD_BROKER_URL",
-        kinds.text,
+        kinds.server_url("amqp", "amqps", example="amqps://USER:PASSWORD@HOST:5671/%2F"),
         None,
         "an `amqp://` or `amqps://` URL; it may hold a password",
         shown="a bus in the process",
@@ -93,19 +94,19 @@ class Settings:
     )
     broker_ca: Path | None = setting(
         "SEALWARD_BROKER_CA",
-        kinds.path,
+        kinds.file,
         None,
         "the certificate authorities that `amqps://` trusts, PEM",
         shown="the system's",
     )
     broker_certificate: Path | None = setting(
         "SEALWARD_BROKER_CERTIFICATE",
-        kinds.path,
+        kinds.file,
         None,
         "the certificate that this process shows to the broker, PEM",
     )
     broker_key: Path | None = setting(
-        "SEALWARD_BROKER_KEY", kinds.path, None, "the key of that certificate, PEM"
+        "SEALWARD_BROKER_KEY", kinds.file, None, "the key of that certificate, PEM"
     )
     registration: str = setting(
         "SEALWARD_REGISTRATION",
@@ -137,14 +138,14 @@ class Settings:
     )
     authority_beside: Path | None = setting(
         "SEALWARD_AUTHORITY_BESIDE",
-        kinds.path,
+        kinds.file,
         None,
         "a file with other public keys of the authority, PEM, that may tell nodes something beside that "
         "key; see docs/operations.md#rotate-keys-and-tokens",
     )
     authority_earlier: Path | None = setting(
         "SEALWARD_AUTHORITY_EARLIER",
-        kinds.path,
+        kinds.file,
         None,
         "a file with earlier public keys of the authority, PEM, that may tell nodes nothing any more, "
         "but whose references stay good",
@@ -179,7 +180,7 @@ class Settings:
     )
     policy_file: Path | None = setting(
         "SEALWARD_POLICY_FILE",
-        kinds.path,
+        kinds.file,
         None,
         "rules of oslo.policy that override permissions: `sealward policy sample`",
         shown="the defaults",
@@ -243,7 +244,7 @@ class Settings:
     )
     gate_socket: Path | None = setting(
         "SEALWARD_GATE_SOCKET",
-        kinds.path,
+        kinds.socket_path,
         None,
         "where the agent answers the start gate",
         shown="`node/gate.sock` in the data directory",
@@ -275,17 +276,23 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read SEALWARD_LISTEN, SEALWARD_DATA_DIR and so on; an empty value means the default.
 
-        Raises SettingRefused, which names the variable and its allowed values.
+        Raises SettingRefused, which names the variable and what it takes, and never its value.
         """
+        names.refuse_unknown(env, cls, Keystone)
         _one_line_each(env)
         found = read(cls, env)
         if found.auth == "keystone":
             found = dataclasses.replace(found, keystone=Keystone.from_env(env))
+        refuse_contradictions(found, env)
         return found
 
 
 def _one_line_each(env: Mapping[str, str]) -> None:
     """Refuse a value that a line of a log, a header or a URL could not hold. Raises SettingRefused."""
     for name, value in env.items():
-        if name.startswith("SEALWARD_") and value != escaped(value):
+        if not name.startswith("SEALWARD_"):
+            continue
+        if value != escaped(value):
             raise SettingRefused(f"{name} has control characters")
+        if value != value.strip() or (len(value) > 1 and value[0] == value[-1] and value[0] in "'\""):
+            raise SettingRefused(f"{name}: remove the spaces or quotation marks around the value")

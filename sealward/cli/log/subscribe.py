@@ -175,7 +175,7 @@ class Feed:
                 yield from self._stream(path)
             except (OSError, http.client.HTTPException) as broken:
                 why = str(broken) or type(broken).__name__
-                print(f"sealward: {why}; again in {PAUSE} s", file=sys.stderr)
+                print(f"sealward: {self._host}: {why}; again in {PAUSE} s", file=sys.stderr)
                 time.sleep(PAUSE)
 
     def _ask(self, query: str) -> dict[str, Any]:

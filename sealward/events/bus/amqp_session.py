@@ -61,7 +61,8 @@ class Session:
         self.ended = threading.Event()
         self._ready = threading.Event()
         self._channel: Any = None
-        self._why = "the broker does not answer"
+        self._place = f"{where.host}:{where.port} (SEALWARD_BROKER_URL)"
+        self._why = f"{self._place}: the broker does not answer"
         self._is_lost = False
         """Whether the broker has closed the channel; `_why` has the reason."""
         self._connection = _Connection(
@@ -118,7 +119,7 @@ class Session:
 
     def _failed(self, _connection: object, why: object) -> None:
         if not self._is_lost:
-            self._why = str(why) or type(why).__name__
+            self._why = f"{self._place}: {str(why) or type(why).__name__}"
         self._connection.ioloop.stop()
 
     def _lose_channel(self, _channel: object, why: object) -> None:

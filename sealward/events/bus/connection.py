@@ -59,7 +59,9 @@ def reachable(connection: kombu.Connection) -> Iterator[None]:
     try:
         yield
     except (kombu.exceptions.OperationalError, *errors) as away:
-        raise BusUnavailable(str(away) or type(away).__name__) from away
+        why = str(away) or type(away).__name__
+        place = f"{connection.hostname}:{connection.port} (SEALWARD_BROKER_URL)"
+        raise BusUnavailable(why if connection.hostname is None else f"{place}: {why}") from away
 
 
 def as_sender(user: str | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from eventsourcing.persistence import (
 from psycopg.rows import dict_row, scalar_row, tuple_row
 
 from sealward.error import SealwardError
-from sealward.events.store.postgres_connections import Connection, Connections, parameters
+from sealward.events.store.postgres_connections import Connection, Connections, dial, parameters
 from sealward.events.store.postgres_listener import Listener
 from sealward.events.store.sql import blocks
 from sealward.events.store.store import EventStore, StoreUnavailable
@@ -75,7 +75,7 @@ class Database:
             "application_name": "sealward",
             "options": f"-c search_path={search_path}",
         }
-        self._connections = Connections(lambda: Connection.connect(**where), MOST, PATIENCE)
+        self._connections = Connections(lambda: dial(where), MOST, PATIENCE)
 
     @property
     def opened(self) -> int:
@@ -271,7 +271,7 @@ def migrate(url: str) -> list[int]:
     Safe to run twice and by many processes at once: the first process migrates, and the other processes wait.
     Raises StoreUnavailable, and NotMigrated when the database is of a newer Sealward.
     """
-    with reachable(), Connection.connect(**parameters(url), row_factory=dict_row) as connection:
+    with reachable(), dial(parameters(url) | {"row_factory": dict_row}) as connection:
         connection.execute(SQL["lock-migrations"])
         connection.execute(SQL["create-migrations"])
         done = _done(connection)

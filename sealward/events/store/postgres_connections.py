@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 from sealward.events.store.store import StoreUnavailable
+from sealward.settings import SettingRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,24 @@ class Connection(psycopg.Connection[dict[str, Any]]):
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """Return the parameters of a URL, with those of `NOTICED` that the URL does not name."""
-    return NOTICED | conninfo_to_dict(url)
+    """Return the parameters of a URL, with those of `NOTICED` that the URL does not name.
+
+    Raises SettingRefused. libpq's error is not repeated, because it holds the URL with its password.
+    """
+    try:
+        return NOTICED | conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise SettingRefused("SEALWARD_DATABASE_URL: libpq does not know a parameter of the URL") from None
+
+
+def dial(where: dict[str, Any]) -> Connection:
+    """Open a connection with these parameters. Raises psycopg.OperationalError, which names the server."""
+    try:
+        return Connection.connect(**where)
+    except psycopg.OperationalError as failed:
+        place = f"{where.get('host') or 'localhost'}:{where.get('port') or 5432}"
+        text = f"{place} (SEALWARD_DATABASE_URL): {str(failed).strip()}"
+        raise psycopg.OperationalError(text) from failed
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from sealward.events.store.postgres_connections import PART, parameters
+from sealward.events.store.postgres_connections import PART, dial, parameters
 
 if TYPE_CHECKING:
     Connection = psycopg.Connection[Any]
@@ -56,7 +56,7 @@ class PostgresLeader:
             "application_name": f"sealward-{self._role}",
             "options": "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2",
         }
-        connection: Connection = psycopg.connect(**where)
+        connection: Connection = dial(where)
         log.info("PostgreSQL is back", extra={"back": PART})
         row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, self._key)).fetchone()
         if row is None or not row[0]:

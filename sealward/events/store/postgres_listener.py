@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
-from sealward.events.store.postgres_connections import AGAIN, PART, parameters
+from sealward.events.store.postgres_connections import AGAIN, PART, dial, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Listener:
         where = parameters(self._url) | {"autocommit": True, "application_name": "sealward-listen"}
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(**where) as own:
+                with dial(where) as own:
                     own.execute(self._listen)
                     log.info("PostgreSQL is back", extra={"back": PART})
                     self._wake()  # for changes from before LISTEN

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from sealward.events.node import NodeInvited, NodeRegistered
 from sealward.events.sign import SignCreated, SignEvent
 from sealward.events.store.postgres import reachable
-from sealward.events.store.postgres_connections import Connection, parameters
+from sealward.events.store.postgres_connections import dial, parameters
 from sealward.events.store.sql import blocks
 from sealward.events.wire.codec import EVENTS
 
@@ -71,7 +71,7 @@ def grant(url: str) -> list[str]:
 
     Raises StoreUnavailable, and NotAllowed when `url` is not the owner's.
     """
-    with reachable(), Connection.connect(**parameters(url), row_factory=dict_row) as connection:
+    with reachable(), dial(parameters(url) | {"row_factory": dict_row}) as connection:
         known = [str(row["role"]) for row in connection.execute(SQL["known"])]
         connection.execute(SQL["forget-kinds"])
         connection.execute(SQL["keep-kinds"], {"kinds": json.dumps(kinds())})
@@ -87,6 +87,6 @@ def is_bounded(url: str) -> bool:
 
     Only for a database with roles. `url` is the schema owner's. Raises StoreUnavailable.
     """
-    with reachable(), Connection.connect(**parameters(url), row_factory=dict_row) as connection:
+    with reachable(), dial(parameters(url) | {"row_factory": dict_row}) as connection:
         row = connection.execute(SQL["is-bounded"]).fetchone()
     return row is not None and bool(row["bounded"])
