@@ -44,8 +44,8 @@ check: setup-dev ## lint, formatting, types, import rules
 
 test: check ## check, then all tests; those that measure time, or failed beside others, run last and alone
 	@failed=0; kept=$$(mktemp); \
-	echo "== pytest";        $(PARALLEL) -m "not alone$(LESS)" --keep-failures $$kept || [ $$? = $(TRY_AGAIN) ] || failed=1; \
-	echo "== pytest, alone"; $(PYTEST) -m "alone$(LESS)" --once-more $$kept || failed=1; \
+	echo "== pytest";        $(PARALLEL) -m "not alone$(LESS)" --keep-failures=$$kept || [ $$? = $(TRY_AGAIN) ] || failed=1; \
+	echo "== pytest, alone"; $(PYTEST) -m "alone$(LESS)" --once-more=$$kept || failed=1; \
 	rm -f $$kept; exit $$failed
 
 test-fast: setup-dev ## the tests that need no hypervisor, OpenStack, broker or process, and measure no time

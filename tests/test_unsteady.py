@@ -64,8 +64,8 @@ def folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
 def both_runs(folder: pytest.Pytester, **files: str) -> tuple[pytest.RunResult, pytest.RunResult]:
     """Return how the two runs of `make test` end."""
     folder.makepyfile(**files)
-    first = folder.runpytest_subprocess("-n", "1", "-m", "not alone", "--keep-failures", "kept")
-    return first, folder.runpytest_inprocess("-m", "alone", "--once-more", "kept")
+    first = folder.runpytest_subprocess("-n", "1", "-m", "not alone", "--keep-failures=kept")
+    return first, folder.runpytest_inprocess("-m", "alone", "--once-more=kept")
 
 
 ALONE = "import pytest\n@pytest.mark.alone\ndef test_that_runs_alone(): pass\n"
@@ -139,14 +139,14 @@ def test_a_test_that_is_not_found_again_fails_the_run(folder: pytest.Pytester) -
 def test_a_run_that_was_stopped_is_not_tried_again(folder: pytest.Pytester) -> None:
     """After `-x` tests are left that never ran."""
     folder.makepyfile(test_one=FAILS_BESIDE_OTHERS, test_two=PASSES)
-    first = folder.runpytest_subprocess("-n", "1", "-x", "--keep-failures", "kept")
+    first = folder.runpytest_subprocess("-n", "1", "-x", "--keep-failures=kept")
     assert first.ret not in (0, unsteady.TRY_AGAIN)
 
 
 def test_tests_lost_with_their_processes_fail_the_run(folder: pytest.Pytester) -> None:
     """Tests that no process was left to run are named, and the run fails."""
     folder.makepyfile(test_one=DIES_BESIDE_OTHERS, test_two=PASSES, test_three=DIES_BESIDE_OTHERS)
-    first = folder.runpytest_subprocess("-n", "1", "--max-worker-restart", "0", "--keep-failures", "kept")
+    first = folder.runpytest_subprocess("-n", "1", "--max-worker-restart", "0", "--keep-failures=kept")
     assert first.ret == pytest.ExitCode.TESTS_FAILED
     first.stdout.fnmatch_lines(["NEVER RAN *"])
 
@@ -155,3 +155,10 @@ def test_the_makefile_knows_the_status() -> None:
     """`make test` goes on to the second run at the status of this module."""
     makefile = Path(unsteady.__file__).parents[1] / "Makefile"
     assert f"TRY_AGAIN = {unsteady.TRY_AGAIN}\n" in makefile.read_text()
+
+
+def test_the_makefile_passes_the_file_in_one_word() -> None:
+    """Before pytest reads a conftest, it takes a second word for a test, and looks for its settings there."""
+    makefile = (Path(unsteady.__file__).parents[1] / "Makefile").read_text()
+    assert "--keep-failures=$$kept" in makefile
+    assert "--once-more=$$kept" in makefile
