@@ -308,8 +308,8 @@ def test_rows_of_another_shape_are_made_anew_by_the_owner_alone(urls: dict[str, 
     with psycopg.connect(administrator, autocommit=True) as connection:
         connection.execute("UPDATE main.position SET shape = 'older'")
         for role in ("api", "worker"):
-            with pytest.raises(NotAllowed):
-                Projections(PostgresBackend(urls[role]))
+            with contextlib.closing(PostgresBackend(urls[role])) as backend, pytest.raises(NotAllowed):
+                Projections(backend)
         set_up(urls["owner"])
         found = connection.execute("SELECT shape <> 'older' FROM main.position").fetchone()
     assert found == (True,)

@@ -120,7 +120,8 @@ def test_a_file_that_is_wrong_is_refused_at_start(tmp_path: Path, text: str | No
     with pytest.raises(AccessRulesRefused, match=message):
         OsloRules(file)
     done = sealward(tmp_path, "run", SEALWARD_POLICY_FILE=str(file))
-    assert (done.returncode, f"sealward: {file}" in done.stderr) == (2, True)
+    named = "SEALWARD_POLICY_FILE" if text is None else str(file)
+    assert (done.returncode, f"sealward: {named}" in done.stderr) == (2, True)
 
 
 def test_a_file_that_disappears_keeps_its_rules(tmp_path: Path) -> None:
