@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ from sealward.control.tokens import Tokens
 from sealward.control.turns import LastTurns
 from sealward.control.unproven import Unproven
 from sealward.control.untold import Untold
+from sealward.control.webhooks.courier import Courier
+from sealward.control.webhooks.destination import Networks
+from sealward.control.webhooks.webhooks import Webhooks
 from sealward.events import set_aside as aside
 from sealward.events.base import utc_now
 from sealward.events.bus.inboxes import Inboxes
@@ -156,6 +160,8 @@ class Core:
             Limits(serving.limits, self.traffic),
             self.traffic,
             Checkpoints(self.control),
+            Webhooks(self.control),
+            Networks(self._settings.webhook_networks),
             serving.public_url or "",
             self._settings.metrics == "public",
             self.closing,
@@ -204,6 +210,11 @@ def _notary(core: Core, settings: Settings, key: Ed25519PrivateKey, clock: Calla
         clock,
         _leader(settings, "notary"),
     )
+
+
+def _courier(core: Core, settings: Settings, clock: Callable[[], datetime]) -> Courier:
+    webhooks, networks = Webhooks(core.control), Networks(settings.webhook_networks)
+    return Courier(core.store, webhooks, networks, clock, random.random, _leader(settings, "courier"))
 
 
 class Worker:
@@ -261,6 +272,7 @@ class Worker:
             ),
             Reminders(untold, _queues(settings, bus), voice, leader=_leader(settings, "reminders")),
             Relay(core.store, celery, FromNow(core.store), _leader(settings, "celery")),
+            _courier(core, settings, clock),
             LeaseKeeper(core.leases, core.handler, lease, clock),
         ]
         if settings.database_url is not None:

@@ -190,3 +190,85 @@ INSERT INTO checkpoints (size, previous, root, note, vkey, signed_at) VALUES (?,
 DELETE FROM checkpoints WHERE signed_at < ? AND size NOT IN (
     SELECT max(size) FROM checkpoints GROUP BY substr(signed_at, 1, 13)
 )
+
+-- name: create-webhooks
+CREATE TABLE IF NOT EXISTS webhooks (
+    id TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    format TEXT NOT NULL,
+    topics TEXT NOT NULL,
+    server_id TEXT,
+    node_id BIGINT,
+    created_by TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    failures BIGINT NOT NULL DEFAULT 0,
+    failing_since TEXT,
+    next_at TEXT,
+    disabled TEXT,
+    secret TEXT NOT NULL,
+    earlier_secret TEXT,
+    earlier_until TEXT
+)
+
+-- name: create-deliveries
+CREATE TABLE IF NOT EXISTS deliveries (
+    webhook_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    event_id TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    at TEXT NOT NULL,
+    status BIGINT,
+    error TEXT,
+    milliseconds BIGINT NOT NULL,
+    PRIMARY KEY (webhook_id, at, position, attempt)
+)
+
+-- name: webhooks
+SELECT id, url, format, topics, server_id, node_id, created_by, created_at, position, failures, failing_since,
+    next_at, disabled, secret, earlier_secret, earlier_until
+FROM webhooks ORDER BY created_at, id
+
+-- name: webhook
+SELECT id, url, format, topics, server_id, node_id, created_by, created_at, position, failures, failing_since,
+    next_at, disabled, secret, earlier_secret, earlier_until
+FROM webhooks WHERE id = ?
+
+-- name: add-webhook
+INSERT INTO webhooks (id, url, format, topics, server_id, node_id, created_by, created_at, position, secret)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: remove-webhook
+DELETE FROM webhooks WHERE id = ?
+
+-- name: forget-deliveries
+DELETE FROM deliveries WHERE webhook_id = ?
+
+-- name: rotate-webhook
+UPDATE webhooks SET earlier_secret = secret, earlier_until = ?, secret = ? WHERE id = ?
+
+-- name: resume-webhook
+UPDATE webhooks SET position = ?, failures = 0, failing_since = NULL, next_at = NULL, disabled = NULL
+WHERE id = ?
+
+-- name: advance-webhook
+-- Nothing is changed where the position is another meanwhile: an administrator has set it.
+UPDATE webhooks SET position = ?, failures = 0, failing_since = NULL, next_at = NULL WHERE id = ? AND position = ?
+
+-- name: fail-webhook
+UPDATE webhooks SET failures = failures + 1, failing_since = ?, next_at = ?, disabled = ?
+WHERE id = ? AND position = ?
+
+-- name: log-delivery
+INSERT INTO deliveries (webhook_id, position, event_id, attempt, at, status, error, milliseconds)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: trim-deliveries
+-- All of a webhook but so many of the last.
+DELETE FROM deliveries WHERE webhook_id = ? AND at < (
+    SELECT min(at) FROM (SELECT at FROM deliveries WHERE webhook_id = ? ORDER BY at DESC LIMIT ?) AS kept
+)
+
+-- name: deliveries
+SELECT position, event_id, attempt, at, status, error, milliseconds
+FROM deliveries WHERE webhook_id = ? ORDER BY at DESC, attempt DESC LIMIT ?

@@ -62,6 +62,8 @@ class SqliteControl:
             "relays_set_aside",
             "untold",
             "checkpoints",
+            "webhooks",
+            "deliveries",
         ):
             self._database.execute(SQL[f"create-{table}"])
 

@@ -32,6 +32,7 @@ from sealward.http.sign import Signs
 from sealward.http.task import Tasks
 from sealward.http.verdict import Verdicts
 from sealward.http.version import Versions
+from sealward.http.webhook import WebhookCalls
 
 if TYPE_CHECKING:
     from sealward.control.monitoring import Monitor
@@ -89,6 +90,7 @@ def operations(services: Services, metrics: Metrics) -> list[Operation]:
         Tasks(services),
         Events(services),
         TransparencyLog(services),
+        WebhookCalls(services),
         Schemas(),
     )
     return [one for resource in resources for one in resource.operations()]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sealward.control.leases import Leases
     from sealward.control.monitoring import Monitor
     from sealward.control.progress import Progress
+    from sealward.control.webhooks.destination import Networks
+    from sealward.control.webhooks.webhooks import Webhooks
     from sealward.events.store.round_trip import Prefetch
     from sealward.events.store.store import EventStore
     from sealward.http.auth.access import AccessRules
@@ -55,6 +57,8 @@ class Services:
     limits: Limits
     traffic: Traffic
     checkpoints: Checkpoints
+    webhooks: Webhooks
+    webhook_networks: Networks
     public_url: str = ""
     metrics_public: bool = True
     closing: threading.Event = field(default_factory=threading.Event)

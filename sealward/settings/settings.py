@@ -165,6 +165,13 @@ class Settings:
         "for each worker, and without it nothing is signed",
         shown="`log.pem` in the data directory; none with PostgreSQL",
     )
+    webhook_networks: tuple[kinds.Network, ...] = setting(
+        "SEALWARD_WEBHOOK_NETWORKS",
+        kinds.networks,
+        (),
+        "networks that webhooks may send to beside public addresses, as `10.1.0.0/16,fd00::/8`",
+        shown="none",
+    )
     log_origin: str | None = setting(
         "SEALWARD_LOG_ORIGIN",
         kinds.text,

@@ -354,6 +354,39 @@ $$;
 
 REVOKE ALL ON FUNCTION thin_checkpoints(TEXT) FROM PUBLIC
 
+-- name: migration-9
+-- Webhooks, and the log of their deliveries. An API process makes and changes webhooks.
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    format TEXT NOT NULL,
+    topics TEXT NOT NULL,
+    server_id TEXT,
+    node_id BIGINT,
+    created_by TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    failures BIGINT NOT NULL DEFAULT 0,
+    failing_since TEXT,
+    next_at TEXT,
+    disabled TEXT,
+    secret TEXT NOT NULL,
+    earlier_secret TEXT,
+    earlier_until TEXT
+);
+
+CREATE TABLE deliveries (
+    webhook_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    event_id TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    at TEXT NOT NULL,
+    status BIGINT,
+    error TEXT,
+    milliseconds BIGINT NOT NULL,
+    PRIMARY KEY (webhook_id, at, position, attempt)
+)
+
 -- name: create-migrations
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY,

@@ -28,6 +28,8 @@ INSERT INTO may_append (role, topic) SELECT %(role)s, unnest(%(topics)s::text[])
 GRANT USAGE ON SCHEMA public, main TO sealward_api;
 REVOKE ALL ON ALL TABLES IN SCHEMA public, main FROM sealward_api;
 GRANT SELECT ON ALL TABLES IN SCHEMA public, main TO sealward_api;
+GRANT INSERT, UPDATE, DELETE ON webhooks TO sealward_api;
+GRANT DELETE ON deliveries TO sealward_api;
 GRANT EXECUTE ON FUNCTION append_events(UUID[], BIGINT[], TEXT[], BYTEA[]), take_id(TEXT) TO sealward_api
 
 -- name: grant-sealward_worker

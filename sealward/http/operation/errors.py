@@ -11,6 +11,7 @@ import msgspec
 
 from sealward.commands import errors as refusals
 from sealward.commands.writer.handler import TooMuchContention
+from sealward.control.webhooks.webhooks import NoSuchWebhook, TooManyWebhooks
 from sealward.events.store.store import StoreUnavailable
 from sealward.http.operation.request_id import name
 from sealward.projections.past import PastBusy
@@ -37,6 +38,8 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     refusals.FirmwareUnknown: 404,
     refusals.FirmwareIsAnother: 409,
     TooMuchContention: 503,
+    NoSuchWebhook: 404,
+    TooManyWebhooks: 409,
 }
 """The HTTP status of refusals of commands; a refusal that is not listed has 400."""
 

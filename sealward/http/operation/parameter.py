@@ -204,6 +204,7 @@ PATH: Final[dict[str, Parameter[Any]]] = {
     "server_id": server("server_id", "The server, by its UUID."),
     "node_id": whole("node_id", "The node, by its id."),
     "task_id": word("task_id", "The task, by its id."),
+    "webhook_id": word("webhook_id", "The webhook, by its id."),
     "topic": word("topic", "The event's topic, as sign.created."),
 }
 """The parameters that path templates may have in braces."""

@@ -1,0 +1,1 @@
+"""Webhooks: events sent to the URLs of others, as the Standard Webhooks specification says."""
