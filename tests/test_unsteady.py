@@ -53,6 +53,8 @@ def test_named_by_chance(name): assert False
 def folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """Return a folder whose tests have the options, and the mark of the tests that run alone."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # importing all plugins takes seconds
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"):  # this test itself may run beside others
+        monkeypatch.delenv(name, raising=False)
     pytester.makeini(
         f"[pytest]\npythonpath = {Path(unsteady.__file__).parent}\nmarkers =\n    alone: runs alone\n"
         "addopts = --import-mode=importlib -p xdist.plugin -p no:cacheprovider"

@@ -6,13 +6,13 @@ comes. A measurement that seals names the task of the order that waits, which no
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from door import NOW, SERVERS, Door
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from reporter import Reporter, task_of
 
 from sealward.commands import messages as ask

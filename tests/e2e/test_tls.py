@@ -211,7 +211,7 @@ def test_a_certificate_that_cannot_be_used_is_refused_at_the_start(tmp_path: Pat
     done = sealward(tmp_path, "run", SEALWARD_LISTEN=f"127.0.0.1:{free_port()}", **settings)
 
     assert done.returncode != 0
-    assert "SEALWARD_TLS_CERTIFICATE" in done.stderr
+    assert ("SEALWARD_TLS_KEY" if wrong == "missing" else "SEALWARD_TLS_CERTIFICATE") in done.stderr
     assert "Traceback" not in done.stderr
 
 

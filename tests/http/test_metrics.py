@@ -228,5 +228,5 @@ def test_the_settings_are_checked() -> None:
     assert dataclasses.asdict(Settings.from_env({}))["metrics"] == "public"
     with pytest.raises(ValueError, match="SEALWARD_METRICS"):
         Settings.from_env({"SEALWARD_METRICS": "secret"})
-    with pytest.raises(ValueError, match="SEALWARD_LOG="):
+    with pytest.raises(ValueError, match="SEALWARD_LOG: "):
         Settings.from_env({"SEALWARD_LOG": "xml"})

@@ -55,7 +55,7 @@ UNTIL: Final = time("until", "Only events of before that time.")
 TYPE: Final = choices("type", tuple(EVENTS), "Only events of these topics, separated by commas.")
 ACTOR: Final = line(
     "actor",
-    "Only what that actor has caused, as `user:admin`; `user:` stands for all users, `node:` for all nodes.",
+    "Only what that actor has caused: its kind (user, node), a colon, and its name; no name stands for all.",
 )
 NAME: Final = line(
     "name", "Only events about the server with that instance name, or the node with that hostname."
