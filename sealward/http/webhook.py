@@ -19,7 +19,7 @@ from sealward.http.auth.context import context_of
 from sealward.http.operation.answer import AskedId, Id, Position, Time, Uuid, answer
 from sealward.http.operation.errors import Problem
 from sealward.http.operation.operation import Answer, Operation
-from sealward.http.operation.parameter import LIMIT, Query
+from sealward.http.operation.parameter import CANONICAL, LIMIT, Query
 
 if TYPE_CHECKING:
     from sealward.http.services import Services
@@ -27,12 +27,28 @@ if TYPE_CHECKING:
 SHOWN: Final = 100
 """Attempts that are shown when no limit is given."""
 UNKNOWN: Final = {404: (NoSuchWebhook.code,)}
-BAD: Final = {400: (UrlRefused.code, AddressRefused.code, "parameter.bad-choice")}
+BAD: Final = {
+    400: ("parameter.bad-choice",),
+    409: (UrlRefused.code, AddressRefused.code, TooManyWebhooks.code),
+}
 LIST: Final = Rule("webhook:list", "Show webhooks and the log of their deliveries, without secrets.", PROOF)
 CHANGE: Final = Rule("webhook:change", "Make, change and remove webhooks.", GOVERNS)
 
-Url = Annotated[str, values.Text(2048, "[!-~]+", "a URL")]
-Topics = Annotated[tuple[values.Word, ...], values.Entries(100)]
+URL: Final = r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:[/?][!\"$-~]*)?"
+Url = Annotated[
+    str,
+    values.Text(2048, URL, "a URL as https://hooks.example/path, without a user in it"),
+    msgspec.Meta(extra_json_schema={"pattern": f"^{URL}$", "maxLength": 2048}),
+]
+Topic = Annotated[
+    str, values.Text(64, "[!-~]+", "a topic"), msgspec.Meta(extra_json_schema={"enum": sorted(EVENTS)})
+]
+Topics = Annotated[tuple[Topic, ...], values.Entries(100)]
+
+
+AskedServer = Annotated[
+    values.ServerId, msgspec.Meta(extra_json_schema={"pattern": f"^{CANONICAL.pattern}$"})
+]
 
 
 class Format(StrEnum):
@@ -53,7 +69,7 @@ class NewWebhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Url
     format: Format = Format.CLOUDEVENTS
     types: Topics = ()
-    server_id: values.ServerId | None = None
+    server_id: AskedServer | None = None
     node_id: AskedId | None = None
     after: AskedId | None = None
 
@@ -145,7 +161,7 @@ class WebhookCalls:
                 create,
                 rule=CHANGE,
                 body=NewWebhook,
-                refuses=BAD | {409: (TooManyWebhooks.code,)},
+                refuses=BAD,
             ),
             Operation("GET", path, self.show, one, rule=LIST, refuses=UNKNOWN),
             Operation("DELETE", path, self.remove, {204: Answer()}, rule=CHANGE, refuses=UNKNOWN),

@@ -132,7 +132,7 @@ def lengths(stack: Stack) -> dict[str, int]:
     return {name: len(stack.log(name)) for name in stack.processes}
 
 
-QUIET = 3 + AWAY / 60
+QUIET = 5 + AWAY / 60
 """Lines about a part that is away: when it goes (the messages under way may add theirs), and one a minute."""
 
 

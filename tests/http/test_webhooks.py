@@ -184,8 +184,8 @@ def test_what_cannot_be_a_webhook_is_refused(tmp_path: Path) -> None:
         topic = sealward.ask("POST", "/v1/webhook", {"url": "https://8.8.8.8/", "types": ["sign.blessed"]})
         unknown = sealward.ask("GET", "/v1/webhook/nobody")
 
-    assert (private.status, private.json["error"]["reason"]) == (400, "webhook.address-refused")
+    assert (private.status, private.json["error"]["reason"]) == (409, "webhook.address-refused")
     assert "SEALWARD_WEBHOOK_NETWORKS" in private.json["error"]["message"]
-    assert (plain.status, plain.json["error"]["reason"]) == (400, "webhook.url-refused")
+    assert (plain.status, plain.json["error"]["reason"]) == (400, "body.malformed")
     assert (topic.status, topic.json["error"]["reason"]) == (400, "parameter.bad-choice")
     assert (unknown.status, unknown.json["error"]["reason"]) == (404, "webhook.not-found")

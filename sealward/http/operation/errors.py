@@ -11,6 +11,7 @@ import msgspec
 
 from sealward.commands import errors as refusals
 from sealward.commands.writer.handler import TooMuchContention
+from sealward.control.webhooks.destination import AddressRefused, UrlRefused
 from sealward.control.webhooks.webhooks import NoSuchWebhook, TooManyWebhooks
 from sealward.events.store.store import StoreUnavailable
 from sealward.http.operation.request_id import name
@@ -40,6 +41,8 @@ STATUS: Final[dict[type[refusals.Rejected], int]] = {
     TooMuchContention: 503,
     NoSuchWebhook: 404,
     TooManyWebhooks: 409,
+    UrlRefused: 409,
+    AddressRefused: 409,
 }
 """The HTTP status of refusals of commands; a refusal that is not listed has 400."""
 
